@@ -1,0 +1,59 @@
+import type { Reason } from './disposition.ts';
+import type { DialPurpose, Link, SessionEffect, SessionPolicy, SessionState } from './session-types.ts';
+import type { Millis } from './units.ts';
+
+/** One step under construction: a private copy of the state and the effects so far, in order. */
+export interface Draft {
+  readonly policy: SessionPolicy;
+  readonly nowMs: Millis;
+  s: SessionState;
+  readonly out: SessionEffect[];
+}
+
+/** The link of this generation, unless it was abandoned: results of abandoned links are ignored. */
+export function linkOf(state: SessionState, gen: number): Link | undefined {
+  if (state.main?.gen === gen) return state.main;
+  return state.next?.gen === gen ? state.next : undefined;
+}
+
+export function putLink(draft: Draft, link: Link): void {
+  draft.s = draft.s.main?.gen === link.gen ? { ...draft.s, main: link } : { ...draft.s, next: link };
+}
+
+export function ask(draft: Draft, purpose: DialPurpose): void {
+  draft.s = { ...draft.s, phase: { kind: 'asking', purpose } };
+  draft.out.push({ kind: 'ask', purpose });
+}
+
+/** Close with a handshake that may take `closeTimeoutMs`; a link that is not open yet has none, so it is terminated. */
+export function closeLink(draft: Draft, link: Link, code: number, reason: Reason): void {
+  if (link.phase === 'closing') return;
+  if (link.phase === 'dialing') {
+    draft.out.push({ kind: 'terminate', gen: link.gen, reason }, { kind: 'report', outcome: 'neutral' });
+  } else {
+    if (link.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
+    draft.out.push({ kind: 'close', gen: link.gen, code, reason });
+  }
+  putLink(draft, { ...link, phase: 'closing', closingFor: reason, deadlineMs: draft.nowMs + draft.policy.closeTimeoutMs, refreshing: undefined });
+}
+
+/** Everything of this stream uses the token now. */
+export function adoptToken(draft: Draft, id: string): void {
+  if (draft.s.staged?.id === id) draft.s = { ...draft.s, staged: undefined };
+  draft.out.push({ kind: 'token-adopted', id });
+}
+
+/** The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are dropped). */
+export function promote(draft: Draft): void {
+  const { main, next } = draft.s;
+  if (next === undefined) return;
+  draft.s = { ...draft.s, main: next, next: undefined, handOverAtMs: undefined, phase: { kind: 'linked' }, interrupted: false };
+  if (main !== undefined && main.phase !== 'closing') draft.out.push({ kind: 'close', gen: main.gen, code: 1000, reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice' });
+  draft.out.push({ kind: 'promoted', gen: next.gen, retired: main?.gen, purpose: next.purpose });
+  if (next.phase === 'open') adoptToken(draft, next.token.id);
+}
+
+export function resetEpisode(draft: Draft): void {
+  draft.s = { ...draft.s, attempt: 0, episodeSinceMs: undefined, positionExpired: false };
+}
+
