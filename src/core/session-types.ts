@@ -9,8 +9,8 @@ export interface SessionPolicy {
   /** After a polite close, how long to wait for the peer before the socket is terminated. */
   readonly closeTimeoutMs: Millis;
   readonly clientFrames: 'forbidden' | 'allowed';
-  /** The endpoint wants a subscribe or reconnect frame and acknowledges it. */
-  readonly subscribe: { readonly ackTimeoutMs: Millis } | undefined;
+  /** The endpoint wants a subscribe or reconnect frame; with `ackTimeoutMs` the link is ready only once it is acknowledged. */
+  readonly hello: { readonly ackTimeoutMs: Millis | undefined; readonly reconnectOnly: boolean } | undefined;
   readonly liveness: LivenessPolicy;
   readonly backoff: BackoffPolicy;
   readonly extendedBackoff: BackoffPolicy;

@@ -141,10 +141,12 @@ function onOpened(draft: Draft, gen: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.phase !== 'dialing') return;
   const opened: Link = { ...link, openedAtMs: draft.nowMs, deadlineMs: undefined };
-  const subscribe = draft.policy.subscribe;
-  if (subscribe === undefined || draft.s.frameFaults > 0) return onReady(draft, opened, false);
-  putLink(draft, { ...opened, phase: 'acking', deadlineMs: draft.nowMs + subscribe.ackTimeoutMs });
-  draft.out.push({ kind: 'hello', gen, reconnect: draft.s.everOpened || link.resuming, attempt: draft.s.attempt });
+  const hello = draft.policy.hello;
+  const reconnect = draft.s.everOpened || link.resuming;
+  if (hello === undefined || draft.s.frameFaults > 0 || (hello.reconnectOnly && !reconnect)) return onReady(draft, opened, false);
+  draft.out.push({ kind: 'hello', gen, reconnect, attempt: draft.s.attempt });
+  if (hello.ackTimeoutMs === undefined) return onReady(draft, opened, false);
+  putLink(draft, { ...opened, phase: 'acking', deadlineMs: draft.nowMs + hello.ackTimeoutMs });
 }
 
 function onReady(draft: Draft, link: Link, acknowledged: boolean): void {

@@ -1,0 +1,50 @@
+import { COMMON_CLOSE_CODES, COMMON_STATUSES } from '../core/disposition.ts';
+import type { Control } from '../core/session-types.ts';
+import type { FieldPaths, Profile } from './profile.ts';
+
+/** Control messages any endpoint may send (contracts: frames from the platform). */
+export const COMMON_CONTROLS: Readonly<Record<string, Control>> = {
+  'token.mismatch': 'token-mismatch',
+  cursorExpired: 'position-expired',
+  retentionExceeded: 'position-expired',
+  socket_closing: 'closing-soon',
+  'v2.system.socket_closing': 'closing-soon',
+  RATE_LIMIT_EXCEEDED: 'rate-limited',
+  heartbeat: 'heartbeat',
+};
+
+export const COMMON_FIELDS: Omit<FieldPaths, 'position'> = {
+  id: ['id', 'eventId', 'messageId'],
+  type: ['eventType', 'type'],
+  time: ['timestamp'],
+  key: ['conversationId'],
+};
+
+export const COMMON_TABLES = { closeCodes: COMMON_CLOSE_CODES, statuses: COMMON_STATUSES };
+
+/** S0 (text): base 1 s, doubling, cap 60 s, half to one and a half of it. */
+export const S0_BACKOFF = { baseMs: 1000, multiplier: 2, maxMs: 60_000, jitterLow: 0.5, jitterHigh: 1.5 };
+
+/** Round trips kept, and the mean that counts as slow (S0: sustained above 200 ms). */
+export const LATENCY = { samples: 20, slowMs: 200 };
+
+export const GENESYS_HOSTS: Profile['hosts'] = {
+  login: 'https://login.{domain}',
+  api: 'https://api.{domain}',
+  streaming: 'wss://api.{domain}',
+};
+
+export const GENESYS_TOKEN = {
+  path: '/oauth/token',
+  body: 'form',
+  grant: 'client_credentials',
+  // Only when the answer names no life: the shortest of what the sources state (A13).
+  fallbackLifeMs: 1_800_000,
+  validatePath: '/api/v2/tokens/me',
+  validateByDefault: false,
+} as const;
+
+const minutes = 60_000;
+const hours = 60 * minutes;
+export const HOUR_MS = hours;
+export const MINUTE_MS = minutes;

@@ -1,0 +1,55 @@
+import type { Position, Profile } from './profile.ts';
+
+export interface Hosts {
+  /** http(s) origin. */
+  readonly login: string;
+  readonly api: string;
+  /** ws(s) origin. */
+  readonly streaming: string;
+}
+
+export interface DialRequest {
+  readonly hosts: Hosts;
+  readonly path: string | undefined;
+  readonly topics: readonly string[];
+  readonly token: string;
+  readonly position: Position | undefined;
+  readonly reconnect: boolean;
+}
+
+export interface DialTarget {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly subprotocols: readonly string[];
+}
+
+/** The hosts of a profile for a region's domain; overrides win one by one. */
+export function hostsOf(profile: Profile, region: { readonly name: string; readonly domain: string }, overrides: Partial<Hosts>): Hosts {
+  const fill = (template: string): string => template.replaceAll('{domain}', region.domain).replaceAll('{region}', region.name);
+  const trim = (origin: string): string => origin.replace(/\/+$/, '');
+  return {
+    login: trim(overrides.login ?? fill(profile.hosts.login)),
+    api: trim(overrides.api ?? fill(profile.hosts.api)),
+    streaming: trim(overrides.streaming ?? fill(profile.hosts.streaming)),
+  };
+}
+
+/**
+ * URL, headers and subprotocols of one upgrade. The URL may carry the token (where the endpoint has no other way): never log it.
+ */
+export function dialTarget(profile: Profile, request: DialRequest): DialTarget {
+  const url = new URL(request.hosts.streaming + profile.path.replace('{path}', request.path ?? ''));
+  const { auth, resume, topics, hello } = profile;
+  const headers: Record<string, string> = {};
+  if (auth.placement.includes('query')) url.searchParams.set(auth.queryName, request.token);
+  if (auth.placement.includes('header')) headers['authorization'] = `Bearer ${request.token}`;
+  const types = request.topics.length > 0 ? request.topics : topics.defaults;
+  if (topics.param !== undefined && types.length > 0) url.searchParams.set(topics.param, types.join(','));
+  if (hello?.urlFlag !== undefined && request.reconnect) url.searchParams.set(hello.urlFlag, 'true');
+  if (resume.via === 'query' && request.position !== undefined) {
+    const { kind, value } = request.position;
+    const param = kind === 'lastEventId' ? 'lastEventId' : resume.param;
+    url.searchParams.set(param, kind === 'since' ? new Date(Number(value)).toISOString() : value);
+  }
+  return { url: url.toString(), headers, subprotocols: profile.subprotocols };
+}
