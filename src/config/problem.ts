@@ -1,0 +1,20 @@
+/** One thing that is wrong with what the user gave us: the field, the rule it breaks, what to do. Never the value of a secret. */
+export interface ConfigProblem {
+  readonly code: string;
+  /** Where it stands: file (and document), then the path of the field. */
+  readonly field: string;
+  readonly rule: string;
+  readonly remedy: string;
+}
+
+/** All problems of a configuration at once. The program refuses to start with exit code 78 (EX_CONFIG). */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'HF_CONFIG_INVALID';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(`${String(problems.length)} problem(s) in the configuration; first: ${problems[0]?.field ?? '?'}: ${problems[0]?.rule ?? '?'}`);
+    this.problems = problems;
+  }
+}
