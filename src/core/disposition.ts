@@ -65,6 +65,7 @@ export interface DispositionTables {
  * after maintenance), 1006, 1011, 1012.
  */
 export const COMMON_CLOSE_CODES: Readonly<Record<number, Disposition>> = {
+  401: 'reauthenticate', //  no legal close code, but S1 saw it; the socket shell reports the number it refused
   1002: 'frames-forbidden',
   1008: 'reauthenticate', // S0, S2: token expired or policy
   1013: 'throttled', //      S0, S2: try again later

@@ -22,8 +22,6 @@ export const COMMON_FIELDS: Omit<FieldPaths, 'position'> = {
 
 export const COMMON_TABLES = { closeCodes: COMMON_CLOSE_CODES, statuses: COMMON_STATUSES };
 
-/** S0 (text): base 1 s, doubling, cap 60 s, half to one and a half of it. */
-export const S0_BACKOFF = { baseMs: 1000, multiplier: 2, maxMs: 60_000, jitterLow: 0.5, jitterHigh: 1.5 };
 
 /** Round trips kept, and the mean that counts as slow (S0: sustained above 200 ms). */
 export const LATENCY = { samples: 20, slowMs: 200 };

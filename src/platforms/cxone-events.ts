@@ -37,7 +37,6 @@ export const cxoneEvents: Profile = {
   token: { ...CXONE_TOKEN, scopes: { '': ['events:read'] } },
   retentionMs: {},
   overlapMs: 0,
-  backoff: { baseMs: 1000, multiplier: 2, maxMs: 30_000, jitterLow: 0.5, jitterHigh: 1.5 },
   tables: COMMON_TABLES,
   controls: COMMON_CONTROLS,
   fields: { ...COMMON_FIELDS, position: ['cursor'] },

@@ -1,4 +1,4 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, LATENCY, S0_BACKOFF } from './common.ts';
+import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, LATENCY } from './common.ts';
 import { CXONE_HOSTS, CXONE_TOKEN } from './cxone-events.ts';
 import type { Profile } from './profile.ts';
 
@@ -23,7 +23,6 @@ export const cxoneRealtime: Profile = {
   token: { ...CXONE_TOKEN, body: 'json', grant: 'refresh_token', validateByDefault: true, scopes: { '': ['streaming:read'] } },
   retentionMs: {},
   overlapMs: 1000,
-  backoff: S0_BACKOFF,
   tables: COMMON_TABLES,
   controls: { ...COMMON_CONTROLS, 'token-refresh-ack': 'refresh-ack', 'token-refresh-error': 'refresh-error' },
   fields: { ...COMMON_FIELDS, position: [] },

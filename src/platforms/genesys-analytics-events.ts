@@ -22,7 +22,6 @@ export const genesysAnalyticsEvents: Profile = {
   token: { ...GENESYS_TOKEN, scopes: { '': ['analytics:events:read'] } },
   retentionMs: {},
   overlapMs: 0,
-  backoff: { baseMs: 1000, multiplier: 2, maxMs: 30_000, jitterLow: 0.5, jitterHigh: 1.5 },
   tables: COMMON_TABLES,
   controls: COMMON_CONTROLS,
   fields: { ...COMMON_FIELDS, position: ['timestamp'] },

@@ -1,4 +1,4 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, LATENCY, S0_BACKOFF } from './common.ts';
+import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, LATENCY } from './common.ts';
 import type { Profile } from './profile.ts';
 
 /** S4, Genesys half: token in the header, refreshed in the stream and acknowledged; our pings every 15 s. */
@@ -30,7 +30,6 @@ export const genesysAnalyticsStreaming: Profile = {
   },
   retentionMs: {},
   overlapMs: 1000,
-  backoff: S0_BACKOFF,
   tables: COMMON_TABLES,
   controls: { ...COMMON_CONTROLS, 'token-refresh-ack': 'refresh-ack', 'token-refresh-error': 'refresh-error' },
   fields: { ...COMMON_FIELDS, position: [] },

@@ -22,7 +22,6 @@ export const genesysArchitect: Profile = {
   token: { ...GENESYS_TOKEN, scopes: { '': ['architect:read'] } },
   retentionMs: {},
   overlapMs: 0,
-  backoff: { baseMs: 1000, multiplier: 2, maxMs: 30_000, jitterLow: 1, jitterHigh: 1.4 },
   tables: COMMON_TABLES,
   controls: { ...COMMON_CONTROLS, subscriptionAck: 'subscribe-ack', reconnectAck: 'reconnect-ack' },
   fields: { ...COMMON_FIELDS, position: ['sequence'] },

@@ -23,7 +23,6 @@ export const genesysGateway: Profile = {
   token: { ...GENESYS_TOKEN, scopes: { '': ['presence:read', 'routing:queue:read'] } },
   retentionMs: {},
   overlapMs: 1000,
-  backoff: { baseMs: 1000, multiplier: 2, maxMs: 30_000, jitterLow: 1, jitterHigh: 1.5 },
   tables: COMMON_TABLES,
   controls: COMMON_CONTROLS,
   fields: { ...COMMON_FIELDS, position: [] },

@@ -1,4 +1,4 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, HOUR_MS, LATENCY, S0_BACKOFF } from './common.ts';
+import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, HOUR_MS, LATENCY } from './common.ts';
 import type { Profile } from './profile.ts';
 
 /** S0: read-only streams with a sequence per namespace; the server pings, the client never sends a frame. */
@@ -32,7 +32,6 @@ export const genesysStreams: Profile = {
   },
   retentionMs: { 'routing-streams': 24 * HOUR_MS, 'call-streams': 4 * HOUR_MS, 'presence-streams': HOUR_MS },
   overlapMs: 0,
-  backoff: S0_BACKOFF,
   tables: COMMON_TABLES,
   controls: COMMON_CONTROLS,
   fields: { ...COMMON_FIELDS, position: ['sequence'] },

@@ -1,4 +1,3 @@
-import type { BackoffPolicy } from '../core/backoff.ts';
 import type { DispositionTables } from '../core/disposition.ts';
 import type { LivenessPolicy } from '../core/liveness.ts';
 import type { Control } from '../core/session-types.ts';
@@ -71,7 +70,6 @@ export interface Profile {
   /** How long the platform keeps events, by path; `''` for all. undefined: unstated. */
   readonly retentionMs: Readonly<Record<string, Millis | undefined>>;
   readonly overlapMs: Millis;
-  readonly backoff: BackoffPolicy;
   readonly tables: DispositionTables;
   /** Control messages by their `type`. */
   readonly controls: Readonly<Record<string, Control>>;

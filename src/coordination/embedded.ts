@@ -1,0 +1,202 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { HoldfastError } from '../core/failure.ts';
+import { DEAD_LETTER_LIMIT, parseCheckpoint, type Checkpoint, type DeadLetter, type Store } from './store.ts';
+
+/** Layout of the file; a newer one is refused. */
+const SCHEMA = 1;
+
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS clients (client TEXT PRIMARY KEY, epoch INTEGER NOT NULL, holder TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS checkpoints (client TEXT NOT NULL, stream TEXT NOT NULL, idx INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (client, stream)) STRICT;
+  CREATE TABLE IF NOT EXISTS sealed (client TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (client, name)) STRICT;
+  CREATE TABLE IF NOT EXISTS letters (client TEXT NOT NULL, stream TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (client, stream, id)) STRICT;
+`;
+
+/**
+ * One replica's store: a file through Node's own SQLite. Checkpoints survive the process at once and a power cut within the last moments
+ * (WAL, synchronous NORMAL): losing one costs duplicates, never an event. Dead letters and sealed values are written through (FULL).
+ * A second process on the same directory is refused.
+ */
+export class EmbeddedStore implements Store {
+  readonly kind = 'embedded';
+  readonly #db: DatabaseSync;
+  readonly #lock: DatabaseSync;
+
+  /** @throws HoldfastError HF_STORE_UNAVAILABLE, HF_STORE_BUSY, HF_STORE_SCHEMA */
+  constructor(directory: string) {
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      this.#lock = takeLock(join(directory, 'holdfast.lock'));
+      this.#db = new DatabaseSync(join(directory, 'holdfast.db'));
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;');
+      this.#db.exec(TABLES);
+    } catch (error) {
+      throw error instanceof HoldfastError ? error : unavailable(`the directory ${directory} cannot be used`, error);
+    }
+    this.#checkSchema();
+  }
+
+  claim(client: string, holder: string, floor: number): Promise<number> {
+    return this.#run(() =>
+      this.#atomic(() => {
+        const epoch = Math.max(this.#epoch(client), floor) + 1;
+        this.#db.prepare('INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder').run(client, epoch, holder);
+        return epoch;
+      }),
+    );
+  }
+
+  load(client: string, stream: string): Promise<Checkpoint | undefined> {
+    return this.#run(() => {
+      const row = this.#db.prepare('SELECT record FROM checkpoints WHERE client = ? AND stream = ?').get(client, stream);
+      if (row === undefined) return undefined;
+      const checkpoint = parseCheckpoint(String(row['record']));
+      if (checkpoint === 'newer') throw new HoldfastError('HF_STORE_SCHEMA', `the checkpoint of ${client}/${stream} was written by a newer version`);
+      if (checkpoint === undefined) throw new HoldfastError('HF_STORE_CORRUPT', `the checkpoint of ${client}/${stream} cannot be read`);
+      return checkpoint;
+    });
+  }
+
+  save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'> {
+    return this.#run(() =>
+      this.#atomic(() => {
+        if (this.#epoch(client) !== epoch) return 'fenced';
+        const current = this.#db.prepare('SELECT idx FROM checkpoints WHERE client = ? AND stream = ?');
+        for (const [stream, checkpoint] of Object.entries(checkpoints)) {
+          if (Number(current.get(client, stream)?.['idx'] ?? 0) > checkpoint.index) return 'regressed';
+        }
+        const write = this.#db.prepare('INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, record = excluded.record');
+        for (const [stream, checkpoint] of Object.entries(checkpoints)) write.run(client, stream, checkpoint.index, JSON.stringify(checkpoint));
+        return 'stored';
+      }),
+    );
+  }
+
+  saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {
+    return this.#run(() =>
+      this.#through(() => {
+        if (this.#epoch(client) !== epoch) return 'fenced';
+        this.#db.prepare('INSERT INTO sealed VALUES (?, ?, ?) ON CONFLICT (client, name) DO UPDATE SET value = excluded.value').run(client, name, sealed);
+        return 'stored';
+      }),
+    );
+  }
+
+  loadSealed(client: string, name: string): Promise<string | undefined> {
+    return this.#run(() => {
+      const row = this.#db.prepare('SELECT value FROM sealed WHERE client = ? AND name = ?').get(client, name);
+      return row === undefined ? undefined : String(row['value']);
+    });
+  }
+
+  addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
+    return this.#run(() =>
+      this.#through(() => {
+        if (this.#count(client, letter.stream) >= DEAD_LETTER_LIMIT) return 'full';
+        const { data, ...record } = letter;
+        this.#db.prepare('INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)').run(client, letter.stream, letter.id, JSON.stringify(record), data);
+        return 'stored';
+      }),
+    );
+  }
+
+  listDeadLetters(client: string, stream: string, after: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
+    return this.#run(() =>
+      this.#db.prepare('SELECT record, data FROM letters WHERE client = ? AND stream = ? AND id > ? ORDER BY id LIMIT ?').all(client, stream, after ?? '', limit).map(toLetter),
+    );
+  }
+
+  getDeadLetter(client: string, stream: string, id: string): Promise<DeadLetter | undefined> {
+    return this.#run(() => {
+      const row = this.#db.prepare('SELECT record, data FROM letters WHERE client = ? AND stream = ? AND id = ?').get(client, stream, id);
+      return row === undefined ? undefined : toLetter(row);
+    });
+  }
+
+  removeDeadLetter(client: string, stream: string, id: string): Promise<boolean> {
+    return this.#run(() => this.#through(() => this.#db.prepare('DELETE FROM letters WHERE client = ? AND stream = ? AND id = ?').run(client, stream, id).changes > 0));
+  }
+
+  purgeDeadLetters(client: string, stream: string): Promise<number> {
+    return this.#run(() => this.#through(() => Number(this.#db.prepare('DELETE FROM letters WHERE client = ? AND stream = ?').run(client, stream).changes)));
+  }
+
+  countDeadLetters(client: string, stream: string): Promise<number> {
+    return this.#run(() => this.#count(client, stream));
+  }
+
+  close(): Promise<void> {
+    this.#db.close();
+    this.#lock.close();
+    return Promise.resolve();
+  }
+
+  #checkSchema(): void {
+    const row = this.#db.prepare("SELECT value FROM meta WHERE name = 'schema'").get();
+    if (row === undefined) this.#db.prepare("INSERT INTO meta VALUES ('schema', ?)").run(String(SCHEMA));
+    else if (Number(row['value']) > SCHEMA) throw new HoldfastError('HF_STORE_SCHEMA', 'the embedded store was written by a newer version of Holdfast; use that version');
+  }
+
+  #epoch(client: string): number {
+    return Number(this.#db.prepare('SELECT epoch FROM clients WHERE client = ?').get(client)?.['epoch'] ?? 0);
+  }
+
+  #count(client: string, stream: string): number {
+    return Number(this.#db.prepare('SELECT count(*) AS n FROM letters WHERE client = ? AND stream = ?').get(client, stream)?.['n'] ?? 0);
+  }
+
+  #atomic<T>(work: () => T): T {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.#db.exec('COMMIT');
+      return result;
+    } catch (error) {
+      this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** A transaction that is on the disk when it returns. */
+  #through<T>(work: () => T): T {
+    this.#db.exec('PRAGMA synchronous = FULL');
+    try {
+      return this.#atomic(work);
+    } finally {
+      this.#db.exec('PRAGMA synchronous = NORMAL');
+    }
+  }
+
+  #run<T>(work: () => T): Promise<T> {
+    try {
+      return Promise.resolve(work());
+    } catch (error) {
+      return Promise.reject(error instanceof HoldfastError ? error : unavailable('the embedded store failed', error));
+    }
+  }
+}
+
+/** An exclusive lock that the kernel drops when the process dies, however it dies. */
+function takeLock(file: string): DatabaseSync {
+  const lock = new DatabaseSync(file);
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS held (x INTEGER) STRICT;');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new HoldfastError('HF_STORE_BUSY', 'another process uses this embedded store; run one replica per directory, or use --store redis://… for more', { cause: error });
+  }
+}
+
+function toLetter(row: Record<string, unknown>): DeadLetter {
+  const record = JSON.parse(String(row['record'])) as Omit<DeadLetter, 'data'>;
+  return { ...record, data: Buffer.from(row['data'] as Uint8Array) };
+}
+
+function unavailable(message: string, cause: unknown): HoldfastError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+  return new HoldfastError('HF_STORE_UNAVAILABLE', `${message} (${code})`, { cause });
+}

@@ -1,0 +1,53 @@
+import type { RedisOptions } from 'ioredis';
+import type { ConfigProblem } from '../config/problem.ts';
+import { EmbeddedStore } from './embedded.ts';
+import { RedisStore } from './redis.ts';
+import type { Store } from './store.ts';
+
+export type StoreTarget =
+  | { readonly kind: 'embedded'; readonly directory: string }
+  | { readonly kind: 'redis'; readonly options: RedisOptions; readonly prefix: string };
+
+/** Reads --store. `password` comes from a file or the environment, never from the URL: command lines are public. */
+export function parseStore(value: string, prefix: string, password: string | undefined): StoreTarget | ConfigProblem {
+  const problem = (rule: string, remedy: string): ConfigProblem => ({ code: 'HF_CONFIG_OPTION', field: '--store', rule, remedy });
+  if (!/^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$/.test(prefix)) return { ...problem('is not a plain name', 'use letters, digits and : . _ - , at most 64'), field: '--store-prefix' };
+  if (value.startsWith('embedded:')) {
+    const directory = value.slice('embedded:'.length);
+    return directory === '' ? problem('names no directory', 'write --store embedded:DIR') : { kind: 'embedded', directory };
+  }
+  const sentinel = value.startsWith('redis+sentinel://');
+  const comparable = sentinel ? value.replace(/^redis\+sentinel:\/\/([^/]*)/, (_, hosts: string) => `redis://${hosts.split(',')[0] ?? ''}`) : value;
+  if (!/^(redis|rediss|redis\+sentinel):\/\//.test(value) || !URL.canParse(comparable)) return problem('has an unknown form', 'use redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,HOST:PORT/NAME or embedded:DIR');
+  const url = new URL(comparable);
+  if (url.password !== '') return problem('contains a password', 'remove it; use --store-password-file FILE or HOLDFAST_STORE_PASSWORD');
+  const auth = { ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }), ...(password === undefined ? {} : { password }) };
+  if (sentinel) return sentinelTarget(value, url, { auth, prefix, problem });
+  const db = url.pathname.replace('/', '');
+  if (db !== '' && !/^\d{1,2}$/.test(db)) return problem('has a database that is not a number from 0 to 15', 'write redis://HOST:PORT/0');
+  if (Number(db) > 15) return problem('has a database above 15', 'write a number from 0 to 15');
+  const tls = url.protocol === 'rediss:' ? { tls: { minVersion: 'TLSv1.2' as const, servername: url.hostname } } : {};
+  return { kind: 'redis', prefix, options: { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 6379), db: Number(db || 0), ...auth, ...tls } };
+}
+
+interface SentinelParts {
+  readonly auth: RedisOptions;
+  readonly prefix: string;
+  readonly problem: (rule: string, remedy: string) => ConfigProblem;
+}
+
+function sentinelTarget(value: string, url: URL, { auth, prefix, problem }: SentinelParts): StoreTarget | ConfigProblem {
+  const name = url.pathname.replace(/^\//, '');
+  if (name === '') return problem('names no master', 'write redis+sentinel://HOST:PORT,HOST:PORT/NAME');
+  const hosts = (/^redis\+sentinel:\/\/(?:[^@/]*@)?([^/]*)/.exec(value)?.[1] ?? '').split(',');
+  const sentinels = hosts.map((one) => {
+    const [host = '', port] = one.split(':');
+    return { host, port: Number(port ?? 26_379) };
+  });
+  return { kind: 'redis', prefix, options: { sentinels, name, ...auth } };
+}
+
+/** Opens a store. An embedded one is usable at once; a Redis one connects in the background. */
+export function openStore(target: StoreTarget, onTrouble: (error: Error) => void): Store {
+  return target.kind === 'embedded' ? new EmbeddedStore(target.directory) : new RedisStore(target, onTrouble);
+}

@@ -1,0 +1,92 @@
+/**
+ * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock; each is idempotent:
+ * the same call twice gives the same answer. Numbers travel as strings: Lua would round epochs above 2^53 in arithmetic we do not need.
+ */
+
+/** A script with its declared number of keys; a test compares the two. */
+export interface Script {
+  readonly name: string;
+  readonly keys: number;
+  readonly lua: string;
+}
+
+/**
+ * Takes the next fencing number of a client.
+ * KEYS[1] fence hash {epoch, holder}. ARGV[1] holder identity, ARGV[2] highest epoch the caller ever saw.
+ * Returns the new epoch as a string: above the stored one, above the caller's floor, at least the store's clock in ms, so that a store that
+ * lost its data does not hand out an old number.
+ */
+export const CLAIM: Script = {
+  name: 'hfClaim',
+  keys: 1,
+  lua: `
+local time = redis.call('TIME')
+local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local stored = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0') or 0
+local epoch = string.format('%.0f', math.max(stored + 1, tonumber(ARGV[2]) + 1, clock))
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'holder', ARGV[1])
+return epoch
+`,
+};
+
+/**
+ * Writes checkpoints, all or none.
+ * KEYS[1] fence hash, KEYS[2] checkpoint hash. ARGV[1] epoch; then triples: stream, index, record.
+ * Returns 1 stored, 0 fenced (another epoch), -1 regressed (a stored index is higher).
+ */
+export const SAVE: Script = {
+  name: 'hfSave',
+  keys: 2,
+  lua: `
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+for i = 2, #ARGV, 3 do
+  local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')
+  if stored and stored > tonumber(ARGV[i + 1]) then return -1 end
+end
+for i = 2, #ARGV, 3 do
+  redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], ARGV[i + 2])
+end
+return 1
+`,
+};
+
+/**
+ * Writes one sealed value. KEYS[1] fence hash, KEYS[2] sealed hash. ARGV[1] epoch, ARGV[2] name, ARGV[3] value.
+ * Returns 1 stored, 0 fenced.
+ */
+export const SAVE_SEALED: Script = {
+  name: 'hfSaveSealed',
+  keys: 2,
+  lua: `
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+return 1
+`,
+};
+
+/**
+ * Adds a dead letter. KEYS[1] letters hash, KEYS[2] index zset (all scores 0: sorted by id). ARGV[1] id, ARGV[2] record, ARGV[3] limit.
+ * Returns 1 stored (also when it was there), 0 full.
+ */
+export const ADD_LETTER: Script = {
+  name: 'hfAddLetter',
+  keys: 2,
+  lua: `
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], 0, ARGV[1])
+return 1
+`,
+};
+
+/** Removes a dead letter. KEYS as ADD_LETTER. ARGV[1] id. Returns how many were removed. */
+export const REMOVE_LETTER: Script = {
+  name: 'hfRemoveLetter',
+  keys: 2,
+  lua: `
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('HDEL', KEYS[1], ARGV[1])
+`,
+};
+
+export const SCRIPTS: readonly Script[] = [CLAIM, SAVE, SAVE_SEALED, ADD_LETTER, REMOVE_LETTER];

@@ -1,0 +1,83 @@
+import type { EpochMillis } from '../core/units.ts';
+
+/** Where a stream stands: the end of the contiguous settled prefix. */
+export interface Checkpoint {
+  /** Layout of this record; a newer one than ours is refused, never guessed. */
+  readonly schema: 1;
+  /** Fencing number of the leader that wrote it. */
+  readonly epoch: number;
+  /** Events settled since the stream was first held; never goes down, so any class can be compared. */
+  readonly index: number;
+  /** Vendor resume value, `kind:value`; empty before the first event of a stream that cannot resume. */
+  readonly position: string;
+  /** Class A: how often the platform began to count anew. */
+  readonly era: number;
+  /** What is needed to recognise a replay: class A `sequence:print`, class B identities at the position. At most 512 entries. */
+  readonly tail: readonly string[];
+  readonly distinct: number;
+  readonly missing: number;
+  readonly settledAtEpochMs: EpochMillis;
+}
+
+export interface DeadLetter {
+  /** Unique per stream, sorts by age. */
+  readonly id: string;
+  readonly stream: string;
+  /** The consumer's identity of the event: CloudEvents id. */
+  readonly eventId: string;
+  /** CloudEvents attributes as they were delivered, without data. */
+  readonly attributes: string;
+  /** The original event, untouched. */
+  readonly data: Buffer;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly firstAtEpochMs: EpochMillis;
+  readonly deadAtEpochMs: EpochMillis;
+}
+
+/** Dead letters kept per stream. At the limit the stream is held instead of dropping the oldest. */
+export const DEAD_LETTER_LIMIT = 10_000;
+
+/**
+ * What must survive this process. Two adapters (Redis, embedded) pass one contract suite (test/contract).
+ * Every method may throw HoldfastError HF_STORE_UNAVAILABLE; nothing is retried inside.
+ */
+export interface Store {
+  readonly kind: 'redis' | 'embedded';
+  /**
+   * Takes the fencing number of a client: higher than any before. Afterwards writes of older epochs are refused.
+   * @param floor the highest epoch this process ever saw for the client (0: none), for a store that lost its data.
+   */
+  claim(client: string, holder: string, floor: number): Promise<number>;
+  load(client: string, stream: string): Promise<Checkpoint | undefined>;
+  /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: the stored index is higher. */
+  save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'>;
+  /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
+  saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'>;
+  loadSealed(client: string, name: string): Promise<string | undefined>;
+  /** Durable when it resolves. `full`: the limit is reached and nothing was written. */
+  addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'>;
+  /** Oldest first, after the id `after`. */
+  listDeadLetters(client: string, stream: string, after: string | undefined, limit: number): Promise<readonly DeadLetter[]>;
+  getDeadLetter(client: string, stream: string, id: string): Promise<DeadLetter | undefined>;
+  removeDeadLetter(client: string, stream: string, id: string): Promise<boolean>;
+  purgeDeadLetters(client: string, stream: string): Promise<number>;
+  countDeadLetters(client: string, stream: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Reads a stored checkpoint. @returns undefined when it is not one; `newer` when a later version of the program wrote it. */
+export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined; // reported by the caller, who knows the key
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const record = value as Partial<Record<keyof Checkpoint, unknown>>;
+  if (typeof record.schema === 'number' && record.schema > 1) return 'newer';
+  const numbers = [record.epoch, record.index, record.era, record.distinct, record.missing, record.settledAtEpochMs];
+  const sound = numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) && typeof record.position === 'string' && Array.isArray(record.tail);
+  return sound && record.schema === 1 ? (value as Checkpoint) : undefined;
+}

@@ -1,0 +1,48 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+const STREAM = ['client', 'stream'] as const;
+
+/** Every metric of one process. Names and labels are an interface: docs/metrics.md. Labels come from configuration and closed vocabularies only. */
+export function createMetrics() {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> => new Counter({ name: `holdfast_${name}`, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> => new Gauge({ name: `holdfast_${name}`, help, labelNames, registers });
+  return {
+    registry,
+    received: counter('events_received_total', 'Events accepted from the platform, duplicates not counted', STREAM),
+    duplicates: counter('events_duplicate_total', 'Events the platform repeated, dropped before the consumer', STREAM),
+    delivered: counter('events_delivered_total', 'First deliveries to the consumer', STREAM),
+    redelivered: counter('events_redelivered_total', 'Deliveries that were not the first', STREAM),
+    acknowledged: counter('events_settled_total', 'Events acknowledged or dead-lettered', STREAM),
+    deadLettered: counter('events_dead_lettered_total', 'Events that became dead letters', [...STREAM, 'reason']),
+    poison: counter('frames_poison_total', 'Frames that could not be read', STREAM),
+    controlUnknown: counter('frames_control_unknown_total', 'Control messages of an unknown type', STREAM),
+    emptyBatches: counter('frames_empty_batch_total', 'Empty batches', STREAM),
+    gaps: counter('gaps_total', 'Gaps announced to the consumer', [...STREAM, 'cause']),
+    missing: counter('events_missing_total', 'Events inside announced gaps, where they can be counted', STREAM),
+    conflicts: counter('sequence_conflicts_total', 'Repeated sequence numbers with other content', STREAM),
+    dials: counter('dials_total', 'Connection attempts', STREAM),
+    reconnects: counter('reconnects_total', 'Connections opened after the first', STREAM),
+    failures: counter('connection_failures_total', 'Failed attempts and lost connections', [...STREAM, 'reason']),
+    rotations: counter('token_rotations_total', 'Tokens replaced', ['client']),
+    tokenFailures: counter('token_failures_total', 'Failed token requests', ['client', 'reason']),
+    parks: counter('parks_total', 'Times the stream was parked because the buffer was full', STREAM),
+    checkpoints: counter('checkpoints_total', 'Checkpoint writes', [...STREAM, 'result']),
+    droppedLines: gauge('log_lines_dropped', 'Log and audit lines dropped because their reader was slow', ['sink']),
+    connected: gauge('connected', '1 while the stream is open', STREAM),
+    buffered: gauge('buffered_bytes', 'Bytes waiting for the consumer', STREAM),
+    inFlight: gauge('in_flight', 'Events handed over and not acknowledged', STREAM),
+    lag: gauge('checkpoint_lag_events', 'Events accepted and not yet in a stored checkpoint', STREAM),
+    continuity: gauge('continuity_rate', 'Distinct received / (distinct received + missing)', STREAM),
+    breakerOpen: gauge('breaker_open', '1 while the circuit breaker is not closed', ['client']),
+    tokenExpiry: gauge('token_remaining_seconds', 'Life left of the token in use', ['client']),
+    clockSkew: gauge('clock_skew_seconds', 'Server date minus ours, from the last token answer', ['client']),
+    pingLatency: new Histogram({ name: 'holdfast_websocket_latency_seconds', help: 'Ping to pong (websocket.latency)', labelNames: STREAM, buckets: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5], registers }),
+    reconnectLatency: new Histogram({ name: 'holdfast_reconnect_latency_seconds', help: 'Dial to ready', labelNames: STREAM, buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30], registers }),
+    ackLatency: new Histogram({ name: 'holdfast_ack_latency_seconds', help: 'Receipt of an event to the end of the settled prefix passing it, sampled', labelNames: STREAM, buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30], registers }),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
