@@ -6,7 +6,7 @@ import type { Store } from './store.ts';
 
 export type StoreTarget =
   | { readonly kind: 'embedded'; readonly directory: string }
-  | { readonly kind: 'redis'; readonly options: RedisOptions; readonly prefix: string };
+  | { readonly kind: 'redis'; readonly options: Omit<RedisOptions, 'replyMapping'>; readonly prefix: string };
 
 /** Reads --store. `password` comes from a file or the environment, never from the URL: command lines are public. */
 export function parseStore(value: string, prefix: string, password: string | undefined): StoreTarget | ConfigProblem {
@@ -31,7 +31,7 @@ export function parseStore(value: string, prefix: string, password: string | und
 }
 
 interface SentinelParts {
-  readonly auth: RedisOptions;
+  readonly auth: { readonly username?: string; readonly password?: string };
   readonly prefix: string;
   readonly problem: (rule: string, remedy: string) => ConfigProblem;
 }

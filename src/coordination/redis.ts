@@ -12,7 +12,7 @@ const SOCKET_TIMEOUT_MS = 2500;
 const RECONNECT_MAX_MS = 1000;
 
 export interface RedisTarget {
-  readonly options: RedisOptions;
+  readonly options: Omit<RedisOptions, 'replyMapping'>;
   readonly prefix: string;
 }
 

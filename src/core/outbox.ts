@@ -138,6 +138,30 @@ export class Outbox<T> {
     return out;
   }
 
+  /** In order, leaving out keys whose oldest entry is in flight or not yet due; a barrier goes alone. Marks them sent. */
+  takeBatch(max: number, nowMs: Millis): Entry<T>[] {
+    const out: Entry<T>[] = [];
+    const limit = Math.min(max, this.room());
+    const blocked = new Set<string>();
+    let clear = true;
+    for (let ord = this.#floor + 1; out.length < limit && ord < this.#nextOrd; ord += 1) {
+      const entry = this.entry(ord);
+      if (entry === undefined || entry.state === 'settled') continue;
+      if (entry.barrier && !clear) break;
+      clear = false;
+      if (blocked.has(entry.key)) continue;
+      if (entry.state === 'queued' && entry.dueAtMs <= nowMs) {
+        out.push(this.#send(entry, nowMs));
+        this.#freshOrd = Math.max(this.#freshOrd, ord + 1);
+      } else {
+        blocked.add(entry.key);
+      }
+      if (entry.barrier) break;
+    }
+    if (this.#again.length > 0) this.#again = this.#again.filter((ord) => this.entry(ord)?.state === 'queued');
+    return out;
+  }
+
   /** One entry per key, keys not busy, barriers across all keys. Marks it sent. undefined: nothing may go now. */
   takeKeyed(nowMs: Millis): Entry<T> | undefined {
     if (this.room() === 0) return undefined;
@@ -173,7 +197,8 @@ export class Outbox<T> {
   settleUpTo(ord: number): number {
     let count = 0;
     for (let at = this.#floor + 1; at <= ord && at < this.#nextOrd; at += 1) {
-      if (this.entry(at)?.state === 'sent' && this.settle(at)) count += 1;
+      // An entry that was recalled meanwhile had been handed over: its acknowledgement counts.
+      if ((this.entry(at)?.attempts ?? 0) > 0 && this.settle(at)) count += 1;
     }
     return count;
   }
@@ -187,7 +212,7 @@ export class Outbox<T> {
     entry.dueAtMs = nowMs + delayMs;
     if (counted) entry.faults += 1;
     this.#busy.delete(entry.key);
-    this.#again.push(ord);
+    if (this.#again.length < this.#policy.maxInFlight + this.#policy.maxUncheckpointed) this.#again.push(ord);
   }
 
   /** The consumer is still at work: its deadline starts anew. */

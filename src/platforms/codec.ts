@@ -18,7 +18,7 @@ export interface EventView {
   readonly end: number;
   /** Class A only. */
   readonly sequence: Sequence;
-  /** JSON text of the member (a string with its quotes, or a number); undefined when absent. */
+  /** JSON text of the member (a string with its quotes, or a number), one character per byte (latin1); undefined when absent. */
   raw(role: keyof FieldPaths): string | undefined;
   /** Decoded text of the member; undefined when absent or neither string nor number. */
   text(role: keyof FieldPaths): string | undefined;
@@ -130,7 +130,7 @@ export class FrameReader implements EventView {
     }
     for (const path of this.#nested[role]) {
       const value = this.#dig(path);
-      if (value !== undefined && value !== null) return JSON.stringify(value);
+      if (value !== undefined && value !== null) return Buffer.from(JSON.stringify(value)).toString('latin1');
     }
     return undefined;
   }
@@ -138,7 +138,7 @@ export class FrameReader implements EventView {
   text(role: keyof FieldPaths): string | undefined {
     const raw = this.raw(role);
     if (raw === undefined) return undefined;
-    if (raw.charCodeAt(0) === 0x22) return raw.includes('\\') ? String(JSON.parse(raw)) : raw.slice(1, -1);
+    if (raw.charCodeAt(0) === 0x22) return decodeString(raw);
     return /^[-\d]/.test(raw) ? raw : undefined;
   }
 
@@ -173,12 +173,11 @@ export class FrameReader implements EventView {
   }
 
   #rawAt(slot: number): string {
-    return this.bytes.toString('utf8', this.#scanner.starts[slot], this.#scanner.ends[slot]);
+    return this.bytes.toString('latin1', this.#scanner.starts[slot], this.#scanner.ends[slot]);
   }
 
   #textAt(slot: number): string {
-    const raw = this.#rawAt(slot);
-    return raw.includes('\\') ? String(JSON.parse(raw)) : raw.slice(1, -1);
+    return decodeString(this.#rawAt(slot));
   }
 
   #dig(path: string): unknown {
@@ -190,6 +189,13 @@ export class FrameReader implements EventView {
     }
     return at;
   }
+}
+
+/** The string that a JSON string literal, given one character per byte, stands for. */
+export function decodeString(raw: string): string {
+  // eslint-disable-next-line no-control-regex -- the range of plain ASCII
+  if (!raw.includes('\\') && /^[\u0000-\u007f]*$/.test(raw)) return raw.slice(1, -1);
+  return String(JSON.parse(Buffer.from(raw, 'latin1').toString('utf8')));
 }
 
 /** ISO 8601 text or epoch milliseconds as digits, to epoch milliseconds; NaN when it is neither. */

@@ -1,0 +1,80 @@
+import type { ServerResponse } from 'node:http';
+import type { Entry } from '../core/outbox.ts';
+import type { Parcel } from './envelope.ts';
+import type { PullConsumer, PullDelivery } from './pull.ts';
+
+/** Comment lines that keep proxies and half-open detection going. */
+const COMMENT_EVERY_MS = 15_000;
+const RETRY_MS = 1000;
+const LF = 0x0a;
+const CR = 0x0d;
+
+/** One consumer on Server-Sent Events; acknowledgements come by POST. */
+export class SseConsumer implements PullConsumer {
+  readonly #response: ServerResponse;
+  readonly #epoch: string;
+  readonly #comments: NodeJS.Timeout;
+  readonly credit: number;
+
+  constructor(response: ServerResponse, delivery: PullDelivery, options: { readonly epoch: number; readonly credit: number }) {
+    this.#response = response;
+    this.#epoch = String(options.epoch);
+    this.credit = options.credit;
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'keep-alive' });
+    response.write(`retry: ${String(RETRY_MS)}\n\n`);
+    response.on('drain', () => { delivery.pump(); });
+    response.on('close', () => {
+      clearInterval(this.#comments);
+      delivery.detach(this);
+    });
+    response.on('error', () => undefined); // 'close' follows
+    this.#comments = setInterval(() => response.write(':\n\n'), COMMENT_EVERY_MS);
+    this.#comments.unref();
+  }
+
+  get bufferedBytes(): number {
+    return this.#response.writableLength;
+  }
+
+  deliver(entries: readonly Entry<Parcel>[]): void {
+    const parts: Buffer[] = [];
+    for (const entry of entries) {
+      const kind = entry.item.control === undefined ? 'event' : 'control';
+      parts.push(Buffer.from(`event: ${kind}\nid: ${this.#epoch}.${String(entry.ord)}\n`, 'latin1'));
+      pushData(parts, entry.item.ce);
+    }
+    this.#response.write(Buffer.concat(parts));
+  }
+
+  /** The first event of a consumer whose cursor means nothing here: never a silent jump. */
+  resync(reason: string): void {
+    this.#response.write(`event: resync\ndata: ${JSON.stringify({ type: 'dev.holdfast.resync.required', reason })}\n\n`);
+  }
+
+  durable(upTo: string): void {
+    this.#response.write(`event: ackok\ndata: ${JSON.stringify({ upTo, durable: true })}\n\n`);
+  }
+
+  dismiss(): void {
+    this.#response.end();
+  }
+}
+
+const DATA = Buffer.from('data: ');
+const NEXT = Buffer.from('\n');
+const END = Buffer.from('\n\n');
+
+/** A line break inside the JSON (white space only) becomes a further data line; the client puts a line feed back. */
+function pushData(parts: Buffer[], ce: Buffer): void {
+  parts.push(DATA);
+  if (ce.indexOf(LF) === -1 && ce.indexOf(CR) === -1) {
+    parts.push(ce, END);
+    return;
+  }
+  const lines = ce.toString('latin1').split(/\r\n|\r|\n/);
+  lines.forEach((line, index) => {
+    if (index > 0) parts.push(NEXT, DATA);
+    parts.push(Buffer.from(line, 'latin1'));
+  });
+  parts.push(END);
+}

@@ -1,0 +1,162 @@
+import { WebSocket } from 'ws';
+import type { Entry } from '../core/outbox.ts';
+import type { Parcel } from './envelope.ts';
+import type { AckProblem, PullConsumer, PullDelivery } from './pull.ts';
+
+/** Pings to the consumer, so that a half-open local socket is noticed. */
+const PING_EVERY_MS = 15_000;
+const MAX_IDS = 10_000;
+const MAX_CREDIT = 100_000;
+
+/** Close codes of ours (docs/consumer-protocol.md). */
+export const CLOSE_TAKEOVER = 4000;
+export const CLOSE_MALFORMED = 4400;
+export const CLOSE_SHUTDOWN = 1001;
+
+const EVENT = Buffer.from('{"type":"event","id":"');
+const CONTROL = Buffer.from('{"type":"control","id":"');
+const MIDDLE = Buffer.from('","event":');
+const END = Buffer.from('}');
+const BATCH = Buffer.from('{"type":"events","events":[');
+const BATCH_END = Buffer.from(']}');
+const COMMA = Buffer.from(',');
+
+/** One consumer on the WebSocket subprotocol holdfast.v1. */
+export class WsConsumer implements PullConsumer {
+  readonly #ws: WebSocket;
+  readonly #delivery: PullDelivery;
+  readonly #epoch: string;
+  readonly #batch: number;
+  readonly #pinger: NodeJS.Timeout;
+  #alive = true;
+  credit: number;
+
+  /** @param batch events per frame the consumer asked for; 1 = one frame each. */
+  constructor(ws: WebSocket, delivery: PullDelivery, options: { readonly epoch: number; readonly batch: number; readonly credit: number }) {
+    this.#ws = ws;
+    this.#delivery = delivery;
+    this.#epoch = String(options.epoch);
+    this.#batch = options.batch;
+    this.credit = options.credit;
+    ws.on('message', (data: Buffer, isBinary) => { this.#onFrame(data, isBinary); });
+    ws.on('pong', () => { this.#alive = true; });
+    ws.on('close', () => { this.#gone(); });
+    ws.on('error', () => undefined); // 'close' follows and says all there is to say
+    this.#pinger = setInterval(() => { this.#checkAlive(); }, PING_EVERY_MS);
+    this.#pinger.unref();
+  }
+
+  get bufferedBytes(): number {
+    return this.#ws.bufferedAmount;
+  }
+
+  deliver(entries: readonly Entry<Parcel>[]): void {
+    if (this.#batch === 1) {
+      for (const entry of entries) this.#send(Buffer.concat(this.#frame(entry, [])));
+      return;
+    }
+    for (let at = 0; at < entries.length; at += this.#batch) {
+      const parts: Buffer[] = [BATCH];
+      for (const entry of entries.slice(at, at + this.#batch)) {
+        if (parts.length > 1) parts.push(COMMA);
+        this.#frame(entry, parts);
+      }
+      parts.push(BATCH_END);
+      this.#send(Buffer.concat(parts));
+    }
+  }
+
+  durable(upTo: string): void {
+    this.#reply({ type: 'ackok', upTo, durable: true });
+  }
+
+  dismiss(reason: 'takeover' | 'shutdown'): void {
+    this.#ws.close(reason === 'takeover' ? CLOSE_TAKEOVER : CLOSE_SHUTDOWN, reason);
+  }
+
+  #frame(entry: Entry<Parcel>, parts: Buffer[]): Buffer[] {
+    parts.push(entry.item.control === undefined ? EVENT : CONTROL, Buffer.from(`${this.#epoch}.${String(entry.ord)}`, 'latin1'), MIDDLE, entry.item.ce, END);
+    return parts;
+  }
+
+  #send(frame: Buffer): void {
+    this.#ws.send(frame, { binary: false }, () => {
+      if (this.#ws.bufferedAmount === 0) this.#delivery.pump();
+    });
+  }
+
+  #onFrame(data: Buffer, isBinary: boolean): void {
+    const message = isBinary ? undefined : parseObject(data);
+    if (message === undefined) return this.#ws.close(CLOSE_MALFORMED, 'not a JSON object');
+    switch (message['type']) {
+      case 'credit':
+        return this.#onCredit(message['n']);
+      case 'ack':
+        return this.#onAck(message);
+      case 'nack':
+        return this.#answer(this.#withIds(message, (ids) => this.#delivery.nack(ids, numberOr(message['delayMs'], 0))));
+      case 'progress':
+        return this.#answer(this.#withIds(message, (ids) => this.#delivery.progress(ids)));
+      case 'term':
+        return this.#answer(this.#withIds(message, (ids) => this.#delivery.term(ids, typeof message['reason'] === 'string' ? message['reason'] : 'unspecified')));
+      default:
+        return this.#reply({ type: 'error', code: 'HF_API_BODY', reason: 'unknown type; use credit, ack, nack, progress or term' });
+    }
+  }
+
+  #onCredit(n: unknown): void {
+    if (typeof n !== 'number' || !Number.isInteger(n) || n < 0 || n > MAX_CREDIT) return this.#reply({ type: 'error', code: 'HF_API_BODY', reason: `credit.n must be an integer from 0 to ${String(MAX_CREDIT)}` });
+    this.credit = n;
+    this.#delivery.pump();
+  }
+
+  #onAck(message: Readonly<Record<string, unknown>>): void {
+    const upTo = message['upTo'];
+    this.#answer(typeof upTo === 'string' ? this.#delivery.ackUpTo(upTo) : this.#withIds(message, (ids) => this.#delivery.ack(ids)));
+  }
+
+  #withIds(message: Readonly<Record<string, unknown>>, act: (ids: readonly string[]) => readonly AckProblem[]): readonly AckProblem[] {
+    const ids = idsOf(message['ids']);
+    if (ids !== undefined) return act(ids);
+    this.#reply({ type: 'error', code: 'HF_API_BODY', reason: `ids must be a list of at most ${String(MAX_IDS)} delivery ids` });
+    return [];
+  }
+
+  #answer(problems: readonly AckProblem[]): void {
+    if (problems.length > 0) this.#reply({ type: 'error', code: 'HF_API_ACK_UNKNOWN', problems: problems.slice(0, 100) });
+  }
+
+  #reply(message: Readonly<Record<string, unknown>>): void {
+    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(JSON.stringify(message));
+  }
+
+  #checkAlive(): void {
+    if (!this.#alive) return this.#ws.terminate();
+    this.#alive = false;
+    this.#ws.ping();
+  }
+
+  #gone(): void {
+    clearInterval(this.#pinger);
+    this.#delivery.detach(this);
+  }
+}
+
+/** A list of delivery ids, or undefined when it is not one. */
+export function idsOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => typeof id === 'string') ? (value as string[]) : undefined;
+}
+
+export function numberOr(value: unknown, fallback: number): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
+}
+
+/** A JSON object, or undefined. */
+export function parseObject(data: Buffer): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(data.toString('utf8'));
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined; // the caller answers
+  }
+}
