@@ -44,11 +44,10 @@ function interrupt(draft: Draft, reason: Reason): void {
 
 /** The gate's slot is freed, and the breaker told, only for attempts that had not been reported as successful. */
 function reportAttempt(draft: Draft, link: Link, verdict: Verdict, failure: Failure): void {
-  const holdMs = failure.retryAfterMs;
-  const held = verdict.disposition === 'throttled' && holdMs !== undefined ? { holdMs } : {};
+  if (verdict.disposition === 'throttled' && failure.retryAfterMs !== undefined) draft.out.push({ kind: 'hold', forMs: failure.retryAfterMs });
   if (link.phase === 'dialing' || link.phase === 'acking') {
     const neutral = verdict.disposition === 'reauthenticate' || verdict.disposition === 'forbidden' || verdict.disposition === 'position-expired';
-    draft.out.push({ kind: 'report', outcome: neutral ? 'neutral' : 'failed', ...held });
+    draft.out.push({ kind: 'report', outcome: neutral ? 'neutral' : 'failed' });
   }
 }
 
@@ -85,7 +84,6 @@ function react(draft: Draft, link: Link, verdict: Verdict, failure: Failure, uni
       draft.s = { ...draft.s, positionExpired: true };
       return ask(draft, 'resume');
     case 'throttled':
-      if (failure.retryAfterMs !== undefined && link.phase === 'open') draft.out.push({ kind: 'report', outcome: 'neutral', holdMs: failure.retryAfterMs });
       return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: failure.retryAfterMs });
     case 'retry':
       return retry(draft, link, verdict, { unit, extended: false });

@@ -133,7 +133,9 @@ export type SessionEffect =
   | { readonly kind: 'ping'; readonly gen: number; readonly payload: string }
   | { readonly kind: 'close'; readonly gen: number; readonly code: number; readonly reason: Reason }
   | { readonly kind: 'terminate'; readonly gen: number; readonly reason: Reason }
-  | { readonly kind: 'report'; readonly outcome: 'ok' | 'failed' | 'neutral'; readonly holdMs?: Millis }
+  | { readonly kind: 'report'; readonly outcome: 'ok' | 'failed' | 'neutral' }
+  /** Nobody of this OAuth client dials before it ends (Retry-After). */
+  | { readonly kind: 'hold'; readonly forMs: Millis }
   | { readonly kind: 'trip-breaker' }
   | { readonly kind: 'token-rejected'; readonly id: string }
   | { readonly kind: 'token-suspect'; readonly id: string }

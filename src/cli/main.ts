@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+const COMMANDS: Readonly<Record<string, { readonly load: () => Promise<{ main(args: readonly string[]): Promise<number> }>; readonly does: string }>> = {
+  run: { load: () => import('./run.ts'), does: 'hold the streams of one or more configuration files' },
+  validate: { load: () => import('./validate.ts'), does: 'check configuration files and credentials, without connecting' },
+  status: { load: () => import('./status.ts'), does: 'show what a running sidecar does' },
+  dlq: { load: () => import('./dlq.ts'), does: 'list, show, redrive and purge dead letters' },
+  simulate: { load: () => import('./simulate.ts'), does: 'play the platforms, faithful or misbehaving' },
+  demo: { load: () => import('./demo.ts'), does: 'simulator, sidecar and consumer together, with faults, live in the terminal' },
+};
+
+const USAGE = `holdfast: holds contact-centre event streams for the container beside it
+
+usage: holdfast COMMAND [options]
+
+${Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(10)} ${does}`).join('\n')}
+
+holdfast COMMAND --help tells more.
+`;
+
+/** The oldest Node the program runs on; older ones lack parts it uses at import. */
+const NODE_MIN = [22, 19] as const;
+
+function nodeTooOld(): string | undefined {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const old = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
+  return old ? `HF_RUNTIME_NODE: holdfast needs Node ${NODE_MIN.join('.')} or newer and this is ${process.versions.node}; use "npm run holdfast --" (it brings its own) or install a newer Node` : undefined;
+}
+
+async function start(): Promise<void> {
+  const old = nodeTooOld();
+  if (old !== undefined) {
+    process.stderr.write(`${old}\n`);
+    process.exitCode = 78;
+    return;
+  }
+  const [name = '--help', ...args] = process.argv.slice(2);
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    const help = name === '--help' || name === '-h' || name === 'help';
+    (help ? process.stdout : process.stderr).write(help ? USAGE : `holdfast: unknown command "${name}"\n\n${USAGE}`);
+    process.exitCode = help ? 0 : 78;
+    return;
+  }
+  process.exitCode = await (await command.load()).main(args);
+}
+
+await start();

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError, type ConfigProblem } from '../config/problem.ts';
+import { HoldfastError } from '../core/failure.ts';
+
+export const EXIT_OK = 0;
+export const EXIT_INTERNAL = 70;
+export const EXIT_CONFIG = 78;
+
+/** Writes problems as one JSON line each and returns the exit code for a bad configuration. */
+export function refuse(problems: readonly ConfigProblem[]): number {
+  for (const { code, field, rule, remedy } of problems) process.stderr.write(`${JSON.stringify({ level: 'fatal', code, field, rule, hint: remedy })}\n`);
+  return EXIT_CONFIG;
+}
+
+/** Runs a command's body; configuration problems become exit 78, everything else exit 70, each with one line. */
+export async function guarded(body: () => Promise<number>): Promise<number> {
+  try {
+    return await body();
+  } catch (error) {
+    if (error instanceof ConfigError) return refuse(error.problems);
+    if (error instanceof HoldfastError) {
+      process.stderr.write(`${JSON.stringify({ level: 'fatal', code: error.code, message: error.message })}\n`);
+      return error.disposition === 'refuse-to-start' ? EXIT_CONFIG : EXIT_INTERNAL;
+    }
+    const option = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+    if (option) return refuse([{ code: 'HF_CONFIG_OPTION', field: 'command line', rule: error.message, remedy: 'see --help' }]);
+    process.stderr.write(`${JSON.stringify({ level: 'fatal', code: 'internal', message: error instanceof Error ? error.message : 'unknown' })}\n`);
+    return EXIT_INTERNAL;
+  }
+}
+
+/** A TCP port from the command line. @throws ConfigError */
+export function portOf(field: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port >= 0 && port <= 65_535) return port;
+  throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field, rule: 'is not a port', remedy: 'write a number from 0 (any free port) to 65535' }]);
+}
+
+/** The store's password from a file or the environment, which is then forgotten. */
+export function storePassword(file: string | undefined): string | undefined {
+  if (file !== undefined) {
+    try {
+      return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    } catch {
+      throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '--store-password-file', rule: 'cannot be read', remedy: 'check the path and the permissions' }]);
+    }
+  }
+  const value = process.env['HOLDFAST_STORE_PASSWORD'];
+  delete process.env['HOLDFAST_STORE_PASSWORD'];
+  return value;
+}
+
+/** Settings of the environment under which no secret and no stream is safe. */
+export function environmentProblems(env: NodeJS.ProcessEnv): readonly ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const say = (field: string, rule: string, remedy: string): void => void problems.push({ code: 'HF_CONFIG_ENVIRONMENT', field, rule, remedy });
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') say('NODE_TLS_REJECT_UNAUTHORIZED', 'turns certificate checks off', 'unset it; use NODE_EXTRA_CA_CERTS for a private authority');
+  if (/--(inspect|require|import|loader|experimental-loader)|(^|\s)-r(\s|$)/.test(env['NODE_OPTIONS'] ?? '')) say('NODE_OPTIONS', 'loads foreign code or opens a debugger', 'unset it');
+  return problems;
+}

@@ -1,0 +1,173 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { ConfigError, type ConfigProblem } from '../config/problem.ts';
+import { loadDocuments } from '../config/load.ts';
+import { resolve, type ClientPlan } from '../config/resolve.ts';
+import { openStore, parseStore, type StoreTarget } from '../coordination/open.ts';
+import { RedisStore } from '../coordination/redis.ts';
+import { DeliveryServer } from '../delivery/server.ts';
+import { AdminServer } from '../sidecar/admin.ts';
+import type { Deps, Identity } from '../sidecar/deps.ts';
+import { Supervisor } from '../sidecar/supervisor.ts';
+import { AuditLog } from '../telemetry/audit.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { createMetrics } from '../telemetry/metrics.ts';
+import { createSecrets } from '../telemetry/secrets.ts';
+import { LineSink, openDescriptor } from '../telemetry/sink.ts';
+import { readCredentials } from '../upstream/credentials.ts';
+import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, storePassword } from './options.ts';
+
+const USAGE = `holdfast run -f FILE... [options]
+
+  -f, --file FILE              configuration: StreamClient and EventStream documents (repeatable)
+      --store STORE            embedded:DIR (default embedded:.holdfast; one replica), redis://HOST:PORT/DB,
+                               rediss://…, redis+sentinel://HOST:PORT,…/NAME
+      --store-password-file F  the store's password (or HOLDFAST_STORE_PASSWORD)
+      --store-prefix NAME      prefix of all keys (default hf)
+      --admin-host ADDRESS     default 127.0.0.1; elsewhere only /healthz, /readyz and /metrics answer
+      --admin-port N           default 9464; 0 = any free port
+      --delivery-port N        default 9465, on 127.0.0.1 only; 0 = any free port
+      --drain-seconds N        budget for a clean stop (default 10)
+      --log-level LEVEL        trace, debug, info (default), warn, error, silent
+
+Writes {"listening":{…}} to stdout when ready, then audit records; logs go to stderr. SIGTERM and SIGINT drain and stop.
+Exit codes: 0 stopped on request, 70 internal fault, 78 bad configuration.
+`;
+
+/** After the drain budget the process ends whatever still hangs (a reader that stopped must not keep it). */
+const EXIT_MARGIN_MS = 2000;
+
+export function main(args: readonly string[]): Promise<number> {
+  return guarded(async () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        file: { type: 'string', short: 'f', multiple: true, default: [] },
+        store: { type: 'string', default: 'embedded:.holdfast' },
+        'store-password-file': { type: 'string' },
+        'store-prefix': { type: 'string', default: 'hf' },
+        'admin-host': { type: 'string', default: '127.0.0.1' },
+        'admin-port': { type: 'string', default: '9464' },
+        'delivery-port': { type: 'string', default: '9465' },
+        'drain-seconds': { type: 'string', default: '10' },
+        'log-level': { type: 'string', default: 'info' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      return EXIT_OK;
+    }
+    const password = storePassword(values['store-password-file']);
+    const store = parseStore(values.store, values['store-prefix'], password);
+    const problems: ConfigProblem[] = [...environmentProblems(process.env), ...('code' in store ? [store] : [])];
+    const { plans, warnings } = await plansOf(values.file, problems);
+    if ('code' in store) throw new ConfigError(problems);
+    const ports = { adminHost: values['admin-host'], admin: portOf('--admin-port', values['admin-port']), delivery: portOf('--delivery-port', values['delivery-port']) };
+    return runUntilSignal({ plans, warnings, store, password, ports, drainMs: Number(values['drain-seconds']) * 1000 || 10_000, level: values['log-level'] });
+  });
+}
+
+/** Loads, checks and resolves; credentials are checked too, so that a wrong mount is one clear sentence at start. */
+export async function plansOf(files: readonly string[], before: readonly ConfigProblem[]): Promise<{ readonly plans: readonly ClientPlan[]; readonly warnings: readonly string[] }> {
+  let problems = [...before];
+  try {
+    const documents = loadDocuments(files);
+    const plans = resolve(documents);
+    for (const plan of plans) {
+      const read = await readCredentials(plan);
+      if ('problems' in read) problems.push(...read.problems.map(({ file, rule }) => ({ code: 'HF_CONFIG_SECRET', field: file, rule, remedy: 'put the credential there: one line, UTF-8, nothing else' })));
+    }
+    if (problems.length === 0) return { plans, warnings: documents.warnings };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems = [...problems, ...error.problems];
+  }
+  throw new ConfigError(problems);
+}
+
+interface RunSettings {
+  readonly plans: readonly ClientPlan[];
+  readonly warnings: readonly string[];
+  readonly store: StoreTarget;
+  readonly password: string | undefined;
+  readonly ports: { readonly adminHost: string; readonly admin: number; readonly delivery: number };
+  readonly drainMs: number;
+  readonly level: string;
+}
+
+function identityOf(env: NodeJS.ProcessEnv): Identity {
+  const uid = env['POD_UID'] ?? randomUUID();
+  return { pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`, namespace: env['POD_NAMESPACE'] ?? 'default', uid, salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32 };
+}
+
+async function runUntilSignal(settings: RunSettings): Promise<number> {
+  const secrets = createSecrets();
+  if (settings.password !== undefined) secrets.add(settings.password);
+  const stdout = new LineSink(openDescriptor(1), secrets);
+  const stderr = new LineSink(openDescriptor(2), secrets);
+  const identity = identityOf(process.env);
+  const log = createLogger(settings.level, stderr, { pod: identity.pod });
+  const store = openStore(settings.store, (error) => { log.debug({ err: error }, 'redis connection'); });
+  const deps: Deps = {
+    identity,
+    store,
+    metrics: createMetrics(),
+    audit: new AuditLog(stdout, () => Date.now()),
+    log,
+    secrets,
+    nowMs: () => performance.now(),
+    nowEpochMs: () => Date.now(),
+    random: () => Math.random(),
+    randomId: () => randomBytes(8).toString('hex'),
+  };
+  for (const warning of settings.warnings) log.warn(warning);
+  const supervisor = new Supervisor(settings.plans, deps);
+  const admin = new AdminServer(supervisor, deps);
+  const delivery = new DeliveryServer(() => supervisor.served());
+  const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
+  const deliveryPort = await delivery.listen(settings.ports.delivery);
+  if (store instanceof RedisStore) await warnAbout(store, log);
+  const ended = untilSignal(log);
+  supervisor.start();
+  stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
+  const code = await ended;
+  const forced = setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + EXIT_MARGIN_MS);
+  forced.unref();
+  await supervisor.stop(settings.drainMs);
+  admin.close();
+  delivery.close();
+  await store.close();
+  log.info('stopped');
+  await Promise.all([stdout.flush(500), stderr.flush(500)]);
+  // Whatever a library still holds open must not keep a drained process.
+  process.exit(code);
+}
+
+async function warnAbout(store: RedisStore, log: Deps['log']): Promise<void> {
+  if (!(await store.ready(2000))) return log.warn('Redis does not answer yet; waiting for it in the background');
+  try {
+    for (const warning of await store.warnings()) log.warn({ condition: 'StoreUnsafe' }, warning);
+  } catch (error) {
+    log.debug({ err: error }, 'the server does not say how it is set');
+  }
+}
+
+/** Resolves with the exit code: 0 on SIGTERM or SIGINT, 70 on a fault of ours. */
+function untilSignal(log: Deps['log']): Promise<number> {
+  return new Promise((resolve) => {
+    const stop = (signal: string): void => {
+      log.info({ signal }, 'draining');
+      resolve(EXIT_OK);
+    };
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+    const fault = (error: unknown): void => {
+      log.fatal({ err: error }, 'internal fault');
+      resolve(EXIT_INTERNAL);
+    };
+    process.on('uncaughtException', fault);
+    process.on('unhandledRejection', fault);
+  });
+}

@@ -1,0 +1,53 @@
+import { parseArgs } from 'node:util';
+import { loadScenario, play } from '../simulator/scenario.ts';
+import { Simulator } from '../simulator/server.ts';
+import { SIM_CLIENT } from '../simulator/tokens.ts';
+import { EXIT_OK, guarded, portOf } from './options.ts';
+
+const USAGE = `holdfast simulate [options]: both platforms on one loopback port, for tests and for your own consumer
+
+  --port N            default 9470; 0 = any free port, printed as {"listening":{"simulator":N}}
+  --rate N            events per second on every stream that was connected to once (default 10)
+  --size BYTES        of one event (default 512)
+  --keys N            different conversations (default 50)
+  --token-life SECS   default 3600
+  --history FILE      what was generated, sent, accepted and refused, as JSON lines
+  --scenario FILE     YAML list of {at: SECONDS, do: …}; the same commands as POST /control (docs/simulator.md)
+
+Use http://127.0.0.1:PORT for hosts.login and hosts.api, ws://127.0.0.1:PORT for hosts.streaming, and the credentials
+clientId ${SIM_CLIENT.clientId}, clientSecret ${SIM_CLIENT.clientSecret}.
+`;
+
+export function main(args: readonly string[]): Promise<number> {
+  return guarded(async () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        port: { type: 'string', default: '9470' },
+        rate: { type: 'string', default: '10' },
+        size: { type: 'string', default: '512' },
+        keys: { type: 'string', default: '50' },
+        'token-life': { type: 'string', default: '3600' },
+        history: { type: 'string' },
+        scenario: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      return EXIT_OK;
+    }
+    const sim = new Simulator({ port: portOf('--port', values.port), rate: Number(values.rate), size: Number(values.size), keys: Number(values.keys), historyFile: values.history });
+    sim.office.lifeMs = Number(values['token-life']) * 1000;
+    const port = await sim.listen();
+    process.stdout.write(`${JSON.stringify({ listening: { simulator: port } })}\n`);
+    const stop = values.scenario === undefined ? () => undefined : play(sim, loadScenario(values.scenario), (step) => process.stdout.write(`${JSON.stringify({ scenario: step })}\n`));
+    await new Promise<void>((resolve) => {
+      process.once('SIGTERM', () => { resolve(); });
+      process.once('SIGINT', () => { resolve(); });
+    });
+    stop();
+    await sim.close();
+    return EXIT_OK;
+  });
+}

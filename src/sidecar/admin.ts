@@ -1,0 +1,87 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { HoldfastError } from '../core/failure.ts';
+import { originProblem } from '../delivery/server.ts';
+import type { Deps } from './deps.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/** A scrape is answered from memory when the last one is younger than this: 100 scrapes a second must not cost the streams anything. */
+const METRICS_CACHE_MS = 250;
+
+/** /healthz, /readyz and /metrics for probes and Prometheus; /status and /audit only from loopback. */
+export class AdminServer {
+  readonly #supervisor: Supervisor;
+  readonly #deps: Deps;
+  readonly #server: Server;
+  #metrics = '';
+  #metricsAtMs = -Infinity;
+
+  constructor(supervisor: Supervisor, deps: Deps) {
+    this.#supervisor = supervisor;
+    this.#deps = deps;
+    this.#server = createServer({ maxHeaderSize: 16_384, requestTimeout: 10_000 }, (request, response) => {
+      this.#route(request, response).catch((error: unknown) => {
+        deps.log.warn({ err: error }, 'admin request failed');
+        if (!response.headersSent) response.writeHead(500);
+        response.end();
+      });
+    });
+    this.#server.maxConnections = 128;
+  }
+
+  /** @param port 0 = any free one. @returns the port. */
+  async listen(host: string, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(new HoldfastError('HF_CONFIG_PORT', `the admin port ${String(port)} cannot be used (${String(error.code)})`, { cause: error }));
+      });
+      this.#server.listen(port, host, resolve);
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+    if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'use GET\n');
+    switch (url.pathname) {
+      case '/healthz':
+        return send(response, 200, 'text/plain', 'ok\n'); // answered by the event loop: that is what is asked
+      case '/readyz':
+        return this.#supervisor.ready ? send(response, 200, 'text/plain', 'ready\n') : send(response, 503, 'text/plain', 'not ready\n');
+      case '/metrics':
+        return send(response, 200, this.#deps.metrics.registry.contentType, await this.#scrape());
+      case '/status':
+      case '/audit':
+        return this.#private(request, response, url);
+      default:
+        return send(response, 404, 'text/plain', 'use /healthz, /readyz, /metrics, /status or /audit\n');
+    }
+  }
+
+  #private(request: IncomingMessage, response: ServerResponse, url: URL): void {
+    const address = request.socket.remoteAddress ?? '';
+    const local = address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
+    if (!local || originProblem(request) !== undefined) return send(response, 403, 'text/plain', 'only from loopback\n');
+    const since = url.searchParams.get('since') ?? undefined;
+    const text = url.pathname === '/status' ? `${JSON.stringify(this.#supervisor.status(), undefined, 2)}\n` : this.#deps.audit.recent(since).map((record) => `${JSON.stringify(record)}\n`).join('');
+    send(response, 200, url.pathname === '/status' ? 'application/json' : 'application/x-ndjson', this.#deps.secrets.scrub(text));
+  }
+
+  async #scrape(): Promise<string> {
+    if (this.#deps.nowMs() - this.#metricsAtMs < METRICS_CACHE_MS) return this.#metrics;
+    this.#metricsAtMs = this.#deps.nowMs();
+    this.#supervisor.status(); // sets the gauges
+    this.#metrics = this.#deps.secrets.scrub(await this.#deps.metrics.registry.metrics());
+    return this.#metrics;
+  }
+}
+
+function send(response: ServerResponse, status: number, type: string, text: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+  response.end(text);
+}

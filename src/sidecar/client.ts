@@ -1,0 +1,360 @@
+import { createHash } from 'node:crypto';
+import type { Agent } from 'undici';
+import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
+import { seal, unseal } from '../coordination/seal.ts';
+import { admit, askAdmission, cancelAdmission, holdAdmission, openAdmission, reportDial, tripAdmission, type AdmissionState } from '../core/admission.ts';
+import { HoldfastError } from '../core/failure.ts';
+import type { TokenRef } from '../core/session-types.ts';
+import { salted } from '../core/backoff.ts';
+import { currentToken, noToken, stepToken, tokenDeadline, tokenServes, type TokenEffect, type TokenFailure, type TokenInput, type TokenState } from '../core/token.ts';
+import { earliest } from '../core/units.ts';
+import { credentialsVersion, readCredentials, type Credentials } from '../upstream/credentials.ts';
+import { call, createAgent } from '../upstream/network.ts';
+import { fetchToken, refreshByRest, type FetchedToken } from '../upstream/oauth.ts';
+import type { Deps } from './deps.ts';
+import { cooldownMs } from './maintenance.ts';
+import { DeadlineTimer } from './timer.ts';
+
+/** What a client needs of each of its streams. */
+export interface ClientStream {
+  readonly plan: StreamPlan;
+  admitted(token: TokenRef): void;
+  tokenStaged(token: TokenRef): void;
+  /** The token of its open link; undefined while it has none. */
+  readonly tokenInUse: string | undefined;
+}
+
+/** How often credential files are looked at for a change. */
+const SECRETS_EVERY_MS = 5000;
+const SECRETS_EVERY_LOOPBACK_MS = 500;
+/** Skew above this is a fault worth a record (S4: NTP drift above 60 s). */
+const SKEW_FAULT_MS = 60_000;
+
+/** One OAuth client: its token, its gate, its breaker. Drives two pure machines and performs what they decide. */
+export class ClientDriver {
+  readonly plan: ClientPlan;
+  readonly #deps: Deps;
+  readonly #streams = new Map<string, ClientStream>();
+  readonly #tokens = new Map<string, string>();
+  readonly #tokenAgent: Agent;
+  readonly #restAgent: Agent;
+  readonly #timer: DeadlineTimer;
+  #token: TokenState = noToken;
+  #admission: AdmissionState = openAdmission;
+  #epoch = 0;
+  #serial = 0;
+  #suspect = false;
+  #secretsVersion = '';
+  #secretsTimer: NodeJS.Timeout | undefined;
+  #credentialsBroken = '';
+  #warnedOddity = false;
+  #stopped = false;
+
+  constructor(plan: ClientPlan, deps: Deps) {
+    this.plan = plan;
+    this.#deps = deps;
+    this.#tokenAgent = createAgent(plan.loopback);
+    this.#restAgent = createAgent(plan.loopback);
+    this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
+  }
+
+  start(epoch: number): void {
+    this.#epoch = epoch;
+    this.#secretsTimer = setInterval(() => { this.#checkSecrets(); }, this.plan.loopback ? SECRETS_EVERY_LOOPBACK_MS : SECRETS_EVERY_MS);
+    this.#checkSecrets();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timer.clear();
+    clearInterval(this.#secretsTimer);
+    void this.#tokenAgent.destroy();
+    void this.#restAgent.destroy();
+  }
+
+  add(stream: ClientStream): void {
+    this.#streams.set(stream.plan.name, stream);
+  }
+
+  ask(stream: StreamPlan): void {
+    this.#admission = askAdmission(this.#admission, { stream: stream.name, priority: stream.priority, askedAtMs: this.#deps.nowMs() });
+    this.#pump();
+  }
+
+  cancel(stream: StreamPlan): void {
+    this.#admission = cancelAdmission(this.#admission, stream.name);
+  }
+
+  report(outcome: 'ok' | 'failed' | 'neutral'): void {
+    this.#setAdmission(reportDial(this.plan.admission, this.#admission, outcome, this.#deps.nowMs()));
+    this.#pump();
+  }
+
+  hold(forMs: number): void {
+    this.#admission = holdAdmission(this.#admission, this.#deps.nowMs() + forMs, 'rate_limited');
+    this.#pump();
+  }
+
+  tripBreaker(): void {
+    this.#setAdmission(tripAdmission(this.plan.admission, this.#admission, this.#deps.nowMs()));
+  }
+
+  tokenRejected(id: string): void {
+    this.#dispatch({ kind: 'rejected', id });
+  }
+
+  /** Something smells of an expired token: ask a REST path with it; a refusal counts as a rejection. */
+  tokenSuspect(id: string): void {
+    if (this.#suspect) return;
+    this.#suspect = true;
+    this.#validate(id)
+      .then((ok) => { if (!ok) this.#dispatch({ kind: 'rejected', id }); }, () => undefined)
+      .finally(() => {
+        this.#suspect = false;
+        this.#pump();
+      })
+      .catch((error: unknown) => { this.#deps.log.error({ err: error }, 'token check failed'); });
+  }
+
+  tokenAdopted(id: string): void {
+    const others = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined && stream.tokenInUse !== id);
+    if (others || this.#token.staging?.id !== id) return;
+    this.#dispatch({ kind: 'adopted', id });
+    this.#deps.metrics.rotations.inc({ client: this.plan.name });
+    this.#deps.audit.write('token.rotated', this.plan.name, { tokenId: id });
+  }
+
+  tokenText(id: string): string | undefined {
+    return this.#tokens.get(id);
+  }
+
+  /** GET of a REST path of the platform with the current token; undefined when it did not answer 200. */
+  async rest(path: string): Promise<string | undefined> {
+    const token = currentToken(this.#token);
+    const text = token === undefined ? undefined : this.#tokens.get(token.id);
+    if (text === undefined) return undefined;
+    const answer = await call(this.#restAgent, this.plan.hosts.api + path, { method: 'GET', headers: { authorization: `Bearer ${text}` }, limitBytes: 1024 * 1024 });
+    return answer.status === 200 ? answer.body : undefined;
+  }
+
+  status(): Record<string, unknown> {
+    const now = this.#deps.nowMs();
+    const token = currentToken(this.#token);
+    const { breaker, holdUntilMs, holdReason, queue } = this.#admission;
+    return {
+      name: this.plan.name,
+      platform: this.plan.platform,
+      region: this.plan.region,
+      epoch: this.#epoch,
+      token: {
+        state: token === undefined ? 'absent' : this.#token.staging === undefined ? 'active' : 'rotating',
+        remainingMs: token === undefined ? undefined : Math.round(token.expiresAtMs - now),
+        failure: this.#token.failure,
+      },
+      credentials: this.#credentialsBroken === '' ? 'ok' : this.#credentialsBroken,
+      breaker: breaker.kind,
+      breakerOpenForMs: breaker.kind === 'open' ? Math.max(0, Math.round(breaker.untilMs - now)) : undefined,
+      holdMs: holdUntilMs === undefined ? undefined : Math.max(0, Math.round(holdUntilMs - now)),
+      holdReason,
+      waiting: queue.map((one) => one.stream),
+    };
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    this.#dispatch({ kind: 'tick' });
+    this.#pump();
+  }
+
+  #arm(): void {
+    const now = this.#deps.nowMs();
+    const look = this.#admission.queue.length === 0 ? undefined : admit(this.plan.admission, this.#admission, now).lookAgainAtMs;
+    this.#timer.set(earliest(tokenDeadline(this.plan.tokenPolicy, this.#token), look));
+  }
+
+  /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
+  #pump(): void {
+    if (this.#stopped || this.#admission.queue.length === 0) return this.#arm();
+    const now = this.#deps.nowMs();
+    const { minRemainingAtDialMs, minRemainingAtRedialMs } = this.plan.tokenPolicy;
+    const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined) ? minRemainingAtRedialMs : minRemainingAtDialMs;
+    const token = currentToken(this.#token);
+    if (token === undefined || !tokenServes(token, floor, now)) {
+      this.#dispatch({ kind: 'need', minRemainingMs: floor });
+      return this.#arm();
+    }
+    if (this.#suspect) return;
+    const cooldown = cooldownMs(this.plan.maintenance, this.#deps.nowEpochMs());
+    if (cooldown > 0) this.#admission = holdAdmission(this.#admission, now + cooldown, 'cooldown');
+    const admitted = admit(this.plan.admission, this.#admission, now);
+    this.#setAdmission(admitted.state);
+    for (const name of admitted.granted) this.#streams.get(name)?.admitted({ id: token.id, expiresAtMs: token.expiresAtMs });
+    this.#arm();
+  }
+
+  #setAdmission(next: AdmissionState): void {
+    const before = this.#admission.breaker.kind;
+    this.#admission = next;
+    if (before === next.breaker.kind) return;
+    this.#deps.metrics.breakerOpen.set({ client: this.plan.name }, next.breaker.kind === 'closed' ? 0 : 1);
+    if (next.breaker.kind === 'open') this.#deps.audit.write('breaker.opened', this.plan.name, { forMs: this.plan.admission.breaker.openMs });
+    if (next.breaker.kind === 'closed') this.#deps.audit.write('breaker.closed', this.plan.name);
+  }
+
+  #dispatch(input: TokenInput): void {
+    const step = stepToken(this.plan.tokenPolicy, this.#token, input, this.#deps.nowMs());
+    this.#token = step.state;
+    for (const effect of step.effects) this.#perform(effect);
+    this.#arm();
+  }
+
+  #perform(effect: TokenEffect): void {
+    const { audit, metrics, log } = this.#deps;
+    switch (effect.kind) {
+      case 'fetch':
+        return this.#fetch(effect.gen);
+      case 'validate':
+        this.#validate(effect.id).then(
+          (ok) => { this.#dispatch({ kind: 'validated', gen: effect.gen, ok }); },
+          (error: unknown) => { this.#failed(effect.gen, error); },
+        );
+        return;
+      case 'staged':
+        this.#onStaged(effect.id);
+        return;
+      case 'retired':
+        this.#tokens.delete(effect.id);
+        return;
+      case 'refresh-failed':
+        metrics.tokenFailures.inc({ client: this.plan.name, reason: effect.failure });
+        audit.write('token.refresh_failed', this.plan.name, { reason: effect.failure, retryInMs: Math.round(effect.retryInMs) });
+        log.warn({ client: this.plan.name, reason: effect.failure, retryInMs: Math.round(effect.retryInMs) }, 'token request failed');
+        return;
+      case 'mismatch':
+        audit.write('token.mismatch', this.plan.name, { tokenId: effect.id });
+    }
+  }
+
+  #onStaged(id: string): void {
+    const token = currentToken(this.#token);
+    if (token?.id !== id) return;
+    this.#deps.metrics.tokenExpiry.set({ client: this.plan.name }, (token.expiresAtMs - this.#deps.nowMs()) / 1000);
+    for (const stream of this.#streams.values()) stream.tokenStaged({ id, expiresAtMs: token.expiresAtMs });
+    this.#pump();
+  }
+
+  #fetch(gen: number): void {
+    const askedAtMs = this.#deps.nowMs();
+    this.#obtain()
+      .then((fetched) => {
+        this.#serial += 1;
+        const id = `t${String(this.#epoch)}-${String(this.#serial)}`;
+        this.#tokens.set(id, fetched.accessToken);
+        this.#noteAnswer(fetched);
+        this.#dispatch({ kind: 'fetched', gen, token: { id, askedAtMs, expiresAtMs: askedAtMs + fetched.lifeMs } });
+      })
+      .catch((error: unknown) => { this.#failed(gen, error); });
+  }
+
+  async #obtain(): Promise<FetchedToken> {
+    const credentials = await this.#credentials();
+    const endpoint = this.plan.streams[0]?.profile.inStream?.endpoint;
+    const old = this.#token.active === undefined ? undefined : this.#tokens.get(this.#token.active.id);
+    if (endpoint !== undefined && old !== undefined) {
+      try {
+        return await this.#keep(await refreshByRest(this.#tokenAgent, this.plan, endpoint, old, credentials, this.#deps.nowEpochMs), credentials);
+      } catch (error) {
+        this.#deps.log.warn({ err: error, client: this.plan.name }, 'the REST token refresh failed; asking the token endpoint');
+      }
+    }
+    return this.#keep(await fetchToken(this.#tokenAgent, this.plan, credentials, this.#deps.nowEpochMs), credentials);
+  }
+
+  async #credentials(): Promise<Credentials> {
+    const read = await readCredentials(this.plan);
+    if ('problems' in read) {
+      this.#credentialsBroken = read.problems.map((one) => `${one.file} ${one.rule}`).join('; ');
+      throw new HoldfastError('HF_TOKEN_CREDENTIALS', `credentials cannot be used: ${this.#credentialsBroken}`);
+    }
+    this.#credentialsBroken = '';
+    for (const value of Object.values(read.credentials)) if (value !== undefined && value !== read.credentials.clientId) this.#deps.secrets.add(value);
+    return this.#withStoredRefreshToken(read.credentials);
+  }
+
+  /** A rotated refresh token replaces the file's, until the file itself changes. */
+  async #withStoredRefreshToken(credentials: Credentials): Promise<Credentials> {
+    if (credentials.refreshToken === undefined) return credentials;
+    const sealed = await this.#deps.store.loadSealed(this.plan.name, 'refreshToken');
+    const opened = sealed === undefined ? undefined : unseal(sealed, sealKey(credentials), this.plan.name);
+    if (opened === undefined) return credentials;
+    const [fileHash, refreshToken] = JSON.parse(opened) as [string, string];
+    if (fileHash !== hashOf(credentials.refreshToken)) return credentials;
+    this.#deps.secrets.add(refreshToken);
+    return { ...credentials, refreshToken };
+  }
+
+  /** A new refresh token is stored before anything uses the answer it came with: it is single use. */
+  async #keep(fetched: FetchedToken, credentials: Credentials): Promise<FetchedToken> {
+    this.#deps.secrets.add(fetched.accessToken);
+    if (fetched.refreshToken === undefined || fetched.refreshToken === credentials.refreshToken) return fetched;
+    this.#deps.secrets.add(fetched.refreshToken);
+    const read = await readCredentials(this.plan);
+    if ('problems' in read || read.credentials.refreshToken === undefined) return fetched;
+    const value = JSON.stringify([hashOf(read.credentials.refreshToken), fetched.refreshToken]);
+    await this.#deps.store.saveSealed(this.plan.name, this.#epoch, 'refreshToken', seal(value, sealKey(read.credentials), this.plan.name));
+    return fetched;
+  }
+
+  #noteAnswer(fetched: FetchedToken): void {
+    if (fetched.oddity !== undefined && !this.#warnedOddity) {
+      this.#warnedOddity = true;
+      this.#deps.log.warn({ client: this.plan.name, oddity: fetched.oddity, lifeMs: fetched.lifeMs }, 'odd token answer');
+    }
+    if (fetched.skewMs === undefined) return;
+    this.#deps.metrics.clockSkew.set({ client: this.plan.name }, fetched.skewMs / 1000);
+    if (Math.abs(fetched.skewMs) > SKEW_FAULT_MS) this.#deps.audit.write('clock.skew', this.plan.name, { skewMs: Math.round(fetched.skewMs) });
+  }
+
+  #failed(gen: number, error: unknown): void {
+    if (this.#stopped) return;
+    const failure = error instanceof HoldfastError ? (FAILURES[error.code] ?? 'unreachable') : 'unreachable';
+    const after = error instanceof HoldfastError ? error.details['retryAfterMs'] : undefined;
+    this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
+    const unit = salted(this.#deps.random(), this.#deps.identity.salt);
+    this.#dispatch({ kind: 'failed', gen, failure, unit, ...(typeof after === 'number' ? { retryAfterMs: after } : {}) });
+  }
+
+  async #validate(id: string): Promise<boolean> {
+    const token = this.#tokens.get(id);
+    if (token === undefined) return false;
+    const answer = await call(this.#restAgent, this.plan.hosts.api + this.plan.validatePath, { method: 'GET', headers: { authorization: `Bearer ${token}` } });
+    if (answer.status >= 500) throw new HoldfastError('HF_REST_FAILED', `the validation path answered ${String(answer.status)}`);
+    return answer.status !== 401 && answer.status !== 403;
+  }
+
+  #checkSecrets(): void {
+    credentialsVersion(this.plan)
+      .then((version) => {
+        const changed = this.#secretsVersion !== '' && version !== this.#secretsVersion;
+        this.#secretsVersion = version;
+        if (changed && !this.#stopped) this.#dispatch({ kind: 'secret-changed' });
+      })
+      .catch((error: unknown) => { this.#deps.log.debug({ err: error }, 'credential files cannot be looked at'); });
+  }
+}
+
+const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
+  HF_TOKEN_CREDENTIALS: 'invalid_credentials',
+  HF_TOKEN_FORBIDDEN: 'forbidden',
+  HF_TOKEN_THROTTLED: 'throttled',
+  HF_TOKEN_ANSWER: 'bad_answer',
+};
+
+function hashOf(value: string): string {
+  return createHash('sha256').update(value).digest('base64url');
+}
+
+/** What the seal's key is derived from: known to every replica through its own files, never stored. */
+function sealKey(credentials: Credentials): string {
+  return credentials.clientSecret ?? credentials.refreshToken ?? '';
+}

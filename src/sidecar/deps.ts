@@ -1,0 +1,31 @@
+import type { Store } from '../coordination/store.ts';
+import type { SecretRegistry } from '../core/secrets.ts';
+import type { AuditLog } from '../telemetry/audit.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+
+/** Who this replica is. Only the random part is relied on to be unique. */
+export interface Identity {
+  readonly pod: string;
+  readonly namespace: string;
+  readonly uid: string;
+  /** In [0, 1): shifts the jitter of this replica (S2: identical jitter seeds). */
+  readonly salt: number;
+}
+
+/** The world as the sidecar sees it; built once, in cli/. */
+export interface Deps {
+  readonly identity: Identity;
+  readonly store: Store;
+  readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  readonly log: Logger;
+  readonly secrets: SecretRegistry;
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** Wall clock, only written down. */
+  nowEpochMs(): number;
+  /** Uniform in [0, 1). */
+  random(): number;
+  randomId(): string;
+}

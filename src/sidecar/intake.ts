@@ -1,0 +1,385 @@
+import { createHash } from 'node:crypto';
+import type { StreamPlan } from '../config/resolve.ts';
+import type { Checkpoint } from '../coordination/store.ts';
+import { RecentIds } from '../core/recent.ts';
+import type { Outbox } from '../core/outbox.ts';
+import { parseSequence, type Sequence } from '../core/sequence.ts';
+import type { Control } from '../core/session-types.ts';
+import { SequenceTracker, type SequencePrint } from '../core/tracker.ts';
+import { Encoder, type ControlType, type Parcel, type Replay } from '../delivery/envelope.ts';
+import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
+import type { Position, PositionKind } from '../platforms/profile.ts';
+import type { Deps } from './deps.ts';
+import { sinceFloor } from './since.ts';
+
+/** What the intake tells its stream. */
+export interface IntakeHost {
+  readonly epoch: number;
+  /** An event was accepted, or something else now waits for the consumer. */
+  accepted(): void;
+  control(control: Control, type: string, bytes: Buffer): void;
+  emptyBatch(): void;
+  /** The platform must be asked again from the last good position. */
+  askAgain(): void;
+  gap(data: GapData): void;
+}
+
+export interface GapData {
+  readonly from: string;
+  readonly to: string;
+  readonly cause: string;
+  readonly count: number | undefined;
+  readonly fromTime?: string;
+  readonly toTime?: string;
+}
+
+/** Identities remembered where no sequence tells duplicates apart. */
+const RECENT_IDS = 16_384;
+/** Identities around the position that go into a checkpoint. */
+const TAIL_LIMIT = 512;
+const POISON_BYTES = 65_536;
+/** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
+const SINCE_OVERLAP_MS = 1000;
+/** Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move the resume point). */
+const BELIEVED_PAST_MS = 30 * 86_400_000;
+const BELIEVED_FUTURE_MS = 300_000;
+
+/**
+ * From frames to parcels: order, duplicates, gaps and positions of one stream. What it accepts is in the outbox, encoded once.
+ */
+export class Intake implements FrameSink {
+  readonly #plan: StreamPlan;
+  readonly #deps: Deps;
+  readonly #host: IntakeHost;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #encoder: Encoder;
+  readonly #reader: FrameReader;
+  readonly #heldReader: FrameReader;
+  readonly #tracker: SequenceTracker<Buffer>;
+  readonly #recent = new RecentIds(RECENT_IDS);
+  #accepted: { readonly ord: number; readonly identity: string; readonly since: number }[] = [];
+  #position: Position | undefined;
+  #restored: Position | undefined;
+  #era = 0;
+  #index = 0;
+  #baseDistinct = 0;
+  #baseMissing = 0;
+  #replayLeft = 0;
+  #linkOpenedEpochMs = 0;
+  /** Set from a disconnect until the first event after it. */
+  #resuming: { readonly reason: string; readonly sinceMs: number; readonly announced: boolean } | undefined;
+  #sawRepeat = false;
+  #lostOnResume = false;
+  #expired = false;
+  lastReceivedEpochMs = 0;
+  received = 0;
+  duplicates = 0;
+  poisoned = 0;
+  conflicts = 0;
+
+  constructor(plan: StreamPlan, deps: Deps, outbox: Outbox<Parcel>, host: IntakeHost) {
+    this.#plan = plan;
+    this.#deps = deps;
+    this.#outbox = outbox;
+    this.#host = host;
+    this.#encoder = new Encoder(plan);
+    this.#reader = new FrameReader(plan.profile, plan.fields);
+    this.#heldReader = new FrameReader(plan.profile, plan.fields);
+    this.#tracker = new SequenceTracker<Buffer>(plan.tracker);
+  }
+
+  /** Continues from a checkpoint. What the platform sends above it may have been delivered before: it is marked `resume`. */
+  restore(checkpoint: Checkpoint): void {
+    this.#era = checkpoint.era;
+    this.#index = checkpoint.index;
+    this.#baseDistinct = checkpoint.distinct;
+    this.#baseMissing = checkpoint.missing;
+    this.lastReceivedEpochMs = checkpoint.settledAtEpochMs;
+    this.#position = positionOf(checkpoint.position);
+    this.#restored = this.#position;
+    this.#replayLeft = this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed;
+    if (this.#position?.kind === 'sequence') {
+      const last = parseSequence(this.#position.value);
+      if (last !== undefined) this.#tracker.restore(last, checkpoint.tail.flatMap(printOf));
+    } else {
+      for (const identity of checkpoint.tail) this.#recent.add(identity);
+    }
+  }
+
+  read(data: Buffer, isBinary: boolean): void {
+    this.lastReceivedEpochMs = this.#deps.nowEpochMs();
+    this.#reader.read(data, isBinary, this);
+  }
+
+  /** What the next dial asks for; undefined: nothing is known yet, or the class cannot resume. @param overlap the old link stays open. */
+  resumePosition(overlap: boolean): Position | undefined {
+    const position = this.position;
+    if (position === undefined) return undefined;
+    if (position.kind === 'sequence' && !overlap) this.#tracker.resumeAsked();
+    if (position.kind !== 'since') return position;
+    // One millisecond earlier covers both readings of the bound, inclusive and exclusive; a checkpoint's tail is no longer than that.
+    const back = position === this.#restored ? 1 : SINCE_OVERLAP_MS;
+    return { kind: 'since', value: String(Number(position.value) - back) };
+  }
+
+  linkOpened(expired: boolean): void {
+    this.#linkOpenedEpochMs = this.#deps.nowEpochMs();
+    this.#expired ||= expired;
+    this.#sawRepeat = false;
+    this.#lostOnResume = false;
+  }
+
+  positionExpired(): void {
+    this.#expired = true;
+  }
+
+  interrupted(reason: string, announced: boolean): void {
+    this.#resuming ??= { reason, sinceMs: this.#deps.nowMs(), announced };
+  }
+
+  get continuityRate(): number {
+    const distinct = this.#baseDistinct + this.#distinct();
+    const missing = this.#baseMissing + this.#tracker.missing;
+    return distinct + missing === 0 ? 1 : distinct / (distinct + missing);
+  }
+
+  /** The last good position. Class A derives it from the tracker: building it for every event would be waste. */
+  get position(): Position | undefined {
+    if (this.#plan.profile.streamClass !== 'A') return this.#position;
+    const last = this.#tracker.last;
+    return last === undefined || (this.#position === undefined && this.#tracker.distinct === 0) ? undefined : { kind: 'sequence', value: String(last) };
+  }
+
+  get held(): number {
+    return this.#tracker.heldCount;
+  }
+
+  deadline(): number | undefined {
+    return this.#plan.profile.streamClass === 'A' ? this.#tracker.deadline() : undefined;
+  }
+
+  /** Looks at the clock for early events that still wait for their predecessors. */
+  tick(): void {
+    if (this.#plan.profile.streamClass !== 'A') return;
+    const missing = this.#tracker.overdue(this.#deps.nowMs());
+    switch (missing.kind) {
+      case 'nothing':
+        return;
+      case 'resume':
+        this.#host.askAgain();
+        return;
+      case 'gap':
+        this.#lostOnResume = true;
+        this.#announceGap(missing.from, missing.to, this.#expired ? 'retention_exceeded' : 'sequence_gap');
+        break;
+      case 'restarted':
+        this.#onRestarted(missing.last, missing.first);
+        break;
+    }
+    this.#release();
+  }
+
+  // --- FrameSink ---
+
+  event(view: EventView): void {
+    if (this.#plan.profile.streamClass === 'A') return this.#sequenced(view);
+    const identity = view.identity();
+    if (!this.#recent.add(identity)) {
+      this.duplicates += 1;
+      this.#sawRepeat = true;
+      return;
+    }
+    this.#accept(view, this.#replayOf(view));
+  }
+
+  control(control: Control, type: string, bytes: Buffer): void {
+    this.#host.control(control, type, bytes);
+  }
+
+  emptyBatch(): void {
+    this.#host.emptyBatch();
+  }
+
+  poison(bytes: Buffer, reason: string): void {
+    this.poisoned += 1;
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    this.#deps.audit.write('frame.poison', this.#plan.client, { stream: this.#plan.name, reason, hash, length: bytes.length });
+    this.pushControl('poison', { stream: this.#plan.name, reason, hash, bytesBase64: bytes.subarray(0, POISON_BYTES).toString('base64'), length: bytes.length });
+  }
+
+  // --- control events, in order with the data ---
+
+  pushControl(type: ControlType, data: Readonly<Record<string, unknown>> | string, at?: { readonly sequence?: Sequence }): void {
+    const parcel = this.#encoder.control(type, data, this.#stamp('live'));
+    const sequence = at?.sequence ?? this.#tracker.last;
+    this.#outbox.push({ ...parcel, sequence, position: this.#position }, '\u0000control', parcel.ce.length, true);
+    this.#host.accepted();
+  }
+
+  redrive(attributes: string, data: Buffer, eventId: string): number {
+    const parcel = this.#encoder.redriven(attributes, data, eventId, this.#stamp('redrive'));
+    const entry = this.#outbox.push({ ...parcel, sequence: this.#tracker.last, position: this.#position }, `\u0000redrive-${eventId}`, parcel.ce.length, false);
+    this.#host.accepted();
+    return entry.ord;
+  }
+
+  /** A class C hole, or the hole a restart left: times are all that is known. */
+  announceTimeGap(fromEpochMs: number, cause: string): void {
+    const fromTime = new Date(fromEpochMs).toISOString();
+    const toTime = new Date(this.#deps.nowEpochMs()).toISOString();
+    this.#pushGap({ from: fromTime, to: toTime, cause, count: undefined, fromTime, toTime });
+    this.#lostOnResume = true;
+  }
+
+  // --- checkpoint ---
+
+  /** The record for the settled prefix that ends at `ord`, whose last parcel is `floor`. */
+  checkpointAt(ord: number, floor: Parcel): Checkpoint {
+    const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
+    const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: this.#era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs: floor.receivedEpochMs };
+    if (this.#plan.profile.streamClass === 'A') {
+      if (floor.sequence === undefined) return { ...base, position: '', tail: [] };
+      const tail = this.#tracker.tail(floor.sequence).map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
+      return { ...base, position: `sequence:${String(floor.sequence)}`, tail };
+    }
+    const settled = this.#accepted.filter((one) => one.ord <= ord);
+    this.#accepted = this.#accepted.filter((one) => one.ord > ord || one.since >= Number(floor.position?.value) - 1).slice(-RECENT_IDS);
+    if (floor.position === undefined) return { ...base, position: '', tail: settled.slice(-1).map((one) => one.identity) };
+    if (floor.position.kind !== 'since') return { ...base, position: `${floor.position.kind}:${floor.position.value}`, tail: settled.slice(-TAIL_LIMIT / 8).map((one) => one.identity) };
+    const since = sinceFloor(Number(floor.position.value), this.#accepted.filter((one) => one.ord > ord).map((one) => one.since));
+    const tail = settled.filter((one) => !(one.since < since - 1)).slice(-TAIL_LIMIT).map((one) => one.identity);
+    return { ...base, position: `since:${String(since)}`, tail };
+  }
+
+  // --- inside ---
+
+  #sequenced(view: EventView): void {
+    const offered = this.#tracker.offer(view.sequence, view.print(), () => Buffer.from(view.bytes.subarray(view.start, view.end)), this.#deps.nowMs());
+    switch (offered) {
+      case 'next':
+        this.#accept(view, this.#replayOf(view));
+        if (this.#tracker.heldCount > 0) this.#release();
+        return;
+      case 'duplicate':
+        this.duplicates += 1;
+        this.#sawRepeat = true;
+        return;
+      case 'conflict':
+        this.conflicts += 1;
+        if (this.conflicts % 100 === 1) this.#deps.audit.write('sequence.conflict', this.#plan.client, { stream: this.#plan.name, sequence: String(view.sequence) });
+        return this.tick();
+      case 'held':
+        return this.tick();
+      case 'late':
+        this.pushControl('gap.filled', { stream: this.#plan.name, from: String(view.sequence), to: String(view.sequence), mode: 'late_arrival' });
+        this.#accept(view, 'backfill');
+    }
+  }
+
+  /** Early events whose turn has come. */
+  #release(): void {
+    for (const bytes of this.#tracker.released()) {
+      this.#heldReader.read(bytes, false, { ...SILENT, event: (view) => { this.#accept(view, this.#replayOf(view)); } });
+    }
+  }
+
+  #accept(view: EventView, replay: Replay): void {
+    if (this.#resuming !== undefined) this.#announceResumed();
+    const position = this.#plan.profile.streamClass === 'A' ? undefined : this.#believed(view.position());
+    if (this.#expired && this.#plan.profile.streamClass === 'B') this.#announceExpired(position);
+    if (position !== undefined) this.#advance(position);
+    this.#expired = false;
+    const parcel = this.#encoder.event(view, { ...this.#stamp(replay), position: this.#position });
+    const key = this.#plan.delivery.mode === 'Push' && this.#plan.delivery.order === 'key' ? this.#encoder.keyOf(view) : '';
+    const entry = this.#outbox.push(parcel, key, parcel.ce.length, false);
+    if (this.#plan.profile.streamClass === 'B') this.#accepted.push({ ord: entry.ord, identity: parcel.identity, since: position?.kind === 'since' ? Number(position.value) : Number.NaN });
+    this.received += 1;
+    if (this.#replayLeft > 0) this.#replayLeft -= 1;
+    this.#host.accepted();
+  }
+
+  /** Times only move forward here; the checkpoint looks for earlier ones among what is unsettled. */
+  #advance(position: Position): void {
+    if (position.kind === 'since' && this.#position?.kind === 'since' && Number(position.value) <= Number(this.#position.value)) return;
+    this.#position = position;
+  }
+
+  #believed(position: Position | undefined): Position | undefined {
+    if (position?.kind !== 'since') return position;
+    const age = this.#deps.nowEpochMs() - Number(position.value);
+    return age <= BELIEVED_PAST_MS && age >= -BELIEVED_FUTURE_MS ? position : undefined;
+  }
+
+  /** After a restart as many events as may have been delivered before are marked; otherwise what is older than the link. */
+  #replayOf(view: EventView): Replay {
+    if (this.#replayLeft > 0) return 'resume';
+    if (this.#linkOpenedEpochMs === 0 || this.#deps.nowEpochMs() - this.#linkOpenedEpochMs > 60_000) return 'live';
+    const time = view.text('time');
+    const at = time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);
+    return at < this.#linkOpenedEpochMs ? 'resume' : 'live';
+  }
+
+  #announceResumed(): void {
+    const resuming = this.#resuming;
+    this.#resuming = undefined;
+    if (resuming === undefined || this.#plan.delivery.control === 'gaps') return;
+    const proved = this.#plan.profile.streamClass === 'A' || (this.#plan.profile.streamClass === 'B' && this.#sawRepeat);
+    const lossless = this.#lostOnResume || this.#expired ? false : proved ? true : this.#plan.profile.streamClass === 'C' ? false : 'unknown';
+    const mode = this.#plan.profile.resume.kind ?? 'none';
+    this.pushControl('stream.resumed', { stream: this.#plan.name, mode, lossless, reason: resuming.reason, downMs: Math.round(this.#deps.nowMs() - resuming.sinceMs) });
+  }
+
+  #announceExpired(next: Position | undefined): void {
+    this.#expired = false;
+    const before = this.#position;
+    if (before === undefined) return;
+    const times = before.kind === 'since' ? { fromTime: isoOf(before.value), toTime: next?.kind === 'since' ? isoOf(next.value) : new Date(this.#deps.nowEpochMs()).toISOString() } : {};
+    this.#pushGap({ from: before.value, to: next?.value ?? '', cause: 'retention_exceeded', count: undefined, ...times });
+  }
+
+  #announceGap(from: Sequence, to: Sequence, cause: string): void {
+    const count = Number(BigInt(to) - BigInt(from) + 1n);
+    this.#pushGap({ from: String(from), to: String(to), cause, count }, to);
+  }
+
+  #pushGap(data: GapData, sequence?: Sequence): void {
+    const { count: _count, ...shown } = data;
+    const body = { stream: this.#plan.name, class: this.#plan.profile.streamClass, ...shown, lossless: false };
+    this.pushControl('gap.detected', body, sequence === undefined ? {} : { sequence });
+    this.#host.gap(data);
+  }
+
+  #onRestarted(last: Sequence | undefined, first: Sequence): void {
+    this.#era += 1;
+    this.#deps.audit.write('sequence.restarted', this.#plan.client, { stream: this.#plan.name, last: String(last), first: String(first), era: this.#era });
+    this.#pushGap({ from: last === undefined ? '' : String(last), to: String(first), cause: 'sequence_restarted', count: undefined });
+  }
+
+  #distinct(): number {
+    return this.#plan.profile.streamClass === 'A' ? this.#tracker.distinct : this.received;
+  }
+
+  #stamp(replay: Replay): { epoch: number; ord: number; era: number; replay: Replay; nowMs: number; nowEpochMs: number } {
+    return { epoch: this.#host.epoch, ord: this.#outbox.lastOrd + 1, era: this.#era, replay, nowMs: this.#deps.nowMs(), nowEpochMs: this.#deps.nowEpochMs() };
+  }
+}
+
+const SILENT: FrameSink = { event: () => undefined, control: () => undefined, emptyBatch: () => undefined, poison: () => undefined };
+const KINDS: readonly string[] = ['sequence', 'since', 'cursor', 'lastEventId'] satisfies PositionKind[];
+
+/** Reads a stored position, `kind:value`. */
+export function positionOf(text: string): Position | undefined {
+  const at = text.indexOf(':');
+  const kind = text.slice(0, at);
+  return at > 0 && KINDS.includes(kind) ? { kind: kind as PositionKind, value: text.slice(at + 1) } : undefined;
+}
+
+function printOf(text: string): SequencePrint[] {
+  const [digits = '', print = ''] = text.split(':');
+  const sequence = parseSequence(digits);
+  return sequence === undefined ? [] : [{ sequence, print: Number(print) }];
+}
+
+function isoOf(epochMs: string): string {
+  return new Date(Number(epochMs)).toISOString();
+}

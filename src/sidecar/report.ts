@@ -1,0 +1,219 @@
+import type { StreamPlan } from '../config/resolve.ts';
+import type { Failure, Reason } from '../core/disposition.ts';
+import type { Entry, Outbox } from '../core/outbox.ts';
+import type { Control, SessionEffect, SessionState } from '../core/session-types.ts';
+import type { Delivery } from '../delivery/port.ts';
+import type { Parcel } from '../delivery/envelope.ts';
+import type { Deps } from './deps.ts';
+import type { GapData, Intake } from './intake.ts';
+
+type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K }>;
+
+/** Unknown control types named in the audit log; beyond them only the count goes on. */
+const UNKNOWN_NAMED = 50;
+
+export interface StatusFacts {
+  readonly session: SessionState;
+  readonly intake: Intake;
+  readonly outbox: Outbox<Parcel>;
+  readonly delivery: Delivery;
+  readonly checkpointedOrd: number;
+  readonly connectionId: string | undefined;
+}
+
+/** Everything one stream says about itself: audit records, metrics, log lines, status. It decides nothing. */
+export class StreamReport {
+  readonly #plan: StreamPlan;
+  readonly #deps: Deps;
+  readonly #labels: { readonly client: string; readonly stream: string };
+  readonly #unknown = new Set<string>();
+  #seen = { received: 0, duplicates: 0, poisoned: 0, conflicts: 0, floor: 0 };
+  #gaps = 0;
+  #lastGap: GapData | undefined;
+  #delivered = 0;
+  #redelivered = 0;
+  #deadLettered = 0;
+  #parks = 0;
+  #lastFailure: { readonly reason: Reason; readonly at: string } | undefined;
+
+  constructor(plan: StreamPlan, deps: Deps) {
+    this.#plan = plan;
+    this.#deps = deps;
+    this.#labels = { client: plan.client, stream: plan.name };
+    deps.metrics.connected.set(this.#labels, 0);
+    deps.metrics.continuity.set(this.#labels, 1);
+  }
+
+  dial(effect: Effect<'dial'>, connectionId: string): void {
+    this.#deps.metrics.dials.inc(this.#labels);
+    if (effect.purpose !== 'first' || effect.attempt > 0) this.#audit('RECONNECT_ATTEMPT', { connectionId, attempt: effect.attempt, purpose: effect.purpose, delayMs: 0 });
+  }
+
+  ready(effect: Effect<'ready'>, session: SessionState, connectionId: string, continuityRate: number): void {
+    this.connected(true);
+    const first = session.totals.reconnects === 0;
+    const latencyMs = Math.round(effect.latencyMs);
+    this.#deps.metrics.reconnectLatency.observe(this.#labels, effect.latencyMs / 1000);
+    this.#audit('connection.opened', { connectionId, purpose: effect.purpose, latencyMs });
+    this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose, latencyMs }, 'stream open');
+    if (effect.acknowledged) this.#audit('reconnect_ack', { connectionId, latency: latencyMs });
+    if (first) return;
+    this.#deps.metrics.reconnects.inc(this.#labels);
+    const { successes, attempts } = session.totals;
+    this.#audit('RECONNECT_SUCCESS', { connectionId, latencyMs, successRate: attempts === 0 ? 0 : successes / attempts });
+    this.#audit('websocket_reconnection', { connectionId, retryCount: session.attempt, latencyMs, continuityRate, status: 'success' });
+  }
+
+  attemptFailed(effect: Effect<'attempt-failed'>, session: SessionState, continuityRate: number): void {
+    this.#lastFailure = { reason: effect.reason, at: new Date(this.#deps.nowEpochMs()).toISOString() };
+    this.#deps.metrics.failures.inc({ ...this.#labels, reason: effect.reason });
+    this.#audit('RECONNECT_FAIL', { attempt: effect.attempt, reason: effect.reason, retryInMs: Math.round(effect.retryInMs) });
+    this.#audit('websocket_reconnection', { retryCount: session.attempt, latencyMs: Math.round(effect.latencyMs), continuityRate, status: effect.timeout ? 'timeout' : 'failure', reason: effect.reason });
+    this.#deps.log.warn({ ...this.#labels, reason: effect.reason, attempt: effect.attempt, retryInMs: Math.round(effect.retryInMs) }, 'stream not open; it is tried again');
+  }
+
+  ended(connectionId: string, failure: Failure, text: string, pendingBytes: number): void {
+    const fields = { socketId: connectionId, stage: failure.stage, status: failure.status, closeCode: failure.closeCode, error: failure.error, text, pendingBytes };
+    if (failure.closeCode === 1000) this.#audit('connection.closed', fields);
+    else this.#audit('connection.dropped', { ...fields, reason: failure.error ?? (failure.status === undefined ? `close_${String(failure.closeCode ?? 'none')}` : `http_${String(failure.status)}`) });
+  }
+
+  health(effect: Effect<'health'>, connectionId: string, pendingBytes: number): void {
+    this.#audit('connection.health', { socketId: connectionId, state: { degraded: 'DEGRADED', recovered: 'ACTIVE', dead: 'DEAD' }[effect.verdict], reason: effect.reason });
+    if (effect.verdict === 'dead') this.#audit('connection.dropped', { socketId: connectionId, reason: effect.reason, pendingBytes });
+  }
+
+  terminated(gen: number, reason: Reason): void {
+    this.#deps.log.debug({ ...this.#labels, gen, reason }, 'socket terminated');
+  }
+
+  promoted(effect: Effect<'promoted'>, connectionId: string): void {
+    this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose }, 'the new connection took over');
+  }
+
+  halted(effect: Effect<'halted'> | Effect<'fatal'>): void {
+    this.connected(false);
+    if (effect.kind === 'fatal') this.#audit('fatal', { reason: effect.reason });
+    else this.#audit('stream.halted', { reason: effect.reason });
+    this.#deps.log.error({ ...this.#labels, reason: effect.reason }, effect.kind === 'fatal' ? 'retries are exhausted; the stream is stopped' : 'the stream waits for another token or configuration');
+  }
+
+  connected(open: boolean): void {
+    this.#deps.metrics.connected.set(this.#labels, open ? 1 : 0);
+  }
+
+  parked(bufferedBytes: number): void {
+    this.#parks += 1;
+    this.#deps.metrics.parks.inc(this.#labels);
+    this.#audit('stream.parked', { bufferedBytes });
+    this.#deps.log.warn({ ...this.#labels, bufferedBytes }, 'the buffer is full; the stream is parked until the consumer catches up');
+  }
+
+  gap(data: GapData): void {
+    this.#gaps += 1;
+    this.#lastGap = data;
+    this.#deps.metrics.gaps.inc({ ...this.#labels, cause: data.cause });
+    if (data.count !== undefined) this.#deps.metrics.missing.inc(this.#labels, data.count);
+    this.#audit('gap.detected', { ...data });
+    this.#deps.log.warn({ ...this.#labels, ...data }, 'gap');
+  }
+
+  control(control: Control, session: SessionState, _bytes: Buffer): void {
+    if (control === 'token-mismatch') this.#audit('token.mismatch', { tokenId: session.main?.token.id });
+  }
+
+  unknownControl(type: string): void {
+    this.#deps.metrics.controlUnknown.inc(this.#labels);
+    const name = type.slice(0, 64);
+    if (this.#unknown.has(name) || this.#unknown.size >= UNKNOWN_NAMED) return;
+    this.#unknown.add(name);
+    this.#audit('control.unknown', { type: name });
+  }
+
+  emptyBatch(): void {
+    this.#deps.metrics.emptyBatches.inc(this.#labels);
+  }
+
+  handed(entries: readonly Entry<Parcel>[]): void {
+    let again = 0;
+    for (const entry of entries) if (entry.attempts > 1) again += 1;
+    this.#redelivered += again;
+    this.#delivered += entries.length - again;
+    this.#deps.metrics.delivered.inc(this.#labels, entries.length - again);
+    if (again > 0) this.#deps.metrics.redelivered.inc(this.#labels, again);
+  }
+
+  deadLettered(reason: string): void {
+    this.#deadLettered += 1;
+    // Reasons may carry the consumer's own words after a colon; labels must stay few.
+    this.#deps.metrics.deadLettered.inc({ ...this.#labels, reason: reason.split(':')[0] ?? 'unknown' });
+  }
+
+  /** Carries plain counters over into the metrics, once per turn. */
+  turn(intake: Intake, outbox: Outbox<Parcel>): void {
+    const { metrics } = this.#deps;
+    const seen = { received: intake.received, duplicates: intake.duplicates, poisoned: intake.poisoned, conflicts: intake.conflicts, floor: outbox.floor };
+    if (seen.received > this.#seen.received) metrics.received.inc(this.#labels, seen.received - this.#seen.received);
+    if (seen.duplicates > this.#seen.duplicates) metrics.duplicates.inc(this.#labels, seen.duplicates - this.#seen.duplicates);
+    if (seen.poisoned > this.#seen.poisoned) metrics.poison.inc(this.#labels, seen.poisoned - this.#seen.poisoned);
+    if (seen.conflicts > this.#seen.conflicts) metrics.conflicts.inc(this.#labels, seen.conflicts - this.#seen.conflicts);
+    if (seen.floor > this.#seen.floor) metrics.acknowledged.inc(this.#labels, seen.floor - this.#seen.floor);
+    this.#seen = seen;
+  }
+
+  /** Gauges and histograms that are only looked at when somebody asks. */
+  scrape(facts: StatusFacts): void {
+    const { metrics } = this.#deps;
+    metrics.buffered.set(this.#labels, facts.outbox.bufferedBytes);
+    metrics.inFlight.set(this.#labels, facts.outbox.inFlight);
+    metrics.lag.set(this.#labels, facts.outbox.lastOrd - facts.checkpointedOrd);
+    metrics.continuity.set(this.#labels, facts.intake.continuityRate);
+  }
+
+  status(facts: StatusFacts): Record<string, unknown> {
+    this.scrape(facts);
+    const { session, intake, outbox, delivery } = facts;
+    const liveness = session.main?.liveness;
+    const { attempts, successes, latencySumMs, reconnects } = session.totals;
+    return {
+      name: this.#plan.name,
+      client: this.#plan.client,
+      dialect: this.#plan.profile.dialect,
+      class: this.#plan.profile.streamClass,
+      state: stateOf(session),
+      reason: session.phase.kind === 'backoff' || session.phase.kind === 'halted' ? session.phase.reason : undefined,
+      retryInMs: session.phase.kind === 'backoff' ? Math.max(0, Math.round(session.phase.untilMs - this.#deps.nowMs())) : undefined,
+      connectionId: facts.connectionId,
+      health: liveness?.verdict,
+      latencyMs: liveness === undefined || liveness.latenciesMs.length === 0 ? undefined : Math.round((liveness.latenciesMs.reduce((sum, ms) => sum + ms, 0) / liveness.latenciesMs.length) * 10) / 10,
+      connection: { attempts, successes, successRate: attempts === 0 ? 0 : successes / attempts, meanLatencyMs: successes === 0 ? 0 : Math.round(latencySumMs / successes), reconnects, retryCount: session.attempt, lastFailure: this.#lastFailure },
+      events: { received: intake.received, duplicates: intake.duplicates, poison: intake.poisoned, conflicts: intake.conflicts, delivered: this.#delivered, redelivered: this.#redelivered, deadLettered: this.#deadLettered },
+      lastEventAt: intake.lastReceivedEpochMs === 0 ? undefined : new Date(intake.lastReceivedEpochMs).toISOString(),
+      position: intake.position === undefined ? undefined : `${intake.position.kind}:${intake.position.value}`,
+      continuity: { rate: Math.round(intake.continuityRate * 1e6) / 1e6, gaps: this.#gaps, lastGap: this.#lastGap, held: intake.held },
+      delivery: { mode: this.#plan.delivery.mode, ready: delivery.ready, hold: delivery.hold, backlog: outbox.backlog, inFlight: outbox.inFlight, bufferedBytes: outbox.bufferedBytes, uncheckpointed: outbox.floor - facts.checkpointedOrd, parks: this.#parks },
+    };
+  }
+
+  #audit(event: Parameters<Deps['audit']['write']>[0], fields: Readonly<Record<string, unknown>>): void {
+    this.#deps.audit.write(event, this.#plan.client, { stream: this.#plan.name, ...fields });
+  }
+}
+
+/** One word for people: what the stream is doing. */
+export function stateOf(session: SessionState): string {
+  if (session.goal === 'park') return 'PARKED';
+  if (session.goal === 'stop') return 'STOPPED';
+  switch (session.phase.kind) {
+    case 'idle':
+      return 'IDLE';
+    case 'backoff':
+      return 'BACKOFF';
+    case 'asking':
+      return 'WAITING';
+    case 'halted':
+      return 'HALTED';
+    case 'linked':
+      return session.main?.phase === 'open' ? (session.main.liveness?.verdict === 'DEGRADED' ? 'DEGRADED' : session.main.sawEvent ? 'LIVE' : 'OPEN') : 'CONNECTING';
+  }
+}

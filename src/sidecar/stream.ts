@@ -1,0 +1,411 @@
+import type { StreamPlan } from '../config/resolve.ts';
+import { salted } from '../core/backoff.ts';
+import type { HoldReason } from '../core/consumer.ts';
+import type { Failure, Reason } from '../core/disposition.ts';
+import { Outbox, type Entry } from '../core/outbox.ts';
+import { idleSession, sessionDeadline, stepSession } from '../core/session.ts';
+import type { SessionEffect, SessionInput, SessionState, TokenRef } from '../core/session-types.ts';
+import { unreachable } from '../core/step.ts';
+import { earliest } from '../core/units.ts';
+import type { Parcel } from '../delivery/envelope.ts';
+import type { Delivery, DeliveryHost } from '../delivery/port.ts';
+import { PullDelivery } from '../delivery/pull.ts';
+import { PushDelivery } from '../delivery/push.ts';
+import { dialTarget } from '../platforms/dial.ts';
+import { helloFrame, refreshFrame } from '../platforms/frames.ts';
+import { StreamSocket } from '../upstream/socket.ts';
+import { Checkpointer } from './checkpointer.ts';
+import type { ClientDriver } from './client.ts';
+import type { Deps } from './deps.ts';
+import { Intake, type GapData } from './intake.ts';
+import { LetterBox } from './letters.ts';
+import { StreamReport } from './report.ts';
+import { DeadlineTimer } from './timer.ts';
+
+interface OpenSocket {
+  readonly socket: StreamSocket;
+  readonly connectionId: string;
+}
+
+/**
+ * Drives one stream: feeds its session machine, performs its effects in order, and keeps intake, delivery and checkpoint going.
+ * One timer; never re-enters.
+ */
+export class StreamDriver implements DeliveryHost {
+  readonly plan: StreamPlan;
+  readonly epoch: number;
+  readonly outbox: Outbox<Parcel>;
+  readonly delivery: Delivery;
+  readonly intake: Intake;
+  readonly letters: LetterBox;
+  readonly #deps: Deps;
+  readonly #client: ClientDriver;
+  readonly #checkpointer: Checkpointer;
+  readonly #report: StreamReport;
+  readonly #timer: DeadlineTimer;
+  readonly #sockets = new Map<number, OpenSocket>();
+  #session: SessionState = idleSession;
+  #mailbox: SessionInput[] = [];
+  #stepping = false;
+  #turnDue = false;
+  #heard = 0;
+  #oldest: string | undefined;
+  #stopping = false;
+  #gapPendingSinceEpochMs: number | undefined;
+
+  constructor(plan: StreamPlan, epoch: number, client: ClientDriver, deps: Deps) {
+    this.plan = plan;
+    this.epoch = epoch;
+    this.#client = client;
+    this.#deps = deps;
+    this.outbox = new Outbox<Parcel>(plan.outbox);
+    this.#report = new StreamReport(plan, deps);
+    this.intake = new Intake(plan, deps, this.outbox, {
+      epoch,
+      accepted: () => { this.#soon(); },
+      control: (control, type, bytes) => {
+        if (control === 'unknown') this.#report.unknownControl(type);
+        if (control === 'position-expired') this.intake.positionExpired();
+        this.#report.control(control, this.#session, bytes);
+        this.#dispatch({ kind: 'control', gen: this.#heard, control, unit: this.unit() });
+      },
+      emptyBatch: () => {
+        this.#report.emptyBatch();
+        this.#dispatch({ kind: 'empty-batch', gen: this.#heard });
+      },
+      askAgain: () => { this.#dispatch({ kind: 'redial', purpose: 'gap' }); },
+      gap: (data) => { this.#onGap(data); },
+    });
+    this.letters = new LetterBox(plan, deps, (attributes, data, eventId) => this.intake.redrive(attributes, data, eventId));
+    this.#checkpointer = new Checkpointer(plan, epoch, deps, {
+      outbox: this.outbox,
+      record: (ord, floor) => this.intake.checkpointAt(ord, floor),
+      stored: (ord) => {
+        if (this.delivery instanceof PullDelivery) this.delivery.stored(ord);
+        this.#soon();
+      },
+      fenced: () => { this.#dispatch({ kind: 'stop', reason: 'fenced' }); },
+      arm: () => { this.#arm(); },
+    });
+    const { push } = plan.delivery;
+    this.delivery = push === undefined ? new PullDelivery(plan, this) : new PushDelivery(plan, push, this);
+    this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
+  }
+
+  /** Loads the checkpoint and begins. @throws HoldfastError of the store */
+  async start(): Promise<void> {
+    const checkpoint = await this.#deps.store.load(this.plan.client, this.plan.name);
+    if (checkpoint !== undefined) {
+      this.intake.restore(checkpoint);
+      if (this.plan.profile.streamClass === 'C' && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
+      if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
+        this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
+      }
+      this.intake.interrupted('restart', true);
+    }
+    if (!this.plan.suspend) this.#dispatch({ kind: 'start' });
+    this.#soon();
+  }
+
+  /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
+  async stop(limitMs: number): Promise<void> {
+    this.#stopping = true;
+    const endsAt = this.nowMs() + limitMs;
+    this.#dispatch({ kind: 'stop', reason: 'shutdown' });
+    await this.delivery.drain(Math.max(0, endsAt - this.nowMs()));
+    await this.#checkpointer.flush(Math.max(100, endsAt - this.nowMs()));
+    await this.#socketsGone(Math.max(100, endsAt - this.nowMs()));
+    this.#timer.clear();
+    this.delivery.close();
+    for (const { socket } of this.#sockets.values()) socket.terminate();
+  }
+
+  // --- ClientStream ---
+
+  admitted(token: TokenRef): void {
+    this.#dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
+  }
+
+  tokenStaged(token: TokenRef): void {
+    this.#dispatch({ kind: 'token-staged', token });
+  }
+
+  get tokenInUse(): string | undefined {
+    return this.#session.main?.phase === 'open' ? this.#session.main.token.id : undefined;
+  }
+
+  // --- DeliveryHost ---
+
+  nowMs(): number {
+    return this.#deps.nowMs();
+  }
+
+  unit(): number {
+    return salted(this.#deps.random(), this.#deps.identity.salt);
+  }
+
+  handed(entries: readonly Entry<Parcel>[]): void {
+    this.#report.handed(entries);
+  }
+
+  settled(): void {
+    this.letters.sweep(this.outbox);
+    this.#checkpointer.look(false);
+    if (this.#session.goal === 'park' && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
+      this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
+      this.#dispatch({ kind: 'start' });
+    }
+    this.#arm();
+  }
+
+  deadLetter(entry: Entry<Parcel>, reason: string): Promise<'stored' | 'full'> {
+    this.#report.deadLettered(reason);
+    return this.letters.add(entry, reason);
+  }
+
+  held(reason: HoldReason): void {
+    this.#deps.audit.write('consumer.held', this.plan.client, { stream: this.plan.name, reason });
+    this.#deps.log.warn({ stream: this.plan.name, reason }, 'delivery is held');
+  }
+
+  released(): void {
+    this.#deps.audit.write('consumer.released', this.plan.client, { stream: this.plan.name });
+    this.#deps.log.info({ stream: this.plan.name }, 'delivery goes on');
+  }
+
+  note(what: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#deps.log.debug({ stream: this.plan.name, ...fields }, what);
+  }
+
+  cursorKnown(cursor: string): boolean {
+    const match = /^(\d+)\.(\d+)$/.exec(cursor);
+    return match !== null && Number(match[1]) === this.epoch && Number(match[2]) <= this.outbox.lastOrd;
+  }
+
+  status(): Record<string, unknown> {
+    return this.#report.status({
+      session: this.#session,
+      intake: this.intake,
+      outbox: this.outbox,
+      delivery: this.delivery,
+      checkpointedOrd: this.#checkpointer.storedOrd,
+      connectionId: this.#session.main === undefined ? undefined : this.#sockets.get(this.#session.main.gen)?.connectionId,
+    });
+  }
+
+  // --- the driver ---
+
+  /** Feeds the session. Inputs that arise while effects are performed wait their turn. */
+  #dispatch(input: SessionInput): void {
+    this.#mailbox.push(input);
+    if (this.#stepping) return;
+    this.#stepping = true;
+    try {
+      for (let next = this.#mailbox.shift(); next !== undefined; next = this.#mailbox.shift()) {
+        const step = stepSession(this.plan.session, this.#session, next, this.nowMs());
+        this.#session = step.state;
+        for (const effect of step.effects) this.#perform(effect);
+      }
+    } finally {
+      this.#stepping = false;
+    }
+    this.#arm();
+  }
+
+  #perform(effect: SessionEffect): void {
+    switch (effect.kind) {
+      case 'ask':
+        return this.#client.ask(this.plan);
+      case 'cancel-ask':
+        return this.#client.cancel(this.plan);
+      case 'dial':
+        return this.#dial(effect);
+      case 'hello':
+        return this.#hello(effect);
+      case 'refresh':
+        return this.#refresh(effect.gen, effect.token);
+      case 'ping':
+        return this.#sockets.get(effect.gen)?.socket.ping(effect.payload);
+      case 'close':
+        return this.#sockets.get(effect.gen)?.socket.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
+      case 'terminate':
+        return this.#terminate(effect.gen, effect.reason);
+      case 'report':
+        return this.#client.report(effect.outcome);
+      case 'hold':
+        return this.#client.hold(effect.forMs);
+      case 'trip-breaker':
+        return this.#client.tripBreaker();
+      case 'token-rejected':
+        return this.#client.tokenRejected(effect.id);
+      case 'token-suspect':
+        return this.#client.tokenSuspect(effect.id);
+      case 'token-adopted':
+        return this.#client.tokenAdopted(effect.id);
+      case 'interrupted':
+        return this.#onInterrupted(effect.reason);
+      case 'ready':
+        return this.#onReady(effect);
+      case 'promoted':
+        return this.#report.promoted(effect, this.#connectionOf(effect.gen));
+      case 'attempt-failed':
+        return this.#report.attemptFailed(effect, this.#session, this.intake.continuityRate);
+      case 'health':
+        return this.#report.health(effect, this.#connectionOf(effect.gen), this.outbox.bufferedBytes);
+      case 'halted':
+      case 'fatal':
+        return this.#report.halted(effect);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #dial(effect: Extract<SessionEffect, { kind: 'dial' }>): void {
+    const token = this.#client.tokenText(effect.token.id);
+    const connectionId = this.#deps.randomId();
+    const overlap = effect.purpose === 'rotate' || effect.purpose === 'maintenance';
+    const position = effect.oldest ? this.#oldestPosition() : this.intake.resumePosition(overlap);
+    this.#report.dial(effect, connectionId);
+    // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
+    const target = dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
+    const { gen } = effect;
+    const socket = new StreamSocket(
+      target,
+      { loopback: this.plan.loopback, closeTimeoutMs: this.plan.session.closeTimeoutMs, nowMs: this.#deps.nowMs, nowEpochMs: this.#deps.nowEpochMs },
+      {
+        opened: () => { this.#dispatch({ kind: 'opened', gen }); },
+        message: (data, isBinary) => { this.#onMessage(gen, data, isBinary); },
+        serverPing: () => { this.#dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
+        pong: (payload) => { this.#dispatch({ kind: 'pong', gen, payload }); },
+        ended: (failure, detail) => { this.#onEnded(gen, failure, detail); },
+      },
+    );
+    this.#sockets.set(gen, { socket, connectionId });
+  }
+
+  #hello(effect: Extract<SessionEffect, { kind: 'hello' }>): void {
+    const { profile, topics, client } = this.plan;
+    const frame = helloFrame(profile, {
+      clientId: client,
+      connectionId: this.#connectionOf(effect.gen),
+      attempt: effect.attempt,
+      reconnect: effect.reconnect,
+      subscriptions: topics.length > 0 ? topics : profile.topics.defaults,
+      position: this.intake.resumePosition(true),
+      wallMs: this.#deps.nowEpochMs(),
+    });
+    if (frame === undefined) return;
+    if ('text' in frame) this.#sockets.get(effect.gen)?.socket.send(frame.text);
+    else this.#deps.log.error({ stream: this.plan.name, missing: frame.missing }, 'a frame lacks a mandatory field and was not sent');
+  }
+
+  #refresh(gen: number, token: TokenRef): void {
+    const text = this.#client.tokenText(token.id);
+    const frame = text === undefined ? undefined : refreshFrame(this.plan.profile, text);
+    if (frame !== undefined) this.#sockets.get(gen)?.socket.send(frame);
+  }
+
+  #terminate(gen: number, reason: Reason): void {
+    this.#report.terminated(gen, reason);
+    this.#sockets.get(gen)?.socket.terminate();
+  }
+
+  #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
+    const { main, next } = this.#session;
+    const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
+    if (link === undefined) return; // an abandoned socket: what it still says, its successor says too
+    this.#heard = gen;
+    const before = this.intake.received;
+    this.intake.read(data, isBinary);
+    if (this.intake.received > before && !link.sawEvent) this.#dispatch({ kind: 'event', gen });
+    this.#soon();
+  }
+
+  #onEnded(gen: number, failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void {
+    this.#report.ended(this.#connectionOf(gen), failure, detail.text, this.outbox.bufferedBytes);
+    this.#sockets.delete(gen);
+    if (detail.oldest !== undefined) this.#oldest = detail.oldest;
+    this.#dispatch({ kind: 'ended', gen, failure, unit: this.unit() });
+  }
+
+  #onInterrupted(reason: Reason): void {
+    this.#report.connected(false);
+    if (this.plan.profile.streamClass === 'C') this.#gapPendingSinceEpochMs ??= this.intake.lastReceivedEpochMs === 0 ? this.#deps.nowEpochMs() : this.intake.lastReceivedEpochMs;
+    this.intake.interrupted(reason, true);
+    if (this.plan.delivery.control === 'all') this.intake.pushControl('stream.interrupted', { stream: this.plan.name, reason, at: new Date(this.#deps.nowEpochMs()).toISOString() });
+  }
+
+  #onReady(effect: Extract<SessionEffect, { kind: 'ready' }>): void {
+    this.#report.ready(effect, this.#session, this.#connectionOf(effect.gen), this.intake.continuityRate);
+    this.intake.linkOpened(this.#session.positionExpired);
+    if (this.#gapPendingSinceEpochMs !== undefined) {
+      this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
+      this.#gapPendingSinceEpochMs = undefined;
+    }
+  }
+
+  #onGap(data: GapData): void {
+    this.#report.gap(data);
+    const path = this.plan.snapshotPath;
+    if (path === undefined) {
+      if (data.cause === 'retention_exceeded' || data.cause === 'sequence_restarted') this.intake.pushControl('resync.required', { stream: this.plan.name, from: data.from, to: data.to, cause: data.cause });
+      return;
+    }
+    this.#client
+      .rest(path)
+      .then((body) => {
+        if (body === undefined) throw new Error('no snapshot');
+        JSON.parse(body); // placed as it came, so it must be JSON
+        this.intake.pushControl('gap.filled', `{"stream":${JSON.stringify(this.plan.name)},"from":${JSON.stringify(data.from)},"to":${JSON.stringify(data.to)},"mode":"snapshot","snapshot":${body}}`);
+        this.#deps.audit.write('gap.filled', this.plan.client, { stream: this.plan.name, from: data.from, to: data.to });
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error, stream: this.plan.name }, 'no snapshot for the gap');
+        this.intake.pushControl('resync.required', { stream: this.plan.name, from: data.from, to: data.to, cause: data.cause });
+      });
+  }
+
+  #oldestPosition() {
+    const kind = this.plan.profile.resume.kind;
+    return this.#oldest === undefined || kind === undefined ? undefined : { kind, value: this.#oldest };
+  }
+
+  #connectionOf(gen: number): string {
+    return this.#sockets.get(gen)?.connectionId ?? '';
+  }
+
+  /** Once per turn of the event loop, however many frames came: liveness, delivery, parking, checkpoint, timer. */
+  #soon(): void {
+    if (this.#turnDue) return;
+    this.#turnDue = true;
+    setImmediate(() => {
+      this.#turnDue = false;
+      if (this.#heard > 0) this.#dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
+      this.delivery.pump();
+      if (this.outbox.full && this.#session.goal === 'run') {
+        this.#report.parked(this.outbox.bufferedBytes);
+        this.#dispatch({ kind: 'park' });
+      }
+      this.#checkpointer.look(this.#stopping);
+      this.#report.turn(this.intake, this.outbox);
+      this.#arm();
+    });
+  }
+
+  #tick(): void {
+    this.#dispatch({ kind: 'tick', unit: this.unit() });
+    this.intake.tick();
+    this.delivery.pump();
+    this.#checkpointer.look(this.#stopping);
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.delivery.deadline(), this.#checkpointer.deadline()));
+  }
+
+  async #socketsGone(limitMs: number): Promise<void> {
+    const endsAt = this.nowMs() + limitMs;
+    while (this.#sockets.size > 0 && this.nowMs() < endsAt) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

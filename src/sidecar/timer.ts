@@ -1,0 +1,33 @@
+import { MAX_TIMER_MS } from '../core/units.ts';
+
+/** One timer set to the earliest deadline of its owner. It may fire early or late: the owner looks at the clock. */
+export class DeadlineTimer {
+  readonly #nowMs: () => number;
+  readonly #fire: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #atMs = Infinity;
+
+  constructor(nowMs: () => number, fire: () => void) {
+    this.#nowMs = nowMs;
+    this.#fire = fire;
+  }
+
+  /** Sets the timer; setting it again to a later instant leaves the earlier wake-up, which is harmless and cheaper. */
+  set(atMs: number | undefined): void {
+    if (atMs === undefined || (this.#timer !== undefined && this.#atMs <= atMs)) return;
+    clearTimeout(this.#timer);
+    this.#atMs = atMs;
+    const delay = Math.min(MAX_TIMER_MS, Math.max(0, atMs - this.#nowMs()));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#atMs = Infinity;
+      this.#fire();
+    }, Math.ceil(delay));
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#atMs = Infinity;
+  }
+}

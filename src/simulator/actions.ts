@@ -1,0 +1,112 @@
+import type { Faults } from './faults.ts';
+import { faithful } from './faults.ts';
+import type { Simulator } from './server.ts';
+
+/** The commands of the control API and of scenario files. docs/simulator.md */
+export type Action =
+  | { readonly do: 'set'; readonly faults: Partial<Faults> }
+  | { readonly do: 'reset' }
+  | { readonly do: 'rate'; readonly perSecond: number }
+  | { readonly do: 'generate'; readonly count: number; readonly path?: string }
+  | { readonly do: 'drop'; readonly how?: 'reset' | 'fin' }
+  | { readonly do: 'close'; readonly code: number; readonly reason?: string }
+  | { readonly do: 'close-raw'; readonly code: number }
+  | { readonly do: 'freeze' }
+  | { readonly do: 'thaw' }
+  | { readonly do: 'resend'; readonly count: number }
+  | { readonly do: 'jump'; readonly count: number }
+  | { readonly do: 'restart-sequence' }
+  | { readonly do: 'purge'; readonly keep: number }
+  | { readonly do: 'revoke-tokens' }
+  | { readonly do: 'forget-refresh-tokens' }
+  | { readonly do: 'token-life'; readonly ms: number }
+  | { readonly do: 'single-use-refresh' }
+  | { readonly do: 'lock-out'; readonly ms: number }
+  | { readonly do: 'send'; readonly text: string }
+  | { readonly do: 'send-binary'; readonly base64: string }
+  | { readonly do: 'empty-batches'; readonly count: number }
+  | { readonly do: 'closing-soon'; readonly inMs: number };
+
+/** Carries one command out. @throws Error for an unknown one. */
+export function perform(sim: Simulator, action: Action): void {
+  switch (action.do) {
+    case 'set':
+      Object.assign(sim.faults, action.faults);
+      return;
+    case 'reset':
+      Object.assign(sim.faults, faithful());
+      return;
+    case 'rate':
+      sim.rate = action.perSecond;
+      return;
+    case 'generate':
+      return sim.generate(action.count, action.path);
+    case 'jump':
+      for (const journal of sim.journals) journal.jump(action.count);
+      return;
+    case 'restart-sequence':
+      for (const journal of sim.journals) journal.restart();
+      return;
+    case 'purge':
+      for (const journal of sim.journals) journal.purge(action.keep);
+      return;
+    case 'revoke-tokens':
+      return sim.office.revokeAll();
+    case 'forget-refresh-tokens':
+      return sim.office.forgetRefreshTokens();
+    case 'token-life':
+      sim.office.lifeMs = action.ms;
+      return;
+    case 'single-use-refresh':
+      sim.office.singleUseRefresh = true;
+      return;
+    case 'lock-out':
+      return sim.lockOut(action.ms);
+    default:
+      return onConnections(sim, action);
+  }
+}
+
+type OnConnections = Extract<Action, { do: 'drop' | 'close' | 'close-raw' | 'freeze' | 'thaw' | 'resend' | 'send' | 'send-binary' | 'empty-batches' | 'closing-soon' }>;
+
+function onConnections(sim: Simulator, action: OnConnections): void {
+  const { connections } = sim;
+  switch (action.do) {
+    case 'drop':
+      for (const one of connections) one.drop(action.how ?? 'reset');
+      return;
+    case 'close':
+      for (const one of connections) one.close(action.code, action.reason ?? '');
+      return;
+    case 'close-raw':
+      for (const one of connections) one.closeRaw(action.code);
+      return;
+    case 'freeze':
+      sim.faults.halfOpen = true;
+      for (const one of connections) one.freeze();
+      return;
+    case 'thaw':
+      sim.faults.halfOpen = false;
+      return;
+    case 'resend':
+      for (const one of connections) one.resend(one.journal.events.slice(-action.count));
+      return;
+    case 'send':
+      for (const one of connections) one.raw(action.text);
+      return;
+    case 'send-binary':
+      for (const one of connections) one.rawBinary(Buffer.from(action.base64, 'base64'));
+      return;
+    case 'empty-batches':
+      for (const one of connections) for (let n = 0; n < action.count; n += 1) one.raw('[]');
+      return;
+    case 'closing-soon':
+      for (const one of connections) {
+        one.raw(JSON.stringify({ type: 'v2.system.socket_closing', message: 'maintenance' }));
+        setTimeout(() => { one.close(1001, 'maintenance'); }, action.inMs).unref();
+      }
+      return;
+    default:
+      throw new Error(`unknown action: ${JSON.stringify(action)}`);
+  }
+}

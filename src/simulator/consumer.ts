@@ -1,0 +1,117 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** One thing the sample consumer received. */
+export interface Received {
+  readonly id: string;
+  readonly type: string;
+  readonly stream: string;
+  readonly sequence: string | undefined;
+  readonly key: string;
+  readonly attempt: number;
+  readonly replay: string;
+  readonly epoch: string;
+  readonly data: unknown;
+  readonly atMs: number;
+  readonly platformAtMs: number;
+}
+
+/** How it answers: a status for everything, or a decision per event. `delayMs` makes it slow; `hang` never answers. */
+export interface Behaviour {
+  status: number;
+  delayMs: number;
+  hang: boolean;
+  retryAfter: number | undefined;
+  /** Overrides by event; undefined: take it. */
+  decide: ((event: Received) => number | undefined) | undefined;
+}
+
+/** A consumer as a user would write one: takes CloudEvents by HTTP push (structured or batch), remembers ids, answers 2xx. */
+export class SampleConsumer {
+  readonly received: Received[] = [];
+  readonly behaviour: Behaviour = { status: 204, delayMs: 0, hang: false, retryAfter: undefined, decide: undefined };
+  readonly #server: Server;
+  readonly #ids = new Set<string>();
+  #port = 0;
+  /** Distinct data events taken. */
+  distinct = 0;
+  /** Data events that came again after they had been taken. */
+  repeats = 0;
+  controls: Received[] = [];
+  latenciesMs: number[] = [];
+  requests = 0;
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      this.requests += 1;
+      void this.#take(request).then((status) => {
+        if (status === undefined) return; // hangs
+        if (this.behaviour.retryAfter !== undefined) response.setHeader('retry-after', String(this.behaviour.retryAfter));
+        const finish = (): void => { response.writeHead(status).end(); };
+        if (this.behaviour.delayMs > 0) setTimeout(finish, this.behaviour.delayMs);
+        else finish();
+      });
+    });
+    this.#server.keepAliveTimeout = 30_000;
+  }
+
+  async listen(port = 0): Promise<number> {
+    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+    this.#port = (this.#server.address() as AddressInfo).port;
+    return this.#port;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+  }
+
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  async #take(request: IncomingMessage): Promise<number | undefined> {
+    const parts: Buffer[] = [];
+    for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
+    if (request.method !== 'POST') return 204;
+    if (this.behaviour.hang) return undefined;
+    const body: unknown = JSON.parse(Buffer.concat(parts).toString());
+    const events = (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>));
+    const decided = events.map((event) => this.behaviour.decide?.(event)).find((status) => status !== undefined);
+    const status = decided ?? this.behaviour.status;
+    if (status >= 200 && status < 300) for (const event of events) this.#keep(event);
+    return status;
+  }
+
+  #keep(event: Received): void {
+    this.received.push(event);
+    if (event.type.startsWith('dev.holdfast.')) {
+      this.controls.push(event);
+      return;
+    }
+    if (this.#ids.has(event.id)) this.repeats += 1;
+    else {
+      this.#ids.add(event.id);
+      this.distinct += 1;
+      if (event.replay === 'live') this.latenciesMs.push(event.atMs - event.platformAtMs);
+      if (this.latenciesMs.length > 10_000) this.latenciesMs = this.latenciesMs.slice(-5000);
+    }
+  }
+}
+
+function toReceived(ce: Record<string, unknown>): Received {
+  const text = (name: string): string => String(ce[name] ?? '');
+  return {
+    id: text('id'),
+    type: text('type'),
+    stream: text('source').split('/').at(-1) ?? '',
+    sequence: typeof ce['sequence'] === 'string' ? ce['sequence'] : undefined,
+    key: text('partitionkey'),
+    attempt: Number(ce['hfattempt']),
+    replay: text('hfreplay'),
+    epoch: text('hfepoch'),
+    data: ce['data'],
+    atMs: Date.now(),
+    platformAtMs: Date.parse(text('time')),
+  };
+}

@@ -1,0 +1,59 @@
+import { appendFileSync, writeFileSync } from 'node:fs';
+
+/** One line of what the simulated platform did. `t` is CLOCK_MONOTONIC in nanoseconds, shared by all processes of the machine. */
+export interface HistoryRecord {
+  readonly w: 'sim';
+  readonly i: number;
+  readonly t: string;
+  readonly k: string;
+  readonly [field: string]: unknown;
+}
+
+/** Records kept in memory; older ones are only in the file. */
+const KEPT = 200_000;
+const WRITE_EVERY_MS = 100;
+
+/** The simulator's own record of what it generated, sent, accepted and refused: the yardstick for every claim about loss. */
+export class History {
+  readonly #file: string | undefined;
+  #kept: HistoryRecord[] = [];
+  #unwritten: string[] = [];
+  #serial = 0;
+  #timer: NodeJS.Timeout | undefined;
+  readonly counts = new Map<string, number>();
+
+  constructor(file: string | undefined) {
+    this.#file = file;
+    if (file === undefined) return;
+    writeFileSync(file, '');
+    this.#timer = setInterval(() => { this.#write(); }, WRITE_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  add(k: string, fields: Readonly<Record<string, unknown>>): void {
+    const record: HistoryRecord = { w: 'sim', i: this.#serial, t: String(process.hrtime.bigint()), k, ...fields };
+    this.#serial += 1;
+    this.counts.set(k, (this.counts.get(k) ?? 0) + 1);
+    this.#kept.push(record);
+    if (this.#kept.length > KEPT * 1.25) this.#kept = this.#kept.slice(-KEPT);
+    if (this.#file !== undefined) this.#unwritten.push(JSON.stringify(record));
+  }
+
+  /** Records of the given kinds, oldest first. */
+  of(...kinds: readonly string[]): readonly HistoryRecord[] {
+    return this.#kept.filter((record) => kinds.includes(record.k));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    if (this.#file === undefined) return;
+    this.add('eof', { count: this.#serial });
+    this.#write();
+  }
+
+  #write(): void {
+    if (this.#file === undefined || this.#unwritten.length === 0) return;
+    appendFileSync(this.#file, `${this.#unwritten.join('\n')}\n`);
+    this.#unwritten = [];
+  }
+}

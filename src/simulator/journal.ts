@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import type { SimDialect } from './dialects.ts';
+import type { History } from './history.ts';
+
+export interface SimEvent {
+  readonly seq: number;
+  readonly id: string;
+  readonly atMs: number;
+  readonly cursor: string;
+  readonly bytes: Buffer;
+}
+
+/** Events a stream keeps at most, whatever its retention. */
+const LIMIT = 500_000;
+
+/** One simulated stream: what it generated and still has. */
+export class Journal {
+  readonly name: string;
+  readonly dialect: SimDialect;
+  readonly #history: History;
+  #events: SimEvent[] = [];
+  #next = 1;
+  #generation = 0;
+  #lastAtMs = 0;
+  #purgedUpToMs = -Infinity;
+
+  constructor(name: string, dialect: SimDialect, history: History) {
+    this.name = name;
+    this.dialect = dialect;
+    this.#history = history;
+  }
+
+  get events(): readonly SimEvent[] {
+    return this.#events;
+  }
+  get nextSeq(): number {
+    return this.#next;
+  }
+
+  /** Makes one event. @param size bytes of its JSON, at least what its members need. */
+  generate(size: number, keys: number): SimEvent {
+    const seq = this.#next;
+    this.#next += 1;
+    // Platform times are in order here; two events may share a millisecond.
+    this.#lastAtMs = Math.max(this.#lastAtMs, Date.now());
+    const id = `${this.name.replace(/[^a-z]/g, '').slice(-8)}-${String(this.#generation)}-${String(seq)}`;
+    const cursor = Buffer.from(`c:${String(this.#generation)}:${String(seq)}`).toString('base64url');
+    const type = this.dialect.eventTypes[seq % this.dialect.eventTypes.length] ?? 'event';
+    const members: Record<string, unknown> = { ...this.#position(seq, cursor), id, eventType: type, timestamp: new Date(this.#lastAtMs).toISOString(), conversationId: `conv-${String(seq % keys)}`, data: { n: seq, text: '' } };
+    const bare = JSON.stringify(members);
+    const bytes = Buffer.from(bare.length >= size ? bare : JSON.stringify({ ...members, data: { n: seq, text: 'x'.repeat(size - bare.length) } }));
+    const event: SimEvent = { seq, id, atMs: this.#lastAtMs, cursor, bytes };
+    this.#events.push(event);
+    if (this.#events.length > LIMIT) this.#events = this.#events.slice(-LIMIT / 2);
+    this.#history.add('ev.gen', { stream: this.name, seq, id, h: createHash('sha256').update(bytes).digest('hex').slice(0, 16) });
+    return event;
+  }
+
+  /** Numbers that never existed. */
+  jump(count: number): void {
+    this.#history.add('ev.jump', { stream: this.name, from: this.#next, to: this.#next + count - 1 });
+    this.#next += count;
+  }
+
+  /** Begins to count anew; what was before cannot be asked for any more. */
+  restart(): void {
+    this.#history.add('ev.restart', { stream: this.name, last: this.#next - 1 });
+    this.#events = [];
+    this.#next = 1;
+    this.#generation += 1;
+  }
+
+  /** Retention passes for all but the last `keep` events. */
+  purge(keep: number): void {
+    this.#purgedUpToMs = this.#events.at(-1 - keep)?.atMs ?? this.#purgedUpToMs;
+    this.#events = keep === 0 ? [] : this.#events.slice(-keep);
+    this.#history.add('ev.purge', { stream: this.name, upto: this.#next - 1 - keep });
+  }
+
+  /** Has anything later than this been thrown away? */
+  purgedSince(atMs: number): boolean {
+    return atMs + 1 < this.#purgedUpToMs;
+  }
+
+  /** The oldest position on offer. */
+  get oldest(): SimEvent | undefined {
+    return this.#events[0];
+  }
+
+  #position(seq: number, cursor: string): Record<string, unknown> {
+    switch (this.dialect.resume) {
+      case 'sequence':
+      case 'frame':
+        return { sequence: seq };
+      case 'cursor':
+        return { cursor };
+      default:
+        return {};
+    }
+  }
+}
