@@ -97,14 +97,18 @@ class Demo {
         pending.shift();
         this.#clear();
         say(`--- ${next.say}`);
-        if (next.actions === 'kill') await this.#killAndRestart();
-        else for (const action of next.actions) this.#sim.do(action);
+        await this.#inject(next.actions);
       }
       if (this.#elapsed() >= nextShowAt) {
         nextShowAt += REFRESH_MS;
         await this.#show();
       }
     }
+  }
+
+  async #inject(actions: readonly Action[] | 'kill'): Promise<void> {
+    if (actions === 'kill') return this.#killAndRestart();
+    for (const action of actions) this.#sim.do(action);
   }
 
   /** Lets everything that was sent arrive, then stops the sidecar cleanly. */

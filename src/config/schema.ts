@@ -8,7 +8,6 @@ export const API_VERSION = 'holdfast.dev/v1alpha1';
 const NAME = z
   .string()
   .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be a DNS-1123 label: lower-case letters, digits and "-", at most 63 characters');
-// eslint-disable-next-line no-control-regex -- exactly these are what must not get in
 const CLEAN = /^[^\u0000-\u001f\u007f]*$/;
 const text = (max: number): z.ZodString => z.string().min(1, 'must not be empty').max(max).regex(CLEAN, 'must not contain control characters (CR, LF, NUL)');
 const origin = text(300).describe('Scheme and host, such as https://login.example.com. http and ws are allowed toward loopback only.');

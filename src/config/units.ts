@@ -19,7 +19,7 @@ export function duration(bounds: { readonly min?: string; readonly max?: string 
     .string()
     .regex(DURATION, 'must be a number and a unit without a space, such as "250ms", "12s", "5m" or "1h"')
     .transform((text) => parseDuration(text) ?? Number.NaN)
-    .refine((ms) => ms >= min && ms <= max, `must lie between ${bounds.min ?? '0ms'} and ${bounds.max ?? '8760h'}`) as unknown as z.ZodType<number, string>;
+    .refine((ms) => ms >= min && ms <= max, `must lie between ${bounds.min ?? '0ms'} and ${bounds.max ?? '8760h'}`);
 }
 
 /** A number of bytes as it is written in documents ("65536", "64Ki", "8Mi"); the parsed value is bytes. */
@@ -31,5 +31,5 @@ export function byteSize(bounds: { readonly min: number; readonly max: number })
       const match = SIZE.exec(text);
       return match === null ? Number.NaN : Number(match[1]) * (SIZES[match[2] ?? ''] ?? 1);
     })
-    .refine((bytes) => bytes >= bounds.min && bytes <= bounds.max, `must lie between ${String(bounds.min)} and ${String(bounds.max)} bytes`) as unknown as z.ZodType<number, string>;
+    .refine((bytes) => bytes >= bounds.min && bytes <= bounds.max, `must lie between ${String(bounds.min)} and ${String(bounds.max)} bytes`);
 }

@@ -91,7 +91,7 @@ export function stepConsumer(
     case 'retry':
       return { state, effects: [] };
     case 'hold':
-      return held(policy, state, answer.reason, at, answer.retryAfterMs);
+      return held(policy, state, answer, at);
     case 'dead-letter':
       return onDeadLetter(policy, state, at);
   }
@@ -111,9 +111,8 @@ function counting(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): 
 function held(
   policy: ConsumerPolicy,
   state: ConsumerState,
-  reason: HoldReason,
+  { reason, retryAfterMs }: { readonly reason: HoldReason; readonly retryAfterMs?: Millis },
   at: { readonly nowMs: Millis; readonly unit: number },
-  retryAfterMs?: Millis,
 ): Step<ConsumerState, ConsumerEffect> {
   const attempt = state.hold === undefined ? 0 : state.hold.attempt + 1;
   const untilMs = at.nowMs + Math.max(backoffDelay(policy.backoff, attempt, at.unit), retryAfterMs ?? 0);
@@ -129,6 +128,6 @@ function onDeadLetter(policy: ConsumerPolicy, state: ConsumerState, at: { readon
   const total = counted.settledInWindow + dead;
   const storm = deadInARow > policy.storm.consecutive || (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
   if (!storm) return { state: { ...counted, deadInARow, deadInWindow: dead }, effects: [] };
-  const step = held(policy, counted, 'storm_guard', at);
+  const step = held(policy, counted, { reason: 'storm_guard' }, at);
   return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };
 }

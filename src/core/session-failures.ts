@@ -21,7 +21,7 @@ export function onEnded(draft: Draft, gen: number, failure: Failure, unit: numbe
   if (link.phase === 'open') interrupt(draft, verdict.reason);
   if (draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
   draft.s = { ...draft.s, change: undefined, phase: { kind: 'idle' } };
-  if (draft.s.goal === 'run') react(draft, link, verdict, failure, unit);
+  if (draft.s.goal === 'run') react(draft, link, verdict, { unit, retryAfterMs: failure.retryAfterMs });
 }
 
 function verdictOf(draft: Draft, link: Link, failure: Failure): Verdict {
@@ -69,7 +69,7 @@ function remaining(draft: Draft): Millis {
   return main === undefined ? 0 : Math.max(draft.policy.backoff.baseMs, (main.token.expiresAtMs - draft.nowMs) / 2);
 }
 
-function react(draft: Draft, link: Link, verdict: Verdict, failure: Failure, unit: number): void {
+function react(draft: Draft, link: Link, verdict: Verdict, { unit, retryAfterMs }: { readonly unit: number; readonly retryAfterMs: Millis | undefined }): void {
   switch (verdict.disposition) {
     case 'reauthenticate':
       return reauthenticate(draft, link, verdict, unit);
@@ -84,7 +84,7 @@ function react(draft: Draft, link: Link, verdict: Verdict, failure: Failure, uni
       draft.s = { ...draft.s, positionExpired: true };
       return ask(draft, 'resume');
     case 'throttled':
-      return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: failure.retryAfterMs });
+      return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: retryAfterMs });
     case 'retry':
       return retry(draft, link, verdict, { unit, extended: false });
   }

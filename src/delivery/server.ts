@@ -153,7 +153,7 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
           : verb === 'term'
             ? pull.term(ids ?? [], typeof message['reason'] === 'string' ? message['reason'] : 'unspecified')
             : pull.ack(ids ?? []);
-  if (problems.length > 0) return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', 'some ids were not delivered in this epoch; the others are done', { problems: problems.slice(0, 100) });
+  if (problems.length > 0) return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', { detail: 'some ids were not delivered in this epoch; the others are done', problems: problems.slice(0, 100) });
   sendJson(response, 200, { ok: true });
 }
 

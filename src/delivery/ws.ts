@@ -144,7 +144,7 @@ export class WsConsumer implements PullConsumer {
 
 /** A list of delivery ids, or undefined when it is not one. */
 export function idsOf(value: unknown): readonly string[] | undefined {
-  return Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => typeof id === 'string') ? (value as string[]) : undefined;
+  return Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => typeof id === 'string') ? value : undefined;
 }
 
 export function numberOr(value: unknown, fallback: number): number {

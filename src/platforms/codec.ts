@@ -6,7 +6,7 @@ import { MemberScanner, skipSpace, skipValue } from './scan.ts';
 /** Where the codec puts what it found. Views are valid only during the call: copy what outlives it. */
 export interface FrameSink {
   event(view: EventView): void;
-  control(control: Control, type: string, bytes: Buffer): void;
+  control(control: Control, type: string): void;
   emptyBatch(): void;
   poison(bytes: Buffer, reason: string): void;
 }
@@ -108,12 +108,12 @@ export class FrameReader implements EventView {
     this.#parsed = undefined;
     const type = this.#scanner.kind(this.#eventType) === 'none' && this.#scanner.kind(this.#type) === 'string' ? this.#textAt(this.#type) : undefined;
     const control = type === undefined ? undefined : this.#profile.controls[type];
-    if (type !== undefined && control !== undefined && Object.hasOwn(this.#profile.controls, type)) return sink.control(control, type, data.subarray(start, end));
+    if (type !== undefined && control !== undefined && Object.hasOwn(this.#profile.controls, type)) return sink.control(control, type);
     if (this.#profile.streamClass !== 'A') return sink.event(this);
     const raw = this.raw('position');
     if (raw === undefined) {
       // A message with a type and nothing of an event is a control message we do not know; the rest breaks the class's rule.
-      if (type !== undefined && this.raw('id') === undefined) return sink.control('unknown', type, data.subarray(start, end));
+      if (type !== undefined && this.raw('id') === undefined) return sink.control('unknown', type);
       return sink.poison(data.subarray(start, end), 'sequence is missing');
     }
     const sequence = parseSequence(raw);
@@ -193,7 +193,6 @@ export class FrameReader implements EventView {
 
 /** The string that a JSON string literal, given one character per byte, stands for. */
 export function decodeString(raw: string): string {
-  // eslint-disable-next-line no-control-regex -- the range of plain ASCII
   if (!raw.includes('\\') && /^[\u0000-\u007f]*$/.test(raw)) return raw.slice(1, -1);
   return String(JSON.parse(Buffer.from(raw, 'latin1').toString('utf8')));
 }

@@ -89,10 +89,7 @@ export class MemberScanner {
   #nameAt(bytes: Uint8Array, from: number, to: number): number {
     const candidates = this.#byLength.get(to - from);
     if (candidates !== undefined) {
-      next: for (const name of candidates) {
-        for (let k = 0; k < name.bytes.length; k += 1) if (bytes[from + k] !== name.bytes[k]) continue next;
-        return name.slot;
-      }
+      for (const name of candidates) if (startsWith(bytes, from, name.bytes)) return name.slot;
     }
     // A name spelled with escapes can still be one of ours; only then is it decoded.
     for (let k = from; k < to; k += 1) {
@@ -105,6 +102,11 @@ export class MemberScanner {
     this.error = `${what} at byte ${String(at)}`;
     return -1;
   }
+}
+
+function startsWith(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+  for (let k = 0; k < word.length; k += 1) if (bytes[at + k] !== word[k]) return false;
+  return true;
 }
 
 function kindOf(first: number): number {
@@ -139,8 +141,7 @@ const FALSE = Uint8Array.from(Buffer.from('false'));
 const NULL = Uint8Array.from(Buffer.from('null'));
 
 function skipWord(bytes: Uint8Array, at: number, word: Uint8Array): number {
-  for (let k = 0; k < word.length; k += 1) if (bytes[at + k] !== word[k]) return -1;
-  return at + word.length;
+  return startsWith(bytes, at, word) ? at + word.length : -1;
 }
 
 function skipObject(bytes: Uint8Array, at: number, depth: number): number {
@@ -184,16 +185,16 @@ function skipString(bytes: Uint8Array, at: number): number {
       i += 1;
       continue;
     }
-    const escaped = bytes[i + 1];
-    if (escaped === 0x75) {
-      for (let k = 2; k < 6; k += 1) if (!isHex(bytes[i + k])) return -1;
-      i += 6;
-    } else if (escaped !== undefined && ESCAPES.includes(escaped)) {
-      i += 2;
-    } else {
-      return -1;
-    }
+    const next = skipEscape(bytes, i);
+    if (next < 0) return -1;
+    i = next;
   }
+}
+
+function skipEscape(bytes: Uint8Array, at: number): number {
+  const escaped = bytes[at + 1];
+  if (escaped === 0x75) return isHex(bytes[at + 2]) && isHex(bytes[at + 3]) && isHex(bytes[at + 4]) && isHex(bytes[at + 5]) ? at + 6 : -1;
+  return escaped !== undefined && ESCAPES.includes(escaped) ? at + 2 : -1;
 }
 
 const ESCAPES: readonly number[] = [...Buffer.from('"\\/bfnrt')];

@@ -262,7 +262,7 @@ export class ClientDriver {
     const old = this.#token.active === undefined ? undefined : this.#tokens.get(this.#token.active.id);
     if (endpoint !== undefined && old !== undefined) {
       try {
-        return await this.#keep(await refreshByRest(this.#tokenAgent, this.plan, endpoint, old, credentials, this.#deps.nowEpochMs), credentials);
+        return await this.#keep(await refreshByRest(this.#tokenAgent, this.plan, { path: endpoint, oldToken: old, credentials }, this.#deps.nowEpochMs), credentials);
       } catch (error) {
         this.#deps.log.warn({ err: error, client: this.plan.name }, 'the REST token refresh failed; asking the token endpoint');
       }
@@ -277,7 +277,7 @@ export class ClientDriver {
       throw new HoldfastError('HF_TOKEN_CREDENTIALS', `credentials cannot be used: ${this.#credentialsBroken}`);
     }
     this.#credentialsBroken = '';
-    for (const value of Object.values(read.credentials)) if (value !== undefined && value !== read.credentials.clientId) this.#deps.secrets.add(value);
+    for (const value of [read.credentials.clientSecret, read.credentials.refreshToken]) if (value !== undefined) this.#deps.secrets.add(value);
     return this.#withStoredRefreshToken(read.credentials);
   }
 

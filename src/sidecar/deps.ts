@@ -22,10 +22,10 @@ export interface Deps {
   readonly log: Logger;
   readonly secrets: SecretRegistry;
   /** Monotonic milliseconds. */
-  nowMs(): number;
+  readonly nowMs: () => number;
   /** Wall clock, only written down. */
-  nowEpochMs(): number;
+  readonly nowEpochMs: () => number;
   /** Uniform in [0, 1). */
-  random(): number;
-  randomId(): string;
+  readonly random: () => number;
+  readonly randomId: () => string;
 }

@@ -17,7 +17,7 @@ export interface IntakeHost {
   readonly epoch: number;
   /** An event was accepted, or something else now waits for the consumer. */
   accepted(): void;
-  control(control: Control, type: string, bytes: Buffer): void;
+  control(control: Control, type: string): void;
   emptyBatch(): void;
   /** The platform must be asked again from the last good position. */
   askAgain(): void;
@@ -192,8 +192,8 @@ export class Intake implements FrameSink {
     this.#accept(view, this.#replayOf(view));
   }
 
-  control(control: Control, type: string, bytes: Buffer): void {
-    this.#host.control(control, type, bytes);
+  control(control: Control, type: string): void {
+    this.#host.control(control, type);
   }
 
   emptyBatch(): void {
@@ -343,8 +343,7 @@ export class Intake implements FrameSink {
   }
 
   #pushGap(data: GapData, sequence?: Sequence): void {
-    const { count: _count, ...shown } = data;
-    const body = { stream: this.#plan.name, class: this.#plan.profile.streamClass, ...shown, lossless: false };
+    const body = { stream: this.#plan.name, class: this.#plan.profile.streamClass, ...data, count: undefined, lossless: false };
     this.pushControl('gap.detected', body, sequence === undefined ? {} : { sequence });
     this.#host.gap(data);
   }

@@ -118,7 +118,7 @@ export class StreamReport {
     this.#deps.log.warn({ ...this.#labels, ...data }, 'gap');
   }
 
-  control(control: Control, session: SessionState, _bytes: Buffer): void {
+  control(control: Control, session: SessionState): void {
     if (control === 'token-mismatch') this.#audit('token.mismatch', { tokenId: session.main?.token.id });
   }
 

@@ -17,7 +17,8 @@ import { StreamSocket } from '../upstream/socket.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
-import { Intake, type GapData } from './intake.ts';
+import { afterGap } from './after-gap.ts';
+import { Intake } from './intake.ts';
 import { LetterBox } from './letters.ts';
 import { StreamReport } from './report.ts';
 import { DeadlineTimer } from './timer.ts';
@@ -63,10 +64,10 @@ export class StreamDriver implements DeliveryHost {
     this.intake = new Intake(plan, deps, this.outbox, {
       epoch,
       accepted: () => { this.#soon(); },
-      control: (control, type, bytes) => {
+      control: (control, type) => {
         if (control === 'unknown') this.#report.unknownControl(type);
         if (control === 'position-expired') this.intake.positionExpired();
-        this.#report.control(control, this.#session, bytes);
+        this.#report.control(control, this.#session);
         this.#dispatch({ kind: 'control', gen: this.#heard, control, unit: this.unit() });
       },
       emptyBatch: () => {
@@ -74,7 +75,10 @@ export class StreamDriver implements DeliveryHost {
         this.#dispatch({ kind: 'empty-batch', gen: this.#heard });
       },
       askAgain: () => { this.#dispatch({ kind: 'redial', purpose: 'gap' }); },
-      gap: (data) => { this.#onGap(data); },
+      gap: (data) => {
+        this.#report.gap(data);
+        afterGap(plan, data, { deps, rest: (path) => client.rest(path), intake: this.intake });
+      },
     });
     this.letters = new LetterBox(plan, deps, (attributes, data, eventId) => this.intake.redrive(attributes, data, eventId));
     this.#checkpointer = new Checkpointer(plan, epoch, deps, {
@@ -342,27 +346,6 @@ export class StreamDriver implements DeliveryHost {
       this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
       this.#gapPendingSinceEpochMs = undefined;
     }
-  }
-
-  #onGap(data: GapData): void {
-    this.#report.gap(data);
-    const path = this.plan.snapshotPath;
-    if (path === undefined) {
-      if (data.cause === 'retention_exceeded' || data.cause === 'sequence_restarted') this.intake.pushControl('resync.required', { stream: this.plan.name, from: data.from, to: data.to, cause: data.cause });
-      return;
-    }
-    this.#client
-      .rest(path)
-      .then((body) => {
-        if (body === undefined) throw new Error('no snapshot');
-        JSON.parse(body); // placed as it came, so it must be JSON
-        this.intake.pushControl('gap.filled', `{"stream":${JSON.stringify(this.plan.name)},"from":${JSON.stringify(data.from)},"to":${JSON.stringify(data.to)},"mode":"snapshot","snapshot":${body}}`);
-        this.#deps.audit.write('gap.filled', this.plan.client, { stream: this.plan.name, from: data.from, to: data.to });
-      })
-      .catch((error: unknown) => {
-        this.#deps.log.warn({ err: error, stream: this.plan.name }, 'no snapshot for the gap');
-        this.intake.pushControl('resync.required', { stream: this.plan.name, from: data.from, to: data.to, cause: data.cause });
-      });
   }
 
   #oldestPosition() {

@@ -1,6 +1,8 @@
 import type { Faults } from './faults.ts';
 import { faithful } from './faults.ts';
-import type { Simulator } from './server.ts';
+import type { SimConnection } from './connection.ts';
+import type { Journal } from './journal.ts';
+import type { TokenOffice } from './tokens.ts';
 
 /** The commands of the control API and of scenario files. docs/simulator.md */
 export type Action =
@@ -27,8 +29,19 @@ export type Action =
   | { readonly do: 'empty-batches'; readonly count: number }
   | { readonly do: 'closing-soon'; readonly inMs: number };
 
+/** What commands act on. */
+export interface Stage {
+  readonly faults: Faults;
+  readonly office: TokenOffice;
+  readonly journals: readonly Journal[];
+  readonly connections: readonly SimConnection[];
+  rate: number;
+  generate(count: number, path?: string): void;
+  lockOut(ms: number): void;
+}
+
 /** Carries one command out. @throws Error for an unknown one. */
-export function perform(sim: Simulator, action: Action): void {
+export function perform(sim: Stage, action: Action): void {
   switch (action.do) {
     case 'set':
       Object.assign(sim.faults, action.faults);
@@ -69,7 +82,7 @@ export function perform(sim: Simulator, action: Action): void {
 
 type OnConnections = Extract<Action, { do: 'drop' | 'close' | 'close-raw' | 'freeze' | 'thaw' | 'resend' | 'send' | 'send-binary' | 'empty-batches' | 'closing-soon' }>;
 
-function onConnections(sim: Simulator, action: OnConnections): void {
+function onConnections(sim: Stage, action: OnConnections): void {
   const { connections } = sim;
   switch (action.do) {
     case 'drop':

@@ -183,7 +183,7 @@ export class SimConnection {
     history.add('frame.json', { conn: this.id, type: message['type'], fields: Object.keys(message), lastSequence: message['lastSequence'], directive: message['stateDirective'] });
     if (message['type'] === 'subscribe' || message['type'] === 'reconnect') this.#onHello(message);
     if (message['type'] === 'token-refresh') this.#onRefresh(String(message['token']));
-    if (message['type'] === 'auth') this.#onRefresh(String((message['headers'] as Record<string, unknown> | undefined)?.['X-NICE-AUTH'] ?? '').replace(/^Bearer /, ''));
+    if (message['type'] === 'auth') this.#onRefresh(bearerIn(message['headers']));
   }
 
   #onHello(message: Record<string, unknown>): void {
@@ -227,4 +227,9 @@ export class SimConnection {
       case 'nothing':
     }
   }
+}
+
+function bearerIn(headers: unknown): string {
+  const value = typeof headers === 'object' && headers !== null && 'X-NICE-AUTH' in headers ? headers['X-NICE-AUTH'] : '';
+  return typeof value === 'string' ? value.replace(/^Bearer /, '') : '';
 }

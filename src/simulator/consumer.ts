@@ -100,7 +100,10 @@ export class SampleConsumer {
 }
 
 function toReceived(ce: Record<string, unknown>): Received {
-  const text = (name: string): string => String(ce[name] ?? '');
+  const text = (name: string): string => {
+    const value = ce[name];
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  };
   return {
     id: text('id'),
     type: text('type'),

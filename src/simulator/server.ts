@@ -26,7 +26,7 @@ const TICK_MS = 5;
 export class Simulator {
   readonly history: History;
   readonly office: TokenOffice;
-  faults: Faults = faithful();
+  readonly faults: Faults = faithful();
   rate: number;
   size: number;
   readonly keys: number;

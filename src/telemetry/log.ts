@@ -12,7 +12,11 @@ export function createLogger(level: string, sink: LineSink, base: Readonly<Recor
   const known = (LOG_LEVELS as readonly string[]).includes(level);
   const logger = pino(
     { level: known ? level : 'info', base, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError }, formatters: { level: (label) => ({ level: label }) } },
-    { write: (line: string) => void sink.write(line) },
+    {
+      write: (line: string) => {
+        sink.write(line);
+      },
+    },
   );
   if (!known) logger.warn({ level, allowed: LOG_LEVELS }, 'unknown log level; using info');
   return logger;

@@ -64,7 +64,6 @@ function brokenRule(bytes: Buffer): string | undefined {
   if (text.includes('\ufffd')) return 'is not UTF-8';
   const value = text.replace(/\r?\n$/, '');
   if (value.trim() === '') return 'is empty';
-  // eslint-disable-next-line no-control-regex -- control characters are what is refused
   if (/[\s\u0000-\u001f\u007f]/.test(value)) return 'contains white space or control characters; it must be one value on one line';
   return PLACEHOLDER.test(value) ? 'holds a placeholder, not a credential' : undefined;
 }

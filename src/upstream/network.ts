@@ -21,11 +21,11 @@ export function isPrivateAddress(address: string, family: number): boolean {
 export const publicLookup: LookupFunction = (hostname, options, callback) => {
   dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, '', 4);
-    const bad = (addresses as LookupAddress[]).find((one) => isPrivateAddress(one.address, one.family));
+    const bad = (addresses).find((one) => isPrivateAddress(one.address, one.family));
     if (bad !== undefined) return callback(Object.assign(new Error(`${hostname} resolves to a private address`), { code: 'HF_PRIVATE_ADDRESS' }), '', 4);
-    const first = (addresses as LookupAddress[])[0];
+    const first = (addresses)[0];
     if (first === undefined) return callback(Object.assign(new Error(`${hostname} resolves to nothing`), { code: 'ENOTFOUND' }), '', 4);
-    if (options.all === true) (callback as unknown as (error: null, all: LookupAddress[]) => void)(null, addresses as LookupAddress[]);
+    if (options.all === true) (callback as unknown as (error: null, all: LookupAddress[]) => void)(null, addresses);
     else callback(null, first.address, first.family);
   });
 };

@@ -53,7 +53,12 @@ function refreshGrant({ clientId, clientSecret }: Credentials, refreshToken: str
 }
 
 /** CXone real-time: the running token is exchanged by REST before it is injected (T7). */
-export async function refreshByRest(agent: Agent, plan: ClientPlan, path: string, oldToken: string, credentials: Credentials, nowEpochMs: () => number): Promise<FetchedToken> {
+export async function refreshByRest(
+  agent: Agent,
+  plan: ClientPlan,
+  { path, oldToken, credentials }: { readonly path: string; readonly oldToken: string; readonly credentials: Credentials },
+  nowEpochMs: () => number,
+): Promise<FetchedToken> {
   const { clientId, clientSecret, refreshToken } = credentials;
   const fields = {
     grant_type: refreshToken === undefined ? 'client_credentials' : 'refresh_token',
@@ -99,7 +104,8 @@ function readToken(plan: ClientPlan, answer: HttpAnswer, nowEpochMs: number): Fe
 
 /** 400 invalid_client, 400 invalid_grant, 401, 403 and 429 are different conditions; the rest is the endpoint's trouble. */
 function refused(answer: HttpAnswer, fields: Readonly<Record<string, unknown>> | undefined, nowEpochMs: number): HoldfastError {
-  const error = String(fields?.['error'] ?? '').replace(/[^a-z_.]/gi, '').slice(0, 60);
+  const stated = fields?.['error'];
+  const error = (typeof stated === 'string' ? stated : '').replace(/[^a-z_.]/gi, '').slice(0, 60);
   const details = { status: answer.status, error };
   if (answer.status === 429) {
     return new HoldfastError('HF_TOKEN_THROTTLED', 'the token endpoint limits our rate', { details: { ...details, retryAfterMs: retryAfterMs(answer.headers['retry-after'], nowEpochMs) ?? THROTTLED_DEFAULT_MS } });

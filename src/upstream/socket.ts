@@ -137,7 +137,7 @@ export class StreamSocket {
 
   #onClose(code: number, reason: string): void {
     const stage = this.#opened ? 'stream' : 'dial';
-    const error = this.#error === undefined ? undefined : String((this.#error as { code?: unknown }).code ?? this.#error.name);
+    const error = this.#error === undefined ? undefined : codeOf(this.#error);
     // The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text that is ever read.
     const illegal = error === 'WS_ERR_INVALID_CLOSE_CODE' ? /status code (\d{1,5})/.exec(this.#error?.message ?? '')?.[1] : undefined;
     const closeCode = illegal === undefined ? code : Number(illegal);
@@ -153,6 +153,10 @@ export class StreamSocket {
     clearInterval(this.#ageTimer);
     this.#handlers.ended(failure, { text: text.slice(0, 200), oldest });
   }
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
 }
 
 /** `oldest` in the JSON body of a refusal: the first position the platform still has. */

@@ -1,0 +1,45 @@
+/** The house: arrows point down this list only. Each layer may import the ones it names. */
+const ALLOWED = {
+  core: [],
+  platforms: ['core'],
+  config: ['core', 'platforms'],
+  telemetry: ['core', 'config'],
+  upstream: ['core', 'platforms', 'config'],
+  coordination: ['core', 'platforms', 'config'],
+  delivery: ['core', 'platforms', 'config'],
+  simulator: [],
+  sidecar: ['core', 'platforms', 'config', 'telemetry', 'upstream', 'coordination', 'delivery'],
+  cli: ['core', 'platforms', 'config', 'telemetry', 'upstream', 'coordination', 'delivery', 'sidecar', 'simulator'],
+};
+/** Packages and the only folders that may import them. */
+const PACKAGES = {
+  ws: ['upstream', 'delivery', 'simulator'],
+  undici: ['upstream', 'delivery', 'sidecar'],
+  ioredis: ['coordination'],
+  redlock: ['coordination'],
+  pino: ['telemetry'],
+  'prom-client': ['telemetry'],
+  zod: ['config'],
+  yaml: ['config', 'simulator'],
+};
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: '^src/cli/main\\.ts$' }, to: {} },
+    ...Object.entries(ALLOWED).map(([layer, allowed]) => ({
+      name: `layer-${layer}`,
+      severity: 'error',
+      from: { path: `^src/${layer}/` },
+      to: { path: '^(src|test)/', pathNot: `^src/(${[layer, ...allowed].join('|')})/` },
+    })),
+    ...Object.entries(PACKAGES).map(([name, layers]) => ({
+      name: `package-${name}`,
+      severity: 'error',
+      from: { path: '^src/', pathNot: `^src/(${layers.join('|')})/` },
+      to: { path: `node_modules/${name.replace(/[/-]/g, '.')}/` },
+    })),
+    { name: 'core-is-pure', severity: 'error', from: { path: '^src/core/' }, to: { dependencyTypes: ['core', 'npm'] } },
+  ],
+  options: { tsPreCompilationDeps: true, tsConfig: { fileName: 'tsconfig.base.json' }, doNotFollow: { path: 'node_modules' }, enhancedResolveOptions: { extensions: ['.ts', '.js'], conditionNames: ['import', 'require', 'node', 'default'], exportsFields: ['exports'] } },
+};
