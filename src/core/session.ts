@@ -9,6 +9,9 @@ import { earliest, type Millis } from './units.ts';
 
 export type { SessionState, SessionEffect, SessionInput, SessionPolicy } from './session-types.ts';
 
+/** An overlap ends at least this long before the old token does. */
+const HAND_OVER_BEFORE_EXPIRY_MS: Millis = 100;
+
 export const idleSession: SessionState = {
   goal: 'stop',
   phase: { kind: 'idle' },
@@ -168,7 +171,9 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
     // A token may have been staged while this link was dialing with the old one.
     if (draft.s.staged !== undefined && draft.s.staged.id !== link.token.id) onStaged(draft, draft.s.staged);
   } else {
-    draft.s = { ...draft.s, handOverAtMs: draft.nowMs + draft.policy.overlapMs };
+    // The old link must not meet its token's end inside the overlap.
+    const tokenEndMs = (draft.s.main?.token.expiresAtMs ?? Infinity) - HAND_OVER_BEFORE_EXPIRY_MS;
+    draft.s = { ...draft.s, handOverAtMs: Math.max(draft.nowMs, Math.min(draft.nowMs + draft.policy.overlapMs, tokenEndMs)) };
   }
 }
 

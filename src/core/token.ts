@@ -57,6 +57,8 @@ export type TokenEffect =
   | { readonly kind: 'validate'; readonly gen: number; readonly id: string }
   | { readonly kind: 'staged'; readonly id: string }
   | { readonly kind: 'retired'; readonly id: string }
+  /** The staging token is now the only one in use. */
+  | { readonly kind: 'rotated'; readonly id: string }
   | { readonly kind: 'refresh-failed'; readonly failure: TokenFailure; readonly retryInMs: Millis }
   | { readonly kind: 'mismatch'; readonly id: string };
 
@@ -139,6 +141,7 @@ function onTick(policy: TokenPolicy, state: TokenState, nowMs: Millis): Step<Tok
   let next = state;
   if (next.active !== undefined && nowMs >= next.active.expiresAtMs) {
     effects.push({ kind: 'retired', id: next.active.id });
+    if (next.staging !== undefined) effects.push({ kind: 'rotated', id: next.staging.id });
     next = { ...next, active: next.staging, staging: undefined };
   }
   const due = next.work.kind === 'waiting' ? nowMs >= next.work.untilMs : next.work.kind === 'idle' && rotationDue(policy, next, nowMs);
@@ -197,7 +200,9 @@ function onRejected(policy: TokenPolicy, state: TokenState, id: string, nowMs: M
     return fetchWhenAllowed(policy, { ...state, staging: undefined, wanted: true }, nowMs);
   }
   if (state.active?.id !== id) return { state, effects: [] };
-  if (state.staging !== undefined) return { state: { ...state, active: state.staging, staging: undefined }, effects: [{ kind: 'retired', id }] };
+  if (state.staging !== undefined) {
+    return { state: { ...state, active: state.staging, staging: undefined }, effects: [{ kind: 'retired', id }, { kind: 'rotated', id: state.staging.id }] };
+  }
   const step = fetchWhenAllowed(policy, { ...state, active: undefined, wanted: true }, nowMs);
   return { state: step.state, effects: [{ kind: 'retired', id }, ...step.effects] };
 }
@@ -205,5 +210,5 @@ function onRejected(policy: TokenPolicy, state: TokenState, id: string, nowMs: M
 function onAdopted(state: TokenState, id: string): Step<TokenState, TokenEffect> {
   if (state.staging?.id !== id) return { state, effects: [] };
   const retired: TokenEffect[] = state.active === undefined ? [] : [{ kind: 'retired', id: state.active.id }];
-  return { state: { ...state, active: state.staging, staging: undefined }, effects: retired };
+  return { state: { ...state, active: state.staging, staging: undefined }, effects: [...retired, { kind: 'rotated', id }] };
 }

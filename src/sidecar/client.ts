@@ -120,8 +120,6 @@ export class ClientDriver {
     const others = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined && stream.tokenInUse !== id);
     if (others || this.#token.staging?.id !== id) return;
     this.#dispatch({ kind: 'adopted', id });
-    this.#deps.metrics.rotations.inc({ client: this.plan.name });
-    this.#deps.audit.write('token.rotated', this.plan.name, { tokenId: id });
   }
 
   tokenText(id: string): string | undefined {
@@ -224,6 +222,10 @@ export class ClientDriver {
         return;
       case 'retired':
         this.#tokens.delete(effect.id);
+        return;
+      case 'rotated':
+        metrics.rotations.inc({ client: this.plan.name });
+        audit.write('token.rotated', this.plan.name, { tokenId: effect.id });
         return;
       case 'refresh-failed':
         metrics.tokenFailures.inc({ client: this.plan.name, reason: effect.failure });

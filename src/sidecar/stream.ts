@@ -11,6 +11,7 @@ import type { Parcel } from '../delivery/envelope.ts';
 import type { Delivery, DeliveryHost } from '../delivery/port.ts';
 import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
+import { timeOf } from '../platforms/codec.ts';
 import { dialTarget } from '../platforms/dial.ts';
 import { helloFrame, refreshFrame } from '../platforms/frames.ts';
 import { StreamSocket } from '../upstream/socket.ts';
@@ -328,7 +329,8 @@ export class StreamDriver implements DeliveryHost {
   #onEnded(gen: number, failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void {
     this.#report.ended(this.#connectionOf(gen), failure, detail.text, this.outbox.bufferedBytes);
     this.#sockets.delete(gen);
-    if (detail.oldest !== undefined) this.#oldest = detail.oldest;
+    // Refused although it was the oldest on offer: the next dial asks for nothing.
+    this.#oldest = this.#session.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
     this.#dispatch({ kind: 'ended', gen, failure, unit: this.unit() });
   }
 
@@ -350,7 +352,8 @@ export class StreamDriver implements DeliveryHost {
 
   #oldestPosition() {
     const kind = this.plan.profile.resume.kind;
-    return this.#oldest === undefined || kind === undefined ? undefined : { kind, value: this.#oldest };
+    if (this.#oldest === undefined || kind === undefined) return undefined;
+    return { kind, value: kind === 'since' ? String(timeOf(this.#oldest)) : this.#oldest };
   }
 
   #connectionOf(gen: number): string {

@@ -82,7 +82,15 @@ export class Journal {
     return atMs + 1 < this.#purgedUpToMs;
   }
 
-  /** The oldest position on offer. */
+  /** The oldest position on offer, in the dialect's own terms. */
+  oldestPosition(): string | number | undefined {
+    const { oldest } = this;
+    if (oldest === undefined) return undefined;
+    if (this.dialect.resume === 'cursor') return oldest.cursor;
+    return this.dialect.resume === 'since' ? new Date(oldest.atMs).toISOString() : oldest.seq;
+  }
+
+  /** The oldest event on offer. */
   get oldest(): SimEvent | undefined {
     return this.#events[0];
   }

@@ -204,7 +204,7 @@ export class Simulator {
     const same = this.connections.filter((one) => one.journal === journal);
     if (this.connections.length >= this.faults.tenantCap) return refuse(429, 1);
     if (same.length > 0 && this.faults.secondSocket === 'reject') return refuse(409);
-    if (this.#tooOld(url, journal)) return refuse(410, undefined, { oldest: journal.dialect.resume === 'cursor' ? journal.oldest?.cursor : journal.oldest?.seq });
+    if (this.#tooOld(url, journal)) return refuse(410, undefined, { oldest: journal.oldestPosition() });
     this.#wss.handleUpgrade(request, socket, head, (ws) => {
       if (this.faults.secondSocket === 'evict') for (const one of same) one.close(1000, 'replaced');
       const connection = new SimConnection(ws, socket, { id: conn, url, token, journal, faults: this.faults, history: this.history, office: this.office });

@@ -1,0 +1,32 @@
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
+
+/**
+ * Everything the program wrote in a test (log, audit, status, metrics, stderr of child processes) is searched for secrets by value: the known ones,
+ * and anything shaped like a token of the simulator. No window of 12 characters may appear.
+ */
+const TOKEN_SHAPE = /sim-(access|refresh)-\d+-[0-9a-f]{8}/;
+const WINDOW = 12;
+
+export function expectNoSecret(output: string, where: string, more: readonly string[] = []): void {
+  expect(TOKEN_SHAPE.exec(output)?.[0], `a token in ${where}`).to.equal(undefined);
+  for (const secret of [SIM_CLIENT.clientSecret, SIM_CLIENT.refreshToken, ...more]) {
+    for (const spelling of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]) {
+      for (let at = 0; at + WINDOW <= spelling.length; at += 1) {
+        const window = spelling.slice(at, at + WINDOW);
+        expect(output.includes(window), `a piece of a secret in ${where}`).to.equal(false);
+      }
+    }
+  }
+  keep(output, where);
+}
+
+/** With HOLDFAST_KEEP_OUTPUT=DIR the searched output is kept, to be searched again over the whole run. */
+function keep(output: string, where: string): void {
+  const directory = process.env['HOLDFAST_KEEP_OUTPUT'];
+  if (directory === undefined) return;
+  mkdirSync(directory, { recursive: true });
+  appendFileSync(join(directory, `${where.replace(/[^a-z0-9]+/gi, '-').slice(0, 80)}.txt`), output);
+}

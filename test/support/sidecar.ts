@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { loadDocuments } from '../../src/config/load.ts';
+import { resolve } from '../../src/config/resolve.ts';
+import { EmbeddedStore } from '../../src/coordination/embedded.ts';
+import type { Store } from '../../src/coordination/store.ts';
+import { DeliveryServer } from '../../src/delivery/server.ts';
+import { AdminServer } from '../../src/sidecar/admin.ts';
+import type { Deps } from '../../src/sidecar/deps.ts';
+import { Supervisor } from '../../src/sidecar/supervisor.ts';
+import { AuditLog } from '../../src/telemetry/audit.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { createSecrets } from '../../src/telemetry/secrets.ts';
+import { LineSink } from '../../src/telemetry/sink.ts';
+import { expectNoSecret } from './canary.ts';
+import { seeded } from './global.ts';
+
+export interface StreamStatus {
+  readonly state: string;
+  readonly reason?: string;
+  readonly health?: string;
+  readonly position?: string;
+  readonly connection: { readonly attempts: number; readonly reconnects: number; readonly retryCount: number };
+  readonly events: { readonly received: number; readonly duplicates: number; readonly poison: number; readonly conflicts: number; readonly delivered: number; readonly redelivered: number; readonly deadLettered: number };
+  readonly continuity: { readonly rate: number; readonly gaps: number };
+  readonly delivery: { readonly ready: boolean; readonly hold?: string; readonly backlog: number; readonly inFlight: number; readonly bufferedBytes: number; readonly uncheckpointed: number; readonly parks: number };
+}
+
+export interface ClientStatus {
+  readonly epoch: number;
+  readonly token: { readonly state: string; readonly remainingMs?: number; readonly failure?: string };
+  readonly credentials: string;
+  readonly breaker: string;
+  readonly holdReason?: string;
+}
+
+/** The real sidecar inside the test's process: real sockets, real store, captured output. */
+export class TestSidecar {
+  readonly supervisor: Supervisor;
+  readonly deps: Deps;
+  readonly store: Store;
+  readonly #lines: string[] = [];
+  readonly #admin: AdminServer;
+  readonly #delivery: DeliveryServer;
+  adminPort = 0;
+  deliveryPort = 0;
+  #stopped = false;
+
+  constructor(file: string, store: Store = new EmbeddedStore(mkdtempSync(join(tmpdir(), 'hf-store-')))) {
+    const lines = this.#lines;
+    const out = new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        lines.push(chunk.toString());
+        done();
+      },
+    });
+    const secrets = createSecrets();
+    const sink = new LineSink(out, secrets);
+    this.store = store;
+    this.deps = {
+      identity: { pod: 'test-pod', namespace: 'test', uid: 'uid-1', salt: seeded(17)() },
+      store,
+      metrics: createMetrics(),
+      audit: new AuditLog(sink, () => Date.now()),
+      log: createLogger('debug', sink, { pod: 'test-pod' }),
+      secrets,
+      nowMs: () => performance.now(),
+      nowEpochMs: () => Date.now(),
+      random: seeded(23),
+      randomId: () => randomBytes(8).toString('hex'),
+    };
+    this.supervisor = new Supervisor(resolve(loadDocuments([file])), this.deps);
+    this.#admin = new AdminServer(this.supervisor, this.deps);
+    this.#delivery = new DeliveryServer(() => this.supervisor.served());
+  }
+
+  async start(): Promise<this> {
+    this.adminPort = await this.#admin.listen('127.0.0.1', 0);
+    this.deliveryPort = await this.#delivery.listen(0);
+    this.supervisor.start();
+    return this;
+  }
+
+  /** Stops cleanly and searches everything that was written for secrets. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const admin = await Promise.all(['/status', '/metrics', '/audit'].map(async (path) => (await fetch(`http://127.0.0.1:${String(this.adminPort)}${path}`)).text()));
+    await this.supervisor.stop(2000);
+    this.#admin.close();
+    this.#delivery.close();
+    await this.store.close();
+    expectNoSecret([...this.#lines, ...admin].join('\n'), 'sidecar output');
+  }
+
+  get stream(): StreamStatus {
+    return (this.supervisor.status()['streams'] as StreamStatus[])[0] ?? ({ state: 'absent', connection: {}, events: {}, continuity: {}, delivery: {} } as StreamStatus);
+  }
+
+  get client(): ClientStatus {
+    return (this.supervisor.status()['clients'] as ClientStatus[])[0] ?? ({ token: {} } as ClientStatus);
+  }
+
+  audits(event: string): readonly Record<string, unknown>[] {
+    return this.deps.audit.recent().filter((record) => record.event === event);
+  }
+}
