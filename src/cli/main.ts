@@ -41,7 +41,10 @@ async function start(): Promise<void> {
     process.exitCode = help ? 0 : 78;
     return;
   }
-  process.exitCode = await (await command.load()).main(args);
+  const code = await (await command.load()).main(args);
+  // A refusal must end the process whatever was opened before it.
+  if (code === 0) process.exitCode = 0;
+  else process.exit(code);
 }
 
 await start();

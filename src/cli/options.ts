@@ -36,6 +36,13 @@ export function portOf(field: string, text: string): number {
   throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field, rule: 'is not a port', remedy: 'write a number from 0 (any free port) to 65535' }]);
 }
 
+/** A positive number of seconds from the command line, at most an hour. @throws ConfigError */
+export function secondsOf(field: string, text: string): number {
+  const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds > 0 && seconds <= 3600) return seconds;
+  throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field, rule: 'is not a number of seconds', remedy: 'write a number above 0 and at most 3600' }]);
+}
+
 /** The store's password from a file or the environment, which is then forgotten. */
 export function storePassword(file: string | undefined): string | undefined {
   if (file !== undefined) {

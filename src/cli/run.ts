@@ -15,8 +15,8 @@ import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/sink.ts';
-import { readCredentials } from '../upstream/credentials.ts';
-import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, storePassword } from './options.ts';
+import { readCredentials, readSecret } from '../upstream/credentials.ts';
+import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, secondsOf, storePassword } from './options.ts';
 
 const USAGE = `holdfast run -f FILE... [options]
 
@@ -65,7 +65,7 @@ export function main(args: readonly string[]): Promise<number> {
     const { plans, warnings } = await plansOf(values.file, problems);
     if ('code' in store) throw new ConfigError(problems);
     const ports = { adminHost: values['admin-host'], admin: portOf('--admin-port', values['admin-port']), delivery: portOf('--delivery-port', values['delivery-port']) };
-    return runUntilSignal({ plans, warnings, store, password, ports, drainMs: Number(values['drain-seconds']) * 1000 || 10_000, level: values['log-level'] });
+    return runUntilSignal({ plans, warnings, store, password, ports, drainMs: secondsOf('--drain-seconds', values['drain-seconds']) * 1000, level: values['log-level'] });
   });
 }
 
@@ -77,6 +77,7 @@ export async function plansOf(files: readonly string[], before: readonly ConfigP
     const plans = resolve(documents);
     for (const plan of plans) {
       const read = await readCredentials(plan);
+      problems.push(...(await tokenFileProblems(plan)));
       if ('problems' in read) problems.push(...read.problems.map(({ file, rule }) => ({ code: 'HF_CONFIG_SECRET', field: file, rule, remedy: 'put the credential there: one line, UTF-8, nothing else' })));
     }
     if (problems.length === 0) return { plans, warnings: documents.warnings };
@@ -85,6 +86,13 @@ export async function plansOf(files: readonly string[], before: readonly ConfigP
     problems = [...problems, ...error.problems];
   }
   throw new ConfigError(problems);
+}
+
+/** The consumers' tokens are secret files too. */
+async function tokenFileProblems(plan: ClientPlan): Promise<readonly ConfigProblem[]> {
+  const files = plan.streams.flatMap((stream) => (stream.delivery.push?.tokenFile === undefined ? [] : [stream.delivery.push.tokenFile]));
+  const read = await Promise.all(files.map(async (file) => ({ file, token: await readSecret(file) })));
+  return read.flatMap(({ file, token }) => ('rule' in token ? [{ code: 'HF_CONFIG_SECRET', field: file, rule: token.rule, remedy: "put the consumer's token there: one line, UTF-8, nothing else" }] : []));
 }
 
 interface RunSettings {
@@ -109,7 +117,13 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const stderr = new LineSink(openDescriptor(2), secrets);
   const identity = identityOf(process.env);
   const log = createLogger(settings.level, stderr, { pod: identity.pod });
-  const store = openStore(settings.store, (error) => { log.debug({ err: error }, 'redis connection'); });
+  const troubles = new Set<string>();
+  const store = openStore(settings.store, (error) => {
+    // Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug.
+    const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
+    log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word }, 'redis connection');
+    troubles.add(word);
+  });
   const deps: Deps = {
     identity,
     store,
@@ -123,13 +137,14 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     randomId: () => randomBytes(8).toString('hex'),
   };
   for (const warning of settings.warnings) log.warn(warning);
+  const ended = untilSignal(log);
+  if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined) log.info('POD_NAME or POD_UID is not set; this replica has a random identity');
   const supervisor = new Supervisor(settings.plans, deps);
   const admin = new AdminServer(supervisor, deps);
   const delivery = new DeliveryServer(() => supervisor.served());
   const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
   const deliveryPort = await delivery.listen(settings.ports.delivery);
-  if (store instanceof RedisStore) await warnAbout(store, log);
-  const ended = untilSignal(log);
+  if (store instanceof RedisStore) void warnAbout(store, log);
   supervisor.start();
   stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
   const code = await ended;

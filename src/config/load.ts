@@ -33,6 +33,7 @@ export function loadDocuments(files: readonly string[]): Documents {
       else problems.push({ code: 'HF_CONFIG_SCHEMA', field: `${where}.kind`, rule: 'is neither StreamClient nor EventStream', remedy: `write apiVersion: ${API_VERSION} and kind: StreamClient or EventStream` });
     }
   }
+  if (problems.length === 0 && clients.length === 0) problems.push({ code: 'HF_CONFIG_UNREADABLE', field: files.join(', '), rule: 'holds no StreamClient', remedy: 'write one StreamClient and at least one EventStream' });
   const relations = checkRelations(clients, streams);
   problems.push(...relations.problems);
   if (problems.length > 0) throw new ConfigError(problems);

@@ -19,6 +19,7 @@ export function checkRelations(clients: readonly Placed<StreamClient>[], streams
   if (streams.length > MAX_STREAMS) say('EventStream', `${String(streams.length)} streams in one process; the limit is ${String(MAX_STREAMS)}`, 'spread them over several processes');
   duplicates(clients, 'StreamClient', say);
   duplicates(streams, 'EventStream', say);
+  sameCredentials(clients, say);
   for (const { where, value } of clients) {
     const hosts = checkHosts(where, value.spec);
     problems.push(...hosts.problems);
@@ -50,6 +51,19 @@ function duplicates(documents: readonly Placed<{ metadata: { name: string } }>[]
   }
 }
 
+/** Two StreamClients on one OAuth client would each open its streams and refresh its token: the platform sees one client at twice its limits. */
+function sameCredentials(clients: readonly Placed<StreamClient>[], say: Say): void {
+  const seen = new Map<string, string>();
+  for (const { where, value } of clients) {
+    const { directory, keys } = value.spec.credentials;
+    if (directory === undefined) continue;
+    const key = `${directory}\u0000${keys.clientId}`;
+    const first = seen.get(key);
+    if (first !== undefined) say(`${where}.spec.credentials`, `is the OAuth client of StreamClient ${first} already`, 'let the streams of one OAuth client refer to one StreamClient');
+    seen.set(key, value.metadata.name);
+  }
+}
+
 /** Are all overridden hosts of this client loopback? Then bounds that protect a platform are lifted. */
 export function onlyLoopback(spec: StreamClient['spec']): boolean {
   const hosts = [spec.hosts.login, spec.hosts.api, spec.hosts.streaming];
@@ -57,7 +71,7 @@ export function onlyLoopback(spec: StreamClient['spec']): boolean {
 }
 
 function checkClient(where: string, spec: StreamClient['spec'], say: Say): void {
-  const { reconnect, lease, credentials } = spec;
+  const { reconnect, lease, credentials, maintenance } = spec;
   const at = (path: string): string => `${where}.spec.${path}`;
   if (reconnect.maxDelay < reconnect.baseDelay) say(at('reconnect.maxDelay'), 'is less than baseDelay', 'make maxDelay >= baseDelay');
   if (reconnect.extendedMaxDelay < reconnect.extendedBaseDelay) say(at('reconnect.extendedMaxDelay'), 'is less than extendedBaseDelay', 'make extendedMaxDelay >= extendedBaseDelay');
@@ -66,6 +80,9 @@ function checkClient(where: string, spec: StreamClient['spec'], say: Say): void 
   if (lease.renewEvery * 2 >= lease.ttl) say(at('lease.renewEvery'), 'must be less than half of ttl', 'keep renewEvery < ttl / 2');
   if (lease.guard * 2 >= lease.ttl) say(at('lease.guard'), 'must be less than half of ttl', 'keep guard < ttl / 2');
   if (lease.ttl < lease.renewEvery * 2 + lease.guard) say(at('lease.ttl'), 'must exceed 2 * renewEvery + guard', 'lengthen ttl or shorten renewEvery');
+  maintenance.forEach((window, index) => {
+    if ('from' in window && Date.parse(window.to) <= Date.parse(window.from)) say(at(`maintenance.${String(index)}.to`), 'is not after from', 'put the end after the beginning');
+  });
   if (credentials.directory === undefined && credentials.secretRef === undefined) say(at('credentials'), 'names neither directory nor secretRef', 'set credentials.directory to the directory that holds the files clientId and clientSecret');
 }
 
@@ -103,6 +120,7 @@ function checkDelivery(at: (path: string) => string, delivery: EventStream['spec
   const url = new URL(delivery.push.url);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') say(at('delivery.push.url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');
   if (url.username !== '' || url.password !== '') say(at('delivery.push.url'), 'contains a user name or password', 'use delivery.push.tokenFile');
+  if ([...url.searchParams.keys()].some((name) => /token|secret|password|key|auth/i.test(name))) say(at('delivery.push.url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
   if (!isLoopbackHost(url.hostname) && !delivery.push.allowRemote) say(at('delivery.push.url'), 'is not loopback', 'deliver to the container beside this one, or set delivery.push.allowRemote: true');
   if (!isLoopbackHost(url.hostname) && url.protocol === 'http:') say(at('delivery.push.url'), 'uses http toward a host that is not loopback', 'use https://');
 }

@@ -59,15 +59,18 @@ export interface StreamPlan {
 const PRIORITIES = { High: 0, Normal: 1, Low: 2 } as const;
 /** A token's stated life is believed within these bounds toward real platforms (reliability A2). */
 const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
+/** Bytes all streams of one process may buffer together; each has its share of it at most. */
+const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
 const CHECKPOINT: CheckpointPolicy = { everyMs: 100, urgentAfter: 128, backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 } };
 
 /** Combines documents and profiles into plans. The documents must have passed `loadDocuments`. */
 export function resolve(documents: Documents): readonly ClientPlan[] {
+  const shareBytes = Math.floor(PROCESS_BUFFER_BYTES / Math.max(1, documents.streams.length));
   return documents.clients.map((client) => {
     const mine = documents.streams.filter((stream) => stream.spec.clientRef.name === client.metadata.name);
     const first = mine[0] === undefined ? defaultProfile(client) : PROFILES[mine[0].spec.dialect];
     const loopback = onlyLoopback(client.spec);
-    const streams = mine.map((stream) => resolveStream(client, stream, loopback));
+    const streams = mine.map((stream) => resolveStream(client, stream, { loopback, shareBytes }));
     return {
       name: client.metadata.name,
       platform: client.spec.platform,
@@ -121,7 +124,7 @@ function admissionPolicy(client: StreamClient): AdmissionPolicy {
   };
 }
 
-function resolveStream(client: StreamClient, stream: EventStream, loopback: boolean): StreamPlan {
+function resolveStream(client: StreamClient, stream: EventStream, { loopback, shareBytes }: { readonly loopback: boolean; readonly shareBytes: number }): StreamPlan {
   const { spec } = stream;
   const profile = withResume(PROFILES[spec.dialect], spec);
   const { fields } = spec;
@@ -143,8 +146,8 @@ function resolveStream(client: StreamClient, stream: EventStream, loopback: bool
     priority: PRIORITIES[spec.priority],
     suspend: spec.suspend || client.spec.suspend,
     session: sessionPolicy(client, spec, profile, loopback),
-    tracker: { reorderMs: spec.resume.reorderWindow, reorderLimit: 256, contiguous: spec.resume.contiguous },
-    outbox: { maxInFlight: spec.delivery.maxInFlight, maxUncheckpointed: spec.delivery.maxUncheckpointed, maxBufferedBytes: spec.delivery.maxBufferedBytes, ackTimeoutMs: spec.delivery.ackTimeout },
+    tracker: { reorderMs: spec.resume.reorderWindow, reorderLimit: 256, reorderBytes: 4 * 1024 * 1024, contiguous: spec.resume.contiguous },
+    outbox: { maxInFlight: spec.delivery.maxInFlight, maxUncheckpointed: spec.delivery.maxUncheckpointed, maxBufferedBytes: Math.min(spec.delivery.maxBufferedBytes, shareBytes), ackTimeoutMs: spec.delivery.ackTimeout },
     consumer: {
       maxAttempts: spec.delivery.maxAttempts,
       backoff: { baseMs: spec.delivery.retryBaseDelay, multiplier: 2, maxMs: spec.delivery.retryMaxDelay, jitterLow: 0.5, jitterHigh: 1 },

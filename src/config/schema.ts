@@ -12,6 +12,8 @@ const CLEAN = /^[^\u0000-\u001f\u007f]*$/;
 const text = (max: number): z.ZodString => z.string().min(1, 'must not be empty').max(max).regex(CLEAN, 'must not contain control characters (CR, LF, NUL)');
 const origin = text(300).describe('Scheme and host, such as https://login.example.com. http and ws are allowed toward loopback only.');
 
+const restPath = text(500).regex(/^\/(?!\/)/, 'must begin with one slash');
+
 const metadata = z.object({
   name: NAME.describe('Name of the object; unique per kind.'),
   namespace: text(63).optional(),
@@ -39,7 +41,7 @@ const token = z
     minRemainingAtDial: duration({ max: '1h' }).prefault('60s').describe('Life a token must have left for a first connection. Never more than 20 % of its life.'),
     minRemainingAtRedial: duration({ max: '1h' }).prefault('300s').describe('Life a token must have left for a reconnection. Never more than 20 % of its life.'),
     validate: z.boolean().optional().describe('Test a new token with a REST call before it is used. Default: as the dialect says.'),
-    validatePath: text(500).optional().describe('REST path of that test.'),
+    validatePath: restPath.optional().describe('REST path of that test.'),
     minInterval: duration({ max: '1h' }).prefault('30s').describe('Shortest time between two token requests.'),
   })
   .prefault({})
@@ -47,7 +49,7 @@ const token = z
 
 const reconnect = z
   .strictObject({
-    baseDelay: duration({ max: '10m' }).prefault('1s').describe('First delay. At least 1s unless every host is loopback.'),
+    baseDelay: duration({ min: '1ms', max: '10m' }).prefault('1s').describe('First delay. At least 1s unless every host is loopback.'),
     maxDelay: duration({ max: '1h' }).prefault('60s').describe('Cap of the delay, applied before jitter.'),
     multiplier: z.number().min(1).max(10).default(2),
     jitterLow: z.number().min(0).max(2).default(0.5).describe('The delay is multiplied by a random number in [jitterLow, jitterHigh).'),
@@ -71,7 +73,7 @@ const maintenance = z
 
 const streamClientSpec = z.strictObject({
   platform: z.enum(['GenesysCloud', 'NiceCXone']).describe('Vendor.'),
-  region: text(100).describe('Genesys Cloud: AWS region or domain (us-east-1 or mypurecloud.com). CXone: area (na1).'),
+  region: text(100).regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'must be a region name or a domain').describe('Genesys Cloud: AWS region or domain (us-east-1 or mypurecloud.com). CXone: area (na1).'),
   hosts: z.strictObject({ login: origin.optional(), api: origin.optional(), streaming: origin.optional() }).prefault({}).describe('Overrides of the platform\'s hosts.'),
   tenantId: text(200).optional().describe('Organisation or tenant, for the registry and for the pool.'),
   credentials,
@@ -80,7 +82,7 @@ const streamClientSpec = z.strictObject({
   gate: z
     .strictObject({
       capacity: z.int().min(1).max(1000).default(3).describe('Connection attempts allowed at once.'),
-      refillEvery: duration({ max: '1h' }).prefault('6s').describe('One further attempt per this time.'),
+      refillEvery: duration({ min: '1ms', max: '1h' }).prefault('6s').describe('One further attempt per this time.'),
       concurrent: z.int().min(1).max(100).default(1).describe('Attempts under way at one time.'),
     })
     .prefault({})
@@ -95,7 +97,7 @@ const streamClientSpec = z.strictObject({
     .prefault({})
     .describe('More than failureRatePercent failed attempts in window halt all attempts for open; then one probe.'),
   lease: z
-    .strictObject({ ttl: duration().prefault('6s'), renewEvery: duration().prefault('2s'), guard: duration().prefault('500ms') })
+    .strictObject({ ttl: duration({ min: '100ms' }).prefault('6s'), renewEvery: duration({ min: '10ms' }).prefault('2s'), guard: duration({ min: '10ms' }).prefault('500ms') })
     .prefault({})
     .describe('Leadership among replicas.'),
   pool: z.strictObject({ maxStreams: z.int().min(1).max(200).default(50) }).prefault({}).describe('Streams one tenant may hold.'),
@@ -111,7 +113,7 @@ const eventStreamSpec = z.strictObject({
   topics: z.array(text(200)).max(1000).default([]).describe('Event types or subscriptions. Empty: the dialect\'s defaults.'),
   priority: z.enum(['High', 'Normal', 'Low']).default('Normal').describe('Who dials first when the gate is narrow.'),
   heartbeat: z
-    .strictObject({ pingEvery: duration({ max: '10m' }).optional(), pongTimeout: duration({ max: '10m' }).optional(), silence: duration({ max: '1h' }).optional() })
+    .strictObject({ pingEvery: duration({ min: '10ms', max: '10m' }).optional(), pongTimeout: duration({ min: '10ms', max: '10m' }).optional(), silence: duration({ min: '10ms', max: '1h' }).optional() })
     .prefault({})
     .describe('Overrides of the dialect. pingEvery between 5s and 45s unless every host is loopback.'),
   resume: z
@@ -121,7 +123,7 @@ const eventStreamSpec = z.strictObject({
       contiguous: z.boolean().default(true).describe('false where a filter makes holes in the sequence normal.'),
       reorderWindow: duration({ max: '1m' }).prefault('500ms').describe('How long an early event waits for its predecessors.'),
       retention: duration({ max: '8760h' }).optional().describe('How long the platform keeps events; default as the dialect says.'),
-      snapshotPath: text(500).optional().describe('REST path asked after a gap; its answer is delivered as a gap.filled event.'),
+      snapshotPath: restPath.optional().describe('REST path asked after a gap; its answer is delivered as a gap.filled event.'),
     })
     .prefault({}),
   fields: z
@@ -137,7 +139,7 @@ const eventStreamSpec = z.strictObject({
           contentMode: z.enum(['structured', 'binary', 'batch']).default('structured').describe('CloudEvents HTTP content mode; batch only for a consumer that asked for it.'),
           maxBatch: z.int().min(1).max(1000).default(100),
           concurrency: z.int().min(1).max(256).default(32).describe('Requests in flight, at most one per key.'),
-          healthPath: text(500).optional().describe('Path on the same host that must answer 2xx before anything is delivered.'),
+          healthPath: restPath.optional().describe('Path on the same host that must answer 2xx before anything is delivered.'),
           tokenFile: text(4096).optional().describe('File with a bearer token sent to the consumer.'),
           allowRemote: z.boolean().default(false),
         })

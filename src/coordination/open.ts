@@ -20,6 +20,8 @@ export function parseStore(value: string, prefix: string, password: string | und
   const comparable = sentinel ? value.replace(/^redis\+sentinel:\/\/([^/]*)/, (_, hosts: string) => `redis://${hosts.split(',')[0] ?? ''}`) : value;
   if (!/^(redis|rediss|redis\+sentinel):\/\//.test(value) || !URL.canParse(comparable)) return problem('has an unknown form', 'use redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,HOST:PORT/NAME or embedded:DIR');
   const url = new URL(comparable);
+  if (url.search !== '' || url.hash !== '') return problem('has a query or fragment', 'remove it; options are flags of their own');
+  if (url.hostname === '') return problem('names no host', 'write redis://HOST:PORT/DB');
   if (url.password !== '') return problem('contains a password', 'remove it; use --store-password-file FILE or HOLDFAST_STORE_PASSWORD');
   const auth = { ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }), ...(password === undefined ? {} : { password }) };
   if (sentinel) return sentinelTarget(value, url, { auth, prefix, problem });
@@ -44,6 +46,8 @@ function sentinelTarget(value: string, url: URL, { auth, prefix, problem }: Sent
     const [host = '', port] = one.split(':');
     return { host, port: Number(port ?? 26_379) };
   });
+  const bad = sentinels.find(({ host, port }) => host === '' || !Number.isInteger(port) || port < 1 || port > 65_535);
+  if (bad !== undefined) return problem('has a sentinel that is not HOST:PORT', 'write redis+sentinel://HOST:PORT,HOST:PORT/NAME');
   return { kind: 'redis', prefix, options: { sentinels, name, ...auth } };
 }
 

@@ -167,6 +167,7 @@ export class RedisStore implements Store {
       return await command();
     } catch (error) {
       const word = error instanceof Error ? (/^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? error.name) : 'unknown';
+      if (word === 'WRONGTYPE' || word === 'HFCORRUPT') throw new HoldfastError('HF_STORE_CORRUPT', `a key of ours holds something else (${word}); docs/redis-keys.md tells what belongs there`, { cause: error });
       throw new HoldfastError('HF_STORE_UNAVAILABLE', `Redis did not carry out the command (${word})`, { details: { answer: word }, cause: error });
     }
   }

@@ -22,7 +22,9 @@ export const CLAIM: Script = {
   lua: `
 local time = redis.call('TIME')
 local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local stored = tonumber(redis.call('HGET', KEYS[1], 'epoch') or '0') or 0
+local text = redis.call('HGET', KEYS[1], 'epoch') or '0'
+if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+local stored = tonumber(text)
 local epoch = string.format('%.0f', math.max(stored + 1, tonumber(ARGV[2]) + 1, clock))
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'holder', ARGV[1])
 return epoch

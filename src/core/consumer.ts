@@ -89,7 +89,7 @@ export function stepConsumer(
     case 'drop':
       return settled(state, at.nowMs, policy);
     case 'retry':
-      return { state, effects: [] };
+      return answered(state);
     case 'hold':
       return held(policy, state, answer, at);
     case 'dead-letter':
@@ -101,6 +101,12 @@ function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): S
   const counted = counting(state, nowMs, policy);
   const next = { ...counted, hold: undefined, probing: false, deadInARow: 0, settledInWindow: counted.settledInWindow + 1 };
   return { state: next, effects: state.hold === undefined ? [] : [{ kind: 'released' }] };
+}
+
+/** Whoever answers is not down, whatever the answer is. */
+function answered(state: ConsumerState): Step<ConsumerState, ConsumerEffect> {
+  if (state.hold?.reason !== 'consumer_down') return { state, effects: [] };
+  return { state: { ...state, hold: undefined, probing: false }, effects: [{ kind: 'released' }] };
 }
 
 function counting(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): ConsumerState {
@@ -126,8 +132,9 @@ function onDeadLetter(policy: ConsumerPolicy, state: ConsumerState, at: { readon
   const deadInARow = counted.deadInARow + 1;
   const dead = counted.deadInWindow + 1;
   const total = counted.settledInWindow + dead;
+  const wasDown = answered(counted);
   const storm = deadInARow > policy.storm.consecutive || (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
-  if (!storm) return { state: { ...counted, deadInARow, deadInWindow: dead }, effects: [] };
+  if (!storm) return { state: { ...wasDown.state, deadInARow, deadInWindow: dead }, effects: wasDown.effects };
   const step = held(policy, counted, { reason: 'storm_guard' }, at);
   return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };
 }

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   HF_STORE_SCHEMA: 'refuse-to-start',
   HF_STORE_BUSY: 'refuse-to-start',
   HF_TOKEN_CREDENTIALS: 're-authenticate',
+  HF_TOKEN_GRANT: 're-authenticate',
   HF_TOKEN_FORBIDDEN: 'give-up',
   HF_TOKEN_THROTTLED: 'retry-after',
   HF_TOKEN_UNREACHABLE: 'retry',

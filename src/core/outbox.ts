@@ -45,6 +45,8 @@ export class Outbox<T> {
   /** The first entry never handed over. */
   #freshOrd = 1;
   #sent = 0;
+  /** Handed over before, and waiting to go again. */
+  #waiting = 0;
   #bufferedBytes = 0;
   #floor = 0;
   #floorItem: T | undefined;
@@ -102,17 +104,23 @@ export class Outbox<T> {
     return this.#entries[ord - this.#firstOrd];
   }
 
-  /** How many more may be handed over now. */
+  /**
+   * How many entries may be handed over for the first time now. Redeliveries need only a place in flight: they must never wait for a checkpoint that
+   * cannot move before they are settled.
+   */
   room(): number {
-    return Math.max(0, Math.min(this.#policy.maxInFlight - this.#sent, this.#policy.maxUncheckpointed - this.#settledAhead));
+    return Math.max(0, Math.min(this.#policy.maxInFlight - this.#sent - this.#waiting, this.#policy.maxUncheckpointed - this.#settledAhead));
+  }
+
+  #mayGo(entry: Entry<T>): boolean {
+    return entry.attempts > 0 ? this.#sent < this.#policy.maxInFlight : this.room() > 0;
   }
 
   /** The next entries in stream order: redeliveries that are due, then fresh ones. Marks them sent. */
   take(max: number, nowMs: Millis): Entry<T>[] {
     const out: Entry<T>[] = [];
-    const limit = Math.min(max, this.room());
-    if (limit > 0 && this.#again.length > 0) this.#takeAgain(out, limit, nowMs);
-    while (out.length < limit && this.#freshOrd < this.#nextOrd) {
+    if (this.#again.length > 0) this.#takeAgain(out, Math.min(max, this.#policy.maxInFlight - this.#sent), nowMs);
+    while (out.length < max && this.#freshOrd < this.#nextOrd && this.room() > 0) {
       const entry = this.entry(this.#freshOrd);
       this.#freshOrd += 1;
       if (entry?.state === 'queued') out.push(this.#send(entry, nowMs));
@@ -124,11 +132,10 @@ export class Outbox<T> {
   takeRun(max: number, nowMs: Millis): Entry<T>[] {
     const out: Entry<T>[] = [];
     if (this.#sent > 0) return out;
-    const limit = Math.min(max, this.room());
-    for (let ord = Math.max(this.#floor + 1, this.#firstOrd); out.length < limit && ord < this.#nextOrd; ord += 1) {
+    for (let ord = Math.max(this.#floor + 1, this.#firstOrd); out.length < max && ord < this.#nextOrd; ord += 1) {
       const entry = this.entry(ord);
       if (entry === undefined || entry.state === 'settled') continue;
-      if (entry.state !== 'queued' || entry.dueAtMs > nowMs) break;
+      if (entry.state !== 'queued' || entry.dueAtMs > nowMs || !this.#mayGo(entry)) break;
       if (entry.barrier && out.length > 0) break;
       out.push(this.#send(entry, nowMs));
       if (entry.barrier) break;
@@ -141,16 +148,16 @@ export class Outbox<T> {
   /** In order, leaving out keys whose oldest entry is in flight or not yet due; a barrier goes alone. Marks them sent. */
   takeBatch(max: number, nowMs: Millis): Entry<T>[] {
     const out: Entry<T>[] = [];
-    const limit = Math.min(max, this.room());
     const blocked = new Set<string>();
     let clear = true;
-    for (let ord = this.#floor + 1; out.length < limit && ord < this.#nextOrd; ord += 1) {
+    for (let ord = this.#floor + 1; out.length < max && ord < this.#nextOrd; ord += 1) {
       const entry = this.entry(ord);
       if (entry === undefined || entry.state === 'settled') continue;
       if (entry.barrier && !clear) break;
       clear = false;
       if (blocked.has(entry.key)) continue;
-      if (entry.state === 'queued' && entry.dueAtMs <= nowMs) {
+      if (entry.state === 'queued' && entry.attempts === 0 && this.room() === 0) break;
+      if (entry.state === 'queued' && entry.dueAtMs <= nowMs && this.#mayGo(entry)) {
         out.push(this.#send(entry, nowMs));
         this.#freshOrd = Math.max(this.#freshOrd, ord + 1);
       } else {
@@ -164,17 +171,18 @@ export class Outbox<T> {
 
   /** One entry per key, keys not busy, barriers across all keys. Marks it sent. undefined: nothing may go now. */
   takeKeyed(nowMs: Millis): Entry<T> | undefined {
-    if (this.room() === 0) return undefined;
+    if (this.#sent >= this.#policy.maxInFlight) return undefined;
     this.#release();
     for (const [key, queue] of this.#keyed) {
       if (this.#busy.has(key)) continue;
       const entry = this.#headOf(key, queue);
-      if (entry === undefined || entry.dueAtMs > nowMs) continue;
+      if (entry === undefined || entry.dueAtMs > nowMs || !this.#mayGo(entry)) continue;
       this.#busy.add(key);
       // To the end of the round, so that no key starves.
       this.#keyed.delete(key);
       this.#keyed.set(key, queue);
       this.#freshOrd = Math.max(this.#freshOrd, entry.ord + 1);
+      if (entry.attempts > 0) this.#again = this.#again.filter((ord) => ord !== entry.ord);
       return this.#send(entry, nowMs);
     }
     return undefined;
@@ -185,6 +193,7 @@ export class Outbox<T> {
     const entry = this.entry(ord);
     if (entry === undefined || entry.state === 'settled') return false;
     if (entry.state === 'sent') this.#sent -= 1;
+    else if (entry.attempts > 0) this.#waiting -= 1;
     entry.state = 'settled';
     this.#bufferedBytes -= entry.bytes;
     this.#settledAhead += 1;
@@ -208,11 +217,12 @@ export class Outbox<T> {
     const entry = this.entry(ord);
     if (entry?.state !== 'sent') return;
     this.#sent -= 1;
+    this.#waiting += 1;
     entry.state = 'queued';
     entry.dueAtMs = nowMs + delayMs;
     if (counted) entry.faults += 1;
     this.#busy.delete(entry.key);
-    if (this.#again.length < this.#policy.maxInFlight + this.#policy.maxUncheckpointed) this.#again.push(ord);
+    this.#again.push(ord);
   }
 
   /** The consumer is still at work: its deadline starts anew. */
@@ -234,6 +244,17 @@ export class Outbox<T> {
     return count;
   }
 
+  /** The consumer says it has everything up to `ord`: what was handed over up to there counts as handed over again, without being sent. */
+  assume(ord: number, nowMs: Millis): void {
+    for (let at = this.#floor + 1; at <= ord && at < this.#freshOrd; at += 1) {
+      const entry = this.entry(at);
+      if (entry?.state !== 'queued' || entry.attempts === 0) continue;
+      this.#send(entry, nowMs);
+      entry.attempts -= 1;
+    }
+    this.#again = this.#again.filter((one) => this.entry(one)?.state === 'queued');
+  }
+
   /** Entries whose acknowledgement is overdue; each is put back to go again and counts as a fault. */
   expire(nowMs: Millis): Entry<T>[] {
     const out: Entry<T>[] = [];
@@ -246,12 +267,16 @@ export class Outbox<T> {
     return out;
   }
 
-  /** When the next redelivery or overdue acknowledgement is due. Costs a walk over at most maxInFlight + maxUncheckpointed entries. */
-  deadline(): Millis | undefined {
+  /**
+   * When the next redelivery is due, and with `acks` the next overdue acknowledgement. An entry that could go already is no deadline: what keeps it
+   * back (room, credit, a hold) will say when it is gone. Costs a walk over the entries handed over and not settled.
+   */
+  deadline(nowMs: Millis, acks: boolean): Millis | undefined {
     let first: Millis | undefined;
     for (let ord = this.#floor + 1; ord < this.#freshOrd; ord += 1) {
       const entry = this.entry(ord);
-      if (entry === undefined || entry.state === 'settled' || entry.dueAtMs === 0) continue;
+      if (entry === undefined || entry.state === 'settled') continue;
+      if (entry.state === 'sent' ? !acks : entry.dueAtMs <= nowMs) continue;
       if (first === undefined || entry.dueAtMs < first) first = entry.dueAtMs;
     }
     return first;
@@ -265,6 +290,7 @@ export class Outbox<T> {
   }
 
   #send(entry: Entry<T>, nowMs: Millis): Entry<T> {
+    if (entry.attempts > 0) this.#waiting -= 1;
     entry.state = 'sent';
     entry.attempts += 1;
     entry.dueAtMs = nowMs + this.#policy.ackTimeoutMs;

@@ -1,4 +1,4 @@
-import { promote, putLink, type Draft } from './session-draft.ts';
+import { adoptToken, putLink, type Draft } from './session-draft.ts';
 import type { DialPurpose, Link, TokenRef } from './session-types.ts';
 
 /**
@@ -7,7 +7,7 @@ import type { DialPurpose, Link, TokenRef } from './session-types.ts';
  */
 export function beginChange(draft: Draft, purpose: DialPurpose): void {
   const { s } = draft;
-  if (s.goal !== 'run' || s.next !== undefined || s.change !== undefined || s.main?.phase !== 'open') return;
+  if (s.goal !== 'run' || s.next !== undefined || s.change?.asked === true || s.main?.phase !== 'open') return;
   draft.s = { ...s, change: { purpose, asked: true, notBeforeMs: draft.nowMs } };
   draft.out.push({ kind: 'ask', purpose });
 }
@@ -57,4 +57,18 @@ function onRefreshUnanswered(draft: Draft, main: Link, token: TokenRef): void {
   const retryAtMs = draft.nowMs + draft.policy.inStream.retryMs;
   if (retryAtMs >= fallBackAtMs) return beginChange(draft, 'rotate');
   draft.s = { ...draft.s, staged: token, change: { purpose: 'rotate', asked: false, notBeforeMs: retryAtMs } };
+}
+
+/** The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are dropped). */
+export function promote(draft: Draft): void {
+  const { main, next } = draft.s;
+  if (next === undefined) return;
+  draft.s = { ...draft.s, main: next, next: undefined, handOverAtMs: undefined, phase: { kind: 'linked' }, interrupted: false };
+  if (main?.phase === 'dialing' || main?.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
+  if (main !== undefined && main.phase !== 'closing') draft.out.push({ kind: 'close', gen: main.gen, code: 1000, reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice' });
+  draft.out.push({ kind: 'promoted', gen: next.gen, retired: main?.gen, purpose: next.purpose });
+  if (next.phase !== 'open') return;
+  adoptToken(draft, next.token.id);
+  // Another token may have been staged during the overlap.
+  if (draft.s.staged !== undefined) onStaged(draft, draft.s.staged);
 }

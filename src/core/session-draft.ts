@@ -43,17 +43,7 @@ export function adoptToken(draft: Draft, id: string): void {
   draft.out.push({ kind: 'token-adopted', id });
 }
 
-/** The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are dropped). */
-export function promote(draft: Draft): void {
-  const { main, next } = draft.s;
-  if (next === undefined) return;
-  draft.s = { ...draft.s, main: next, next: undefined, handOverAtMs: undefined, phase: { kind: 'linked' }, interrupted: false };
-  if (main !== undefined && main.phase !== 'closing') draft.out.push({ kind: 'close', gen: main.gen, code: 1000, reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice' });
-  draft.out.push({ kind: 'promoted', gen: next.gen, retired: main?.gen, purpose: next.purpose });
-  if (next.phase === 'open') adoptToken(draft, next.token.id);
-}
-
 export function resetEpisode(draft: Draft): void {
-  draft.s = { ...draft.s, attempt: 0, episodeSinceMs: undefined, positionExpired: false };
+  draft.s = { ...draft.s, attempt: 0, episodeSinceMs: undefined, positionExpired: false, authFailures: 0, frameFaults: 0 };
 }
 

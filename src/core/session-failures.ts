@@ -1,6 +1,7 @@
 import { backoffDelay } from './backoff.ts';
 import { classify, type Failure, type Reason, type Verdict } from './disposition.ts';
-import { ask, linkOf, promote, type Draft } from './session-draft.ts';
+import { promote } from './session-changes.ts';
+import { ask, linkOf, type Draft } from './session-draft.ts';
 import type { Link } from './session-types.ts';
 import type { Millis } from './units.ts';
 
@@ -78,6 +79,8 @@ function react(draft: Draft, link: Link, verdict: Verdict, { unit, retryAfterMs 
     case 'final':
       return halt(draft, verdict.reason);
     case 'frames-forbidden':
+      // Where we send nothing, a 1002 cannot be about our frames.
+      if (draft.policy.clientFrames === 'forbidden') return retry(draft, link, verdict, { unit, extended: false });
       draft.s = { ...draft.s, frameFaults: draft.s.frameFaults + 1 };
       return draft.s.frameFaults > 1 ? halt(draft, verdict.reason) : retry(draft, link, verdict, { unit, extended: false });
     case 'position-expired':

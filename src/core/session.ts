@@ -2,7 +2,7 @@ import type { Reason } from './disposition.ts';
 import { stepLiveness, livenessDeadline, openedLiveness, type LivenessInput } from './liveness.ts';
 import { adoptToken, ask, closeLink, linkOf, putLink, resetEpisode, type Draft } from './session-draft.ts';
 import { onEnded } from './session-failures.ts';
-import { beginChange, onStaged, onTickChange } from './session-changes.ts';
+import { beginChange, onStaged, onTickChange, promote } from './session-changes.ts';
 import type { Link, SessionEffect, SessionInput, SessionPolicy, SessionState } from './session-types.ts';
 import { unreachable, type Step } from './step.ts';
 import { earliest, type Millis } from './units.ts';
@@ -45,7 +45,7 @@ export function stepSession(policy: SessionPolicy, state: SessionState, input: S
 export function sessionDeadline(policy: SessionPolicy, state: SessionState): Millis | undefined {
   const link = (one: Link | undefined): Millis | undefined =>
     one === undefined ? undefined : earliest(one.deadlineMs, one.refreshing?.untilMs, one.liveness && one.phase === 'open' ? livenessDeadline(policy.liveness, one.liveness) : undefined);
-  const stableAt = state.main?.phase === 'open' && state.attempt > 0 && state.main.openedAtMs !== undefined ? state.main.openedAtMs + policy.stableMs : undefined;
+  const stableAt = state.main?.phase === 'open' && unsettledEpisode(state) && state.main.openedAtMs !== undefined ? state.main.openedAtMs + policy.stableMs : undefined;
   return earliest(
     state.phase.kind === 'backoff' ? state.phase.untilMs : undefined,
     link(state.main),
@@ -54,6 +54,11 @@ export function sessionDeadline(policy: SessionPolicy, state: SessionState): Mil
     state.change !== undefined && !state.change.asked ? state.change.notBeforeMs : undefined,
     stableAt,
   );
+}
+
+/** Something went wrong and nothing has shown yet that it is over. */
+function unsettledEpisode(state: SessionState): boolean {
+  return state.attempt > 0 || state.authFailures > 0 || state.frameFaults > 0;
 }
 
 function apply(draft: Draft, input: SessionInput): void {
@@ -146,7 +151,9 @@ function onOpened(draft: Draft, gen: number): void {
   const opened: Link = { ...link, openedAtMs: draft.nowMs, deadlineMs: undefined };
   const hello = draft.policy.hello;
   const reconnect = draft.s.everOpened || link.resuming;
-  if (hello === undefined || draft.s.frameFaults > 0 || (hello.reconnectOnly && !reconnect)) return onReady(draft, opened, false);
+  // Without its acknowledged hello an endpoint sends nothing; only a hello that nobody waits for can be left out.
+  const leftOut = draft.s.frameFaults > 0 && hello?.ackTimeoutMs === undefined;
+  if (hello === undefined || leftOut || (hello.reconnectOnly && !reconnect)) return onReady(draft, opened, false);
   draft.out.push({ kind: 'hello', gen, reconnect, attempt: draft.s.attempt });
   if (hello.ackTimeoutMs === undefined) return onReady(draft, opened, false);
   putLink(draft, { ...opened, phase: 'acking', deadlineMs: draft.nowMs + hello.ackTimeoutMs });
@@ -161,7 +168,6 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
   draft.s = {
     ...draft.s,
     everOpened: true,
-    authFailures: 0,
     totals: { ...totals, successes: totals.successes + 1, latencySumMs: totals.latencySumMs + latencyMs, reconnects },
   };
   draft.out.push({ kind: 'report', outcome: 'ok' }, { kind: 'ready', gen: link.gen, purpose: link.purpose, latencyMs, acknowledged });
@@ -259,8 +265,12 @@ function onControl(draft: Draft, input: Extract<SessionInput, { kind: 'control' 
 function onRedial(draft: Draft): void {
   const link = draft.s.main;
   if (link === undefined || draft.s.goal !== 'run' || link.phase === 'dialing') return;
+  // A planned successor is under way and asks from the same position: it answers the question.
+  if (draft.s.next !== undefined) return promote(draft);
   draft.out.push({ kind: 'close', gen: link.gen, code: 1000, reason: 'gap_resume' });
-  draft.s = { ...draft.s, main: undefined };
+  if (link.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
+  if (draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
+  draft.s = { ...draft.s, main: undefined, change: undefined };
   ask(draft, 'gap');
 }
 
@@ -276,7 +286,7 @@ function onTick(draft: Draft, unit: number): void {
   onTickChange(draft);
   const main = draft.s.main;
   const stable = main?.phase === 'open' && main.openedAtMs !== undefined && nowMs >= main.openedAtMs + draft.policy.stableMs;
-  if (stable && draft.s.attempt > 0) resetEpisode(draft);
+  if (stable && unsettledEpisode(draft.s)) resetEpisode(draft);
 }
 
 function onLinkDeadline(draft: Draft, link: Link, unit: number): void {

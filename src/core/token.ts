@@ -40,7 +40,7 @@ export interface TokenState {
   readonly failure: TokenFailure | undefined;
 }
 
-export type TokenFailure = 'invalid_credentials' | 'forbidden' | 'throttled' | 'unreachable' | 'bad_answer' | 'not_valid';
+export type TokenFailure = 'invalid_credentials' | 'invalid_grant' | 'forbidden' | 'throttled' | 'unreachable' | 'bad_answer' | 'not_valid';
 
 export type TokenInput =
   | { readonly kind: 'need'; readonly minRemainingMs: Millis }
@@ -167,7 +167,7 @@ function onValidated(policy: TokenPolicy, state: TokenState, input: { readonly g
   const untilMs = nowMs + policy.retryInvalidMs;
   return {
     state: { ...state, work: { kind: 'waiting', untilMs }, failure: 'not_valid' },
-    effects: [{ kind: 'mismatch', id: state.work.token.id }, { kind: 'refresh-failed', failure: 'not_valid', retryInMs: policy.retryInvalidMs }],
+    effects: [{ kind: 'mismatch', id: state.work.token.id }, { kind: 'retired', id: state.work.token.id }, { kind: 'refresh-failed', failure: 'not_valid', retryInMs: policy.retryInvalidMs }],
   };
 }
 
@@ -197,7 +197,8 @@ function onFailed(
 
 function onRejected(policy: TokenPolicy, state: TokenState, id: string, nowMs: Millis): Step<TokenState, TokenEffect> {
   if (state.staging?.id === id) {
-    return fetchWhenAllowed(policy, { ...state, staging: undefined, wanted: true }, nowMs);
+    const step = fetchWhenAllowed(policy, { ...state, staging: undefined, wanted: true }, nowMs);
+    return { state: step.state, effects: [{ kind: 'retired', id }, ...step.effects] };
   }
   if (state.active?.id !== id) return { state, effects: [] };
   if (state.staging !== undefined) {

@@ -1,4 +1,4 @@
-import { distance, pred, succ, type Sequence } from './sequence.ts';
+import { distance, normalise, pred, succ, type Sequence } from './sequence.ts';
 import type { Millis } from './units.ts';
 
 export interface TrackerPolicy {
@@ -6,6 +6,8 @@ export interface TrackerPolicy {
   readonly reorderMs: Millis;
   /** Early events kept at most; one more counts as time passed. */
   readonly reorderLimit: number;
+  /** Bytes of early events kept at most; beyond them, too, the wait is over. */
+  readonly reorderBytes: number;
   /** False where a filter makes holes normal: only duplicates are then recognised. */
   readonly contiguous: boolean;
 }
@@ -52,12 +54,14 @@ interface Held<T> {
  */
 export class SequenceTracker<T> {
   readonly #policy: TrackerPolicy;
+  readonly #sizeOf: (item: T) => number;
   readonly #prints = new Uint32Array(PRINTS);
   #base: Sequence = 0;
   #expected: Sequence | undefined;
   #lowestPrint: Sequence = 0;
   #held = new Map<string, Held<T>>();
   #heldSinceMs: Millis | undefined;
+  #heldBytes = 0;
   #suspects: Held<T>[] = [];
   #suspectsSinceMs: Millis | undefined;
   #conflicts = 0;
@@ -66,8 +70,10 @@ export class SequenceTracker<T> {
   distinct = 0;
   missing = 0;
 
-  constructor(policy: TrackerPolicy) {
+  /** @param sizeOf bytes an item keeps alive. */
+  constructor(policy: TrackerPolicy, sizeOf: (item: T) => number) {
     this.#policy = policy;
+    this.#sizeOf = sizeOf;
   }
 
   /** Continues after `last`, whose fingerprint and those before it may be known from the checkpoint. */
@@ -103,6 +109,7 @@ export class SequenceTracker<T> {
   /** Forgets what waits: the platform will send it again. */
   dropHeld(): void {
     this.#held.clear();
+    this.#heldBytes = 0;
     this.#heldSinceMs = undefined;
     this.#clearSuspects();
   }
@@ -138,6 +145,7 @@ export class SequenceTracker<T> {
     const out: T[] = [];
     for (let at = this.#held.get(String(this.#expected)); at !== undefined; at = this.#held.get(String(this.#expected))) {
       this.#held.delete(String(at.sequence));
+      this.#heldBytes -= this.#sizeOf(at.item);
       this.#accept(at.sequence, at.print);
       out.push(at.item);
     }
@@ -154,7 +162,7 @@ export class SequenceTracker<T> {
   overdue(nowMs: Millis): Missing {
     if (this.#conflicts >= CONFLICTS_PROVE || this.#suspects.length >= SUSPECTS_MAX) return this.#restart();
     if (this.#suspectsSinceMs !== undefined && nowMs >= this.#suspectsSinceMs + this.#policy.reorderMs) return this.#judgeSuspects();
-    const due = this.#heldSinceMs !== undefined && (nowMs >= this.#heldSinceMs + this.#policy.reorderMs || this.#held.size > this.#policy.reorderLimit);
+    const due = this.#heldSinceMs !== undefined && (nowMs >= this.#heldSinceMs + this.#policy.reorderMs || this.#held.size > this.#policy.reorderLimit || this.#heldBytes > this.#policy.reorderBytes);
     if (!due || this.#expected === undefined) return { kind: 'nothing' };
     const from = this.#expected;
     if (this.#resumeTriedFor !== from) {
@@ -194,14 +202,16 @@ export class SequenceTracker<T> {
     this.#expected = succ(sequence);
     this.distinct += 1;
     if (this.#suspects.length > 0 || this.#conflicts > 0) this.#clearSuspects();
-    if (distance(this.#expected, this.#lowestPrint) > PRINTS) this.#lowestPrint = succ(this.#lowestPrint);
+    if (distance(this.#expected, this.#lowestPrint) > PRINTS) this.#lowestPrint = normalise(BigInt(this.#expected) - BigInt(PRINTS));
   }
 
   #hold(sequence: Sequence, print: number, item: () => T, nowMs: Millis): Offered {
     const key = String(sequence);
     const known = this.#held.get(key);
     if (known !== undefined) return known.print === print ? 'duplicate' : 'conflict';
-    this.#held.set(key, { sequence, print, item: item() });
+    const kept = item();
+    this.#held.set(key, { sequence, print, item: kept });
+    this.#heldBytes += this.#sizeOf(kept);
     this.#heldSinceMs ??= nowMs;
     return 'held';
   }
@@ -240,7 +250,7 @@ export class SequenceTracker<T> {
   /** Time is up: numbers that start at 0 or 1 are a new numbering, anything else is an old replay. */
   #judgeSuspects(): Missing {
     const first = this.#suspects[0];
-    if (first !== undefined && first.sequence <= 1 && this.#conflicts > 0) return this.#restart();
+    if (first !== undefined && first.sequence <= 1) return this.#restart();
     this.#clearSuspects();
     return { kind: 'nothing' };
   }
@@ -255,7 +265,10 @@ export class SequenceTracker<T> {
     this.#lowestPrint = first.sequence;
     this.#expected = first.sequence;
     this.#gaps = [];
-    for (const one of suspects) this.#held.set(String(one.sequence), one);
+    for (const one of suspects) {
+      this.#held.set(String(one.sequence), one);
+      this.#heldBytes += this.#sizeOf(one.item);
+    }
     return { kind: 'restarted', last, first: first.sequence };
   }
 

@@ -45,7 +45,7 @@ export class DeadLetters {
   async #collection(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     if (request.method === 'DELETE') return sendJson(response, 200, { purged: await this.#port.purge() });
     if (request.method !== 'GET') return sendProblem(response, 405, 'HF_API_METHOD', 'use GET or DELETE');
-    const limit = Math.min(PAGE, Math.max(1, Number(url.searchParams.get('limit') ?? PAGE) || PAGE));
+    const limit = Math.min(PAGE, Math.max(1, Math.floor(Number(url.searchParams.get('limit') ?? PAGE)) || PAGE));
     return sendJson(response, 200, { letters: await this.#port.list(url.searchParams.get('after') ?? undefined, limit) });
   }
 }

@@ -19,8 +19,9 @@ export interface Parcel {
   /** Where the padded attempt number stands in `ce`. */
   readonly attemptAt: number;
   readonly eventId: string;
-  /** Class A. */
+  /** Class A: the position this parcel stands for once it is settled, and the numbering it belongs to. */
   readonly sequence: Sequence | undefined;
+  readonly era: number;
   /** Resume value after this event is settled; undefined: that of the one before. */
   readonly position: Position | undefined;
   /** Class A: print; else identity. For recognising replays after a restart. */
@@ -96,6 +97,7 @@ export class Encoder {
       attemptAt: dataAt - ATTEMPT_OFFSET,
       eventId: decodeString(id),
       sequence: this.#classA ? view.sequence : undefined,
+      era: stamp.era,
       position: this.#classA ? undefined : stamp.position,
       print: this.#classA ? view.print() : 0,
       identity,
@@ -119,6 +121,7 @@ export class Encoder {
       attemptAt: head.length - ATTEMPT_OFFSET,
       eventId: id,
       sequence: undefined,
+      era: stamp.era,
       position: undefined,
       print: 0,
       identity: '',
@@ -141,6 +144,7 @@ export class Encoder {
       attemptAt: head.length - ATTEMPT_OFFSET,
       eventId,
       sequence: undefined,
+      era: stamp.era,
       position: undefined,
       print: 0,
       identity: '',
@@ -196,12 +200,16 @@ function asString(raw: string | undefined): string | undefined {
   return first === 0x2d || (first >= 0x30 && first <= 0x39) ? `"${raw}"` : undefined;
 }
 
+/** RFC 3339 has years 0000 to 9999. */
+const YEAR_0_MS = -62_167_219_200_000;
+const YEAR_10000_MS = 253_402_300_800_000;
+
 /** CloudEvents wants RFC 3339; epoch milliseconds are turned into it, anything else is left out (it is still in the data). */
 function timeAttribute(raw: string | undefined): string {
   if (raw === undefined) return '';
-  if (raw.charCodeAt(0) === 0x22) return /^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"$/.test(raw) ? `,"time":${raw}` : '';
+  if (raw.charCodeAt(0) === 0x22) return /^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"$/.test(raw) && Number.isFinite(Date.parse(raw.slice(1, -1))) ? `,"time":${raw}` : '';
   const ms = Number(raw);
-  return Number.isSafeInteger(ms) && Math.abs(ms) <= 8.64e15 ? `,"time":"${new Date(ms).toISOString()}"` : '';
+  return Number.isSafeInteger(ms) && ms >= YEAR_0_MS && ms < YEAR_10000_MS ? `,"time":"${new Date(ms).toISOString()}"` : '';
 }
 
 /** The attributes of an encoded event without its data, as JSON text. */

@@ -17,6 +17,8 @@ export interface DeliveryHost {
   deadLetter(entry: Entry<Parcel>, reason: string): Promise<'stored' | 'full'>;
   held(reason: HoldReason): void;
   released(): void;
+  /** A value that must never appear in any output. */
+  secret(value: string): void;
   /** Something failed that an operator may want to see; never a payload. */
   note(what: string, fields: Readonly<Record<string, unknown>>): void;
 }

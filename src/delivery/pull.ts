@@ -1,5 +1,7 @@
 import type { StreamPlan } from '../config/resolve.ts';
+import { consumerAllows, readyConsumer, redeliveryDelay, stepConsumer, type Answer, type ConsumerState, type HoldReason } from '../core/consumer.ts';
 import type { Entry } from '../core/outbox.ts';
+import { earliest } from '../core/units.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
 import type { Delivery, DeliveryHost } from './port.ts';
 
@@ -32,12 +34,14 @@ const MAX_NACK_DELAY_MS = 3_600_000;
 /** Pull delivery of one stream: at most one consumer, total order, explicit acknowledgements (docs/consumer-protocol.md, "Pull"). */
 export class PullDelivery implements Delivery {
   readonly kind = 'pull';
-  readonly hold = undefined;
   readonly #plan: StreamPlan;
   readonly #host: DeliveryHost;
   #consumer: PullConsumer | undefined;
   #draining = false;
   #idle: (() => void)[] = [];
+  #state: ConsumerState = readyConsumer;
+  /** Entries on their way into the dead letters. */
+  readonly #burying = new Set<number>();
 
   constructor(plan: StreamPlan, host: DeliveryHost) {
     this.#plan = plan;
@@ -48,18 +52,24 @@ export class PullDelivery implements Delivery {
     return this.#consumer !== undefined;
   }
 
+  get hold(): HoldReason | undefined {
+    return this.#state.hold?.reason;
+  }
+
   get occupied(): boolean {
     return this.#consumer !== undefined;
   }
 
-  /** Connects a consumer; an earlier one is dismissed and what it had not acknowledged goes again. */
-  attach(consumer: PullConsumer): void {
+  /** Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it still waits for acknowledgements. An earlier one is dismissed and what it had not acknowledged goes again. */
+  attach(consumer: PullConsumer, seen?: string): void {
     const previous = this.#consumer;
     this.#consumer = consumer;
     if (previous !== undefined) {
       previous.dismiss('takeover');
       this.#host.outbox.recall(this.#host.nowMs());
     }
+    const ord = Number(seen?.split('.')[1] ?? 0);
+    if (ord > 0) this.#host.outbox.assume(ord, this.#host.nowMs());
     this.pump();
   }
 
@@ -68,16 +78,17 @@ export class PullDelivery implements Delivery {
     if (this.#consumer !== consumer) return;
     this.#consumer = undefined;
     this.#host.outbox.recall(this.#host.nowMs());
-    this.#host.settled();
+    this.#after();
   }
 
   pump(): void {
     const consumer = this.#consumer;
     if (consumer === undefined || this.#draining) return;
     const { outbox } = this.#host;
-    this.#expire();
+    this.#expire(consumer);
     for (;;) {
-      const allowed = Math.min(CHUNK, consumer.credit - outbox.inFlight);
+      const gate = consumerAllows(this.#state, this.#host.nowMs());
+      const allowed = gate === 'none' ? 0 : Math.min(gate === 'one' ? 1 - outbox.inFlight : CHUNK, consumer.credit - outbox.inFlight);
       if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
       const entries = outbox.take(allowed, this.#host.nowMs());
       if (entries.length === 0) return;
@@ -88,7 +99,7 @@ export class PullDelivery implements Delivery {
   }
 
   deadline(): number | undefined {
-    return this.#consumer === undefined ? undefined : this.#host.outbox.deadline();
+    return this.#consumer === undefined || this.#draining ? undefined : earliest(this.#host.outbox.deadline(this.#host.nowMs(), true), this.#holdEnds());
   }
 
   /** @returns what could not be acknowledged; the rest is settled. Acknowledging twice is fine. */
@@ -99,6 +110,7 @@ export class PullDelivery implements Delivery {
       if ('reason' in found) problems.push(found);
       else this.#host.outbox.settle(found.ord);
     }
+    if (problems.length < ids.length) this.#step({ kind: 'ack' });
     this.#after();
     return problems;
   }
@@ -108,6 +120,7 @@ export class PullDelivery implements Delivery {
     const found = this.#find(id);
     if ('reason' in found) return [found];
     this.#host.outbox.settleUpTo(found.ord);
+    this.#step({ kind: 'ack' });
     this.#after();
     return [];
   }
@@ -184,7 +197,9 @@ export class PullDelivery implements Delivery {
     return entry.attempts === 0 ? { id, reason: 'not_delivered' } : { ord, entry };
   }
 
-  #expire(): void {
+  /** Overdue acknowledgements. What our own socket buffer still holds cannot have been acknowledged: that is not the consumer's fault. */
+  #expire(consumer: PullConsumer): void {
+    if (consumer.bufferedBytes > 0) return;
     for (const entry of this.#host.outbox.expire(this.#host.nowMs())) {
       this.#host.note('acknowledgement overdue', { ord: entry.ord, faults: entry.faults });
       if (entry.faults >= this.#plan.consumer.maxAttempts) this.#bury(entry, 'attempts_exhausted:ack_timeout');
@@ -192,17 +207,43 @@ export class PullDelivery implements Delivery {
   }
 
   #fault(entry: Entry<Parcel>, delayMs: number, reason: string): void {
+    if (entry.state !== 'sent') return;
     if (entry.faults + 1 >= this.#plan.consumer.maxAttempts) return this.#bury(entry, `attempts_exhausted:${reason}`);
     this.#host.outbox.retry(entry.ord, delayMs, this.#host.nowMs(), true);
   }
 
+  /** Dead-letters one event, once; a storm of them holds the stream instead (a bad deploy must not drain it). */
   #bury(entry: Entry<Parcel>, reason: string): void {
+    if (this.#burying.has(entry.ord)) return;
+    const again = (): void => {
+      entry.dueAtMs = this.#host.nowMs() + redeliveryDelay(this.#plan.consumer, entry.faults, undefined, this.#host.unit());
+    };
+    if (entry.state === 'sent') this.#host.outbox.retry(entry.ord, 0, this.#host.nowMs(), false);
+    if (this.#step({ kind: 'dead-letter', reason }).some((effect) => effect.kind === 'spare')) return again();
+    this.#burying.add(entry.ord);
+    entry.dueAtMs = Infinity; // not handed over again while the store writes
     this.#host
       .deadLetter(entry, reason)
-      .then((answer) => {
-        if (answer === 'stored') this.#host.outbox.settle(entry.ord);
+      .then((answer) => { if (answer === 'stored') this.#host.outbox.settle(entry.ord); else again(); }, () => { again(); })
+      .finally(() => {
+        this.#burying.delete(entry.ord);
         this.#after();
       })
       .catch((error: unknown) => { this.#host.note('dead letter failed', { error: String(error) }); });
+  }
+
+  #step(answer: Answer): readonly { readonly kind: string }[] {
+    const step = stepConsumer(this.#plan.consumer, this.#state, answer, { nowMs: this.#host.nowMs(), unit: this.#host.unit() });
+    this.#state = step.state;
+    for (const effect of step.effects) {
+      if (effect.kind === 'held') this.#host.held(effect.reason);
+      else if (effect.kind === 'released') this.#host.released();
+    }
+    return step.effects;
+  }
+
+  #holdEnds(): number | undefined {
+    const { hold } = this.#state;
+    return hold !== undefined && hold.untilMs > this.#host.nowMs() ? hold.untilMs : undefined;
   }
 }

@@ -33,6 +33,9 @@ export class PushDelivery implements Delivery {
   #healthDueMs = 0;
   #healthAsked = false;
   #idle: (() => void)[] = [];
+  /** Events per batch now: halved when a batch is refused as a whole, so that one bad event does not condemn its neighbours. */
+  #batchMax: number;
+  #bearer: Readonly<Record<string, string>> = {};
 
   constructor(plan: StreamPlan, push: Push, host: DeliveryHost) {
     this.#plan = plan;
@@ -43,9 +46,10 @@ export class PushDelivery implements Delivery {
     const timeout = plan.delivery.ackTimeout;
     this.#pool = new Pool(url.origin, { connections: push.contentMode === 'batch' ? 1 : push.concurrency, pipelining: 1, headersTimeout: timeout, bodyTimeout: timeout, connect: { timeout: Math.min(timeout, 5000) }, keepAliveTimeout: 10_000 });
     this.#healthy = push.healthPath === undefined;
-    const bearer = push.tokenFile === undefined ? {} : { authorization: `Bearer ${readFileSync(push.tokenFile, 'utf8').trim()}` };
     const type = { structured: 'application/cloudevents+json', batch: 'application/cloudevents-batch+json', binary: 'application/json' }[push.contentMode];
-    this.#headers = { 'content-type': `${type}; charset=utf-8`, 'user-agent': 'holdfast', ...bearer };
+    this.#headers = { 'content-type': `${type}; charset=utf-8`, 'user-agent': 'holdfast' };
+    this.#batchMax = push.maxBatch;
+    this.#readToken();
   }
 
   get ready(): boolean {
@@ -57,9 +61,13 @@ export class PushDelivery implements Delivery {
   }
 
   deadline(): number | undefined {
-    if (!this.#healthy) return this.#healthDueMs;
-    if (this.#state.hold !== undefined) return this.#requests === 0 ? this.#state.hold.untilMs : undefined;
-    return this.#host.outbox.deadline();
+    if (this.#draining) return undefined;
+    if (!this.#healthy) return this.#healthAsked ? undefined : this.#healthDueMs;
+    const nowMs = this.#host.nowMs();
+    const hold = this.#state.hold;
+    // A hold that is over is no deadline: the next event, or the next retry, is the probe.
+    if (hold !== undefined && hold.untilMs > nowMs) return hold.untilMs;
+    return this.#host.outbox.deadline(nowMs, false);
   }
 
   pump(): void {
@@ -95,7 +103,7 @@ export class PushDelivery implements Delivery {
   #take(allowed: 'all' | 'one'): readonly Entry<Parcel>[] {
     const now = this.#host.nowMs();
     const { outbox } = this.#host;
-    const max = this.#push.contentMode === 'batch' && allowed === 'all' ? this.#push.maxBatch : 1;
+    const max = this.#push.contentMode === 'batch' && allowed === 'all' ? this.#batchMax : 1;
     if (this.#plan.delivery.order === 'stream') return outbox.takeRun(max, now);
     if (this.#push.contentMode === 'batch') return outbox.takeBatch(max, now);
     const entry = outbox.takeKeyed(now);
@@ -108,7 +116,7 @@ export class PushDelivery implements Delivery {
     for (const entry of entries) stampAttempt(entry.item, entry.attempts);
     this.#post(entries)
       .then(
-        (answers) => { entries.forEach((entry, index) => { this.#settle(entry, answers[index] ?? RETRY_MISSING); }); },
+        (answers) => { this.#settleAll(entries, answers); },
         (error: unknown) => { this.#failed(entries, error); },
       )
       .finally(() => { this.#finished(); })
@@ -127,11 +135,12 @@ export class PushDelivery implements Delivery {
     if (first === undefined) return [];
     const binary = this.#push.contentMode === 'binary';
     const body = this.#push.contentMode === 'batch' ? batchOf(entries) : binary ? first.item.ce.subarray(first.item.dataAt, first.item.dataEnd) : first.item.ce;
-    const headers = binary ? { ...this.#headers, ...binaryHeaders(first.item) } : this.#headers;
-    const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body });
+    const headers = { ...this.#headers, ...this.#bearer, ...(binary ? binaryHeaders(first.item) : {}) };
+    // The whole answer must be there in time: the library's own timeouts start anew with every byte.
+    const signal = AbortSignal.timeout(this.#plan.delivery.ackTimeout);
+    const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });
     const status = response.statusCode;
-    const retryAfter = Number(response.headers['retry-after']);
-    const answer = answerOfStatus(status, Number.isFinite(retryAfter) ? retryAfter * 1000 : undefined);
+    const answer = answerOfStatus(status, retryAfterOf(response.headers['retry-after']));
     const length = response.headers['content-length'];
     if (answer.kind !== 'ack' || length === '0' || status === 204) {
       await response.body.dump({ limit: ANSWER_LIMIT_BYTES });
@@ -142,13 +151,25 @@ export class PushDelivery implements Delivery {
   }
 
   #failed(entries: readonly Entry<Parcel>[], error: unknown): void {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-    if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') {
-      for (const entry of entries) this.#settle(entry, { kind: 'retry', counted: true, reason: 'ack_timeout' });
+    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : error instanceof Error ? error.name : 'unknown';
+    if (!DOWN.has(code)) {
+      const timeout = code === 'TimeoutError' || code === 'AbortError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_ABORTED';
+      this.#settleAll(entries, entries.map(() => ({ kind: 'retry', counted: true, reason: timeout ? 'ack_timeout' : 'bad_answer' })));
       return;
     }
     this.#hold({ kind: 'hold', reason: 'consumer_down' });
     for (const entry of entries) this.#host.outbox.retry(entry.ord, 0, this.#host.nowMs(), false);
+  }
+
+  #settleAll(entries: readonly Entry<Parcel>[], answers: readonly Answer[]): void {
+    const whole = entries.length > 1 && answers.every((answer) => answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted));
+    if (whole) {
+      this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
+      for (const entry of entries) this.#settle(entry, { kind: 'retry', counted: false, reason: 'batch_refused' });
+      return;
+    }
+    if (answers.every((answer) => answer.kind === 'ack')) this.#batchMax = Math.min(this.#push.maxBatch, this.#batchMax * 2);
+    entries.forEach((entry, index) => { this.#settle(entry, answers[index] ?? RETRY_MISSING); });
   }
 
   #settle(entry: Entry<Parcel>, answer: Answer): void {
@@ -202,6 +223,7 @@ export class PushDelivery implements Delivery {
     // Requests that were under way together fail together: that is one finding, not one per request.
     const hold = this.#state.hold;
     if (hold !== undefined && hold.reason === answer.reason && this.#host.nowMs() < hold.untilMs) return;
+    if (answer.reason === 'consumer_rejected') this.#readToken();
     this.#step(answer);
   }
 
@@ -213,6 +235,18 @@ export class PushDelivery implements Delivery {
       else if (effect.kind === 'released') this.#host.released();
     }
     return step.effects;
+  }
+
+  /** The consumer's token is a file that may be replaced: it is read again when the consumer refuses us. */
+  #readToken(): void {
+    if (this.#push.tokenFile === undefined) return;
+    try {
+      const token = readFileSync(this.#push.tokenFile, 'utf8').trim();
+      this.#host.secret(token);
+      if (/^[\x21-\x7e]+$/.test(token)) this.#bearer = { authorization: `Bearer ${token}` };
+    } catch {
+      this.#host.note('the token file for the consumer cannot be read', { file: this.#push.tokenFile });
+    }
   }
 
   /** Nothing is delivered before the app says it is well; then one OPTIONS, whose answer is noted and never fatal. */
@@ -239,6 +273,17 @@ export class PushDelivery implements Delivery {
       })
       .catch((error: unknown) => { this.#host.note('health check failed', { error: String(error) }); });
   }
+}
+
+/** Errors that say nobody is there, as opposed to somebody who answers badly. */
+const DOWN: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_SOCKET', 'UND_ERR_DESTROYED', 'UND_ERR_CLOSED']);
+
+/** Retry-After in seconds or as a date. */
+function retryAfterOf(header: string | string[] | undefined): number | undefined {
+  const value = Array.isArray(header) ? header[0] : header;
+  if (value === undefined) return undefined;
+  const ms = /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
 const RETRY_MISSING: Answer = { kind: 'retry', counted: true, reason: 'missing_in_batch_answer' };
@@ -301,7 +346,8 @@ async function boundedText(stream: AsyncIterable<Buffer>): Promise<string> {
   let size = 0;
   for await (const part of stream) {
     size += part.length;
-    if (size <= ANSWER_LIMIT_BYTES) parts.push(part);
+    if (size > ANSWER_LIMIT_BYTES) return ''; // 2xx is an acknowledgement whatever follows
+    parts.push(part);
   }
-  return size > ANSWER_LIMIT_BYTES ? '' : Buffer.concat(parts).toString('utf8');
+  return Buffer.concat(parts).toString('utf8');
 }

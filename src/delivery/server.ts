@@ -5,7 +5,7 @@ import { WebSocketServer } from 'ws';
 import { HoldfastError } from '../core/failure.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { sendJson, sendProblem } from './problem.ts';
-import type { PullDelivery } from './pull.ts';
+import type { AckProblem, PullDelivery } from './pull.ts';
 import { SseConsumer } from './sse.ts';
 import { idsOf, numberOr, parseObject, WsConsumer } from './ws.ts';
 
@@ -14,6 +14,8 @@ const BODY_LIMIT_BYTES = 1024 * 1024;
 const MAX_CONNECTIONS = 256;
 const HEADER_LIMIT_BYTES = 16_384;
 const REQUEST_TIMEOUT_MS = 15_000;
+/** A consumer that does not answer our close is cut off after this; the types do not know the option yet. */
+const CLOSE_TIMEOUT: object = { closeTimeout: 2000 };
 
 /** What the server knows of one stream. */
 export interface ServedStream {
@@ -35,7 +37,7 @@ export class DeliveryServer {
 
   constructor(streams: () => ReadonlyMap<string, ServedStream>) {
     this.#streams = streams;
-    this.#wss = new WebSocketServer({ noServer: true, maxPayload: BODY_LIMIT_BYTES, perMessageDeflate: false, maxFragments: 1024, handleProtocols: (offered) => (offered.has('holdfast.v1') ? 'holdfast.v1' : false) });
+    this.#wss = new WebSocketServer({ noServer: true, maxPayload: BODY_LIMIT_BYTES, perMessageDeflate: false, maxFragments: 1024, ...CLOSE_TIMEOUT, handleProtocols: (offered) => (offered.has('holdfast.v1') ? 'holdfast.v1' : false) });
     this.#server = createServer({ maxHeaderSize: HEADER_LIMIT_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: 5000 }, (request, response) => {
       this.#route(request, response).catch((error: unknown) => { failed(response, error); });
     });
@@ -67,7 +69,8 @@ export class DeliveryServer {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const refusal = originProblem(request);
     if (refusal !== undefined) return sendProblem(response, 403, 'HF_API_ORIGIN', refusal);
-    const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+    const url = urlOf(request);
+    if (url === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'the request target is not a path');
     const parts = url.pathname.split('/').filter((part) => part !== '');
     if (parts[0] !== 'v1' || parts[1] !== 'streams') return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'paths begin with /v1/streams');
     if (parts.length === 2) return sendJson(response, 200, { streams: [...this.#streams().keys()] });
@@ -92,8 +95,10 @@ export class DeliveryServer {
     if (pull === undefined) return;
     const consumer = new SseConsumer(response, pull, { epoch: stream.epoch, credit: queryInt(url, 'credit', stream.maxInFlight) });
     const cursor = request.headers['last-event-id'] ?? url.searchParams.get('cursor') ?? undefined;
-    if (typeof cursor === 'string' && cursor !== '' && !stream.cursorKnown(cursor)) consumer.resync('the cursor is not one of the current epoch; delivery begins at the checkpoint');
-    pull.attach(consumer);
+    const given = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
+    const known = given !== undefined && stream.cursorKnown(given);
+    if (given !== undefined && !known) consumer.resync('the cursor is not one of the current epoch; delivery begins at the checkpoint');
+    pull.attach(consumer, known ? given : undefined);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -104,7 +109,8 @@ export class DeliveryServer {
     socket.on('error', () => socket.destroy());
     const origin = originProblem(request);
     if (origin !== undefined) return refuse(403, 'HF_API_ORIGIN', origin);
-    const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+    const url = urlOf(request);
+    if (url === undefined) return refuse(400, 'HF_API_BODY', 'the request target is not a path');
     const match = /^\/v1\/streams\/([^/]+)\/ws$/.exec(url.pathname);
     const stream = match === null ? undefined : this.#streams().get(match[1] ?? '');
     if (stream === undefined) return refuse(404, 'HF_API_NOT_FOUND', 'there is no such stream here');
@@ -132,6 +138,13 @@ export class DeliveryServer {
   }
 }
 
+const VERBS: Readonly<Record<string, (pull: PullDelivery, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]>> = {
+  ack: (pull, ids) => pull.ack(ids),
+  nack: (pull, ids, message) => pull.nack(ids, numberOr(message['delayMs'], 0)),
+  progress: (pull, ids) => pull.progress(ids),
+  term: (pull, ids, message) => pull.term(ids, typeof message['reason'] === 'string' ? message['reason'] : 'unspecified'),
+};
+
 async function acknowledge(stream: ServedStream, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pull } = stream;
   if (pull === undefined) return sendProblem(response, 409, 'HF_API_MODE', 'this stream is pushed; its answers are the acknowledgements');
@@ -140,19 +153,12 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
   const message = parseObject(body);
   if (message === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'send a JSON object with ids or upTo');
   const ids = idsOf(message['ids']);
-  const upTo = message['upTo'];
-  if (typeof upTo !== 'string' && ids === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'send {"ids": [...]} (at most 10000) or {"upTo": "..."}');
+  const { upTo } = message;
   const verb = message['type'] ?? 'ack';
-  const problems =
-    typeof upTo === 'string'
-      ? pull.ackUpTo(upTo)
-      : verb === 'nack'
-        ? pull.nack(ids ?? [], numberOr(message['delayMs'], 0))
-        : verb === 'progress'
-          ? pull.progress(ids ?? [])
-          : verb === 'term'
-            ? pull.term(ids ?? [], typeof message['reason'] === 'string' ? message['reason'] : 'unspecified')
-            : pull.ack(ids ?? []);
+  const act = VERBS[typeof verb === 'string' && Object.hasOwn(VERBS, verb) ? verb : ''];
+  if (act === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'type must be ack, nack, progress or term');
+  if (ids === undefined && (typeof upTo !== 'string' || verb !== 'ack')) return sendProblem(response, 400, 'HF_API_BODY', 'send {"ids": [...]} (at most 10000), or {"upTo": "..."} to acknowledge');
+  const problems = ids === undefined ? pull.ackUpTo(String(upTo)) : act(pull, ids, message);
   if (problems.length > 0) return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', { detail: 'some ids were not delivered in this epoch; the others are done', problems: problems.slice(0, 100) });
   sendJson(response, 200, { ok: true });
 }
@@ -165,6 +171,14 @@ export function originProblem(request: IncomingMessage): string | undefined {
   if (origin !== undefined && !/^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(origin)) return 'the Origin header is foreign';
   return undefined;
 }
+
+/** The request target as a URL; undefined when it is none. */
+export function urlOf(request: IncomingMessage): URL | undefined {
+  const target = request.url ?? '/';
+  return target.startsWith('/') && URL.canParse(target, LOOPBACK) ? new URL(target, LOOPBACK) : undefined;
+}
+
+const LOOPBACK = 'http://127.0.0.1';
 
 function queryInt(url: URL, name: string, fallback: number): number {
   const value = url.searchParams.get(name);

@@ -39,8 +39,7 @@ export class SseConsumer implements PullConsumer {
   deliver(entries: readonly Entry<Parcel>[]): void {
     const parts: Buffer[] = [];
     for (const entry of entries) {
-      const kind = entry.item.control === undefined ? 'event' : 'control';
-      parts.push(Buffer.from(`event: ${kind}\nid: ${this.#epoch}.${String(entry.ord)}\n`, 'latin1'));
+      parts.push(Buffer.from(`id: ${this.#epoch}.${String(entry.ord)}\n`, 'latin1'));
       pushData(parts, entry.item.ce);
     }
     this.#response.write(Buffer.concat(parts));
@@ -48,7 +47,8 @@ export class SseConsumer implements PullConsumer {
 
   /** The first event of a consumer whose cursor means nothing here: never a silent jump. */
   resync(reason: string): void {
-    this.#response.write(`event: resync\ndata: ${JSON.stringify({ type: 'dev.holdfast.resync.required', reason })}\n\n`);
+    const ce = { specversion: '1.0', id: `hf-resync-${this.#epoch}`, source: '/holdfast', type: 'dev.holdfast.resync.required', datacontenttype: 'application/json', data: { reason } };
+    this.#response.write(`event: resync\ndata: ${JSON.stringify(ce)}\n\n`);
   }
 
   durable(upTo: string): void {

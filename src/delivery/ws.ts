@@ -87,7 +87,10 @@ export class WsConsumer implements PullConsumer {
 
   #onFrame(data: Buffer, isBinary: boolean): void {
     const message = isBinary ? undefined : parseObject(data);
-    if (message === undefined) return this.#ws.close(CLOSE_MALFORMED, 'not a JSON object');
+    if (message === undefined) {
+      this.#delivery.detach(this);
+      return this.#ws.close(CLOSE_MALFORMED, 'not a JSON object');
+    }
     switch (message['type']) {
       case 'credit':
         return this.#onCredit(message['n']);

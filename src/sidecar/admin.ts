@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { HoldfastError } from '../core/failure.ts';
-import { originProblem } from '../delivery/server.ts';
+import { originProblem, urlOf } from '../delivery/server.ts';
 import type { Deps } from './deps.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -46,7 +46,8 @@ export class AdminServer {
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+    const url = urlOf(request);
+    if (url === undefined) return send(response, 400, 'text/plain', 'the request target is not a path\n');
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'use GET\n');
     switch (url.pathname) {
       case '/healthz':

@@ -55,6 +55,15 @@ export class Checkpointer {
       .catch((error: unknown) => { this.#deps.log.error({ err: error }, 'checkpoint failed'); });
   }
 
+  /** Stores the record of a stream that has settled nothing yet; tried again until a checkpoint makes it needless. */
+  baseline(record: Checkpoint): void {
+    if (this.#state.storedOrd > 0 || this.#state.fenced) return;
+    this.#deps.store.save(this.#plan.client, this.#epoch, { [this.#plan.name]: record }).catch((error: unknown) => {
+      this.#deps.log.warn({ err: error, stream: this.#plan.name }, 'the first record of the stream could not be stored; it is tried again');
+      setTimeout(() => { this.baseline(record); }, this.#plan.checkpoint.backoff.maxMs).unref();
+    });
+  }
+
   /** Writes what is settled now, at most for `limitMs`. */
   async flush(limitMs: number): Promise<void> {
     const endsAt = this.#deps.nowMs() + limitMs;

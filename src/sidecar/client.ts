@@ -48,6 +48,8 @@ export class ClientDriver {
   #secretsTimer: NodeJS.Timeout | undefined;
   #credentialsBroken = '';
   #warnedOddity = false;
+  /** The newest refresh token and the file it descends from; ahead of the store while the store does not answer. */
+  #newestRefresh: { readonly fileHash: string; readonly token: string } | undefined;
   #stopped = false;
 
   constructor(plan: ClientPlan, deps: Deps) {
@@ -286,11 +288,13 @@ export class ClientDriver {
   /** A rotated refresh token replaces the file's, until the file itself changes. */
   async #withStoredRefreshToken(credentials: Credentials): Promise<Credentials> {
     if (credentials.refreshToken === undefined) return credentials;
-    const sealed = await this.#deps.store.loadSealed(this.plan.name, 'refreshToken');
+    const fileHash = hashOf(credentials.refreshToken);
+    if (this.#newestRefresh?.fileHash === fileHash) return { ...credentials, refreshToken: this.#newestRefresh.token };
+    const sealed = await this.#deps.store.loadSealed(this.plan.name, 'refreshToken').catch(() => undefined); // the file's own token is the next best
     const opened = sealed === undefined ? undefined : unseal(sealed, sealKey(credentials), this.plan.name);
     if (opened === undefined) return credentials;
-    const [fileHash, refreshToken] = JSON.parse(opened) as [string, string];
-    if (fileHash !== hashOf(credentials.refreshToken)) return credentials;
+    const [sealedFor, refreshToken] = JSON.parse(opened) as [string, string];
+    if (sealedFor !== fileHash) return credentials;
     this.#deps.secrets.add(refreshToken);
     return { ...credentials, refreshToken };
   }
@@ -302,8 +306,15 @@ export class ClientDriver {
     this.#deps.secrets.add(fetched.refreshToken);
     const read = await readCredentials(this.plan);
     if ('problems' in read || read.credentials.refreshToken === undefined) return fetched;
-    const value = JSON.stringify([hashOf(read.credentials.refreshToken), fetched.refreshToken]);
-    await this.#deps.store.saveSealed(this.plan.name, this.#epoch, 'refreshToken', seal(value, sealKey(read.credentials), this.plan.name));
+    const fileHash = hashOf(read.credentials.refreshToken);
+    this.#newestRefresh = { fileHash, token: fetched.refreshToken };
+    const sealed = seal(JSON.stringify([fileHash, fetched.refreshToken]), sealKey(read.credentials), this.plan.name);
+    try {
+      await this.#deps.store.saveSealed(this.plan.name, this.#epoch, 'refreshToken', sealed);
+    } catch (error) {
+      // Kept in memory and used from there; a restart before the store is back needs the file's token, or client_credentials.
+      this.#deps.log.error({ err: error, client: this.plan.name }, 'the new refresh token could not be stored');
+    }
     return fetched;
   }
 
@@ -347,6 +358,7 @@ export class ClientDriver {
 
 const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
   HF_TOKEN_CREDENTIALS: 'invalid_credentials',
+  HF_TOKEN_GRANT: 'invalid_grant',
   HF_TOKEN_FORBIDDEN: 'forbidden',
   HF_TOKEN_THROTTLED: 'throttled',
   HF_TOKEN_ANSWER: 'bad_answer',

@@ -3,14 +3,15 @@ import type { StreamPlan } from '../config/resolve.ts';
 import type { Checkpoint } from '../coordination/store.ts';
 import { RecentIds } from '../core/recent.ts';
 import type { Outbox } from '../core/outbox.ts';
-import { parseSequence, type Sequence } from '../core/sequence.ts';
+import { parseSequence, pred, type Sequence } from '../core/sequence.ts';
 import type { Control } from '../core/session-types.ts';
-import { SequenceTracker, type SequencePrint } from '../core/tracker.ts';
+import { SequenceTracker } from '../core/tracker.ts';
 import { Encoder, type ControlType, type Parcel, type Replay } from '../delivery/envelope.ts';
 import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
-import type { Position, PositionKind } from '../platforms/profile.ts';
+import type { Position } from '../platforms/profile.ts';
 import type { Deps } from './deps.ts';
-import { sinceFloor } from './since.ts';
+import { isoOf, positionOf, printOf } from './positions.ts';
+import { AcceptedTail } from './tail.ts';
 
 /** What the intake tells its stream. */
 export interface IntakeHost {
@@ -22,6 +23,8 @@ export interface IntakeHost {
   /** The platform must be asked again from the last good position. */
   askAgain(): void;
   gap(data: GapData): void;
+  /** Where the stream began: stored at once, so that a crash before the first acknowledgement loses nothing silently. */
+  baseline(record: Checkpoint): void;
 }
 
 export interface GapData {
@@ -35,8 +38,6 @@ export interface GapData {
 
 /** Identities remembered where no sequence tells duplicates apart. */
 const RECENT_IDS = 16_384;
-/** Identities around the position that go into a checkpoint. */
-const TAIL_LIMIT = 512;
 const POISON_BYTES = 65_536;
 /** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
 const SINCE_OVERLAP_MS = 1000;
@@ -57,7 +58,7 @@ export class Intake implements FrameSink {
   readonly #heldReader: FrameReader;
   readonly #tracker: SequenceTracker<Buffer>;
   readonly #recent = new RecentIds(RECENT_IDS);
-  #accepted: { readonly ord: number; readonly identity: string; readonly since: number }[] = [];
+  readonly #tail = new AcceptedTail();
   #position: Position | undefined;
   #restored: Position | undefined;
   #era = 0;
@@ -65,6 +66,9 @@ export class Intake implements FrameSink {
   #baseDistinct = 0;
   #baseMissing = 0;
   #replayLeft = 0;
+  /** Class A: the position of the last parcel in the outbox. The tracker may already be further. */
+  #lastPushed: Sequence | undefined;
+  #hasBaseline = false;
   #linkOpenedEpochMs = 0;
   /** Set from a disconnect until the first event after it. */
   #resuming: { readonly reason: string; readonly sinceMs: number; readonly announced: boolean } | undefined;
@@ -85,7 +89,7 @@ export class Intake implements FrameSink {
     this.#encoder = new Encoder(plan);
     this.#reader = new FrameReader(plan.profile, plan.fields);
     this.#heldReader = new FrameReader(plan.profile, plan.fields);
-    this.#tracker = new SequenceTracker<Buffer>(plan.tracker);
+    this.#tracker = new SequenceTracker<Buffer>(plan.tracker, (bytes) => bytes.length);
   }
 
   /** Continues from a checkpoint. What the platform sends above it may have been delivered before: it is marked `resume`. */
@@ -97,10 +101,14 @@ export class Intake implements FrameSink {
     this.lastReceivedEpochMs = checkpoint.settledAtEpochMs;
     this.#position = positionOf(checkpoint.position);
     this.#restored = this.#position;
+    this.#hasBaseline = true;
     this.#replayLeft = this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed;
     if (this.#position?.kind === 'sequence') {
       const last = parseSequence(this.#position.value);
-      if (last !== undefined) this.#tracker.restore(last, checkpoint.tail.flatMap(printOf));
+      if (last !== undefined) {
+        this.#tracker.restore(last, checkpoint.tail.flatMap(printOf));
+        this.#lastPushed = last;
+      }
     } else {
       for (const identity of checkpoint.tail) this.#recent.add(identity);
     }
@@ -118,8 +126,8 @@ export class Intake implements FrameSink {
     if (position.kind === 'sequence' && !overlap) this.#tracker.resumeAsked();
     if (position.kind !== 'since') return position;
     // One millisecond earlier covers both readings of the bound, inclusive and exclusive; a checkpoint's tail is no longer than that.
-    const back = position === this.#restored ? 1 : SINCE_OVERLAP_MS;
-    return { kind: 'since', value: String(Number(position.value) - back) };
+    const floorMs = this.#restored?.kind === 'since' ? Number(this.#restored.value) - 1 : -Infinity;
+    return { kind: 'since', value: String(Math.max(floorMs, Number(position.value) - SINCE_OVERLAP_MS)) };
   }
 
   linkOpened(expired: boolean): void {
@@ -209,16 +217,16 @@ export class Intake implements FrameSink {
 
   // --- control events, in order with the data ---
 
-  pushControl(type: ControlType, data: Readonly<Record<string, unknown>> | string, at?: { readonly sequence?: Sequence }): void {
+  pushControl(type: ControlType, data: Readonly<Record<string, unknown>> | string, at?: { readonly sequence: Sequence | undefined }): void {
     const parcel = this.#encoder.control(type, data, this.#stamp('live'));
-    const sequence = at?.sequence ?? this.#tracker.last;
-    this.#outbox.push({ ...parcel, sequence, position: this.#position }, '\u0000control', parcel.ce.length, true);
+    if (at !== undefined) this.#lastPushed = at.sequence;
+    this.#outbox.push({ ...parcel, sequence: this.#lastPushed, position: this.#position }, '\u0000control', parcel.ce.length, true);
     this.#host.accepted();
   }
 
   redrive(attributes: string, data: Buffer, eventId: string): number {
     const parcel = this.#encoder.redriven(attributes, data, eventId, this.#stamp('redrive'));
-    const entry = this.#outbox.push({ ...parcel, sequence: this.#tracker.last, position: this.#position }, `\u0000redrive-${eventId}`, parcel.ce.length, false);
+    const entry = this.#outbox.push({ ...parcel, sequence: this.#lastPushed, position: this.#position }, `\u0000redrive-${eventId}`, parcel.ce.length, false);
     this.#host.accepted();
     return entry.ord;
   }
@@ -236,19 +244,13 @@ export class Intake implements FrameSink {
   /** The record for the settled prefix that ends at `ord`, whose last parcel is `floor`. */
   checkpointAt(ord: number, floor: Parcel): Checkpoint {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
-    const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: this.#era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs: floor.receivedEpochMs };
+    const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: floor.era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs: floor.receivedEpochMs };
     if (this.#plan.profile.streamClass === 'A') {
       if (floor.sequence === undefined) return { ...base, position: '', tail: [] };
       const tail = this.#tracker.tail(floor.sequence).map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
       return { ...base, position: `sequence:${String(floor.sequence)}`, tail };
     }
-    const settled = this.#accepted.filter((one) => one.ord <= ord);
-    this.#accepted = this.#accepted.filter((one) => one.ord > ord || one.since >= Number(floor.position?.value) - 1).slice(-RECENT_IDS);
-    if (floor.position === undefined) return { ...base, position: '', tail: settled.slice(-1).map((one) => one.identity) };
-    if (floor.position.kind !== 'since') return { ...base, position: `${floor.position.kind}:${floor.position.value}`, tail: settled.slice(-TAIL_LIMIT / 8).map((one) => one.identity) };
-    const since = sinceFloor(Number(floor.position.value), this.#accepted.filter((one) => one.ord > ord).map((one) => one.since));
-    const tail = settled.filter((one) => !(one.since < since - 1)).slice(-TAIL_LIMIT).map((one) => one.identity);
-    return { ...base, position: `since:${String(since)}`, tail };
+    return { ...base, ...this.#tail.recordFor(ord, floor) };
   }
 
   // --- inside ---
@@ -271,8 +273,9 @@ export class Intake implements FrameSink {
       case 'held':
         return this.tick();
       case 'late':
-        this.pushControl('gap.filled', { stream: this.#plan.name, from: String(view.sequence), to: String(view.sequence), mode: 'late_arrival' });
+        // The event first: were the notice acknowledged alone, a crash would lose what it says was filled.
         this.#accept(view, 'backfill');
+        this.pushControl('gap.filled', { stream: this.#plan.name, from: String(view.sequence), to: String(view.sequence), mode: 'late_arrival' });
     }
   }
 
@@ -289,10 +292,14 @@ export class Intake implements FrameSink {
     if (this.#expired && this.#plan.profile.streamClass === 'B') this.#announceExpired(position);
     if (position !== undefined) this.#advance(position);
     this.#expired = false;
-    const parcel = this.#encoder.event(view, { ...this.#stamp(replay), position: this.#position });
+    if (!this.#hasBaseline) this.#writeBaseline(view, position);
+    const encoded = this.#encoder.event(view, { ...this.#stamp(replay), position: this.#position });
+    const late = replay === 'backfill' && this.#lastPushed !== undefined;
+    const parcel = late ? { ...encoded, sequence: this.#lastPushed } : encoded;
+    if (!late) this.#lastPushed = parcel.sequence;
     const key = this.#plan.delivery.mode === 'Push' && this.#plan.delivery.order === 'key' ? this.#encoder.keyOf(view) : '';
     const entry = this.#outbox.push(parcel, key, parcel.ce.length, false);
-    if (this.#plan.profile.streamClass === 'B') this.#accepted.push({ ord: entry.ord, identity: parcel.identity, since: position?.kind === 'since' ? Number(position.value) : Number.NaN });
+    if (this.#plan.profile.streamClass === 'B') this.#tail.add(entry.ord, parcel.identity, position);
     this.received += 1;
     if (this.#replayLeft > 0) this.#replayLeft -= 1;
     this.#host.accepted();
@@ -317,6 +324,26 @@ export class Intake implements FrameSink {
     const time = view.text('time');
     const at = time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);
     return at < this.#linkOpenedEpochMs ? 'resume' : 'live';
+  }
+
+  /** The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named stays empty; the next start then announces the time. */
+  #writeBaseline(view: EventView, position: Position | undefined): void {
+    this.#hasBaseline = true;
+    const { sequence } = view;
+    const before =
+      this.#plan.profile.streamClass === 'A' ? (sequence > 0 ? `sequence:${String(pred(sequence))}` : '') : position?.kind === 'since' ? `since:${String(Number(position.value) - 1)}` : '';
+    this.#host.baseline(this.#baseline(before));
+  }
+
+  /** Class C: the stream is subscribed from now on. */
+  subscribed(): void {
+    if (this.#hasBaseline) return;
+    this.#hasBaseline = true;
+    this.#host.baseline(this.#baseline(''));
+  }
+
+  #baseline(position: string): Checkpoint {
+    return { schema: 1, epoch: this.#host.epoch, index: 0, position, era: this.#era, tail: [], distinct: 0, missing: 0, settledAtEpochMs: this.#deps.nowEpochMs() };
   }
 
   #announceResumed(): void {
@@ -344,14 +371,16 @@ export class Intake implements FrameSink {
 
   #pushGap(data: GapData, sequence?: Sequence): void {
     const body = { stream: this.#plan.name, class: this.#plan.profile.streamClass, ...data, count: undefined, lossless: false };
-    this.pushControl('gap.detected', body, sequence === undefined ? {} : { sequence });
+    this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });
     this.#host.gap(data);
   }
 
   #onRestarted(last: Sequence | undefined, first: Sequence): void {
     this.#era += 1;
     this.#deps.audit.write('sequence.restarted', this.#plan.client, { stream: this.#plan.name, last: String(last), first: String(first), era: this.#era });
-    this.#pushGap({ from: last === undefined ? '' : String(last), to: String(first), cause: 'sequence_restarted', count: undefined });
+    const gap = { from: last === undefined ? '' : String(last), to: String(first), cause: 'sequence_restarted', count: undefined };
+    this.pushControl('gap.detected', { stream: this.#plan.name, class: 'A', ...gap, lossless: false }, { sequence: first > 0 ? pred(first) : undefined });
+    this.#host.gap(gap);
   }
 
   #distinct(): number {
@@ -364,21 +393,3 @@ export class Intake implements FrameSink {
 }
 
 const SILENT: FrameSink = { event: () => undefined, control: () => undefined, emptyBatch: () => undefined, poison: () => undefined };
-const KINDS: readonly string[] = ['sequence', 'since', 'cursor', 'lastEventId'] satisfies PositionKind[];
-
-/** Reads a stored position, `kind:value`. */
-export function positionOf(text: string): Position | undefined {
-  const at = text.indexOf(':');
-  const kind = text.slice(0, at);
-  return at > 0 && KINDS.includes(kind) ? { kind: kind as PositionKind, value: text.slice(at + 1) } : undefined;
-}
-
-function printOf(text: string): SequencePrint[] {
-  const [digits = '', print = ''] = text.split(':');
-  const sequence = parseSequence(digits);
-  return sequence === undefined ? [] : [{ sequence, print: Number(print) }];
-}
-
-function isoOf(epochMs: string): string {
-  return new Date(Number(epochMs)).toISOString();
-}

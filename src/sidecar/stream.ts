@@ -14,7 +14,6 @@ import { PushDelivery } from '../delivery/push.ts';
 import { timeOf } from '../platforms/codec.ts';
 import { dialTarget } from '../platforms/dial.ts';
 import { helloFrame, refreshFrame } from '../platforms/frames.ts';
-import { StreamSocket } from '../upstream/socket.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
@@ -22,12 +21,11 @@ import { afterGap } from './after-gap.ts';
 import { Intake } from './intake.ts';
 import { LetterBox } from './letters.ts';
 import { StreamReport } from './report.ts';
+import { Sockets } from './sockets.ts';
 import { DeadlineTimer } from './timer.ts';
 
-interface OpenSocket {
-  readonly socket: StreamSocket;
-  readonly connectionId: string;
-}
+/** Largest instant a JavaScript date can hold, ms from 1970. */
+const MAX_DATE_MS = 8.64e15;
 
 /**
  * Drives one stream: feeds its session machine, performs its effects in order, and keeps intake, delivery and checkpoint going.
@@ -45,12 +43,14 @@ export class StreamDriver implements DeliveryHost {
   readonly #checkpointer: Checkpointer;
   readonly #report: StreamReport;
   readonly #timer: DeadlineTimer;
-  readonly #sockets = new Map<number, OpenSocket>();
+  readonly #sockets: Sockets;
   #session: SessionState = idleSession;
   #mailbox: SessionInput[] = [];
   #stepping = false;
   #turnDue = false;
   #heard = 0;
+  /** A frame came since the last turn: proof of life, to be told once per turn. */
+  #heardFrame = false;
   #oldest: string | undefined;
   #stopping = false;
   #gapPendingSinceEpochMs: number | undefined;
@@ -61,6 +61,7 @@ export class StreamDriver implements DeliveryHost {
     this.#client = client;
     this.#deps = deps;
     this.outbox = new Outbox<Parcel>(plan.outbox);
+    this.#sockets = new Sockets(plan, deps);
     this.#report = new StreamReport(plan, deps);
     this.intake = new Intake(plan, deps, this.outbox, {
       epoch,
@@ -75,6 +76,7 @@ export class StreamDriver implements DeliveryHost {
         this.#report.emptyBatch();
         this.#dispatch({ kind: 'empty-batch', gen: this.#heard });
       },
+      baseline: (record) => { this.#checkpointer.baseline(record); },
       askAgain: () => { this.#dispatch({ kind: 'redial', purpose: 'gap' }); },
       gap: (data) => {
         this.#report.gap(data);
@@ -89,7 +91,11 @@ export class StreamDriver implements DeliveryHost {
         if (this.delivery instanceof PullDelivery) this.delivery.stored(ord);
         this.#soon();
       },
-      fenced: () => { this.#dispatch({ kind: 'stop', reason: 'fenced' }); },
+      fenced: () => {
+        // Another process leads: nothing new is handed over from this moment on.
+        void this.delivery.drain(0);
+        this.#dispatch({ kind: 'stop', reason: 'fenced' });
+      },
       arm: () => { this.#arm(); },
     });
     const { push } = plan.delivery;
@@ -102,7 +108,7 @@ export class StreamDriver implements DeliveryHost {
     const checkpoint = await this.#deps.store.load(this.plan.client, this.plan.name);
     if (checkpoint !== undefined) {
       this.intake.restore(checkpoint);
-      if (this.plan.profile.streamClass === 'C' && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
+      if ((this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
       if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
         this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
       }
@@ -119,10 +125,9 @@ export class StreamDriver implements DeliveryHost {
     this.#dispatch({ kind: 'stop', reason: 'shutdown' });
     await this.delivery.drain(Math.max(0, endsAt - this.nowMs()));
     await this.#checkpointer.flush(Math.max(100, endsAt - this.nowMs()));
-    await this.#socketsGone(Math.max(100, endsAt - this.nowMs()));
+    await this.#sockets.gone(Math.max(100, endsAt - this.nowMs()));
     this.#timer.clear();
     this.delivery.close();
-    for (const { socket } of this.#sockets.values()) socket.terminate();
   }
 
   // --- ClientStream ---
@@ -178,6 +183,10 @@ export class StreamDriver implements DeliveryHost {
     this.#deps.log.info({ stream: this.plan.name }, 'delivery goes on');
   }
 
+  secret(value: string): void {
+    this.#deps.secrets.add(value);
+  }
+
   note(what: string, fields: Readonly<Record<string, unknown>>): void {
     this.#deps.log.debug({ stream: this.plan.name, ...fields }, what);
   }
@@ -194,7 +203,7 @@ export class StreamDriver implements DeliveryHost {
       outbox: this.outbox,
       delivery: this.delivery,
       checkpointedOrd: this.#checkpointer.storedOrd,
-      connectionId: this.#session.main === undefined ? undefined : this.#sockets.get(this.#session.main.gen)?.connectionId,
+      connectionId: this.#session.main === undefined ? undefined : this.#sockets.idOf(this.#session.main.gen),
     });
   }
 
@@ -224,15 +233,15 @@ export class StreamDriver implements DeliveryHost {
       case 'cancel-ask':
         return this.#client.cancel(this.plan);
       case 'dial':
-        return this.#dial(effect);
+        return this.#tryDial(effect);
       case 'hello':
         return this.#hello(effect);
       case 'refresh':
         return this.#refresh(effect.gen, effect.token);
       case 'ping':
-        return this.#sockets.get(effect.gen)?.socket.ping(effect.payload);
+        return this.#sockets.of(effect.gen)?.ping(effect.payload);
       case 'close':
-        return this.#sockets.get(effect.gen)?.socket.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
+        return this.#sockets.of(effect.gen)?.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
       case 'terminate':
         return this.#terminate(effect.gen, effect.reason);
       case 'report':
@@ -252,16 +261,26 @@ export class StreamDriver implements DeliveryHost {
       case 'ready':
         return this.#onReady(effect);
       case 'promoted':
-        return this.#report.promoted(effect, this.#connectionOf(effect.gen));
+        return this.#report.promoted(effect, this.#sockets.idOf(effect.gen));
       case 'attempt-failed':
         return this.#report.attemptFailed(effect, this.#session, this.intake.continuityRate);
       case 'health':
-        return this.#report.health(effect, this.#connectionOf(effect.gen), this.outbox.bufferedBytes);
+        return this.#report.health(effect, this.#sockets.idOf(effect.gen), this.outbox.bufferedBytes);
       case 'halted':
       case 'fatal':
         return this.#report.halted(effect);
       default:
         return unreachable(effect);
+    }
+  }
+
+  /** A dial that cannot even begin is a failed dial: the slot it holds must come back. */
+  #tryDial(effect: Extract<SessionEffect, { kind: 'dial' }>): void {
+    try {
+      this.#dial(effect);
+    } catch (error) {
+      this.#deps.log.error({ err: error, stream: this.plan.name }, 'the dial could not begin');
+      this.#dispatch({ kind: 'ended', gen: effect.gen, failure: { stage: 'dial' }, unit: this.unit() });
     }
   }
 
@@ -274,45 +293,40 @@ export class StreamDriver implements DeliveryHost {
     // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
     const target = dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
     const { gen } = effect;
-    const socket = new StreamSocket(
-      target,
-      { loopback: this.plan.loopback, closeTimeoutMs: this.plan.session.closeTimeoutMs, nowMs: this.#deps.nowMs, nowEpochMs: this.#deps.nowEpochMs },
-      {
-        opened: () => { this.#dispatch({ kind: 'opened', gen }); },
-        message: (data, isBinary) => { this.#onMessage(gen, data, isBinary); },
-        serverPing: () => { this.#dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
-        pong: (payload) => { this.#dispatch({ kind: 'pong', gen, payload }); },
-        ended: (failure, detail) => { this.#onEnded(gen, failure, detail); },
-      },
-    );
-    this.#sockets.set(gen, { socket, connectionId });
+    this.#sockets.dial(gen, connectionId, target, {
+      opened: () => { this.#dispatch({ kind: 'opened', gen }); },
+      message: (data, isBinary) => { this.#onMessage(gen, data, isBinary); },
+      serverPing: () => { this.#dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
+      pong: (payload) => { this.#dispatch({ kind: 'pong', gen, payload }); },
+      ended: (failure, detail) => { this.#onEnded(gen, failure, detail); },
+    });
   }
 
   #hello(effect: Extract<SessionEffect, { kind: 'hello' }>): void {
     const { profile, topics, client } = this.plan;
     const frame = helloFrame(profile, {
       clientId: client,
-      connectionId: this.#connectionOf(effect.gen),
+      connectionId: this.#sockets.idOf(effect.gen),
       attempt: effect.attempt,
       reconnect: effect.reconnect,
       subscriptions: topics.length > 0 ? topics : profile.topics.defaults,
-      position: this.intake.resumePosition(true),
+      position: this.#session.positionExpired ? this.#oldestPosition() : this.intake.resumePosition(true),
       wallMs: this.#deps.nowEpochMs(),
     });
     if (frame === undefined) return;
-    if ('text' in frame) this.#sockets.get(effect.gen)?.socket.send(frame.text);
+    if ('text' in frame) this.#sockets.of(effect.gen)?.send(frame.text);
     else this.#deps.log.error({ stream: this.plan.name, missing: frame.missing }, 'a frame lacks a mandatory field and was not sent');
   }
 
   #refresh(gen: number, token: TokenRef): void {
     const text = this.#client.tokenText(token.id);
     const frame = text === undefined ? undefined : refreshFrame(this.plan.profile, text);
-    if (frame !== undefined) this.#sockets.get(gen)?.socket.send(frame);
+    if (frame !== undefined) this.#sockets.of(gen)?.send(frame);
   }
 
   #terminate(gen: number, reason: Reason): void {
     this.#report.terminated(gen, reason);
-    this.#sockets.get(gen)?.socket.terminate();
+    this.#sockets.of(gen)?.terminate();
   }
 
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
@@ -322,13 +336,14 @@ export class StreamDriver implements DeliveryHost {
     this.#heard = gen;
     const before = this.intake.received;
     this.intake.read(data, isBinary);
-    if (this.intake.received > before && !link.sawEvent) this.#dispatch({ kind: 'event', gen });
+    this.#heardFrame = true;
+    if (this.intake.received > before && (!link.sawEvent || link.emptyBatches > 0)) this.#dispatch({ kind: 'event', gen });
     this.#soon();
   }
 
   #onEnded(gen: number, failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void {
-    this.#report.ended(this.#connectionOf(gen), failure, detail.text, this.outbox.bufferedBytes);
-    this.#sockets.delete(gen);
+    this.#report.ended(this.#sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
+    this.#sockets.forget(gen);
     // Refused although it was the oldest on offer: the next dial asks for nothing.
     this.#oldest = this.#session.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
     this.#dispatch({ kind: 'ended', gen, failure, unit: this.unit() });
@@ -342,8 +357,10 @@ export class StreamDriver implements DeliveryHost {
   }
 
   #onReady(effect: Extract<SessionEffect, { kind: 'ready' }>): void {
-    this.#report.ready(effect, this.#session, this.#connectionOf(effect.gen), this.intake.continuityRate);
+    this.#report.ready(effect, this.#session, this.#sockets.idOf(effect.gen), this.intake.continuityRate);
     this.intake.linkOpened(this.#session.positionExpired);
+    this.#oldest = undefined;
+    if (this.plan.profile.streamClass === 'C') this.intake.subscribed();
     if (this.#gapPendingSinceEpochMs !== undefined) {
       this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
       this.#gapPendingSinceEpochMs = undefined;
@@ -353,11 +370,9 @@ export class StreamDriver implements DeliveryHost {
   #oldestPosition() {
     const kind = this.plan.profile.resume.kind;
     if (this.#oldest === undefined || kind === undefined) return undefined;
-    return { kind, value: kind === 'since' ? String(timeOf(this.#oldest)) : this.#oldest };
-  }
-
-  #connectionOf(gen: number): string {
-    return this.#sockets.get(gen)?.connectionId ?? '';
+    if (kind !== 'since') return { kind, value: this.#oldest };
+    const ms = timeOf(this.#oldest);
+    return Math.abs(ms) <= MAX_DATE_MS ? { kind, value: String(ms) } : undefined;
   }
 
   /** Once per turn of the event loop, however many frames came: liveness, delivery, parking, checkpoint, timer. */
@@ -366,7 +381,8 @@ export class StreamDriver implements DeliveryHost {
     this.#turnDue = true;
     setImmediate(() => {
       this.#turnDue = false;
-      if (this.#heard > 0) this.#dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
+      if (this.#heardFrame) this.#dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
+      this.#heardFrame = false;
       this.delivery.pump();
       if (this.outbox.full && this.#session.goal === 'run') {
         this.#report.parked(this.outbox.bufferedBytes);
@@ -388,10 +404,5 @@ export class StreamDriver implements DeliveryHost {
 
   #arm(): void {
     this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.delivery.deadline(), this.#checkpointer.deadline()));
-  }
-
-  async #socketsGone(limitMs: number): Promise<void> {
-    const endsAt = this.nowMs() + limitMs;
-    while (this.#sockets.size > 0 && this.nowMs() < endsAt) await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

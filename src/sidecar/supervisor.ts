@@ -1,4 +1,4 @@
-import type { ClientPlan } from '../config/resolve.ts';
+import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
 import { backoffDelay } from '../core/backoff.ts';
 import { HoldfastError } from '../core/failure.ts';
 import { PullDelivery } from '../delivery/pull.ts';
@@ -18,6 +18,8 @@ export class Supervisor {
   readonly #streams = new Map<string, StreamDriver>();
   readonly #startedEpochMs: number;
   #storeTrouble: string | undefined;
+  /** Streams that cannot be held until somebody intervenes, and why. */
+  readonly #broken = new Map<string, string>();
   #stopping = false;
 
   constructor(plans: readonly ClientPlan[], deps: Deps) {
@@ -70,6 +72,7 @@ export class Supervisor {
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
       store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble },
+      broken: Object.fromEntries(this.#broken),
       clients: this.#clients.map((client) => client.status()),
       streams: [...this.#streams.values()].map((stream) => stream.status()),
     };
@@ -81,17 +84,24 @@ export class Supervisor {
     const client = new ClientDriver(plan, this.#deps);
     this.#clients.push(client);
     client.start(epoch);
-    for (const one of plan.streams) {
+    for (const one of plan.streams) await this.#startStream(plan, one, epoch, client);
+    this.#deps.log.info({ client: plan.name, epoch, streams: plan.streams.length }, 'client started');
+  }
+
+  /** A stream that cannot start leaves the others alone. */
+  async #startStream(plan: ClientPlan, one: StreamPlan, epoch: number, client: ClientDriver): Promise<void> {
+    try {
       const stream = new StreamDriver(one, epoch, client, this.#deps);
       client.add(stream);
       const started = await this.#patiently(plan, async () => {
         await stream.start();
         return true;
       });
-      if (started === undefined) return;
-      this.#streams.set(one.name, stream);
+      if (started !== undefined) this.#streams.set(one.name, stream);
+    } catch (error) {
+      this.#broken.set(one.name, error instanceof HoldfastError ? error.code : 'internal');
+      this.#deps.log.fatal({ err: error, stream: one.name }, 'the stream could not be started');
     }
-    this.#deps.log.info({ client: plan.name, epoch, streams: plan.streams.length }, 'client started');
   }
 
   /** Tries until the store answers or we stop. A store whose content cannot be used is not waited for. */

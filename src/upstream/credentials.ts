@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClientPlan } from '../config/resolve.ts';
 import { HoldfastError } from '../core/failure.ts';
+import { SecretRegistry } from '../core/secrets.ts';
 
 /** Largest credential file. */
 const MAX_BYTES = 65_536;
@@ -29,7 +30,11 @@ export async function readCredentials(plan: ClientPlan): Promise<{ readonly cred
   const read = async (name: string, mandatory: boolean): Promise<string | undefined> => {
     const file = join(directory, name);
     const result = await readSecret(file);
-    if ('value' in result) return result.value;
+    if ('value' in result && (name === keys.clientId || result.value.length >= SecretRegistry.MIN_LENGTH)) return result.value;
+    if ('value' in result) {
+      problems.push({ file, rule: `is shorter than ${String(SecretRegistry.MIN_LENGTH)} characters: it could not be kept out of logs` });
+      return undefined;
+    }
     if (mandatory || result.rule !== ABSENT) problems.push({ file, rule: result.rule });
     return undefined;
   };

@@ -22,14 +22,14 @@ const THROTTLED_DEFAULT_MS = 5000;
 /**
  * Asks the token endpoint. The grant is refresh_token where one is held, else client_credentials; a refresh token that is no longer good
  * falls back to client_credentials where a secret exists (A7).
- * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE
+ * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_GRANT, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE
  */
 export async function fetchToken(agent: Agent, plan: ClientPlan, credentials: Credentials, nowEpochMs: () => number): Promise<FetchedToken> {
   if (credentials.refreshToken === undefined) return askToken(agent, plan, clientCredentials(plan, credentials), nowEpochMs);
   try {
     return await askToken(agent, plan, refreshGrant(credentials, credentials.refreshToken), nowEpochMs);
   } catch (error) {
-    const refused = error instanceof HoldfastError && error.code === 'HF_TOKEN_CREDENTIALS';
+    const refused = error instanceof HoldfastError && (error.code === 'HF_TOKEN_CREDENTIALS' || error.code === 'HF_TOKEN_GRANT');
     if (!refused || credentials.clientSecret === undefined) throw error;
     return askToken(agent, plan, clientCredentials(plan, credentials), nowEpochMs);
   }
@@ -111,6 +111,7 @@ function refused(answer: HttpAnswer, fields: Readonly<Record<string, unknown>> |
     return new HoldfastError('HF_TOKEN_THROTTLED', 'the token endpoint limits our rate', { details: { ...details, retryAfterMs: retryAfterMs(answer.headers['retry-after'], nowEpochMs) ?? THROTTLED_DEFAULT_MS } });
   }
   if (answer.status === 403) return new HoldfastError('HF_TOKEN_FORBIDDEN', 'the token endpoint refuses the scopes of this client (403)', { details });
+  if (error === 'invalid_grant') return new HoldfastError('HF_TOKEN_GRANT', 'the token endpoint refuses the grant: the refresh token is used up or revoked', { details });
   if (answer.status === 401 || answer.status === 400) return new HoldfastError('HF_TOKEN_CREDENTIALS', `the token endpoint refuses the credentials (${String(answer.status)} ${error})`, { details });
   return new HoldfastError('HF_TOKEN_UNREACHABLE', `the token endpoint answered ${String(answer.status)}`, { details });
 }

@@ -9,6 +9,8 @@ const MAX_FRAGMENTS = 1024;
 const REFUSAL_BODY_LIMIT = 4096;
 /** A message whose fragments never end is given up after this. */
 export const MESSAGE_AGE_LIMIT_MS = 30_000;
+/** Header of an unmasked control frame. */
+const CONTROL_HEADER_BYTES = 2;
 
 export interface SocketHandlers {
   opened(): void;
@@ -35,14 +37,14 @@ export class StreamSocket {
   #ended = false;
   #error: Error | undefined;
   #bytesRead: () => number = () => 0;
-  #bytesAtFrame = 0;
-  #lastFrameAtMs: number;
+  #bytesAtMessage = 0;
+  #controlBytes = 0;
+  #partialSinceMs: number | undefined;
   #ageTimer: NodeJS.Timeout | undefined;
 
   constructor(target: DialTarget, options: SocketOptions, handlers: SocketHandlers) {
     this.#handlers = handlers;
     this.#options = options;
-    this.#lastFrameAtMs = options.nowMs();
     const settings: ClientOptions & { closeTimeout: number } = {
       headers: { ...target.headers, 'user-agent': 'holdfast' },
       perMessageDeflate: false,
@@ -86,18 +88,21 @@ export class StreamSocket {
     });
     ws.on('open', () => {
       this.#opened = true;
+      this.#bytesAtMessage = this.#bytesRead();
       this.#handlers.opened();
     });
     ws.on('message', (data: Buffer, isBinary) => {
-      this.#frame();
+      this.#bytesAtMessage = this.#bytesRead();
+      this.#controlBytes = 0;
+      this.#partialSinceMs = undefined;
       this.#handlers.message(data, isBinary);
     });
-    ws.on('ping', () => {
-      this.#frame();
+    ws.on('ping', (payload: Buffer) => {
+      this.#controlBytes += payload.length + CONTROL_HEADER_BYTES;
       this.#handlers.serverPing();
     });
     ws.on('pong', (payload: Buffer) => {
-      this.#frame();
+      this.#controlBytes += payload.length + CONTROL_HEADER_BYTES;
       this.#handlers.pong(payload.toString('latin1'));
     });
     ws.on('error', (error) => { this.#error ??= error; });
@@ -123,14 +128,15 @@ export class StreamSocket {
     });
   }
 
-  #frame(): void {
-    this.#lastFrameAtMs = this.#options.nowMs();
-    this.#bytesAtFrame = this.#bytesRead();
-  }
-
+  /** Bytes beyond the last whole message that are no control frames belong to a message that is still coming. Control frames do not make it younger. */
   #checkAge(): void {
-    const partial = this.#bytesRead() > this.#bytesAtFrame;
-    if (!partial || this.#options.nowMs() - this.#lastFrameAtMs < MESSAGE_AGE_LIMIT_MS) return;
+    const now = this.#options.nowMs();
+    if (this.#bytesRead() - this.#bytesAtMessage - this.#controlBytes <= 0) {
+      this.#partialSinceMs = undefined;
+      return;
+    }
+    this.#partialSinceMs ??= now;
+    if (now - this.#partialSinceMs < MESSAGE_AGE_LIMIT_MS) return;
     this.#error = Object.assign(new Error('a message did not end in time'), { code: 'HF_MESSAGE_AGE' });
     this.#ws.terminate();
   }

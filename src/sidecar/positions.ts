@@ -1,0 +1,24 @@
+import { parseSequence } from '../core/sequence.ts';
+import type { SequencePrint } from '../core/tracker.ts';
+import type { Position, PositionKind } from '../platforms/profile.ts';
+
+const KINDS: readonly string[] = ['sequence', 'since', 'cursor', 'lastEventId'] satisfies PositionKind[];
+
+/** Reads a stored position, `kind:value`. */
+export function positionOf(text: string): Position | undefined {
+  const at = text.indexOf(':');
+  const kind = text.slice(0, at);
+  return at > 0 && KINDS.includes(kind) ? { kind: kind as PositionKind, value: text.slice(at + 1) } : undefined;
+}
+
+/** Reads one entry of a class A tail, `sequence:print`; nothing when it is not one. */
+export function printOf(text: string): SequencePrint[] {
+  const [digits = '', print = ''] = text.split(':');
+  const sequence = parseSequence(digits);
+  return sequence === undefined ? [] : [{ sequence, print: Number(print) }];
+}
+
+/** Epoch milliseconds as digits to ISO 8601. */
+export function isoOf(epochMs: string): string {
+  return new Date(Number(epochMs)).toISOString();
+}

@@ -1,0 +1,166 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { parseSequence, pred, succ, distance } from '../../src/core/sequence.ts';
+import { SequenceTracker } from '../../src/core/tracker.ts';
+
+const POLICY = { reorderMs: 500, reorderLimit: 64, reorderBytes: 1e9, contiguous: true };
+const printOf = (sequence: number | bigint, generation = 0): number => (Number(BigInt(sequence) % 1_000_003n) * 7919 + generation * 104_729) >>> 0;
+
+/** A tracker with the plumbing of its driver: what comes out, in order. */
+class Run {
+  readonly tracker = new SequenceTracker<number | bigint>(POLICY, () => 1);
+  readonly out: (number | bigint)[] = [];
+  readonly gaps: string[] = [];
+  readonly said: string[] = [];
+  offer(sequence: number | bigint, now = 0, generation = 0): string {
+    const offered = this.tracker.offer(sequence, printOf(sequence, generation), () => sequence, now);
+    this.said.push(offered);
+    if (offered === 'next' || offered === 'late') this.out.push(sequence);
+    if (offered === 'next') this.out.push(...this.tracker.released());
+    if (offered === 'conflict') this.look(now);
+    return offered;
+  }
+  look(now: number): string {
+    const missing = this.tracker.overdue(now);
+    if (missing.kind === 'gap') this.gaps.push(`${String(missing.from)}-${String(missing.to)}`);
+    if (missing.kind === 'gap' || missing.kind === 'restarted') this.out.push(...this.tracker.released());
+    return missing.kind;
+  }
+}
+
+describe('Sequence', () => {
+  it('reads integers of any size and nothing else', () => {
+    expect(parseSequence('9007199254740993')).to.equal(9007199254740993n);
+    expect(parseSequence('12')).to.equal(12);
+    for (const text of ['"12"', '1.5', '-1', 'null', '1e3', '012', '']) expect(parseSequence(text), text).to.equal(undefined);
+  });
+  it('counts across 2^53 without rounding', () => {
+    const edge = Number.MAX_SAFE_INTEGER;
+    expect(succ(edge)).to.equal(9007199254740992n);
+    expect(pred(9007199254740992n)).to.equal(edge);
+    expect(distance(succ(succ(edge)), edge)).to.equal(2);
+  });
+});
+
+describe('SequenceTracker', () => {
+  it('takes the first event as its base, whatever its number', () => {
+    const run = new Run();
+    run.offer(4711);
+    run.offer(4712);
+    expect(run.out).to.deep.equal([4711, 4712]);
+    expect(run.tracker.continuityRate).to.equal(1);
+  });
+
+  it('delivers swapped neighbours in order', () => {
+    const run = new Run();
+    for (const sequence of [1, 3, 2, 5, 4]) run.offer(sequence);
+    expect(run.out).to.deep.equal([1, 2, 3, 4, 5]);
+    expect(run.tracker.deadline()).to.equal(undefined);
+  });
+
+  it('asks once for a hole, then calls it a gap with exact bounds', () => {
+    const run = new Run();
+    run.offer(1);
+    run.offer(5, 10);
+    expect(run.tracker.deadline()).to.equal(510);
+    expect(run.look(509)).to.equal('nothing');
+    expect(run.look(510)).to.equal('resume');
+    run.tracker.resumeAsked();
+    run.offer(5, 600);
+    expect(run.look(1100)).to.equal('gap');
+    expect(run.gaps).to.deep.equal(['2-4']);
+    expect(run.out).to.deep.equal([1, 5]);
+    expect(run.tracker.continuityRate).to.equal(2 / 5);
+  });
+
+  it('a late arrival repairs its gap', () => {
+    const run = new Run();
+    run.offer(1);
+    run.tracker.resumeAsked();
+    run.offer(4, 0);
+    run.look(500);
+    expect(run.offer(3, 600)).to.equal('late');
+    expect(run.offer(3, 601)).to.equal('duplicate');
+    expect(run.tracker.missing).to.equal(1);
+  });
+
+  it('drops repeats and audits the same number with other content, first kept', () => {
+    const run = new Run();
+    for (const sequence of [1, 2, 3]) run.offer(sequence);
+    expect(run.offer(2)).to.equal('duplicate');
+    expect(run.offer(2, 0, 9)).to.equal('conflict');
+    expect(run.out).to.deep.equal([1, 2, 3]);
+  });
+
+  it('recognises a replay of up to 500 events after a restart, also below what it knows', () => {
+    for (const k of [1, 8, 100, 500]) {
+      const run = new Run();
+      const tail = [1000, 999, 998, 997, 996, 995, 994, 993].map((sequence) => ({ sequence, print: printOf(sequence) }));
+      run.tracker.restore(1000, tail);
+      for (let sequence = 1001 - k; sequence <= 1003; sequence += 1) run.offer(sequence, 0);
+      expect(run.out, `k = ${String(k)}`).to.deep.equal([1001, 1002, 1003]);
+      expect(run.look(10_000)).to.equal('nothing');
+    }
+  });
+
+  it('recognises that the platform counts anew, and loses nothing of it', () => {
+    const run = new Run();
+    for (let sequence = 1; sequence <= 50; sequence += 1) run.offer(sequence);
+    for (let sequence = 1; sequence <= 60; sequence += 1) run.offer(sequence, 0, 5);
+    expect(run.out.slice(50)).to.deep.equal(Array.from({ length: 60 }, (_, n) => n + 1));
+  });
+
+  it('for any shuffle inside the window and any repeats: every number once, in order', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 120 }), fc.array(fc.tuple(fc.nat(200), fc.integer({ min: 1, max: 12 }))), fc.bigInt({ min: 0n, max: 2n ** 60n }), (count, swaps, base) => {
+        const numbers: (number | bigint)[] = Array.from({ length: count }, (_, n) => {
+          const value = base + BigInt(n);
+          return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+        });
+        const first = numbers.shift() ?? 0;
+        for (const [at, far] of swaps) {
+          const i = at % Math.max(1, numbers.length);
+          const j = Math.min(numbers.length - 1, i + far);
+          const [a, b] = [numbers[i], numbers[j]];
+          if (a !== undefined && b !== undefined) [numbers[i], numbers[j]] = [b, a];
+        }
+        const run = new Run();
+        run.offer(first);
+        for (const [n, sequence] of numbers.entries()) {
+          run.offer(sequence, n);
+          if (n % 5 === 0) run.offer(sequence, n);
+        }
+        expect(run.out.map(String)).to.deep.equal(Array.from({ length: count }, (_, n) => String(base + BigInt(n))));
+      }),
+    );
+  });
+
+  it('for any losses that even a resume does not bring back: what is delivered and what is announced add up exactly', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 2, maxLength: 150 }), (present) => {
+        const run = new Run();
+        run.offer(0);
+        let now = 0;
+        const live = present.flatMap((there, n) => (there ? [n + 1] : []));
+        for (let at = 0; at < live.length; at += 1) {
+          run.offer(live[at]!, now);
+          now += 600;
+          if (run.look(now) === 'resume') {
+            // The platform replays what it has from the position on, up to here.
+            run.tracker.resumeAsked();
+            for (const sequence of live.slice(0, at + 1)) run.offer(sequence, now);
+            now += 600;
+            run.look(now);
+          }
+        }
+        const announced = run.gaps.flatMap((gap) => {
+          const [from = 0, to = 0] = gap.split('-').map(Number);
+          return Array.from({ length: to - from + 1 }, (_, n) => from + n);
+        });
+        const highest = live.at(-1) ?? 0;
+        expect(run.out).to.deep.equal([0, ...live]);
+        expect(announced).to.deep.equal(Array.from({ length: highest }, (_, n) => n + 1).filter((n) => !live.includes(n)));
+      }),
+    );
+  });
+});
