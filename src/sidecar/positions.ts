@@ -1,5 +1,6 @@
 import { parseSequence } from '../core/sequence.ts';
 import type { SequencePrint } from '../core/tracker.ts';
+import { timeOf } from '../platforms/codec.ts';
 import type { Position, PositionKind } from '../platforms/profile.ts';
 
 const KINDS: readonly string[] = ['sequence', 'since', 'cursor', 'lastEventId'] satisfies PositionKind[];
@@ -21,4 +22,15 @@ export function printOf(text: string): SequencePrint[] {
 /** Epoch milliseconds as digits to ISO 8601. */
 export function isoOf(epochMs: string): string {
   return new Date(Number(epochMs)).toISOString();
+}
+
+/** Largest instant a JavaScript date can hold, ms from 1970. */
+const MAX_DATE_MS = 8.64e15;
+
+/** The oldest position a refusal named, as a position to ask for; undefined when it named none that can be used. */
+export function oldestOffered(kind: PositionKind | undefined, value: string | undefined): Position | undefined {
+  if (kind === undefined || value === undefined) return undefined;
+  if (kind !== 'since') return { kind, value };
+  const ms = timeOf(value);
+  return Math.abs(ms) <= MAX_DATE_MS ? { kind, value: String(ms) } : undefined;
 }

@@ -11,7 +11,6 @@ import type { Parcel } from '../delivery/envelope.ts';
 import type { Delivery, DeliveryHost } from '../delivery/port.ts';
 import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
-import { timeOf } from '../platforms/codec.ts';
 import { dialTarget } from '../platforms/dial.ts';
 import { helloFrame, refreshFrame } from '../platforms/frames.ts';
 import { Checkpointer } from './checkpointer.ts';
@@ -21,11 +20,9 @@ import { afterGap } from './after-gap.ts';
 import { Intake } from './intake.ts';
 import { LetterBox } from './letters.ts';
 import { StreamReport } from './report.ts';
+import { oldestOffered } from './positions.ts';
 import { Sockets } from './sockets.ts';
 import { DeadlineTimer } from './timer.ts';
-
-/** Largest instant a JavaScript date can hold, ms from 1970. */
-const MAX_DATE_MS = 8.64e15;
 
 /**
  * Drives one stream: feeds its session machine, performs its effects in order, and keeps intake, delivery and checkpoint going.
@@ -288,7 +285,7 @@ export class StreamDriver implements DeliveryHost {
     const token = this.#client.tokenText(effect.token.id);
     const connectionId = this.#deps.randomId();
     const overlap = effect.purpose === 'rotate' || effect.purpose === 'maintenance';
-    const position = effect.oldest ? this.#oldestPosition() : this.intake.resumePosition(overlap);
+    const position = effect.oldest ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(overlap);
     this.#report.dial(effect, connectionId);
     // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
     const target = dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
@@ -310,7 +307,7 @@ export class StreamDriver implements DeliveryHost {
       attempt: effect.attempt,
       reconnect: effect.reconnect,
       subscriptions: topics.length > 0 ? topics : profile.topics.defaults,
-      position: this.#session.positionExpired ? this.#oldestPosition() : this.intake.resumePosition(true),
+      position: this.#session.positionExpired ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(true),
       wallMs: this.#deps.nowEpochMs(),
     });
     if (frame === undefined) return;
@@ -365,14 +362,6 @@ export class StreamDriver implements DeliveryHost {
       this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
       this.#gapPendingSinceEpochMs = undefined;
     }
-  }
-
-  #oldestPosition() {
-    const kind = this.plan.profile.resume.kind;
-    if (this.#oldest === undefined || kind === undefined) return undefined;
-    if (kind !== 'since') return { kind, value: this.#oldest };
-    const ms = timeOf(this.#oldest);
-    return Math.abs(ms) <= MAX_DATE_MS ? { kind, value: String(ms) } : undefined;
   }
 
   /** Once per turn of the event loop, however many frames came: liveness, delivery, parking, checkpoint, timer. */

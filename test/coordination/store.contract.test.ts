@@ -1,0 +1,236 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { EmbeddedStore } from '../../src/coordination/embedded.ts';
+import { ClientKeys } from '../../src/coordination/keys.ts';
+import { parseStore } from '../../src/coordination/open.ts';
+import { RedisStore } from '../../src/coordination/redis.ts';
+import { SCRIPTS } from '../../src/coordination/scripts.ts';
+import { seal, unseal } from '../../src/coordination/seal.ts';
+import type { Checkpoint, DeadLetter, Store } from '../../src/coordination/store.ts';
+import { HoldfastError } from '../../src/core/failure.ts';
+import { TestRedis } from '../support/redis.ts';
+
+const checkpoint = (epoch: number, index: number, more: Partial<Checkpoint> = {}): Checkpoint => ({ schema: 1, epoch, index, position: `sequence:${String(index)}`, era: 0, tail: ['9:1'], distinct: index, missing: 0, settledAtEpochMs: 1, ...more });
+const letter = (id: string, data = Buffer.from([0, 255, 123])): DeadLetter => ({ id, stream: 's', eventId: `e-${id}`, attributes: '{"id":"x"}', data, reason: 'http_400', attempts: 3, firstAtEpochMs: 1, deadAtEpochMs: 2 });
+const codeOf = async (work: Promise<unknown>): Promise<string> => work.then(() => 'no error', (error: unknown) => (error instanceof HoldfastError ? error.code : String(error)));
+
+interface Adapter {
+  readonly open: () => Promise<Store>;
+  readonly after: () => Promise<void>;
+}
+
+let redis: TestRedis;
+let prefix = 0;
+const ADAPTERS: Readonly<Record<string, () => Adapter>> = {
+  embedded: () => {
+    const directory = mkdtempSync(join(tmpdir(), 'hf-contract-'));
+    return { open: () => Promise.resolve(new EmbeddedStore(directory)), after: () => Promise.resolve() };
+  },
+  redis: () => {
+    prefix += 1;
+    const name = `t${String(prefix)}`;
+    return {
+      open: async () => {
+        const store = new RedisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name }, () => undefined);
+        expect(await store.ready(5000)).to.equal(true);
+        return store;
+      },
+      after: () => Promise.resolve(),
+    };
+  },
+};
+
+before(async () => { redis = await TestRedis.start(); });
+after(() => redis.stop());
+
+for (const [name, make] of Object.entries(ADAPTERS)) {
+  describe(`Store contract: ${name}`, () => {
+    let adapter: Adapter;
+    let store: Store;
+    beforeEach(async () => {
+      adapter = make();
+      store = await adapter.open();
+    });
+    afterEach(async () => {
+      await store.close();
+      await adapter.after();
+    });
+
+    it('gives a higher epoch each time, above the caller\'s floor, also after reopening', async () => {
+      const first = await store.claim('c', 'a', 0);
+      const second = await store.claim('c', 'b', 0);
+      expect(second).to.be.greaterThan(first);
+      const floor = second + 1_000_000;
+      expect(await store.claim('c', 'b', floor)).to.be.greaterThan(floor);
+      await store.close();
+      store = await adapter.open();
+      expect(await store.claim('c', 'b', 0)).to.be.greaterThan(floor);
+    });
+
+    it('keeps a checkpoint and refuses another epoch and an earlier index', async () => {
+      const epoch = await store.claim('c', 'a', 0);
+      expect(await store.load('c', 's')).to.equal(undefined);
+      expect(await store.save('c', epoch, { s: checkpoint(epoch, 5) })).to.equal('stored');
+      expect(await store.save('c', epoch, { s: checkpoint(epoch, 5) }), 'the same again').to.equal('stored');
+      expect(await store.save('c', epoch, { s: checkpoint(epoch, 4) })).to.equal('regressed');
+      expect(await store.save('c', epoch - 1, { s: checkpoint(epoch - 1, 9) })).to.equal('fenced');
+      expect(await store.load('c', 's')).to.deep.equal(checkpoint(epoch, 5));
+      const next = await store.claim('c', 'b', 0);
+      expect(await store.save('c', epoch, { s: checkpoint(epoch, 9) }), 'the older leader').to.equal('fenced');
+      expect(await store.save('c', next, { s: checkpoint(next, 6) })).to.equal('stored');
+    });
+
+    it('writes several checkpoints all or none', async () => {
+      const epoch = await store.claim('c', 'a', 0);
+      await store.save('c', epoch, { a: checkpoint(epoch, 5), b: checkpoint(epoch, 5) });
+      expect(await store.save('c', epoch, { a: checkpoint(epoch, 6), b: checkpoint(epoch, 4) })).to.equal('regressed');
+      expect((await store.load('c', 'a'))?.index).to.equal(5);
+    });
+
+    it('keeps clients apart', async () => {
+      const one = await store.claim('one', 'a', 0);
+      await store.save('one', one, { s: checkpoint(one, 3) });
+      await store.claim('two', 'a', 0);
+      expect(await store.load('two', 's')).to.equal(undefined);
+      expect(await store.save('one', one, { s: checkpoint(one, 4) })).to.equal('stored');
+    });
+
+    it('survives reopening, ids with glob characters and braces, and large epochs', async () => {
+      const client = 'we{i}rd*?[x]';
+      const epoch = await store.claim(client, 'a', 2 ** 52);
+      await store.save(client, epoch, { 's*': checkpoint(epoch, 7) });
+      await store.close();
+      store = await adapter.open();
+      expect((await store.load(client, 's*'))?.index).to.equal(7);
+    });
+
+    it('keeps sealed values, fenced like checkpoints', async () => {
+      const epoch = await store.claim('c', 'a', 0);
+      expect(await store.saveSealed('c', epoch, 'refreshToken', 'v1.abc')).to.equal('stored');
+      expect(await store.saveSealed('c', epoch - 1, 'refreshToken', 'v1.old')).to.equal('fenced');
+      expect(await store.loadSealed('c', 'refreshToken')).to.equal('v1.abc');
+      expect(await store.loadSealed('c', 'other')).to.equal(undefined);
+    });
+
+    it('keeps dead letters byte for byte, oldest first, in pages', async () => {
+      for (const id of ['003', '001', '002']) expect(await store.addDeadLetter('c', letter(id))).to.equal('stored');
+      expect(await store.addDeadLetter('c', letter('002')), 'the same again').to.equal('stored');
+      expect((await store.listDeadLetters('c', 's', undefined, 2)).map((one) => one.id)).to.deep.equal(['001', '002']);
+      expect((await store.listDeadLetters('c', 's', '002', 10)).map((one) => one.id)).to.deep.equal(['003']);
+      expect((await store.getDeadLetter('c', 's', '001'))?.data.equals(Buffer.from([0, 255, 123]))).to.equal(true);
+      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(true);
+      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(false);
+      expect(await store.countDeadLetters('c', 's')).to.equal(2);
+      expect(await store.purgeDeadLetters('c', 's')).to.equal(2);
+      expect(await store.countDeadLetters('c', 's')).to.equal(0);
+    });
+  });
+}
+
+describe('EmbeddedStore', () => {
+  it('refuses a second process on the same directory', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'hf-lock-'));
+    const first = new EmbeddedStore(directory);
+    expect(() => new EmbeddedStore(directory)).to.throw(HoldfastError).with.property('code', 'HF_STORE_BUSY');
+    void first.close();
+    void new EmbeddedStore(directory).close();
+  });
+
+  it('refuses records and files of a newer version, and names a corrupt record', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'hf-newer-'));
+    const store = new EmbeddedStore(directory);
+    const epoch = await store.claim('c', 'a', 0);
+    await store.save('c', epoch, { newer: { ...checkpoint(epoch, 1), schema: 2 as 1 }, broken: { ...checkpoint(epoch, 1), distinct: 'x' as unknown as number } });
+    expect(await codeOf(store.load('c', 'newer'))).to.equal('HF_STORE_SCHEMA');
+    expect(await codeOf(store.load('c', 'broken'))).to.equal('HF_STORE_CORRUPT');
+    await store.close();
+    const db = new DatabaseSync(join(directory, 'holdfast.db'));
+    db.exec("UPDATE meta SET value = '99' WHERE name = 'schema'");
+    db.close();
+    expect(() => new EmbeddedStore(directory)).to.throw(HoldfastError).with.property('code', 'HF_STORE_SCHEMA');
+  });
+});
+
+describe('RedisStore', () => {
+  it('fails within its time limit while Redis is frozen, and works again afterwards', async () => {
+    const own = await TestRedis.start();
+    const store = new RedisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'f' }, () => undefined);
+    await store.ready(5000);
+    own.signal('SIGSTOP');
+    expect(await codeOf(store.claim('c', 'a', 0))).to.equal('HF_STORE_UNAVAILABLE');
+    own.signal('SIGCONT');
+    let code = 'HF_STORE_UNAVAILABLE';
+    for (let n = 0; n < 50 && code !== 'no error'; n += 1) {
+      await store.ready(1000);
+      code = await codeOf(store.claim('c', 'a', 0));
+    }
+    expect(code).to.equal('no error');
+    await store.close();
+    await own.stop();
+  });
+
+  it('goes on after the server forgot its scripts, and refuses keys of ours that hold something else', async () => {
+    const raw = new Redis({ host: '127.0.0.1', port: redis.port });
+    const store = new RedisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: 'x' }, () => undefined);
+    await store.ready(5000);
+    await store.claim('c', 'a', 0);
+    await raw.script('FLUSH');
+    expect(await store.claim('c', 'a', 0)).to.be.greaterThan(0);
+    const { fence } = new ClientKeys('x', 'c');
+    await raw.hset(fence, 'epoch', 'many');
+    expect(await codeOf(store.claim('c', 'a', 0))).to.equal('HF_STORE_CORRUPT');
+    await raw.hset(fence, 'epoch', '9223372036854775807');
+    expect(await codeOf(store.claim('c', 'a', 0))).to.equal('HF_STORE_CORRUPT');
+    await raw.del(fence);
+    await raw.set(fence, 'text');
+    expect(await codeOf(store.claim('c', 'a', 0))).to.equal('HF_STORE_CORRUPT');
+    raw.disconnect();
+    await store.close();
+  });
+
+  it('warns about a policy that may evict checkpoints', async () => {
+    const own = await TestRedis.start(['--maxmemory-policy', 'allkeys-lru']);
+    const store = new RedisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'w' }, () => undefined);
+    await store.ready(5000);
+    expect((await store.warnings()).join()).to.include('allkeys-lru');
+    await store.close();
+    await own.stop();
+  });
+
+  it('declares as many keys as each script uses', () => {
+    for (const script of SCRIPTS) {
+      const used = new Set([...script.lua.matchAll(/KEYS\[(\d)\]/g)].map((match) => match[1]));
+      expect(used.size, script.name).to.equal(script.keys);
+    }
+  });
+});
+
+describe('parseStore', () => {
+  it('reads every form', () => {
+    expect(parseStore('embedded:dir', 'hf', undefined)).to.deep.equal({ kind: 'embedded', directory: 'dir' });
+    expect(parseStore('redis://h:1/2', 'hf', 'pw')).to.deep.include({ kind: 'redis', options: { host: 'h', port: 1, db: 2, password: 'pw' } });
+    expect(parseStore('rediss://user@h', 'hf', undefined)).to.have.nested.property('options.tls.servername', 'h');
+    expect(parseStore('redis+sentinel://a:1,b/mymaster', 'hf', undefined)).to.deep.include({ options: { sentinels: [{ host: 'a', port: 1 }, { host: 'b', port: 26_379 }], name: 'mymaster' } });
+  });
+  it('refuses what is unsafe or unreadable, with a remedy', () => {
+    for (const value of ['', 'http://x', 'redis://:pw@h', 'redis://h/99', 'redis://h/x', 'redis://', 'redis://h/0?password=x', 'redis+sentinel://a:1', 'redis+sentinel://a:x/m', 'embedded:']) {
+      expect(parseStore(value, 'hf', undefined), value).to.include.keys('rule', 'remedy');
+    }
+    for (const prefix of ['', 'a b', 'a{b}', '*', 'x'.repeat(100)]) expect(parseStore('redis://h', prefix, undefined), prefix).to.include.keys('rule', 'remedy');
+  });
+});
+
+describe('seal', () => {
+  it('opens with the same secret and context only, and tells tampering', () => {
+    const sealed = seal('token', 'secret', 'c');
+    expect(unseal(sealed, 'secret', 'c')).to.equal('token');
+    expect(unseal(sealed, 'other', 'c')).to.equal(undefined);
+    expect(unseal(sealed, 'secret', 'd')).to.equal(undefined);
+    expect(unseal(`${sealed.slice(0, -2)}AA`, 'secret', 'c')).to.equal(undefined);
+    expect(sealed).to.not.include('token');
+  });
+});
