@@ -32,7 +32,7 @@ export class SampleConsumer {
   readonly behaviour: Behaviour = { status: 204, delayMs: 0, hang: false, retryAfter: undefined, decide: undefined };
   readonly #server: Server;
   readonly #ids = new Set<string>();
-  #port = 0;
+  port = 0;
   /** Distinct data events taken. */
   distinct = 0;
   /** Data events that came again after they had been taken. */
@@ -57,8 +57,8 @@ export class SampleConsumer {
 
   async listen(port = 0): Promise<number> {
     await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
-    this.#port = (this.#server.address() as AddressInfo).port;
-    return this.#port;
+    this.port = (this.#server.address() as AddressInfo).port;
+    return this.port;
   }
 
   async close(): Promise<void> {
