@@ -62,10 +62,12 @@ export function main(args: readonly string[]): Promise<number> {
     const password = storePassword(values['store-password-file']);
     const store = parseStore(values.store, values['store-prefix'], password);
     const problems: ConfigProblem[] = [...environmentProblems(process.env), ...('code' in store ? [store] : [])];
+    const number = (read: (field: string, text: string) => number, field: 'admin-port' | 'delivery-port' | 'drain-seconds'): number => collected(problems, () => read(`--${field}`, values[field]));
+    const ports = { adminHost: values['admin-host'], admin: number(portOf, 'admin-port'), delivery: number(portOf, 'delivery-port') };
+    const drainMs = number(secondsOf, 'drain-seconds') * 1000;
     const { plans, warnings } = await plansOf(values.file, problems);
     if ('code' in store) throw new ConfigError(problems);
-    const ports = { adminHost: values['admin-host'], admin: portOf('--admin-port', values['admin-port']), delivery: portOf('--delivery-port', values['delivery-port']) };
-    return runUntilSignal({ plans, warnings, store, password, ports, drainMs: secondsOf('--drain-seconds', values['drain-seconds']) * 1000, level: values['log-level'] });
+    return runUntilSignal({ plans, warnings, store, password, ports, drainMs, level: values['log-level'] });
   });
 }
 
@@ -86,6 +88,17 @@ export async function plansOf(files: readonly string[], before: readonly ConfigP
     problems = [...problems, ...error.problems];
   }
   throw new ConfigError(problems);
+}
+
+/** A value of the command line; what is wrong with it joins the other problems. */
+function collected(problems: ConfigProblem[], read: () => number): number {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return 0;
+  }
 }
 
 /** The consumers' tokens are secret files too. */

@@ -1,0 +1,63 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** The program as a user starts it: a process of its own, its whole output captured. */
+export class Program {
+  readonly #child: ChildProcess;
+  output = '';
+  admin = 0;
+  delivery = 0;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stderr?.on('data', (chunk: Buffer) => { this.output += chunk.toString(); });
+  }
+
+  /** `holdfast run`, ready when this resolves. */
+  static async run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Program> {
+    const child = spawn(process.execPath, [MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const program = new Program(child);
+    await new Promise<void>((resolve, reject) => {
+      child.once('exit', (code) => { reject(new Error(`the program ended with code ${String(code)}: ${program.output}`)); });
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        program.output += `${line}\n`;
+        const message = JSON.parse(line) as { listening?: { admin: number; delivery: number } };
+        if (message.listening === undefined) return;
+        program.admin = message.listening.admin;
+        program.delivery = message.listening.delivery;
+        resolve();
+      });
+    });
+    return program;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  async status(): Promise<Record<string, unknown>> {
+    return (await (await fetch(`http://127.0.0.1:${String(this.admin)}/status`)).json()) as Record<string, unknown>;
+  }
+
+  async stop(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<number | null> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
+    return new Promise((resolve) => {
+      this.#child.once('exit', (code) => { resolve(code); });
+      this.#child.kill(signal);
+    });
+  }
+}
+
+/** Runs one command to its end. */
+export async function command(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
+  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
+  const code = await new Promise<number | null>((resolve) => child.once('close', (ended) => { resolve(ended); }));
+  return { code, out, err };
+}
