@@ -18,7 +18,8 @@ export interface Parcel {
   readonly dataEnd: number;
   /** Where the padded attempt number stands in `ce`. */
   readonly attemptAt: number;
-  readonly eventId: string;
+  /** CloudEvents id as JSON text, one character per byte; `eventIdOf` decodes it. */
+  readonly idText: string;
   /** Class A: the position this parcel stands for once it is settled, and the numbering it belongs to. */
   readonly sequence: Sequence | undefined;
   readonly era: number;
@@ -55,6 +56,7 @@ export class Encoder {
   readonly #classA: boolean;
   #slab = Buffer.alloc(0);
   #used = 0;
+  #minute = '\u0000';
   #recordedAt = 0;
   #recorded = '';
 
@@ -76,7 +78,7 @@ export class Encoder {
     const id = asString(view.raw('id')) ?? (this.#classA ? `"${String(stamp.era)}-${String(view.sequence)}"` : Buffer.from(JSON.stringify(identity)).toString('latin1'));
     const type = asString(view.raw('type'));
     const key = asString(view.raw('key'));
-    const time = timeAttribute(view.raw('time'));
+    const time = this.#time(view.raw('time'));
     const sequence = this.#classA ? `,"sequence":"${String(view.sequence).padStart(20, '0')}"` : '';
     const head =
       `{"specversion":"1.0","id":${id}${this.#source}"${this.#type}${type === undefined ? 'event' : type.slice(1, -1)}"${time}` +
@@ -95,7 +97,7 @@ export class Encoder {
       dataAt,
       dataEnd: size - 1,
       attemptAt: dataAt - ATTEMPT_OFFSET,
-      eventId: decodeString(id),
+      idText: id,
       sequence: this.#classA ? view.sequence : undefined,
       era: stamp.era,
       position: this.#classA ? undefined : stamp.position,
@@ -119,7 +121,7 @@ export class Encoder {
       dataAt: head.length,
       dataEnd: ce.length - 1,
       attemptAt: head.length - ATTEMPT_OFFSET,
-      eventId: id,
+      idText: `"${id}"`,
       sequence: undefined,
       era: stamp.era,
       position: undefined,
@@ -142,7 +144,7 @@ export class Encoder {
       dataAt: head.length,
       dataEnd: ce.length - 1,
       attemptAt: head.length - ATTEMPT_OFFSET,
-      eventId,
+      idText: Buffer.from(JSON.stringify(eventId)).toString('latin1'),
       sequence: undefined,
       era: stamp.era,
       position: undefined,
@@ -161,6 +163,15 @@ export class Encoder {
   #tail(stamp: Stamp): string {
     const epoch = String(stamp.epoch);
     return `,"recordedtime":"${this.#recordedTime(stamp.nowEpochMs)}","hfepoch":"${epoch}","hfcursor":"${epoch}.${String(stamp.ord)}","hfreplay":"${stamp.replay}","hfattempt":1${' '.repeat(ATTEMPT_WIDTH - 1)},"data":`;
+  }
+
+  /** Most events share their minute with the one before: only the seconds are looked at again. */
+  #time(raw: string | undefined): string {
+    if (raw === undefined) return '';
+    if (raw.startsWith(this.#minute) && SECONDS.test(raw.slice(MINUTE_CHARS))) return `,"time":${raw}`;
+    const attribute = timeAttribute(raw);
+    if (attribute !== '' && raw.charCodeAt(0) === 0x22) this.#minute = raw.slice(0, MINUTE_CHARS);
+    return attribute;
   }
 
   #recordedTime(epochMs: number): string {
@@ -187,6 +198,11 @@ export class Encoder {
 /** From the attempt's first digit to the data: the padded number and `,"data":`. */
 const ATTEMPT_OFFSET = ATTEMPT_WIDTH + ',"data":'.length;
 
+/** The CloudEvents id as the consumer sees it. */
+export function eventIdOf(parcel: Parcel): string {
+  return decodeString(parcel.idText);
+}
+
 /** Writes the number of this delivery into the encoded event, in place. */
 export function stampAttempt(parcel: Parcel, attempt: number): void {
   parcel.ce.write(String(Math.min(attempt, 9999)).padEnd(ATTEMPT_WIDTH, ' '), parcel.attemptAt, 'latin1');
@@ -199,6 +215,10 @@ function asString(raw: string | undefined): string | undefined {
   if (first === 0x22) return raw;
   return first === 0x2d || (first >= 0x30 && first <= 0x39) ? `"${raw}"` : undefined;
 }
+
+/** `"YYYY-MM-DDTHH:MM` */
+const MINUTE_CHARS = 17;
+const SECONDS = /^:[0-5]\d(\.\d{1,9})?Z"$/;
 
 /** RFC 3339 has years 0000 to 9999. */
 const YEAR_0_MS = -62_167_219_200_000;

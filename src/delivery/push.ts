@@ -4,7 +4,7 @@ import type { StreamPlan } from '../config/resolve.ts';
 import { answerOfBodyStatus, answerOfStatus, consumerAllows, readyConsumer, redeliveryDelay, stepConsumer, type Answer, type ConsumerState, type HoldReason } from '../core/consumer.ts';
 import type { Entry } from '../core/outbox.ts';
 import { binaryHeaders } from './binary.ts';
-import { stampAttempt, type Parcel } from './envelope.ts';
+import { eventIdOf, stampAttempt, type Parcel } from './envelope.ts';
 import type { Delivery, DeliveryHost } from './port.ts';
 
 type Push = NonNullable<StreamPlan['delivery']['push']>;
@@ -308,7 +308,7 @@ function batchAnswers(entries: readonly Entry<Parcel>[], text: string): readonly
   const failedKeys = new Set<string>();
   return entries.map((entry) => {
     if (failedKeys.has(entry.key)) return { kind: 'retry', counted: false, reason: 'after_failed_entry' };
-    const answer = list.has(entry.item.eventId) ? answerOfBodyStatus(list.get(entry.item.eventId)) : RETRY_MISSING;
+    const answer = list.has(eventIdOf(entry.item)) ? answerOfBodyStatus(list.get(eventIdOf(entry.item))) : RETRY_MISSING;
     if (answer.kind === 'retry') failedKeys.add(entry.key);
     return answer;
   });

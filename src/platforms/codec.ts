@@ -106,10 +106,16 @@ export class FrameReader implements EventView {
     this.start = start;
     this.end = end;
     this.#parsed = undefined;
-    const type = this.#scanner.kind(this.#eventType) === 'none' && this.#scanner.kind(this.#type) === 'string' ? this.#textAt(this.#type) : undefined;
+    const type = !this.#scanner.has(this.#eventType) && this.#scanner.kind(this.#type) === 'string' ? this.#textAt(this.#type) : undefined;
     const control = type === undefined ? undefined : this.#profile.controls[type];
     if (type !== undefined && control !== undefined && Object.hasOwn(this.#profile.controls, type)) return sink.control(control, type);
     if (this.#profile.streamClass !== 'A') return sink.event(this);
+    const slot = this.#roles.position[0] ?? -1;
+    const small = slot >= 0 && this.#scanner.has(slot) ? this.#scanner.smallInteger(data, slot) : -1;
+    if (small >= 0) {
+      this.sequence = small;
+      return sink.event(this);
+    }
     const raw = this.raw('position');
     if (raw === undefined) {
       // A message with a type and nothing of an event is a control message we do not know; the rest breaks the class's rule.

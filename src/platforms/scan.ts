@@ -55,6 +55,24 @@ export class MemberScanner {
     return slot < 0 ? 'none' : (KINDS[this.#kinds[slot] ?? 0] ?? 'none');
   }
 
+  /** The member as a plain non-negative integer of at most 15 digits; -1 when it is anything else (then look at its text). */
+  smallInteger(bytes: Uint8Array, slot: number): number {
+    const from = this.starts[slot] ?? 0;
+    const to = this.ends[slot] ?? 0;
+    if (to - from > 15 || to === from || (bytes[from] === 0x30 && to - from > 1)) return -1;
+    let value = 0;
+    for (let i = from; i < to; i += 1) {
+      const digit = (bytes[i] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) return -1;
+      value = value * 10 + digit;
+    }
+    return value;
+  }
+
+  has(slot: number): boolean {
+    return this.#kinds[slot] !== 0;
+  }
+
   /**
    * Scans one object that begins at `at` (its brace). Duplicate names: the last wins, as with JSON.parse.
    * @returns the index after its closing brace, or -1 and `error`.

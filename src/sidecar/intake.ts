@@ -6,7 +6,7 @@ import type { Outbox } from '../core/outbox.ts';
 import { parseSequence, pred, type Sequence } from '../core/sequence.ts';
 import type { Control } from '../core/session-types.ts';
 import { SequenceTracker } from '../core/tracker.ts';
-import { Encoder, type ControlType, type Parcel, type Replay } from '../delivery/envelope.ts';
+import { Encoder, type ControlType, type Parcel, type Replay, type Stamp } from '../delivery/envelope.ts';
 import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
 import type { Position } from '../platforms/profile.ts';
 import type { Deps } from './deps.ts';
@@ -39,6 +39,8 @@ export interface GapData {
 /** Identities remembered where no sequence tells duplicates apart. */
 const RECENT_IDS = 16_384;
 const POISON_BYTES = 65_536;
+/** A link's replay is over after this, whatever the events' own times say. */
+const REPLAY_LIMIT_MS = 60_000;
 /** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
 const SINCE_OVERLAP_MS = 1000;
 /** Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move the resume point). */
@@ -70,6 +72,9 @@ export class Intake implements FrameSink {
   #lastPushed: Sequence | undefined;
   #hasBaseline = false;
   #linkOpenedEpochMs = 0;
+  /** An event younger than the link was seen: what follows is live. */
+  #caughtUp = true;
+  #nowMs = 0;
   /** Set from a disconnect until the first event after it. */
   #resuming: { readonly reason: string; readonly sinceMs: number; readonly announced: boolean } | undefined;
   #sawRepeat = false;
@@ -115,6 +120,7 @@ export class Intake implements FrameSink {
   }
 
   read(data: Buffer, isBinary: boolean): void {
+    this.#nowMs = this.#deps.nowMs();
     this.lastReceivedEpochMs = this.#deps.nowEpochMs();
     this.#reader.read(data, isBinary, this);
   }
@@ -132,6 +138,7 @@ export class Intake implements FrameSink {
 
   linkOpened(expired: boolean): void {
     this.#linkOpenedEpochMs = this.#deps.nowEpochMs();
+    this.#caughtUp = false;
     this.#expired ||= expired;
     this.#sawRepeat = false;
     this.#lostOnResume = false;
@@ -256,7 +263,7 @@ export class Intake implements FrameSink {
   // --- inside ---
 
   #sequenced(view: EventView): void {
-    const offered = this.#tracker.offer(view.sequence, view.print(), () => Buffer.from(view.bytes.subarray(view.start, view.end)), this.#deps.nowMs());
+    const offered = this.#tracker.offer(view.sequence, view.print(), () => Buffer.from(view.bytes.subarray(view.start, view.end)), this.#nowMs);
     switch (offered) {
       case 'next':
         this.#accept(view, this.#replayOf(view));
@@ -293,7 +300,7 @@ export class Intake implements FrameSink {
     if (position !== undefined) this.#advance(position);
     this.#expired = false;
     if (!this.#hasBaseline) this.#writeBaseline(view, position);
-    const encoded = this.#encoder.event(view, { ...this.#stamp(replay), position: this.#position });
+    const encoded = this.#encoder.event(view, this.#stamp(replay, this.#position));
     const late = replay === 'backfill' && this.#lastPushed !== undefined;
     const parcel = late ? { ...encoded, sequence: this.#lastPushed } : encoded;
     if (!late) this.#lastPushed = parcel.sequence;
@@ -320,10 +327,16 @@ export class Intake implements FrameSink {
   /** After a restart as many events as may have been delivered before are marked; otherwise what is older than the link. */
   #replayOf(view: EventView): Replay {
     if (this.#replayLeft > 0) return 'resume';
-    if (this.#linkOpenedEpochMs === 0 || this.#deps.nowEpochMs() - this.#linkOpenedEpochMs > 60_000) return 'live';
+    if (this.#caughtUp) return 'live';
+    if (this.lastReceivedEpochMs - this.#linkOpenedEpochMs > REPLAY_LIMIT_MS) {
+      this.#caughtUp = true;
+      return 'live';
+    }
     const time = view.text('time');
     const at = time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);
-    return at < this.#linkOpenedEpochMs ? 'resume' : 'live';
+    if (at < this.#linkOpenedEpochMs) return 'resume';
+    this.#caughtUp = true;
+    return 'live';
   }
 
   /** The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named stays empty; the next start then announces the time. */
@@ -387,8 +400,8 @@ export class Intake implements FrameSink {
     return this.#plan.profile.streamClass === 'A' ? this.#tracker.distinct : this.received;
   }
 
-  #stamp(replay: Replay): { epoch: number; ord: number; era: number; replay: Replay; nowMs: number; nowEpochMs: number } {
-    return { epoch: this.#host.epoch, ord: this.#outbox.lastOrd + 1, era: this.#era, replay, nowMs: this.#deps.nowMs(), nowEpochMs: this.#deps.nowEpochMs() };
+  #stamp(replay: Replay, position?: Position): Stamp {
+    return { epoch: this.#host.epoch, ord: this.#outbox.lastOrd + 1, era: this.#era, replay, nowMs: this.#nowMs, nowEpochMs: this.#deps.nowEpochMs(), position };
   }
 }
 

@@ -2,7 +2,7 @@ import type { StreamPlan } from '../config/resolve.ts';
 import type { DeadLetter } from '../coordination/store.ts';
 import type { Entry, Outbox } from '../core/outbox.ts';
 import type { LetterPort, LetterView } from '../delivery/dead-letters.ts';
-import { attributesOf, type Parcel } from '../delivery/envelope.ts';
+import { attributesOf, eventIdOf, type Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
 
 /** The dead letters of one stream: kept before the event counts as settled, removed after a redelivery was settled. */
@@ -32,7 +32,7 @@ export class LetterBox implements LetterPort {
     const letter: DeadLetter = {
       id,
       stream: this.#plan.name,
-      eventId: item.eventId,
+      eventId: eventIdOf(item),
       attributes: attributesOf(item),
       data: Buffer.from(item.ce.subarray(item.dataAt, item.dataEnd)),
       reason,
@@ -41,7 +41,7 @@ export class LetterBox implements LetterPort {
       deadAtEpochMs: nowMs,
     };
     const answer = await this.#deps.store.addDeadLetter(this.#plan.client, letter);
-    if (answer === 'stored') this.#deps.audit.write('dead_letter.added', this.#plan.client, { stream: this.#plan.name, id, eventId: item.eventId, reason, attempts: entry.attempts });
+    if (answer === 'stored') this.#deps.audit.write('dead_letter.added', this.#plan.client, { stream: this.#plan.name, id, eventId: eventIdOf(item), reason, attempts: entry.attempts });
     return answer;
   }
 

@@ -38,6 +38,11 @@ export class Sockets {
     return this.#open.get(gen)?.connectionId ?? '';
   }
 
+  /** Stops or goes on reading from all sockets. */
+  pause(paused: boolean): void {
+    for (const { socket } of this.#open.values()) socket.pause(paused);
+  }
+
   forget(gen: number): void {
     this.#open.delete(gen);
   }

@@ -13,6 +13,7 @@ import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
 import { dialTarget } from '../platforms/dial.ts';
 import { helloFrame, refreshFrame } from '../platforms/frames.ts';
+import { Backpressure } from './backpressure.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
@@ -41,6 +42,7 @@ export class StreamDriver implements DeliveryHost {
   readonly #report: StreamReport;
   readonly #timer: DeadlineTimer;
   readonly #sockets: Sockets;
+  readonly #backpressure: Backpressure;
   #session: SessionState = idleSession;
   #mailbox: SessionInput[] = [];
   #stepping = false;
@@ -59,6 +61,7 @@ export class StreamDriver implements DeliveryHost {
     this.#deps = deps;
     this.outbox = new Outbox<Parcel>(plan.outbox);
     this.#sockets = new Sockets(plan, deps);
+    this.#backpressure = new Backpressure(plan.session.liveness.ping?.timeoutMs);
     this.#report = new StreamReport(plan, deps);
     this.intake = new Intake(plan, deps, this.outbox, {
       epoch,
@@ -157,6 +160,7 @@ export class StreamDriver implements DeliveryHost {
 
   settled(): void {
     this.letters.sweep(this.outbox);
+    this.#regulate();
     this.#checkpointer.look(false);
     if (this.#session.goal === 'park' && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
       this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
@@ -341,6 +345,7 @@ export class StreamDriver implements DeliveryHost {
   #onEnded(gen: number, failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void {
     this.#report.ended(this.#sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
     this.#sockets.forget(gen);
+    if (this.#sockets.count === 0) this.#backpressure.reset();
     // Refused although it was the oldest on offer: the next dial asks for nothing.
     this.#oldest = this.#session.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
     this.#dispatch({ kind: 'ended', gen, failure, unit: this.unit() });
@@ -373,25 +378,38 @@ export class StreamDriver implements DeliveryHost {
       if (this.#heardFrame) this.#dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
       this.#heardFrame = false;
       this.delivery.pump();
-      if (this.outbox.full && this.#session.goal === 'run') {
-        this.#report.parked(this.outbox.bufferedBytes);
-        this.#dispatch({ kind: 'park' });
-      }
+      this.#regulate();
       this.#checkpointer.look(this.#stopping);
       this.#report.turn(this.intake, this.outbox);
       this.#arm();
     });
   }
 
+  #regulate(): void {
+    switch (this.#session.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.nowMs()) : 'nothing') {
+      case 'nothing':
+        return;
+      case 'pause':
+        return this.#sockets.pause(true);
+      case 'resume':
+        return this.#sockets.pause(false);
+      case 'park':
+        this.#sockets.pause(false);
+        this.#report.parked(this.outbox.bufferedBytes);
+        return this.#dispatch({ kind: 'park' });
+    }
+  }
+
   #tick(): void {
     this.#dispatch({ kind: 'tick', unit: this.unit() });
     this.intake.tick();
     this.delivery.pump();
+    this.#regulate();
     this.#checkpointer.look(this.#stopping);
     this.#arm();
   }
 
   #arm(): void {
-    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.delivery.deadline(), this.#checkpointer.deadline()));
+    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.delivery.deadline(), this.#checkpointer.deadline(), this.#backpressure.deadline()));
   }
 }

@@ -64,6 +64,13 @@ export class StreamSocket {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(text);
   }
 
+  /** While paused nothing is read, pings included. */
+  pause(paused: boolean): void {
+    if (this.#ws.readyState !== WebSocket.OPEN) return;
+    if (paused) this.#ws.pause();
+    else this.#ws.resume();
+  }
+
   ping(payload: string): void {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping(payload);
   }
