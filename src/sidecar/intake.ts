@@ -11,6 +11,7 @@ import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.
 import type { Position } from '../platforms/profile.ts';
 import type { Deps } from './deps.ts';
 import { isoOf, positionOf, printOf } from './positions.ts';
+import { ReplayMark } from './replay.ts';
 import { AcceptedTail } from './tail.ts';
 
 /** What the intake tells its stream. */
@@ -39,8 +40,6 @@ export interface GapData {
 /** Identities remembered where no sequence tells duplicates apart. */
 const RECENT_IDS = 16_384;
 const POISON_BYTES = 65_536;
-/** A link's replay is over after this, whatever the events' own times say. */
-const REPLAY_LIMIT_MS = 60_000;
 /** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
 const SINCE_OVERLAP_MS = 1000;
 /** Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move the resume point). */
@@ -67,13 +66,10 @@ export class Intake implements FrameSink {
   #index = 0;
   #baseDistinct = 0;
   #baseMissing = 0;
-  #replayLeft = 0;
+  readonly #replay = new ReplayMark();
   /** Class A: the position of the last parcel in the outbox. The tracker may already be further. */
   #lastPushed: Sequence | undefined;
   #hasBaseline = false;
-  #linkOpenedEpochMs = 0;
-  /** An event younger than the link was seen: what follows is live. */
-  #caughtUp = true;
   #nowMs = 0;
   /** Set from a disconnect until the first event after it. */
   #resuming: { readonly reason: string; readonly sinceMs: number; readonly announced: boolean } | undefined;
@@ -107,7 +103,7 @@ export class Intake implements FrameSink {
     this.#position = positionOf(checkpoint.position);
     this.#restored = this.#position;
     this.#hasBaseline = true;
-    this.#replayLeft = this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed;
+    this.#replay.restarted(this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed);
     if (this.#position?.kind === 'sequence') {
       const last = parseSequence(this.#position.value);
       if (last !== undefined) {
@@ -137,8 +133,7 @@ export class Intake implements FrameSink {
   }
 
   linkOpened(expired: boolean): void {
-    this.#linkOpenedEpochMs = this.#deps.nowEpochMs();
-    this.#caughtUp = false;
+    this.#replay.linkOpened(this.#deps.nowEpochMs());
     this.#expired ||= expired;
     this.#sawRepeat = false;
     this.#lostOnResume = false;
@@ -204,7 +199,7 @@ export class Intake implements FrameSink {
       this.#sawRepeat = true;
       return;
     }
-    this.#accept(view, this.#replayOf(view));
+    this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
   }
 
   control(control: Control, type: string): void {
@@ -266,7 +261,7 @@ export class Intake implements FrameSink {
     const offered = this.#tracker.offer(view.sequence, view.print(), () => Buffer.from(view.bytes.subarray(view.start, view.end)), this.#nowMs);
     switch (offered) {
       case 'next':
-        this.#accept(view, this.#replayOf(view));
+        this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
         if (this.#tracker.heldCount > 0) this.#release();
         return;
       case 'duplicate':
@@ -289,7 +284,7 @@ export class Intake implements FrameSink {
   /** Early events whose turn has come. */
   #release(): void {
     for (const bytes of this.#tracker.released()) {
-      this.#heldReader.read(bytes, false, { ...SILENT, event: (view) => { this.#accept(view, this.#replayOf(view)); } });
+      this.#heldReader.read(bytes, false, { ...SILENT, event: (view) => { this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs)); } });
     }
   }
 
@@ -308,7 +303,7 @@ export class Intake implements FrameSink {
     const entry = this.#outbox.push(parcel, key, parcel.ce.length, false);
     if (this.#plan.profile.streamClass === 'B') this.#tail.add(entry.ord, parcel.identity, position);
     this.received += 1;
-    if (this.#replayLeft > 0) this.#replayLeft -= 1;
+    this.#replay.accepted();
     this.#host.accepted();
   }
 
@@ -322,21 +317,6 @@ export class Intake implements FrameSink {
     if (position?.kind !== 'since') return position;
     const age = this.#deps.nowEpochMs() - Number(position.value);
     return age <= BELIEVED_PAST_MS && age >= -BELIEVED_FUTURE_MS ? position : undefined;
-  }
-
-  /** After a restart as many events as may have been delivered before are marked; otherwise what is older than the link. */
-  #replayOf(view: EventView): Replay {
-    if (this.#replayLeft > 0) return 'resume';
-    if (this.#caughtUp) return 'live';
-    if (this.lastReceivedEpochMs - this.#linkOpenedEpochMs > REPLAY_LIMIT_MS) {
-      this.#caughtUp = true;
-      return 'live';
-    }
-    const time = view.text('time');
-    const at = time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);
-    if (at < this.#linkOpenedEpochMs) return 'resume';
-    this.#caughtUp = true;
-    return 'live';
   }
 
   /** The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named stays empty; the next start then announces the time. */

@@ -12,12 +12,13 @@ import type { Delivery, DeliveryHost } from '../delivery/port.ts';
 import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
 import { dialTarget } from '../platforms/dial.ts';
-import { helloFrame, refreshFrame } from '../platforms/frames.ts';
+import { refreshFrame } from '../platforms/frames.ts';
 import { Backpressure } from './backpressure.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
 import { afterGap } from './after-gap.ts';
+import { helloText } from './hello.ts';
 import { Intake } from './intake.ts';
 import { LetterBox } from './letters.ts';
 import { StreamReport } from './report.ts';
@@ -303,20 +304,10 @@ export class StreamDriver implements DeliveryHost {
     });
   }
 
-  #hello(effect: Extract<SessionEffect, { kind: 'hello' }>): void {
-    const { profile, topics, client } = this.plan;
-    const frame = helloFrame(profile, {
-      clientId: client,
-      connectionId: this.#sockets.idOf(effect.gen),
-      attempt: effect.attempt,
-      reconnect: effect.reconnect,
-      subscriptions: topics.length > 0 ? topics : profile.topics.defaults,
-      position: this.#session.positionExpired ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(true),
-      wallMs: this.#deps.nowEpochMs(),
-    });
-    if (frame === undefined) return;
-    if ('text' in frame) this.#sockets.of(effect.gen)?.send(frame.text);
-    else this.#deps.log.error({ stream: this.plan.name, missing: frame.missing }, 'a frame lacks a mandatory field and was not sent');
+  #hello({ gen, attempt, reconnect }: Extract<SessionEffect, { kind: 'hello' }>): void {
+    const position = this.#session.positionExpired ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(true);
+    const text = helloText(this.plan, this.#deps, { attempt, reconnect, position, connectionId: this.#sockets.idOf(gen) });
+    if (text !== undefined) this.#sockets.of(gen)?.send(text);
   }
 
   #refresh(gen: number, token: TokenRef): void {
@@ -333,7 +324,8 @@ export class StreamDriver implements DeliveryHost {
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
     const { main, next } = this.#session;
     const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
-    if (link === undefined) return; // an abandoned socket: what it still says, its successor says too
+    // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
+    if (link === undefined || (link.phase === 'closing' && this.#session.goal === 'park')) return;
     this.#heard = gen;
     const before = this.intake.received;
     this.intake.read(data, isBinary);
@@ -369,7 +361,7 @@ export class StreamDriver implements DeliveryHost {
     }
   }
 
-  /** Once per turn of the event loop, however many frames came: liveness, delivery, parking, checkpoint, timer. */
+  /** Once per turn of the event loop, however many frames came. */
   #soon(): void {
     if (this.#turnDue) return;
     this.#turnDue = true;
@@ -386,18 +378,12 @@ export class StreamDriver implements DeliveryHost {
   }
 
   #regulate(): void {
-    switch (this.#session.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.nowMs()) : 'nothing') {
-      case 'nothing':
-        return;
-      case 'pause':
-        return this.#sockets.pause(true);
-      case 'resume':
-        return this.#sockets.pause(false);
-      case 'park':
-        this.#sockets.pause(false);
-        this.#report.parked(this.outbox.bufferedBytes);
-        return this.#dispatch({ kind: 'park' });
-    }
+    const verdict = this.#session.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.nowMs()) : 'nothing';
+    if (verdict === 'nothing') return;
+    this.#sockets.pause(verdict === 'pause');
+    if (verdict !== 'park') return;
+    this.#report.parked(this.outbox.bufferedBytes);
+    this.#dispatch({ kind: 'park' });
   }
 
   #tick(): void {

@@ -108,7 +108,8 @@ describe('stepToken', () => {
             : kind === 'valid' || kind === 'invalid' ? { kind: 'validated', gen, ok: kind === 'valid' }
             : { kind: 'tick' };
           const effects = trace.at(now, input);
-          if (before === 'fetching' && trace.state.work.kind !== 'fetching') out -= 1;
+          const after: string = trace.state.work.kind;
+          if (before === 'fetching' && after !== 'fetching') out -= 1;
           for (const effect of effects) {
             if (effect !== 'fetch') continue;
             out += 1;
