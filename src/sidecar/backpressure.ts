@@ -1,3 +1,4 @@
+import type { LivenessPolicy } from '../core/liveness.ts';
 import type { Outbox } from '../core/outbox.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 
@@ -12,9 +13,9 @@ export class Backpressure {
   readonly #limitMs: number;
   #sinceMs: number | undefined;
 
-  /** @param pongTimeoutMs of our own pings, which a pause must not outlast; undefined: we send none. */
-  constructor(pongTimeoutMs: number | undefined) {
-    this.#limitMs = Math.min(PAUSE_MAX_MS, (pongTimeoutMs ?? Infinity) / 2);
+  /** A pause must stay well below what either side takes for death: our pong timeout, and the silence our watchdog allows. */
+  constructor({ ping, watchdog }: LivenessPolicy) {
+    this.#limitMs = Math.min(PAUSE_MAX_MS, (ping?.timeoutMs ?? Infinity) / 2, (watchdog?.silenceMs ?? Infinity) / 4);
   }
 
   get paused(): boolean {

@@ -49,7 +49,7 @@ export class StreamDriver implements DeliveryHost {
   #stepping = false;
   #turnDue = false;
   #heard = 0;
-  /** A frame came since the last turn: proof of life, to be told once per turn. */
+  /** A frame came since the last turn. */
   #heardFrame = false;
   #oldest: string | undefined;
   #stopping = false;
@@ -62,7 +62,7 @@ export class StreamDriver implements DeliveryHost {
     this.#deps = deps;
     this.outbox = new Outbox<Parcel>(plan.outbox);
     this.#sockets = new Sockets(plan, deps);
-    this.#backpressure = new Backpressure(plan.session.liveness.ping?.timeoutMs);
+    this.#backpressure = new Backpressure(plan.session.liveness);
     this.#report = new StreamReport(plan, deps);
     this.intake = new Intake(plan, deps, this.outbox, {
       epoch,
@@ -131,7 +131,6 @@ export class StreamDriver implements DeliveryHost {
     this.delivery.close();
   }
 
-  // --- ClientStream ---
 
   admitted(token: TokenRef): void {
     this.#dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
