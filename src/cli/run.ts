@@ -37,6 +37,8 @@ Exit codes: 0 stopped on request, 70 internal fault, 78 bad configuration.
 
 /** After the drain budget the process ends whatever still hangs (a reader that stopped must not keep it). */
 const EXIT_MARGIN_MS = 2000;
+/** How often the count of dropped lines is carried into the metrics. */
+const DROPPED_EVERY_MS = 1000;
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
@@ -149,6 +151,10 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     random: () => Math.random(),
     randomId: () => randomBytes(8).toString('hex'),
   };
+  setInterval(() => {
+    deps.metrics.droppedLines.set({ sink: 'audit' }, stdout.dropped);
+    deps.metrics.droppedLines.set({ sink: 'log' }, stderr.dropped);
+  }, DROPPED_EVERY_MS).unref();
   for (const warning of settings.warnings) log.warn(warning);
   const ended = untilSignal(log);
   if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined) log.info('POD_NAME or POD_UID is not set; this replica has a random identity');

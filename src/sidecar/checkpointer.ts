@@ -45,6 +45,7 @@ export class Checkpointer {
     const floor = this.#host.outbox.floorItem;
     if (ord === undefined || floor === undefined) return;
     this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, ord, nowMs);
+    this.#deps.metrics.ackLatency.observe({ client: this.#plan.client, stream: this.#plan.name }, Math.max(0, nowMs - floor.receivedAtMs) / 1000);
     this.#deps.store
       .save(this.#plan.client, this.#epoch, { [this.#plan.name]: this.#host.record(ord, floor) })
       .then(

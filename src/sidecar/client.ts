@@ -141,6 +141,7 @@ export class ClientDriver {
     const now = this.#deps.nowMs();
     const token = currentToken(this.#token);
     const { breaker, holdUntilMs, holdReason, queue } = this.#admission;
+    this.#deps.metrics.tokenExpiry.set({ client: this.plan.name }, token === undefined ? 0 : Math.max(0, token.expiresAtMs - now) / 1000);
     return {
       name: this.plan.name,
       platform: this.plan.platform,

@@ -87,6 +87,12 @@ export class StreamReport {
     this.#deps.log.debug({ ...this.#labels, gen, reason }, 'socket terminated');
   }
 
+  /** The newest round trip, if this pong answered a ping. */
+  pong(session: SessionState): void {
+    const latencyMs = session.main?.liveness?.latenciesMs.at(-1);
+    if (latencyMs !== undefined) this.#deps.metrics.pingLatency.observe(this.#labels, latencyMs / 1000);
+  }
+
   promoted(effect: Effect<'promoted'>, connectionId: string): void {
     this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose }, 'the new connection took over');
   }

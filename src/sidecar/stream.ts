@@ -298,7 +298,7 @@ export class StreamDriver implements DeliveryHost {
       opened: () => { this.#dispatch({ kind: 'opened', gen }); },
       message: (data, isBinary) => { this.#onMessage(gen, data, isBinary); },
       serverPing: () => { this.#dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
-      pong: (payload) => { this.#dispatch({ kind: 'pong', gen, payload }); },
+      pong: (payload) => { this.#dispatch({ kind: 'pong', gen, payload }); this.#report.pong(this.#session); },
       ended: (failure, detail) => { this.#onEnded(gen, failure, detail); },
     });
   }

@@ -1,0 +1,21 @@
+import { chmodSync, readdirSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+/** Bundles the program into dist/cli: one entry, one chunk per command, nothing of it loaded before it is needed. */
+rmSync('dist/cli', { recursive: true, force: true });
+await build({
+  entryPoints: ['src/cli/main.ts'],
+  outdir: 'dist/cli',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22',
+  // CommonJS packages inside an ES module bundle still ask for require.
+  banner: { js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);" },
+  sourcemap: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+});
+chmodSync('dist/cli/main.js', 0o755);
+process.stdout.write(`build: ${String(readdirSync('dist/cli').filter((file) => file.endsWith('.js')).length)} files in dist/cli\n`);
