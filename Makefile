@@ -34,4 +34,4 @@ check types lint layers build bench: $(STAMP)
 	@npm run --silent $@
 
 clean:
-	rm -rf dist node_modules .holdfast
+	rm -rf dist .cache node_modules .holdfast

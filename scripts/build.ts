@@ -2,7 +2,7 @@ import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 /** Bundles the program into dist/cli: one entry, one chunk per command, nothing of it loaded before it is needed. */
-rmSync('dist/cli', { recursive: true, force: true });
+rmSync('dist', { recursive: true, force: true });
 await build({
   entryPoints: ['src/cli/main.ts'],
   outdir: 'dist/cli',
