@@ -1,0 +1,77 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SampleConsumer } from '../../src/simulator/consumer.ts';
+import { Simulator } from '../../src/simulator/server.ts';
+import { writeDocuments } from '../support/documents.ts';
+import { Program } from '../support/process.ts';
+import { until } from '../support/until.ts';
+import { Verdict } from '../support/verdict.ts';
+
+/**
+ * npm run endurance: the consumer is down for two real minutes, then slow for half a minute at a rate it cannot follow. Nothing is lost, no dead
+ * letter, pings are answered while the stream is held, and memory stays flat. DOWN_S shortens the first part.
+ */
+const DOWN_S = Number(process.env['DOWN_S'] ?? 120);
+/** What resident memory may grow by after it has settled. */
+const GROWTH_LIMIT_MIB = 32;
+
+const sim = new Simulator({ port: 0, rate: 0, size: 600, keys: 5, serverPingEveryMs: 1000 });
+const consumer = new SampleConsumer();
+const verdict = new Verdict(sim, consumer, 'genesys-streams');
+const file = writeDocuments({ simPort: await sim.listen(), consumerPort: await consumer.listen(), dialect: 'genesys-streams', stream: { heartbeat: { silence: '10s' } }, push: { contentMode: 'structured' }, delivery: { order: 'stream', maxBufferedBytes: '4Mi', retryMaxDelay: '2s' } });
+const program = await Program.run(file, ['--store', `embedded:${mkdtempSync(join(tmpdir(), 'hf-endure-'))}`, '--log-level', 'error']);
+const say = (text: string): void => void process.stdout.write(`endurance: ${text}\n`);
+const fail = (text: string): never => {
+  process.stderr.write(`endurance: FAILED: ${text}\n`);
+  process.exit(1);
+};
+
+async function rssMiB(): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${String(program.admin)}/metrics`)).text();
+  return Number(/^process_resident_memory_bytes (.*)$/m.exec(text)?.[1] ?? 0) / 2 ** 20;
+}
+
+/** Highest minus lowest resident memory while the time passes, the first fifth not counted. */
+async function watch(seconds: number): Promise<number> {
+  const samples: number[] = [];
+  const endsAt = performance.now() + seconds * 1000;
+  await until(`${String(seconds)} s have passed`, async () => {
+    samples.push(await rssMiB());
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return performance.now() > endsAt;
+  }, seconds * 1000 + 10_000);
+  const settled = samples.slice(Math.floor(samples.length / 5));
+  return Math.max(...settled) - (settled[0] ?? 0);
+}
+
+await until('the stream is open', () => sim.connections.length > 0);
+sim.rate = 50;
+await until('events flow', () => consumer.distinct > 100);
+const { port } = consumer;
+await consumer.close();
+const pongs = sim.history.counts.get('pong.rx') ?? 0;
+const grown = await watch(DOWN_S);
+const answered = (sim.history.counts.get('pong.rx') ?? 0) - pongs;
+say(`down for ${String(DOWN_S)} s: ${String(answered)} pings answered, RSS grew by ${grown.toFixed(1)} MiB`);
+if (answered < DOWN_S * 0.8) fail('pings were not answered');
+if (grown > GROWTH_LIMIT_MIB) fail('memory grew');
+await consumer.listen(port);
+await until('the backlog is delivered', () => verdict.missing().length < 100, 60_000);
+
+consumer.behaviour.delayMs = 20;
+sim.rate = 600;
+const slow = await watch(30);
+sim.rate = 0;
+consumer.behaviour.delayMs = 0;
+await until('everything is delivered', () => verdict.complete(), 60_000);
+const status = (await program.status()) as { streams: { events: { deadLettered: number }; delivery: { parks: number } }[] };
+say(`slow for 30 s: parked ${String(status.streams[0]?.delivery.parks)} times, RSS grew by ${slow.toFixed(1)} MiB`);
+if (slow > GROWTH_LIMIT_MIB) fail('memory grew');
+if (status.streams[0]?.events.deadLettered !== 0) fail('there are dead letters');
+verdict.check({ maxDuplicates: 0, gaps: 0 });
+say(`${String(consumer.distinct)} events, none lost, none repeated, no dead letter`);
+await program.stop('SIGTERM');
+await consumer.close();
+await sim.close();
+process.exit(0);
