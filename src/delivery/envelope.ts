@@ -56,6 +56,9 @@ export class Encoder {
   readonly #classA: boolean;
   #slab = Buffer.alloc(0);
   #used = 0;
+  #tailFor = '';
+  #tailEpoch = 0;
+  #tailHead = '';
   #minute = '\u0000';
   #recordedAt = 0;
   #recorded = '';
@@ -161,8 +164,13 @@ export class Encoder {
 
   /** Our own attributes. hfepoch is a string: CloudEvents integers have 32 bits. */
   #tail(stamp: Stamp): string {
-    const epoch = String(stamp.epoch);
-    return `,"recordedtime":"${this.#recordedTime(stamp.nowEpochMs)}","hfepoch":"${epoch}","hfcursor":"${epoch}.${String(stamp.ord)}","hfreplay":"${stamp.replay}","hfattempt":1${' '.repeat(ATTEMPT_WIDTH - 1)},"data":`;
+    const recorded = this.#recordedTime(stamp.nowEpochMs);
+    if (recorded !== this.#tailFor || stamp.epoch !== this.#tailEpoch) {
+      this.#tailFor = recorded;
+      this.#tailEpoch = stamp.epoch;
+      this.#tailHead = `,"recordedtime":"${recorded}","hfepoch":"${String(stamp.epoch)}","hfcursor":"${String(stamp.epoch)}.`;
+    }
+    return this.#tailHead + String(stamp.ord) + (stamp.replay === 'live' ? LIVE_TAIL : `","hfreplay":"${stamp.replay}${FIRST_ATTEMPT}`);
   }
 
   /** Most events share their minute with the one before: only the seconds are looked at again. */
@@ -194,6 +202,9 @@ export class Encoder {
     return piece;
   }
 }
+
+const FIRST_ATTEMPT = `","hfattempt":1${' '.repeat(ATTEMPT_WIDTH - 1)},"data":`;
+const LIVE_TAIL = `","hfreplay":"live${FIRST_ATTEMPT}`;
 
 /** From the attempt's first digit to the data: the padded number and `,"data":`. */
 const ATTEMPT_OFFSET = ATTEMPT_WIDTH + ',"data":'.length;

@@ -9,16 +9,21 @@ import { WebSocketServer } from 'ws';
  */
 const [, , cert = '', key = '', size = '1024', rate = '0', total = '100000'] = process.argv;
 const DIGITS = 10;
-const prefix = '{"sequence":1';
-const middle = `,"id":"evt-`;
-const rest = `","eventType":"routing.queue.changed","timestamp":"${new Date(Date.now() + 3_600_000).toISOString()}","conversationId":"conv-17","data":{"text":"`;
-const end = '"}}';
+const when = new Date(Date.now() + 3_600_000).toISOString();
+
+/** A conversation event as the platforms send them: nested members of 10 to 40 bytes, not one long string. The send time stands at the end. */
+function bodyOf(bytes: number): string {
+  const participants: string[] = [];
+  for (let k = 0; JSON.stringify(participants).length < bytes; k += 1) {
+    participants.push(`{"id":"p-${String(k).padStart(6, '0')}","purpose":"agent","state":"connected","wrapupRequired":true,"queueId":"q-${String(k * 7919).padStart(8, '0')}","held":false,"segments":[${String(k)},${String(k * 3)}],"direction":"inbound"}`);
+  }
+  return participants.slice(0, Math.max(0, participants.length - 1)).join(',');
+}
+const body = bodyOf(Number(size) - 230);
 
 function frameOf(n: number): Buffer {
   const digits = String(n).padStart(DIGITS, '0');
-  const bare = prefix + digits + middle + digits + rest;
-  const at = String(Date.now());
-  return Buffer.from(`${bare}${'x'.repeat(Math.max(0, Number(size) - bare.length - end.length - at.length))}${at}${end}`);
+  return Buffer.from(`{"sequence":1${digits},"id":"evt-${digits}","eventType":"routing.queue.changed","timestamp":"${when}","conversationId":"conv-17","participants":[${body}],"data":{"text":"${String(Date.now())}"}}`);
 }
 
 const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
