@@ -1,8 +1,9 @@
 import type { StreamPlan } from '../config/resolve.ts';
-import { consumerAllows, readyConsumer, redeliveryDelay, stepConsumer, type Answer, type ConsumerState, type HoldReason } from '../core/consumer.ts';
+import type { HoldReason } from '../core/consumer.ts';
 import type { Entry } from '../core/outbox.ts';
 import { earliest } from '../core/units.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
+import { ConsumerGuard, IdleWaiters } from './guard.ts';
 import type { Delivery, DeliveryHost } from './port.ts';
 
 /** What a connected consumer must be able to do. WebSocket and SSE implement it. */
@@ -38,14 +39,15 @@ export class PullDelivery implements Delivery {
   readonly #host: DeliveryHost;
   #consumer: PullConsumer | undefined;
   #draining = false;
-  #idle: (() => void)[] = [];
-  #state: ConsumerState = readyConsumer;
+  readonly #idle = new IdleWaiters();
+  readonly #guard: ConsumerGuard;
   /** Entries on their way into the dead letters. */
   readonly #burying = new Set<number>();
 
   constructor(plan: StreamPlan, host: DeliveryHost) {
     this.#plan = plan;
     this.#host = host;
+    this.#guard = new ConsumerGuard(plan.consumer, host);
   }
 
   get ready(): boolean {
@@ -53,7 +55,7 @@ export class PullDelivery implements Delivery {
   }
 
   get hold(): HoldReason | undefined {
-    return this.#state.hold?.reason;
+    return this.#guard.reason;
   }
 
   get occupied(): boolean {
@@ -87,7 +89,7 @@ export class PullDelivery implements Delivery {
     const { outbox } = this.#host;
     this.#expire(consumer);
     for (;;) {
-      const gate = consumerAllows(this.#state, this.#host.nowMs());
+      const gate = this.#guard.allows();
       const allowed = gate === 'none' ? 0 : Math.min(gate === 'one' ? 1 - outbox.inFlight : CHUNK, consumer.credit - outbox.inFlight);
       if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
       const entries = outbox.take(allowed, this.#host.nowMs());
@@ -99,7 +101,7 @@ export class PullDelivery implements Delivery {
   }
 
   deadline(): number | undefined {
-    return this.#consumer === undefined || this.#draining ? undefined : earliest(this.#host.outbox.deadline(this.#host.nowMs(), true), this.#holdEnds());
+    return this.#consumer === undefined || this.#draining ? undefined : earliest(this.#host.outbox.deadline(this.#host.nowMs(), true), this.#guard.holdEndsAtMs);
   }
 
   /** @returns what could not be acknowledged; the rest is settled. Acknowledging twice is fine. */
@@ -110,7 +112,7 @@ export class PullDelivery implements Delivery {
       if ('reason' in found) problems.push(found);
       else this.#host.outbox.settle(found.ord);
     }
-    if (problems.length < ids.length) this.#step({ kind: 'ack' });
+    if (problems.length < ids.length) this.#guard.note({ kind: 'ack' });
     this.#after();
     return problems;
   }
@@ -120,7 +122,7 @@ export class PullDelivery implements Delivery {
     const found = this.#find(id);
     if ('reason' in found) return [found];
     this.#host.outbox.settleUpTo(found.ord);
-    this.#step({ kind: 'ack' });
+    this.#guard.note({ kind: 'ack' });
     this.#after();
     return [];
   }
@@ -166,13 +168,7 @@ export class PullDelivery implements Delivery {
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
     if (this.#host.outbox.inFlight === 0 || this.#consumer === undefined) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs);
-      this.#idle.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#idle.wait(limitMs);
   }
 
   close(): void {
@@ -183,7 +179,7 @@ export class PullDelivery implements Delivery {
 
   #after(): void {
     this.#host.settled();
-    if (this.#host.outbox.inFlight === 0) for (const idle of this.#idle.splice(0)) idle();
+    if (this.#host.outbox.inFlight === 0) this.#idle.release();
     this.pump();
   }
 
@@ -216,10 +212,10 @@ export class PullDelivery implements Delivery {
   #bury(entry: Entry<Parcel>, reason: string): void {
     if (this.#burying.has(entry.ord)) return;
     const again = (): void => {
-      entry.dueAtMs = this.#host.nowMs() + redeliveryDelay(this.#plan.consumer, entry.faults, undefined, this.#host.unit());
+      entry.dueAtMs = this.#host.nowMs() + this.#guard.delayMs(entry.faults);
     };
     if (entry.state === 'sent') this.#host.outbox.retry(entry.ord, 0, this.#host.nowMs(), false);
-    if (this.#step({ kind: 'dead-letter', reason }).some((effect) => effect.kind === 'spare')) return again();
+    if (this.#guard.note({ kind: 'dead-letter', reason }).some((effect) => effect.kind === 'spare')) return again();
     this.#burying.add(entry.ord);
     entry.dueAtMs = Infinity; // not handed over again while the store writes
     this.#host
@@ -230,20 +226,5 @@ export class PullDelivery implements Delivery {
         this.#after();
       })
       .catch((error: unknown) => { this.#host.note('dead letter failed', { error: String(error) }); });
-  }
-
-  #step(answer: Answer): readonly { readonly kind: string }[] {
-    const step = stepConsumer(this.#plan.consumer, this.#state, answer, { nowMs: this.#host.nowMs(), unit: this.#host.unit() });
-    this.#state = step.state;
-    for (const effect of step.effects) {
-      if (effect.kind === 'held') this.#host.held(effect.reason);
-      else if (effect.kind === 'released') this.#host.released();
-    }
-    return step.effects;
-  }
-
-  #holdEnds(): number | undefined {
-    const { hold } = this.#state;
-    return hold !== undefined && hold.untilMs > this.#host.nowMs() ? hold.untilMs : undefined;
   }
 }

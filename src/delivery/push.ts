@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { Pool } from 'undici';
 import type { StreamPlan } from '../config/resolve.ts';
-import { answerOfBodyStatus, answerOfStatus, consumerAllows, readyConsumer, redeliveryDelay, stepConsumer, type Answer, type ConsumerState, type HoldReason } from '../core/consumer.ts';
+import { answerOfBodyStatus, answerOfStatus, type Answer, type HoldReason } from '../core/consumer.ts';
 import type { Entry } from '../core/outbox.ts';
 import { binaryHeaders } from './binary.ts';
 import { eventIdOf, stampAttempt, type Parcel } from './envelope.ts';
+import { ConsumerGuard, IdleWaiters } from './guard.ts';
 import type { Delivery, DeliveryHost } from './port.ts';
 
 type Push = NonNullable<StreamPlan['delivery']['push']>;
@@ -26,13 +27,13 @@ export class PushDelivery implements Delivery {
   readonly #pool: Pool;
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
-  #state: ConsumerState = readyConsumer;
+  readonly #guard: ConsumerGuard;
   #requests = 0;
   #draining = false;
   #healthy: boolean;
   #healthDueMs = 0;
   #healthAsked = false;
-  #idle: (() => void)[] = [];
+  readonly #idle = new IdleWaiters();
   /** Events per batch now: halved when a batch is refused as a whole, so that one bad event does not condemn its neighbours. */
   #batchMax: number;
   #bearer: Readonly<Record<string, string>> = {};
@@ -41,6 +42,7 @@ export class PushDelivery implements Delivery {
     this.#plan = plan;
     this.#push = push;
     this.#host = host;
+    this.#guard = new ConsumerGuard(plan.consumer, host);
     const url = new URL(push.url);
     this.#path = url.pathname + url.search;
     const timeout = plan.delivery.ackTimeout;
@@ -53,27 +55,23 @@ export class PushDelivery implements Delivery {
   }
 
   get ready(): boolean {
-    return this.#healthy && this.#state.hold === undefined;
+    return this.#healthy && this.#guard.hold === undefined;
   }
 
   get hold(): HoldReason | undefined {
-    return this.#state.hold?.reason ?? (this.#healthy ? undefined : 'consumer_down');
+    return this.#guard.reason ?? (this.#healthy ? undefined : 'consumer_down');
   }
 
   deadline(): number | undefined {
     if (this.#draining) return undefined;
     if (!this.#healthy) return this.#healthAsked ? undefined : this.#healthDueMs;
-    const nowMs = this.#host.nowMs();
-    const hold = this.#state.hold;
-    // A hold that is over is no deadline: the next event, or the next retry, is the probe.
-    if (hold !== undefined && hold.untilMs > nowMs) return hold.untilMs;
-    return this.#host.outbox.deadline(nowMs, false);
+    return this.#guard.holdEndsAtMs ?? this.#host.outbox.deadline(this.#host.nowMs(), false);
   }
 
   pump(): void {
     if (this.#draining) return;
     if (!this.#healthy) return this.#askHealth();
-    const allowed = consumerAllows(this.#state, this.#host.nowMs());
+    const allowed = this.#guard.allows();
     if (allowed === 'none') return;
     const limit = allowed === 'one' ? 1 : this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
     while (this.#requests < limit) {
@@ -86,13 +84,7 @@ export class PushDelivery implements Delivery {
   async drain(limitMs: number): Promise<void> {
     this.#draining = true;
     if (this.#requests === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs);
-      this.#idle.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    await this.#idle.wait(limitMs);
   }
 
   close(): void {
@@ -125,7 +117,7 @@ export class PushDelivery implements Delivery {
 
   #finished(): void {
     this.#requests -= 1;
-    if (this.#requests === 0) for (const idle of this.#idle.splice(0)) idle();
+    if (this.#requests === 0) this.#idle.release();
     this.#host.settled();
     this.pump();
   }
@@ -177,7 +169,7 @@ export class PushDelivery implements Delivery {
     switch (answer.kind) {
       case 'ack':
       case 'drop':
-        this.#step(answer);
+        this.#guard.note(answer);
         this.#host.outbox.settle(entry.ord);
         return;
       case 'hold':
@@ -186,7 +178,7 @@ export class PushDelivery implements Delivery {
         return;
       case 'retry': {
         if (answer.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts) return this.#bury(entry, `attempts_exhausted:${answer.reason}`);
-        const delay = redeliveryDelay(this.#plan.consumer, entry.faults + 1, answer.retryAfterMs, this.#host.unit());
+        const delay = this.#guard.delayMs(entry.faults + 1, answer.retryAfterMs);
         this.#host.outbox.retry(entry.ord, delay, nowMs, answer.counted);
         return;
       }
@@ -197,9 +189,9 @@ export class PushDelivery implements Delivery {
 
   /** Dead-letters one event, unless so many die that the consumer must be at fault. */
   #bury(entry: Entry<Parcel>, reason: string): void {
-    const effects = this.#step({ kind: 'dead-letter', reason });
+    const effects = this.#guard.note({ kind: 'dead-letter', reason });
     const later = (): void => {
-      this.#host.outbox.retry(entry.ord, redeliveryDelay(this.#plan.consumer, entry.faults, undefined, this.#host.unit()), this.#host.nowMs(), false);
+      this.#host.outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), this.#host.nowMs(), false);
     };
     if (effects.some((effect) => effect.kind === 'spare')) return later();
     this.#requests += 1; // the event is in our hands until the store has it
@@ -221,20 +213,10 @@ export class PushDelivery implements Delivery {
 
   #hold(answer: Extract<Answer, { kind: 'hold' }>): void {
     // Requests that were under way together fail together: that is one finding, not one per request.
-    const hold = this.#state.hold;
+    const { hold } = this.#guard;
     if (hold !== undefined && hold.reason === answer.reason && this.#host.nowMs() < hold.untilMs) return;
     if (answer.reason === 'consumer_rejected') this.#readToken();
-    this.#step(answer);
-  }
-
-  #step(answer: Answer): readonly { readonly kind: string }[] {
-    const step = stepConsumer(this.#plan.consumer, this.#state, answer, { nowMs: this.#host.nowMs(), unit: this.#host.unit() });
-    this.#state = step.state;
-    for (const effect of step.effects) {
-      if (effect.kind === 'held') this.#host.held(effect.reason);
-      else if (effect.kind === 'released') this.#host.released();
-    }
-    return step.effects;
+    this.#guard.note(answer);
   }
 
   /** The consumer's token is a file that may be replaced: it is read again when the consumer refuses us. */

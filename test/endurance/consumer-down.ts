@@ -19,7 +19,7 @@ const GROWTH_LIMIT_MIB = 32;
 const sim = new Simulator({ port: 0, rate: 0, size: 600, keys: 5, serverPingEveryMs: 1000 });
 const consumer = new SampleConsumer();
 const verdict = new Verdict(sim, consumer, 'genesys-streams');
-const file = writeDocuments({ simPort: await sim.listen(), consumerPort: await consumer.listen(), dialect: 'genesys-streams', stream: { heartbeat: { silence: '10s' } }, push: { contentMode: 'structured' }, delivery: { order: 'stream', maxBufferedBytes: '4Mi', retryMaxDelay: '2s' } });
+const file = writeDocuments({ simPort: await sim.listen(), consumerPort: await consumer.listen(), dialect: 'genesys-streams', stream: { heartbeat: { silence: '10s' } }, push: { contentMode: 'structured' }, delivery: { order: 'stream', retryMaxDelay: '2s' } });
 const program = await Program.run(file, ['--store', `embedded:${mkdtempSync(join(tmpdir(), 'hf-endure-'))}`, '--log-level', 'error']);
 const say = (text: string): void => void process.stdout.write(`endurance: ${text}\n`);
 const fail = (text: string): never => {
@@ -46,7 +46,7 @@ async function watch(seconds: number): Promise<number> {
 }
 
 await until('the stream is open', () => sim.connections.length > 0);
-sim.rate = 50;
+sim.rate = 40;
 await until('events flow', () => consumer.distinct > 100);
 const { port } = consumer;
 await consumer.close();
