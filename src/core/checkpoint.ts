@@ -1,7 +1,7 @@
 import { backoffDelay, type BackoffPolicy } from './backoff.ts';
 import type { Millis } from './units.ts';
 
-/** When the settled prefix is written: one write in flight, at most every `everyMs`, at once when draining or when `urgentAfter` entries wait. */
+/** When the settled prefix is written: one write in flight, at most every `everyMs`, at once when it is urgent (draining, or delivery waits for it) or when `urgentAfter` entries wait. */
 export interface CheckpointPolicy {
   readonly everyMs: Millis;
   readonly urgentAfter: number;
@@ -19,9 +19,9 @@ export interface CheckpointState {
 export const freshCheckpoint: CheckpointState = { storedOrd: 0, writing: undefined, notBeforeMs: 0, failures: 0, fenced: false };
 
 /** The `ord` to write up to now; undefined: nothing to write, or not yet. */
-export function checkpointDue(policy: CheckpointPolicy, state: CheckpointState, floor: number, at: { readonly nowMs: Millis; readonly drain: boolean }): number | undefined {
+export function checkpointDue(policy: CheckpointPolicy, state: CheckpointState, floor: number, at: { readonly nowMs: Millis; readonly urgent: boolean }): number | undefined {
   if (state.fenced || state.writing !== undefined || floor <= state.storedOrd) return undefined;
-  const urgent = (at.drain || floor - state.storedOrd >= policy.urgentAfter) && state.failures === 0;
+  const urgent = (at.urgent || floor - state.storedOrd >= policy.urgentAfter) && state.failures === 0;
   return urgent || at.nowMs >= state.notBeforeMs ? floor : undefined;
 }
 

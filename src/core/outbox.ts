@@ -112,6 +112,11 @@ export class Outbox<T> {
     return Math.max(0, Math.min(this.#policy.maxInFlight - this.#sent - this.#waiting, this.#policy.maxUncheckpointed - this.#settledAhead));
   }
 
+  /** Nothing fresh may go before a checkpoint is stored. */
+  get starved(): boolean {
+    return this.#settledAhead >= this.#policy.maxUncheckpointed;
+  }
+
   #mayGo(entry: Entry<T>): boolean {
     return entry.attempts > 0 ? this.#sent < this.#policy.maxInFlight : this.room() > 0;
   }

@@ -41,7 +41,7 @@ export class Checkpointer {
   /** Writes if it is time. */
   look(drain: boolean): void {
     const nowMs = this.#deps.nowMs();
-    const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, { nowMs, drain });
+    const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, { nowMs, urgent: drain || this.#host.outbox.starved });
     const floor = this.#host.outbox.floorItem;
     if (ord === undefined || floor === undefined) return;
     this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, ord, nowMs);
