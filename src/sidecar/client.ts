@@ -110,7 +110,7 @@ export class ClientDriver {
     if (this.#suspect) return;
     this.#suspect = true;
     this.#validate(id)
-      .then((ok) => { if (!ok) this.#dispatch({ kind: 'rejected', id }); }, () => undefined)
+      .then((ok) => { if (!ok) this.#dispatch({ kind: 'rejected', id }); }, () => undefined) // no answer says nothing about the token
       .finally(() => {
         this.#suspect = false;
         this.#pump();
