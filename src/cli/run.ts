@@ -3,12 +3,13 @@ import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { loadDocuments } from '../config/load.ts';
-import { resolve, type ClientPlan } from '../config/resolve.ts';
+import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts';
+import type { RedisLink } from '../coordination/link.ts';
 import { openStore, parseStore, type StoreTarget } from '../coordination/open.ts';
 import { RedisStore } from '../coordination/redis.ts';
 import { DeliveryServer } from '../delivery/server.ts';
 import { AdminServer } from '../sidecar/admin.ts';
-import type { Deps, Identity } from '../sidecar/deps.ts';
+import type { Identity, World } from '../sidecar/deps.ts';
 import { Supervisor } from '../sidecar/supervisor.ts';
 import { AuditLog } from '../telemetry/audit.ts';
 import { createLogger } from '../telemetry/log.ts';
@@ -25,6 +26,7 @@ const USAGE = `holdfast run -f FILE... [options]
                                rediss://…, redis+sentinel://HOST:PORT,…/NAME
       --store-password-file F  the store's password (or HOLDFAST_STORE_PASSWORD)
       --store-prefix NAME      prefix of all keys (default hf)
+      --lock-adapter NAME      redlock (default) or plain: the same scripts without the redlock package
       --admin-host ADDRESS     default 127.0.0.1; elsewhere only /healthz, /readyz and /metrics answer
       --admin-port N           default 9464; 0 = any free port
       --delivery-port N        default 9465, on 127.0.0.1 only; 0 = any free port
@@ -49,6 +51,7 @@ export function main(args: readonly string[]): Promise<number> {
         store: { type: 'string', default: 'embedded:.holdfast' },
         'store-password-file': { type: 'string' },
         'store-prefix': { type: 'string', default: 'hf' },
+        'lock-adapter': { type: 'string', default: 'redlock' },
         'admin-host': { type: 'string', default: '127.0.0.1' },
         'admin-port': { type: 'string', default: '9464' },
         'delivery-port': { type: 'string', default: '9465' },
@@ -67,9 +70,11 @@ export function main(args: readonly string[]): Promise<number> {
     const number = (read: (field: string, text: string) => number, field: 'admin-port' | 'delivery-port' | 'drain-seconds'): number => collected(problems, () => read(`--${field}`, values[field]));
     const ports = { adminHost: values['admin-host'], admin: number(portOf, 'admin-port'), delivery: number(portOf, 'delivery-port') };
     const drainMs = number(secondsOf, 'drain-seconds') * 1000;
+    const lockAdapter = values['lock-adapter'] === 'plain' ? 'plain' : 'redlock';
+    if (values['lock-adapter'] !== lockAdapter) problems.push({ code: 'HF_CONFIG_OPTION', field: '--lock-adapter', rule: 'is neither redlock nor plain', remedy: 'leave it out for redlock' });
     const { plans, warnings } = await plansOf(values.file, problems);
     if ('code' in store) throw new ConfigError(problems);
-    return runUntilSignal({ plans, warnings, store, password, ports, drainMs, level: values['log-level'] });
+    return runUntilSignal({ plans, warnings, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
   });
 }
 
@@ -78,9 +83,10 @@ export async function plansOf(files: readonly string[], before: readonly ConfigP
   let problems = [...before];
   try {
     const documents = loadDocuments(files);
-    const plans = resolve(documents);
-    for (const plan of plans) {
+    const plans: ClientPlan[] = [];
+    for (const plan of resolve(documents)) {
       const read = await readCredentials(plan);
+      plans.push('problems' in read ? plan : withOAuthClient(plan, read.credentials.clientId));
       problems.push(...(await tokenFileProblems(plan)));
       if ('problems' in read) problems.push(...read.problems.map(({ file, rule }) => ({ code: 'HF_CONFIG_SECRET', field: file, rule, remedy: 'put the credential there: one line, UTF-8, nothing else' })));
     }
@@ -117,12 +123,13 @@ interface RunSettings {
   readonly password: string | undefined;
   readonly ports: { readonly adminHost: string; readonly admin: number; readonly delivery: number };
   readonly drainMs: number;
+  readonly lockAdapter: 'redlock' | 'plain';
   readonly level: string;
 }
 
 function identityOf(env: NodeJS.ProcessEnv): Identity {
   const uid = env['POD_UID'] ?? randomUUID();
-  return { pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`, namespace: env['POD_NAMESPACE'] ?? 'default', uid, salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32 };
+  return { pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`, namespace: env['POD_NAMESPACE'] ?? 'default', uid, revision: env['HOLDFAST_REVISION'] ?? '', salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32 };
 }
 
 async function runUntilSignal(settings: RunSettings): Promise<number> {
@@ -133,20 +140,24 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const identity = identityOf(process.env);
   const log = createLogger(settings.level, stderr, { pod: identity.pod });
   const troubles = new Set<string>();
-  const store = openStore(settings.store, (error) => {
+  const onTrouble = (error: NodeJS.ErrnoException): void => {
     // Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug.
     const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
     log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word }, 'redis connection');
     troubles.add(word);
-  });
-  const deps: Deps = {
+  };
+  const nowMs = (): number => performance.now();
+  const ttlMs = Math.min(...settings.plans.map((plan) => plan.leasePolicy.ttlMs));
+  const coordination = openStore(settings.store, { lockAdapter: settings.lockAdapter, nowMs, ttlMs, onTrouble });
+  const deps: World = {
     identity,
-    store,
+    store: coordination.store,
+    leases: coordination.leases,
     metrics: createMetrics(),
     audit: new AuditLog(stdout, () => Date.now()),
     log,
     secrets,
-    nowMs: () => performance.now(),
+    nowMs,
     nowEpochMs: () => Date.now(),
     random: () => Math.random(),
     randomId: () => randomBytes(8).toString('hex'),
@@ -163,7 +174,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const delivery = new DeliveryServer(() => supervisor.served());
   const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
   const deliveryPort = await delivery.listen(settings.ports.delivery);
-  if (store instanceof RedisStore) void warnAbout(store, log);
+  if (coordination.link !== undefined) void warnAbout(coordination.link, log);
   supervisor.start();
   stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
   const code = await ended;
@@ -172,24 +183,24 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   await supervisor.stop(settings.drainMs);
   admin.close();
   delivery.close();
-  await store.close();
+  await coordination.close();
   log.info('stopped');
   await Promise.all([stdout.flush(500), stderr.flush(500)]);
   // Whatever a library still holds open must not keep a drained process.
   process.exit(code);
 }
 
-async function warnAbout(store: RedisStore, log: Deps['log']): Promise<void> {
-  if (!(await store.ready(2000))) return log.warn('Redis does not answer yet; waiting for it in the background');
+async function warnAbout(link: RedisLink, log: World['log']): Promise<void> {
+  if (!(await link.ready(2000))) return log.warn('Redis does not answer yet; waiting for it in the background');
   try {
-    for (const warning of await store.warnings()) log.warn({ condition: 'StoreUnsafe' }, warning);
+    for (const warning of await new RedisStore(link).warnings()) log.warn({ condition: 'StoreUnsafe' }, warning);
   } catch (error) {
     log.debug({ err: error }, 'the server does not say how it is set');
   }
 }
 
 /** Resolves with the exit code: 0 on SIGTERM or SIGINT, 70 on a fault of ours. */
-function untilSignal(log: Deps['log']): Promise<number> {
+function untilSignal(log: World['log']): Promise<number> {
   return new Promise((resolve) => {
     const stop = (signal: string): void => {
       log.info({ signal }, 'draining');

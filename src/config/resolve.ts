@@ -1,6 +1,7 @@
 import type { AdmissionPolicy } from '../core/admission.ts';
 import type { ConsumerPolicy } from '../core/consumer.ts';
 import type { CheckpointPolicy } from '../core/checkpoint.ts';
+import type { LeasePolicy } from '../core/lease.ts';
 import type { OutboxPolicy } from '../core/outbox.ts';
 import type { SessionPolicy } from '../core/session-types.ts';
 import type { TokenPolicy } from '../core/token.ts';
@@ -27,6 +28,9 @@ export interface ClientPlan {
   readonly validatePath: string;
   readonly lifeBounds: { readonly minMs: number; readonly maxMs: number };
   readonly admission: AdmissionPolicy;
+  /** Name of the lease, and of everything the client keeps in the store: platform:region:OAuth client. */
+  readonly lease: string;
+  readonly leasePolicy: LeasePolicy;
   readonly maintenance: StreamClient['spec']['maintenance'];
   readonly loopback: boolean;
   readonly streams: readonly StreamPlan[];
@@ -36,6 +40,8 @@ export interface ClientPlan {
 export interface StreamPlan {
   readonly name: string;
   readonly client: string;
+  /** As of the client. */
+  readonly lease: string;
   readonly profile: Profile;
   readonly fields: FieldPaths;
   readonly hosts: Hosts;
@@ -84,6 +90,8 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       validatePath: client.spec.token.validatePath ?? first.token.validatePath,
       lifeBounds: loopback ? { minMs: 500, maxMs: LIFE_BOUNDS.maxMs } : LIFE_BOUNDS,
       admission: admissionPolicy(client),
+      lease: leaseOf(client, client.metadata.name),
+      leasePolicy: { ttlMs: client.spec.lease.ttl, renewEveryMs: client.spec.lease.renewEvery, guardMs: client.spec.lease.guard },
       maintenance: client.spec.maintenance,
       loopback,
       streams,
@@ -132,6 +140,7 @@ function resolveStream(client: StreamClient, stream: EventStream, { loopback, sh
   return {
     name: stream.metadata.name,
     client: client.metadata.name,
+    lease: leaseOf(client, client.metadata.name),
     profile,
     fields: {
       position: fields.position ?? profile.fields.position,
@@ -201,4 +210,14 @@ function sessionPolicy(client: StreamClient, spec: EventStream['spec'], profile:
     closeDeadWith1001: profile.closeDeadWith1001,
     tables: profile.tables,
   };
+}
+
+function leaseOf({ spec }: { readonly spec: { readonly platform: string; readonly region: string } }, id: string): string {
+  return `${spec.platform}:${spec.region}:${encodeURIComponent(id)}`;
+}
+
+/** The plan with its lease named after the OAuth client: two installations that use the same one exclude each other, because the platform counts them as one. */
+export function withOAuthClient(plan: ClientPlan, clientId: string): ClientPlan {
+  const lease = leaseOf({ spec: plan }, clientId);
+  return { ...plan, lease, streams: plan.streams.map((stream) => ({ ...stream, lease })) };
 }

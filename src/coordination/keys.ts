@@ -5,14 +5,22 @@ const TAGS = 64;
 
 /** The names of one client's keys. All share one hash tag, so that one script may touch them in a cluster. docs/redis-keys.md */
 export class ClientKeys {
+  readonly lock: string;
   readonly fence: string;
+  /** Random id of the data set; another one means that the store lost its data. Shared by all clients of one tag. */
+  readonly incarnation: string;
+  readonly members: string;
   readonly checkpoints: string;
   readonly sealed: string;
   readonly #base: string;
 
   constructor(prefix: string, client: string) {
     const tag = createHash('sha256').update(client).digest().readUInt16BE(0) % TAGS;
-    this.#base = `${prefix}:{s${String(tag).padStart(2, '0')}}:${client}`;
+    const shard = `${prefix}:{s${String(tag).padStart(2, '0')}}`;
+    this.#base = `${shard}:${client}`;
+    this.incarnation = `${shard}:inc`;
+    this.lock = `${this.#base}:lock`;
+    this.members = `${this.#base}:members`;
     this.fence = `${this.#base}:fence`;
     this.checkpoints = `${this.#base}:ckpt`;
     this.sealed = `${this.#base}:sealed`;

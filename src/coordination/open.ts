@@ -1,12 +1,16 @@
 import type { RedisOptions } from 'ioredis';
 import type { ConfigProblem } from '../config/problem.ts';
 import { EmbeddedStore } from './embedded.ts';
+import type { Leases } from './leases.ts';
+import { RedisLink } from './link.ts';
+import { LocalLeases } from './local-leases.ts';
+import { RedisLeases } from './redis-leases.ts';
 import { RedisStore } from './redis.ts';
 import type { Store } from './store.ts';
 
 export type StoreTarget =
   | { readonly kind: 'embedded'; readonly directory: string }
-  | { readonly kind: 'redis'; readonly options: Omit<RedisOptions, 'replyMapping'>; readonly prefix: string };
+  | { readonly kind: 'redis'; readonly options: Omit<RedisOptions, 'replyMapping' | 'protocol'>; readonly prefix: string };
 
 /** Reads --store. `password` comes from a file or the environment, never from the URL: command lines are public. */
 export function parseStore(value: string, prefix: string, password: string | undefined): StoreTarget | ConfigProblem {
@@ -51,7 +55,33 @@ function sentinelTarget(value: string, url: URL, { auth, prefix, problem }: Sent
   return { kind: 'redis', prefix, options: { sentinels, name, ...auth } };
 }
 
+/** Everything that replicas share, over one connection. */
+export interface Coordination {
+  readonly store: Store;
+  readonly leases: Leases;
+  /** undefined: the store is this process's own. */
+  readonly link: RedisLink | undefined;
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  readonly lockAdapter: 'redlock' | 'plain';
+  readonly nowMs: () => number;
+  /** The shortest lease of the configuration. */
+  readonly ttlMs: number;
+  /** Receives connection errors; the store goes on trying for ever. */
+  readonly onTrouble: (error: Error) => void;
+}
+
 /** Opens a store. An embedded one is usable at once; a Redis one connects in the background. */
-export function openStore(target: StoreTarget, onTrouble: (error: Error) => void): Store {
-  return target.kind === 'embedded' ? new EmbeddedStore(target.directory) : new RedisStore(target, onTrouble);
+export function openStore(target: StoreTarget, options: OpenOptions): Coordination {
+  if (target.kind === 'embedded') {
+    const store = new EmbeddedStore(target.directory);
+    return { store, leases: new LocalLeases(store, options.nowMs), link: undefined, close: () => store.close() };
+  }
+  const link = new RedisLink(target, options);
+  const store = new RedisStore(link);
+  const leases = new RedisLeases(link, options.lockAdapter);
+  link.open();
+  return { store, leases, link, close: () => store.close() };
 }

@@ -39,6 +39,7 @@ export type Reason =
   | 'suspended'
   | 'shutdown'
   | 'fenced'
+  | 'lease_lost'
   | 'exhausted';
 
 /** How an attempt or a link ended, as facts. */

@@ -64,3 +64,12 @@ export class IdleWaiters {
     for (const done of this.#waiting.splice(0)) done();
   }
 }
+
+/** How often an orderly end looks whether all is settled. */
+const LOOK_EVERY_MS = 10;
+
+/** Resolves when everything accepted is settled, or after `limitMs`. */
+export async function settledWithin(host: DeliveryHost, limitMs: number): Promise<void> {
+  const endsAtMs = host.nowMs() + limitMs;
+  while (host.outbox.backlog > 0 && host.open() && host.nowMs() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+}

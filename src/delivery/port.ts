@@ -6,6 +6,8 @@ import type { Parcel } from './envelope.ts';
 export interface DeliveryHost {
   readonly outbox: Outbox<Parcel>;
   readonly epoch: number;
+  /** False while the lease is in doubt: nothing may be handed over at this instant. Asked before each hand-over. */
+  open(): boolean;
   nowMs(): number;
   /** A uniform sample in [0, 1). */
   unit(): number;
@@ -33,6 +35,8 @@ export interface Delivery {
   readonly ready: boolean;
   /** What holds the stream, if anything. */
   readonly hold: HoldReason | undefined;
+  /** Goes on until everything accepted is settled, or for `limitMs`. */
+  finish(limitMs: number): Promise<void>;
   /** Begins nothing new; resolves when nothing is in flight, or after `limitMs`. */
   drain(limitMs: number): Promise<void>;
   close(): void;

@@ -3,7 +3,7 @@ import type { HoldReason } from '../core/consumer.ts';
 import type { Entry } from '../core/outbox.ts';
 import { earliest } from '../core/units.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
-import { ConsumerGuard, IdleWaiters } from './guard.ts';
+import { ConsumerGuard, IdleWaiters, settledWithin } from './guard.ts';
 import type { Delivery, DeliveryHost } from './port.ts';
 
 /** What a connected consumer must be able to do. WebSocket and SSE implement it. */
@@ -88,7 +88,7 @@ export class PullDelivery implements Delivery {
     if (consumer === undefined || this.#draining) return;
     const { outbox } = this.#host;
     this.#expire(consumer);
-    for (;;) {
+    while (this.#host.open()) {
       const gate = this.#guard.allows();
       const allowed = gate === 'none' ? 0 : Math.min(gate === 'one' ? 1 - outbox.inFlight : CHUNK, consumer.credit - outbox.inFlight);
       if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
@@ -163,6 +163,10 @@ export class PullDelivery implements Delivery {
   /** The settled prefix up to `ord` is stored. */
   stored(ord: number): void {
     if (ord > 0) this.#consumer?.durable(`${String(this.#host.epoch)}.${String(ord)}`);
+  }
+
+  finish(limitMs: number): Promise<void> {
+    return this.#consumer === undefined ? Promise.resolve() : settledWithin(this.#host, limitMs);
   }
 
   async drain(limitMs: number): Promise<void> {

@@ -5,7 +5,7 @@ import { answerOfBodyStatus, answerOfStatus, type Answer, type HoldReason } from
 import type { Entry } from '../core/outbox.ts';
 import { binaryHeaders } from './binary.ts';
 import { eventIdOf, stampAttempt, type Parcel } from './envelope.ts';
-import { ConsumerGuard, IdleWaiters } from './guard.ts';
+import { ConsumerGuard, IdleWaiters, settledWithin } from './guard.ts';
 import type { Delivery, DeliveryHost } from './port.ts';
 
 type Push = NonNullable<StreamPlan['delivery']['push']>;
@@ -74,11 +74,15 @@ export class PushDelivery implements Delivery {
     const allowed = this.#guard.allows();
     if (allowed === 'none') return;
     const limit = allowed === 'one' ? 1 : this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
-    while (this.#requests < limit) {
+    while (this.#requests < limit && this.#host.open()) {
       const entries = this.#take(allowed);
       if (entries.length === 0) return;
       this.#send(entries);
     }
+  }
+
+  finish(limitMs: number): Promise<void> {
+    return settledWithin(this.#host, limitMs);
   }
 
   async drain(limitMs: number): Promise<void> {

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { HoldfastError } from '../core/failure.ts';
 import { originProblem, urlOf } from '../delivery/server.ts';
-import type { Deps } from './deps.ts';
+import type { World } from './deps.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** A scrape is answered from memory when the last one is younger than this: 100 scrapes a second must not cost the streams anything. */
@@ -11,12 +11,12 @@ const METRICS_CACHE_MS = 250;
 /** /healthz, /readyz and /metrics for probes and Prometheus; /status and /audit only from loopback. */
 export class AdminServer {
   readonly #supervisor: Supervisor;
-  readonly #deps: Deps;
+  readonly #deps: World;
   readonly #server: Server;
   #metrics = '';
   #metricsAtMs = -Infinity;
 
-  constructor(supervisor: Supervisor, deps: Deps) {
+  constructor(supervisor: Supervisor, deps: World) {
     this.#supervisor = supervisor;
     this.#deps = deps;
     this.#server = createServer({ maxHeaderSize: 16_384, requestTimeout: 10_000 }, (request, response) => {

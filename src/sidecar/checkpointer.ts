@@ -22,6 +22,9 @@ export class Checkpointer {
   readonly #host: CheckpointHost;
   #state: CheckpointState = freshCheckpoint;
   #waiting: (() => void)[] = [];
+  /** The last record written, for a store that lost it. */
+  #last: Checkpoint | undefined;
+  #stopped = false;
 
   constructor(plan: StreamPlan, epoch: number, deps: Deps, host: CheckpointHost) {
     this.#plan = plan;
@@ -43,11 +46,13 @@ export class Checkpointer {
     const nowMs = this.#deps.nowMs();
     const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, { nowMs, urgent: drain || this.#host.outbox.starved });
     const floor = this.#host.outbox.floorItem;
-    if (ord === undefined || floor === undefined) return;
+    if (ord === undefined || floor === undefined || this.#stopped) return;
     this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, ord, nowMs);
     this.#deps.metrics.ackLatency.observe({ client: this.#plan.client, stream: this.#plan.name }, Math.max(0, nowMs - floor.receivedAtMs) / 1000);
+    const record = this.#host.record(ord, floor);
+    this.#last = record;
     this.#deps.store
-      .save(this.#plan.client, this.#epoch, { [this.#plan.name]: this.#host.record(ord, floor) })
+      .save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record })
       .then(
         (answer) => { this.#answered(ord, answer); },
         (error: unknown) => { this.#failed(error); },
@@ -58,11 +63,21 @@ export class Checkpointer {
 
   /** Stores the record of a stream that has settled nothing yet; tried again until a checkpoint makes it needless. */
   baseline(record: Checkpoint): void {
-    if (this.#state.storedOrd > 0 || this.#state.fenced) return;
-    this.#deps.store.save(this.#plan.client, this.#epoch, { [this.#plan.name]: record }).catch((error: unknown) => {
+    if (this.#state.fenced || this.#stopped || (this.#last !== undefined && this.#last !== record)) return;
+    this.#last = record;
+    this.#deps.store.save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record }).catch((error: unknown) => {
       this.#deps.log.warn({ err: error, stream: this.#plan.name }, 'the first record of the stream could not be stored; it is tried again');
       setTimeout(() => { this.baseline(record); }, this.#plan.checkpoint.backoff.maxMs).unref();
     });
+  }
+
+  /** The store forgot: what it held last is written again, whether or not anything new was settled. */
+  rewrite(): void {
+    if (this.#last !== undefined) this.baseline(this.#last);
+  }
+
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** Writes what is settled now, at most for `limitMs`. */

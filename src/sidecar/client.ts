@@ -1,19 +1,18 @@
-import { createHash } from 'node:crypto';
 import type { Agent } from 'undici';
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
-import { seal, unseal } from '../coordination/seal.ts';
 import { admit, askAdmission, cancelAdmission, holdAdmission, openAdmission, reportDial, tripAdmission, type AdmissionState } from '../core/admission.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { TokenRef } from '../core/session-types.ts';
 import { salted } from '../core/backoff.ts';
 import { currentToken, noToken, stepToken, tokenDeadline, tokenServes, type TokenEffect, type TokenFailure, type TokenInput, type TokenState } from '../core/token.ts';
 import { earliest } from '../core/units.ts';
-import { credentialsVersion, readCredentials, type Credentials } from '../upstream/credentials.ts';
+import { credentialsVersion } from '../upstream/credentials.ts';
 import { call, createAgent } from '../upstream/network.ts';
-import { fetchToken, refreshByRest, type FetchedToken } from '../upstream/oauth.ts';
+import type { FetchedToken } from '../upstream/oauth.ts';
 import type { Deps } from './deps.ts';
 import { cooldownMs } from './maintenance.ts';
 import { DeadlineTimer } from './timer.ts';
+import { TokenSource, type SharedToken } from './token-source.ts';
 
 /** What a client needs of each of its streams. */
 export interface ClientStream {
@@ -22,6 +21,13 @@ export interface ClientStream {
   tokenStaged(token: TokenRef): void;
   /** The token of its open link; undefined while it has none. */
   readonly tokenInUse: string | undefined;
+}
+
+/** What a term of office knows of its lease. */
+export interface LeaseView {
+  open(): boolean;
+  /** Also before the lease is ours, where an heir connects first. */
+  mayDial(): boolean;
 }
 
 /** How often credential files are looked at for a change. */
@@ -36,41 +42,54 @@ export class ClientDriver {
   readonly #deps: Deps;
   readonly #streams = new Map<string, ClientStream>();
   readonly #tokens = new Map<string, string>();
-  readonly #tokenAgent: Agent;
   readonly #restAgent: Agent;
   readonly #timer: DeadlineTimer;
+  readonly #source: TokenSource;
+  readonly #epoch: number;
+  readonly #lease: LeaseView;
   #token: TokenState = noToken;
   #admission: AdmissionState = openAdmission;
-  #epoch = 0;
   #serial = 0;
   #suspect = false;
   #secretsVersion = '';
   #secretsTimer: NodeJS.Timeout | undefined;
-  #credentialsBroken = '';
   #warnedOddity = false;
-  /** The newest refresh token and the file it descends from; ahead of the store while the store does not answer. */
-  #newestRefresh: { readonly fileHash: string; readonly token: string } | undefined;
   #stopped = false;
 
-  constructor(plan: ClientPlan, deps: Deps) {
+  constructor(plan: ClientPlan, deps: Deps, term: { readonly epoch: number; readonly lease: LeaseView }) {
     this.plan = plan;
     this.#deps = deps;
-    this.#tokenAgent = createAgent(plan.loopback);
+    this.#epoch = term.epoch;
+    this.#lease = term.lease;
+    this.#source = new TokenSource(plan, deps, term.epoch);
     this.#restAgent = createAgent(plan.loopback);
     this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
   }
 
-  start(epoch: number): void {
-    this.#epoch = epoch;
+  /** Takes over the last leader's token, if it left one, and begins. */
+  async start(): Promise<void> {
+    const shared = await this.#source.shared();
+    if (this.#stopped) return;
+    if (shared !== undefined && shared.remainingMs > 0) this.#adopt(shared);
     this.#secretsTimer = setInterval(() => { this.#checkSecrets(); }, this.plan.loopback ? SECRETS_EVERY_LOOPBACK_MS : SECRETS_EVERY_MS);
     this.#checkSecrets();
+  }
+
+  /** May something be done in the lease's name at this instant? */
+  open(): boolean {
+    return this.#lease.open();
+  }
+
+  /** The lease is open again: dials that waited may go. */
+  resume(): void {
+    this.#pump();
   }
 
   stop(): void {
     this.#stopped = true;
     this.#timer.clear();
     clearInterval(this.#secretsTimer);
-    void this.#tokenAgent.destroy();
+    this.#source.close();
     void this.#restAgent.destroy();
   }
 
@@ -152,7 +171,7 @@ export class ClientDriver {
         remainingMs: token === undefined ? undefined : Math.round(token.expiresAtMs - now),
         failure: this.#token.failure,
       },
-      credentials: this.#credentialsBroken === '' ? 'ok' : this.#credentialsBroken,
+      credentials: this.#source.problem === '' ? 'ok' : this.#source.problem,
       breaker: breaker.kind,
       breakerOpenForMs: breaker.kind === 'open' ? Math.max(0, Math.round(breaker.untilMs - now)) : undefined,
       holdMs: holdUntilMs === undefined ? undefined : Math.max(0, Math.round(holdUntilMs - now)),
@@ -169,13 +188,13 @@ export class ClientDriver {
 
   #arm(): void {
     const now = this.#deps.nowMs();
-    const look = this.#admission.queue.length === 0 ? undefined : admit(this.plan.admission, this.#admission, now).lookAgainAtMs;
+    const look = this.#admission.queue.length === 0 || !this.#lease.mayDial() ? undefined : admit(this.plan.admission, this.#admission, now).lookAgainAtMs;
     this.#timer.set(earliest(tokenDeadline(this.plan.tokenPolicy, this.#token), look));
   }
 
   /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
   #pump(): void {
-    if (this.#stopped || this.#admission.queue.length === 0) return this.#arm();
+    if (this.#stopped || this.#admission.queue.length === 0 || !this.#lease.mayDial()) return this.#arm();
     const now = this.#deps.nowMs();
     const { minRemainingAtDialMs, minRemainingAtRedialMs } = this.plan.tokenPolicy;
     const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined) ? minRemainingAtRedialMs : minRemainingAtDialMs;
@@ -240,6 +259,13 @@ export class ClientDriver {
     }
   }
 
+  #adopt({ accessToken, remainingMs, lifeMs }: SharedToken): void {
+    const id = `t${String(this.#epoch)}-0`;
+    const expiresAtMs = this.#deps.nowMs() + remainingMs;
+    this.#tokens.set(id, accessToken);
+    this.#token = { ...this.#token, active: { id, askedAtMs: expiresAtMs - lifeMs, expiresAtMs } };
+  }
+
   #onStaged(id: string): void {
     const token = currentToken(this.#token);
     if (token?.id !== id) return;
@@ -250,7 +276,8 @@ export class ClientDriver {
 
   #fetch(gen: number): void {
     const askedAtMs = this.#deps.nowMs();
-    this.#obtain()
+    const old = this.#token.active === undefined ? undefined : this.#tokens.get(this.#token.active.id);
+    this.#source.obtain(old)
       .then((fetched) => {
         this.#serial += 1;
         const id = `t${String(this.#epoch)}-${String(this.#serial)}`;
@@ -259,64 +286,6 @@ export class ClientDriver {
         this.#dispatch({ kind: 'fetched', gen, token: { id, askedAtMs, expiresAtMs: askedAtMs + fetched.lifeMs } });
       })
       .catch((error: unknown) => { this.#failed(gen, error); });
-  }
-
-  async #obtain(): Promise<FetchedToken> {
-    const credentials = await this.#credentials();
-    const endpoint = this.plan.streams[0]?.profile.inStream?.endpoint;
-    const old = this.#token.active === undefined ? undefined : this.#tokens.get(this.#token.active.id);
-    if (endpoint !== undefined && old !== undefined) {
-      try {
-        return await this.#keep(await refreshByRest(this.#tokenAgent, this.plan, { path: endpoint, oldToken: old, credentials }, this.#deps.nowEpochMs), credentials);
-      } catch (error) {
-        this.#deps.log.warn({ err: error, client: this.plan.name }, 'the REST token refresh failed; asking the token endpoint');
-      }
-    }
-    return this.#keep(await fetchToken(this.#tokenAgent, this.plan, credentials, this.#deps.nowEpochMs), credentials);
-  }
-
-  async #credentials(): Promise<Credentials> {
-    const read = await readCredentials(this.plan);
-    if ('problems' in read) {
-      this.#credentialsBroken = read.problems.map((one) => `${one.file} ${one.rule}`).join('; ');
-      throw new HoldfastError('HF_TOKEN_CREDENTIALS', `credentials cannot be used: ${this.#credentialsBroken}`);
-    }
-    this.#credentialsBroken = '';
-    for (const value of [read.credentials.clientSecret, read.credentials.refreshToken]) if (value !== undefined) this.#deps.secrets.add(value);
-    return this.#withStoredRefreshToken(read.credentials);
-  }
-
-  /** A rotated refresh token replaces the file's, until the file itself changes. */
-  async #withStoredRefreshToken(credentials: Credentials): Promise<Credentials> {
-    if (credentials.refreshToken === undefined) return credentials;
-    const fileHash = hashOf(credentials.refreshToken);
-    if (this.#newestRefresh?.fileHash === fileHash) return { ...credentials, refreshToken: this.#newestRefresh.token };
-    const sealed = await this.#deps.store.loadSealed(this.plan.name, 'refreshToken').catch(() => undefined); // the file's own token is the next best
-    const opened = sealed === undefined ? undefined : unseal(sealed, sealKey(credentials), this.plan.name);
-    if (opened === undefined) return credentials;
-    const [sealedFor, refreshToken] = JSON.parse(opened) as [string, string];
-    if (sealedFor !== fileHash) return credentials;
-    this.#deps.secrets.add(refreshToken);
-    return { ...credentials, refreshToken };
-  }
-
-  /** A new refresh token is stored before anything uses the answer it came with: it is single use. */
-  async #keep(fetched: FetchedToken, credentials: Credentials): Promise<FetchedToken> {
-    this.#deps.secrets.add(fetched.accessToken);
-    if (fetched.refreshToken === undefined || fetched.refreshToken === credentials.refreshToken) return fetched;
-    this.#deps.secrets.add(fetched.refreshToken);
-    const read = await readCredentials(this.plan);
-    if ('problems' in read || read.credentials.refreshToken === undefined) return fetched;
-    const fileHash = hashOf(read.credentials.refreshToken);
-    this.#newestRefresh = { fileHash, token: fetched.refreshToken };
-    const sealed = seal(JSON.stringify([fileHash, fetched.refreshToken]), sealKey(read.credentials), this.plan.name);
-    try {
-      await this.#deps.store.saveSealed(this.plan.name, this.#epoch, 'refreshToken', sealed);
-    } catch (error) {
-      // Kept in memory and used from there; a restart before the store is back needs the file's token, or client_credentials.
-      this.#deps.log.error({ err: error, client: this.plan.name }, 'the new refresh token could not be stored');
-    }
-    return fetched;
   }
 
   #noteAnswer(fetched: FetchedToken): void {
@@ -364,12 +333,3 @@ const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
   HF_TOKEN_THROTTLED: 'throttled',
   HF_TOKEN_ANSWER: 'bad_answer',
 };
-
-function hashOf(value: string): string {
-  return createHash('sha256').update(value).digest('base64url');
-}
-
-/** What the seal's key is derived from: known to every replica through its own files, never stored. */
-function sealKey(credentials: Credentials): string {
-  return credentials.clientSecret ?? credentials.refreshToken ?? '';
-}

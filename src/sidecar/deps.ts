@@ -1,3 +1,4 @@
+import type { Leases } from '../coordination/leases.ts';
 import type { Store } from '../coordination/store.ts';
 import type { SecretRegistry } from '../core/secrets.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
@@ -9,14 +10,17 @@ export interface Identity {
   readonly pod: string;
   readonly namespace: string;
   readonly uid: string;
+  /** Template revision of the pod; empty when unknown. Leases go to the newest one first. */
+  readonly revision: string;
   /** In [0, 1): shifts the jitter of this replica (S2: identical jitter seeds). */
   readonly salt: number;
 }
 
 /** The world as the sidecar sees it; built once, in cli/. */
-export interface Deps {
+export interface World {
   readonly identity: Identity;
   readonly store: Store;
+  readonly leases: Leases;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly log: Logger;
@@ -28,4 +32,9 @@ export interface Deps {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly randomId: () => string;
+}
+
+export interface Deps extends World {
+  /** Tells what the store's trouble is; undefined: it answers. */
+  readonly storeTrouble: (code: string | undefined) => void;
 }

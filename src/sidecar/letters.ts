@@ -40,22 +40,22 @@ export class LetterBox implements LetterPort {
       firstAtEpochMs: item.receivedEpochMs,
       deadAtEpochMs: nowMs,
     };
-    const answer = await this.#deps.store.addDeadLetter(this.#plan.client, letter);
+    const answer = await this.#deps.store.addDeadLetter(this.#plan.lease, letter);
     if (answer === 'stored') this.#deps.audit.write('dead_letter.added', this.#plan.client, { stream: this.#plan.name, id, eventId: eventIdOf(item), reason, attempts: entry.attempts });
     return answer;
   }
 
   async list(after: string | undefined, limit: number): Promise<readonly LetterView[]> {
-    return (await this.#deps.store.listDeadLetters(this.#plan.client, this.#plan.name, after, limit)).map(viewOf);
+    return (await this.#deps.store.listDeadLetters(this.#plan.lease, this.#plan.name, after, limit)).map(viewOf);
   }
 
   async show(id: string): Promise<(LetterView & { readonly attributes: unknown; readonly data: string }) | undefined> {
-    const letter = await this.#deps.store.getDeadLetter(this.#plan.client, this.#plan.name, id);
+    const letter = await this.#deps.store.getDeadLetter(this.#plan.lease, this.#plan.name, id);
     return letter === undefined ? undefined : { ...viewOf(letter), attributes: JSON.parse(letter.attributes), data: letter.data.toString('utf8') };
   }
 
   async redrive(id: string): Promise<boolean> {
-    const letter = await this.#deps.store.getDeadLetter(this.#plan.client, this.#plan.name, id);
+    const letter = await this.#deps.store.getDeadLetter(this.#plan.lease, this.#plan.name, id);
     if (letter === undefined) return false;
     if ([...this.#redriving.values()].includes(id)) return true;
     this.#redriving.set(this.#deliver(letter.attributes, letter.data, letter.eventId), id);
@@ -64,11 +64,11 @@ export class LetterBox implements LetterPort {
   }
 
   remove(id: string): Promise<boolean> {
-    return this.#deps.store.removeDeadLetter(this.#plan.client, this.#plan.name, id);
+    return this.#deps.store.removeDeadLetter(this.#plan.lease, this.#plan.name, id);
   }
 
   async purge(): Promise<number> {
-    const count = await this.#deps.store.purgeDeadLetters(this.#plan.client, this.#plan.name);
+    const count = await this.#deps.store.purgeDeadLetters(this.#plan.lease, this.#plan.name);
     this.#deps.audit.write('dead_letter.purged', this.#plan.client, { stream: this.#plan.name, count });
     return count;
   }

@@ -2,11 +2,13 @@ import type { StreamPlan } from '../config/resolve.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import type { Entry, Outbox } from '../core/outbox.ts';
 import type { Control, SessionEffect, SessionState } from '../core/session-types.ts';
+import { unreachable } from '../core/step.ts';
 import type { Delivery } from '../delivery/port.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
 import type { GapData, Intake } from './intake.ts';
 
+type Telling = Effect<'promoted' | 'attempt-failed' | 'health' | 'halted' | 'fatal'>;
 type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K }>;
 
 /** Unknown control types named in the audit log; beyond them only the count goes on. */
@@ -42,6 +44,23 @@ export class StreamReport {
     this.#labels = { client: plan.client, stream: plan.name };
     deps.metrics.connected.set(this.#labels, 0);
     deps.metrics.continuity.set(this.#labels, 1);
+  }
+
+  /** Effects of the session that only tell something. */
+  effect(effect: Telling, facts: { readonly session: SessionState; readonly continuityRate: number; readonly bufferedBytes: number; readonly connectionId: string }): void {
+    switch (effect.kind) {
+      case 'promoted':
+        return this.promoted(effect, facts.connectionId);
+      case 'attempt-failed':
+        return this.attemptFailed(effect, facts.session, facts.continuityRate);
+      case 'health':
+        return this.health(effect, facts.connectionId, facts.bufferedBytes);
+      case 'halted':
+      case 'fatal':
+        return this.halted(effect);
+      default:
+        return unreachable(effect);
+    }
   }
 
   dial(effect: Effect<'dial'>, connectionId: string): void {

@@ -1,21 +1,20 @@
 import type { StreamPlan } from '../config/resolve.ts';
-import { salted } from '../core/backoff.ts';
-import type { HoldReason } from '../core/consumer.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
-import { Outbox, type Entry } from '../core/outbox.ts';
+import { Outbox } from '../core/outbox.ts';
 import { idleSession, sessionDeadline, stepSession } from '../core/session.ts';
 import type { SessionEffect, SessionInput, SessionState, TokenRef } from '../core/session-types.ts';
-import { unreachable } from '../core/step.ts';
 import { earliest } from '../core/units.ts';
 import type { Parcel } from '../delivery/envelope.ts';
-import type { Delivery, DeliveryHost } from '../delivery/port.ts';
+import type { Delivery } from '../delivery/port.ts';
 import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
 import { dialTarget } from '../platforms/dial.ts';
 import { refreshFrame } from '../platforms/frames.ts';
 import { Backpressure } from './backpressure.ts';
+import { Bar } from './bar.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { ClientDriver } from './client.ts';
+import { ConsumerSide } from './consumer-side.ts';
 import type { Deps } from './deps.ts';
 import { afterGap } from './after-gap.ts';
 import { helloText } from './hello.ts';
@@ -26,11 +25,14 @@ import { oldestOffered } from './positions.ts';
 import { Sockets } from './sockets.ts';
 import { DeadlineTimer } from './timer.ts';
 
+/** After the loss of the lease a peer that does not answer our close is cut off. */
+const ABANDON_CLOSE_MS = 250;
+
 /**
  * Drives one stream: feeds its session machine, performs its effects in order, and keeps intake, delivery and checkpoint going.
  * One timer; never re-enters.
  */
-export class StreamDriver implements DeliveryHost {
+export class StreamDriver {
   readonly plan: StreamPlan;
   readonly epoch: number;
   readonly outbox: Outbox<Parcel>;
@@ -44,6 +46,9 @@ export class StreamDriver implements DeliveryHost {
   readonly #timer: DeadlineTimer;
   readonly #sockets: Sockets;
   readonly #backpressure: Backpressure;
+  readonly #side: ConsumerSide;
+  /** Lowered while the lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
+  readonly bar: Bar;
   #session: SessionState = idleSession;
   #mailbox: SessionInput[] = [];
   #stepping = false;
@@ -54,6 +59,7 @@ export class StreamDriver implements DeliveryHost {
   #oldest: string | undefined;
   #stopping = false;
   #gapPendingSinceEpochMs: number | undefined;
+  #whenReady: (() => void) | undefined;
 
   constructor(plan: StreamPlan, epoch: number, client: ClientDriver, deps: Deps) {
     this.plan = plan;
@@ -71,7 +77,7 @@ export class StreamDriver implements DeliveryHost {
         if (control === 'unknown') this.#report.unknownControl(type);
         if (control === 'position-expired') this.intake.positionExpired();
         this.#report.control(control, this.#session);
-        this.#dispatch({ kind: 'control', gen: this.#heard, control, unit: this.unit() });
+        this.#dispatch({ kind: 'control', gen: this.#heard, control, unit: this.#side.unit() });
       },
       emptyBatch: () => {
         this.#report.emptyBatch();
@@ -99,38 +105,74 @@ export class StreamDriver implements DeliveryHost {
       },
       arm: () => { this.#arm(); },
     });
+    this.#side = new ConsumerSide(plan, deps, { epoch, outbox: this.outbox, report: this.#report, letters: this.letters, open: () => client.open(), settled: () => { this.#settled(); } });
+    this.bar = new Bar(plan.profile.streamClass, () => { this.#dispatch({ kind: 'park' }); });
     const { push } = plan.delivery;
-    this.delivery = push === undefined ? new PullDelivery(plan, this) : new PushDelivery(plan, push, this);
+    this.delivery = push === undefined ? new PullDelivery(plan, this.#side) : new PushDelivery(plan, push, this.#side);
     this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
   }
 
-  /** Loads the checkpoint and begins. @throws HoldfastError of the store */
-  async start(): Promise<void> {
-    const checkpoint = await this.#deps.store.load(this.plan.client, this.plan.name);
+  /** Loads the checkpoint and begins. @param connected the socket is open already: nothing was missed. @throws HoldfastError of the store */
+  async start(connected: boolean): Promise<void> {
+    const checkpoint = await this.#deps.store.load(this.plan.lease, this.plan.name);
     if (checkpoint !== undefined) {
       this.intake.restore(checkpoint);
-      if ((this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
+      if (!connected && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
       if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
         this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
       }
-      this.intake.interrupted('restart', true);
+      if (!connected) this.intake.interrupted('restart', true);
     }
     if (!this.plan.suspend) this.#dispatch({ kind: 'start' });
     this.#soon();
   }
 
-  /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
-  async stop(limitMs: number): Promise<void> {
-    this.#stopping = true;
-    const endsAt = this.nowMs() + limitMs;
-    this.#dispatch({ kind: 'stop', reason: 'shutdown' });
-    await this.delivery.drain(Math.max(0, endsAt - this.nowMs()));
-    await this.#checkpointer.flush(Math.max(100, endsAt - this.nowMs()));
-    await this.#sockets.gone(Math.max(100, endsAt - this.nowMs()));
-    this.#timer.clear();
-    this.delivery.close();
+  /** Connects before the lease is ours, where nothing can be replayed. What comes waits for it. @returns whether the stream is open. */
+  startEarly(limitMs: number): Promise<boolean> {
+    if (!this.plan.suspend) this.#dispatch({ kind: 'start' });
+    return new Promise((resolve) => {
+      setTimeout(() => { resolve(this.plan.suspend); }, this.plan.suspend ? 0 : limitMs).unref();
+      this.#whenReady = () => { resolve(true); };
+    });
   }
 
+  /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
+  async stop(limitMs: number): Promise<void> {
+    const endsAt = this.#deps.nowMs() + limitMs;
+    const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
+    this.#stopping = true;
+    this.#dispatch({ kind: 'stop', reason: 'shutdown' });
+    // What cannot be replayed and is here already is delivered before the end.
+    if (this.plan.profile.streamClass === 'C') await this.delivery.finish(left() / 2);
+    await this.delivery.drain(left() - 100);
+    await this.#checkpointer.flush(left());
+    await this.#sockets.gone(left());
+    this.#end();
+  }
+
+  /** Another replica leads: no further word to the consumer, sockets closed. What was not acknowledged comes again from there. */
+  abandon(): void {
+    this.#stopping = true;
+    this.#dispatch({ kind: 'stop', reason: 'lease_lost' });
+    this.#end();
+    void this.#sockets.gone(ABANDON_CLOSE_MS);
+  }
+
+  /** The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are. */
+  reopen(storeLostData: boolean): void {
+    const parked = this.bar.down && this.#session.goal === 'park';
+    this.bar.lift();
+    if (parked && !this.#stopping) this.#dispatch({ kind: 'start' });
+    if (storeLostData) this.#checkpointer.rewrite();
+    this.#soon();
+  }
+
+  #end(): void {
+    this.bar.lift();
+    this.#timer.clear();
+    this.#checkpointer.stop();
+    this.delivery.close();
+  }
 
   admitted(token: TokenRef): void {
     this.#dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
@@ -144,52 +186,15 @@ export class StreamDriver implements DeliveryHost {
     return this.#session.main?.phase === 'open' ? this.#session.main.token.id : undefined;
   }
 
-  // --- DeliveryHost ---
-
-  nowMs(): number {
-    return this.#deps.nowMs();
-  }
-
-  unit(): number {
-    return salted(this.#deps.random(), this.#deps.identity.salt);
-  }
-
-  handed(entries: readonly Entry<Parcel>[]): void {
-    this.#report.handed(entries);
-  }
-
-  settled(): void {
-    this.letters.sweep(this.outbox);
+  /** Entries were settled: the checkpoint may move, the window has room. */
+  #settled(): void {
     this.#regulate();
     this.#checkpointer.look(false);
-    if (this.#session.goal === 'park' && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
+    if (this.#session.goal === 'park' && !this.bar.down && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
       this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
       this.#dispatch({ kind: 'start' });
     }
     this.#arm();
-  }
-
-  deadLetter(entry: Entry<Parcel>, reason: string): Promise<'stored' | 'full'> {
-    this.#report.deadLettered(reason);
-    return this.letters.add(entry, reason);
-  }
-
-  held(reason: HoldReason): void {
-    this.#deps.audit.write('consumer.held', this.plan.client, { stream: this.plan.name, reason });
-    this.#deps.log.warn({ stream: this.plan.name, reason }, 'delivery is held');
-  }
-
-  released(): void {
-    this.#deps.audit.write('consumer.released', this.plan.client, { stream: this.plan.name });
-    this.#deps.log.info({ stream: this.plan.name }, 'delivery goes on');
-  }
-
-  secret(value: string): void {
-    this.#deps.secrets.add(value);
-  }
-
-  note(what: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#deps.log.debug({ stream: this.plan.name, ...fields }, what);
   }
 
   cursorKnown(cursor: string): boolean {
@@ -217,7 +222,7 @@ export class StreamDriver implements DeliveryHost {
     this.#stepping = true;
     try {
       for (let next = this.#mailbox.shift(); next !== undefined; next = this.#mailbox.shift()) {
-        const step = stepSession(this.plan.session, this.#session, next, this.nowMs());
+        const step = stepSession(this.plan.session, this.#session, next, this.#deps.nowMs());
         this.#session = step.state;
         for (const effect of step.effects) this.#perform(effect);
       }
@@ -244,7 +249,8 @@ export class StreamDriver implements DeliveryHost {
       case 'close':
         return this.#sockets.of(effect.gen)?.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
       case 'terminate':
-        return this.#terminate(effect.gen, effect.reason);
+        this.#report.terminated(effect.gen, effect.reason);
+        return this.#sockets.of(effect.gen)?.terminate();
       case 'report':
         return this.#client.report(effect.outcome);
       case 'hold':
@@ -261,17 +267,13 @@ export class StreamDriver implements DeliveryHost {
         return this.#onInterrupted(effect.reason);
       case 'ready':
         return this.#onReady(effect);
-      case 'promoted':
-        return this.#report.promoted(effect, this.#sockets.idOf(effect.gen));
-      case 'attempt-failed':
-        return this.#report.attemptFailed(effect, this.#session, this.intake.continuityRate);
-      case 'health':
-        return this.#report.health(effect, this.#sockets.idOf(effect.gen), this.outbox.bufferedBytes);
-      case 'halted':
-      case 'fatal':
-        return this.#report.halted(effect);
       default:
-        return unreachable(effect);
+        return this.#report.effect(effect, {
+          session: this.#session,
+          continuityRate: this.intake.continuityRate,
+          bufferedBytes: this.outbox.bufferedBytes,
+          connectionId: 'gen' in effect ? this.#sockets.idOf(effect.gen) : '',
+        });
     }
   }
 
@@ -281,7 +283,7 @@ export class StreamDriver implements DeliveryHost {
       this.#dial(effect);
     } catch (error) {
       this.#deps.log.error({ err: error, stream: this.plan.name }, 'the dial could not begin');
-      this.#dispatch({ kind: 'ended', gen: effect.gen, failure: { stage: 'dial' }, unit: this.unit() });
+      this.#dispatch({ kind: 'ended', gen: effect.gen, failure: { stage: 'dial' }, unit: this.#side.unit() });
     }
   }
 
@@ -315,11 +317,6 @@ export class StreamDriver implements DeliveryHost {
     if (frame !== undefined) this.#sockets.of(gen)?.send(frame);
   }
 
-  #terminate(gen: number, reason: Reason): void {
-    this.#report.terminated(gen, reason);
-    this.#sockets.of(gen)?.terminate();
-  }
-
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
     const { main, next } = this.#session;
     const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
@@ -339,7 +336,7 @@ export class StreamDriver implements DeliveryHost {
     if (this.#sockets.count === 0) this.#backpressure.reset();
     // Refused although it was the oldest on offer: the next dial asks for nothing.
     this.#oldest = this.#session.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
-    this.#dispatch({ kind: 'ended', gen, failure, unit: this.unit() });
+    this.#dispatch({ kind: 'ended', gen, failure, unit: this.#side.unit() });
   }
 
   #onInterrupted(reason: Reason): void {
@@ -354,6 +351,7 @@ export class StreamDriver implements DeliveryHost {
     this.intake.linkOpened(this.#session.positionExpired);
     this.#oldest = undefined;
     if (this.plan.profile.streamClass === 'C') this.intake.subscribed();
+    this.#whenReady?.();
     if (this.#gapPendingSinceEpochMs !== undefined) {
       this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
       this.#gapPendingSinceEpochMs = undefined;
@@ -377,7 +375,7 @@ export class StreamDriver implements DeliveryHost {
   }
 
   #regulate(): void {
-    const verdict = this.#session.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.nowMs()) : 'nothing';
+    const verdict = this.#session.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.#deps.nowMs()) : 'nothing';
     if (verdict === 'nothing') return;
     this.#sockets.pause(verdict === 'pause');
     if (verdict !== 'park') return;
@@ -386,7 +384,7 @@ export class StreamDriver implements DeliveryHost {
   }
 
   #tick(): void {
-    this.#dispatch({ kind: 'tick', unit: this.unit() });
+    this.#dispatch({ kind: 'tick', unit: this.#side.unit() });
     this.intake.tick();
     this.delivery.pump();
     this.#regulate();
@@ -395,6 +393,6 @@ export class StreamDriver implements DeliveryHost {
   }
 
   #arm(): void {
-    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.delivery.deadline(), this.#checkpointer.deadline(), this.#backpressure.deadline()));
+    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.#client.open() ? this.delivery.deadline() : undefined, this.#checkpointer.deadline(), this.#backpressure.deadline()));
   }
 }

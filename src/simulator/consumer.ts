@@ -14,6 +14,10 @@ export interface Received {
   readonly data: unknown;
   readonly atMs: number;
   readonly platformAtMs: number;
+  /** Who pushed it: the last segment of the request's path. */
+  readonly via: string;
+  /** CLOCK_MONOTONIC in ns when it was taken. */
+  readonly t: bigint;
 }
 
 /** How it answers: a status for everything, or a decision per event. `delayMs` makes it slow; `hang` never answers. */
@@ -76,7 +80,8 @@ export class SampleConsumer {
     if (request.method !== 'POST') return 204;
     if (this.behaviour.hang) return undefined;
     const body: unknown = JSON.parse(Buffer.concat(parts).toString());
-    const events = (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>));
+    const via = (request.url ?? '').split('/').at(-1) ?? '';
+    const events = (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>, via));
     const decided = events.map((event) => this.behaviour.decide?.(event)).find((status) => status !== undefined);
     const status = decided ?? this.behaviour.status;
     if (status >= 200 && status < 300) for (const event of events) this.#keep(event);
@@ -99,7 +104,7 @@ export class SampleConsumer {
   }
 }
 
-function toReceived(ce: Record<string, unknown>): Received {
+function toReceived(ce: Record<string, unknown>, via: string): Received {
   const text = (name: string): string => {
     const value = ce[name];
     return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
@@ -116,5 +121,7 @@ function toReceived(ce: Record<string, unknown>): Received {
     data: ce['data'],
     atMs: Date.now(),
     platformAtMs: Date.parse(text('time')),
+    via,
+    t: process.hrtime.bigint(),
   };
 }

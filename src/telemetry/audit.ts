@@ -31,6 +31,11 @@ export type AuditEvent =
   | 'dead_letter.redriven'
   | 'dead_letter.purged'
   | 'leader.changed'
+  | 'lease.broken'
+  | 'lease.shut'
+  | 'lease.reopened'
+  | 'lease.lost'
+  | 'lease.handed_over'
   | 'checkpoint.refused'
   | 'clock.skew'
   | 'fatal';

@@ -1,5 +1,5 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
-import { BlockList, type LookupFunction } from 'node:net';
+import { BlockList, connect, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import { HoldfastError } from '../core/failure.ts';
 
@@ -81,4 +81,19 @@ export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: 
   if (value === undefined) return undefined;
   const seconds = /^\d{1,12}$/.test(value.trim()) ? Number(value) : (Date.parse(value) - nowEpochMs) / 1000;
   return Number.isFinite(seconds) ? Math.min(900, Math.max(1, seconds)) * 1000 : undefined;
+}
+
+/** Does a TCP connection to the URL's host come about within `limitMs`? Nothing is sent. */
+export async function reachable(url: string, limitMs: number): Promise<boolean> {
+  const { hostname, port, protocol } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (protocol === 'ws:' || protocol === 'http:' ? 80 : 443)) });
+    const done = (answer: boolean) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(limitMs, done(false));
+    socket.once('connect', done(true));
+    socket.once('error', done(false));
+  });
 }

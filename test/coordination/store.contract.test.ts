@@ -7,12 +7,11 @@ import { Redis } from 'ioredis';
 import { EmbeddedStore } from '../../src/coordination/embedded.ts';
 import { ClientKeys } from '../../src/coordination/keys.ts';
 import { parseStore } from '../../src/coordination/open.ts';
-import { RedisStore } from '../../src/coordination/redis.ts';
 import { SCRIPTS } from '../../src/coordination/scripts.ts';
 import { seal, unseal } from '../../src/coordination/seal.ts';
 import type { Checkpoint, DeadLetter, Store } from '../../src/coordination/store.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
-import { TestRedis } from '../support/redis.ts';
+import { redisStore, TestRedis } from '../support/redis.ts';
 
 const checkpoint = (epoch: number, index: number, more: Partial<Checkpoint> = {}): Checkpoint => ({ schema: 1, epoch, index, position: `sequence:${String(index)}`, era: 0, tail: ['9:1'], distinct: index, missing: 0, settledAtEpochMs: 1, ...more });
 const letter = (id: string, data = Buffer.from([0, 255, 123])): DeadLetter => ({ id, stream: 's', eventId: `e-${id}`, attributes: '{"id":"x"}', data, reason: 'http_400', attempts: 3, firstAtEpochMs: 1, deadAtEpochMs: 2 });
@@ -35,8 +34,8 @@ const ADAPTERS: Readonly<Record<string, () => Adapter>> = {
     const name = `t${String(prefix)}`;
     return {
       open: async () => {
-        const store = new RedisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name }, () => undefined);
-        expect(await store.ready(5000)).to.equal(true);
+        const store = redisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name });
+        expect(await store.link.ready(5000)).to.equal(true);
         return store;
       },
       after: () => Promise.resolve(),
@@ -158,14 +157,14 @@ describe('EmbeddedStore', () => {
 describe('RedisStore', () => {
   it('fails within its time limit while Redis is frozen, and works again afterwards', async () => {
     const own = await TestRedis.start();
-    const store = new RedisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'f' }, () => undefined);
-    await store.ready(5000);
+    const store = redisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'f' });
+    await store.link.ready(5000);
     own.signal('SIGSTOP');
     expect(await codeOf(store.claim('c', 'a', 0))).to.equal('HF_STORE_UNAVAILABLE');
     own.signal('SIGCONT');
     let code = 'HF_STORE_UNAVAILABLE';
     for (let n = 0; n < 50 && code !== 'no error'; n += 1) {
-      await store.ready(1000);
+      await store.link.ready(1000);
       code = await codeOf(store.claim('c', 'a', 0));
     }
     expect(code).to.equal('no error');
@@ -175,8 +174,8 @@ describe('RedisStore', () => {
 
   it('goes on after the server forgot its scripts, and refuses keys of ours that hold something else', async () => {
     const raw = new Redis({ host: '127.0.0.1', port: redis.port });
-    const store = new RedisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: 'x' }, () => undefined);
-    await store.ready(5000);
+    const store = redisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: 'x' });
+    await store.link.ready(5000);
     await store.claim('c', 'a', 0);
     await raw.script('FLUSH');
     expect(await store.claim('c', 'a', 0)).to.be.greaterThan(0);
@@ -194,8 +193,8 @@ describe('RedisStore', () => {
 
   it('warns about a policy that may evict checkpoints', async () => {
     const own = await TestRedis.start(['--maxmemory-policy', 'allkeys-lru']);
-    const store = new RedisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'w' }, () => undefined);
-    await store.ready(5000);
+    const store = redisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'w' });
+    await store.link.ready(5000);
     expect((await store.warnings()).join()).to.include('allkeys-lru');
     await store.close();
     await own.stop();

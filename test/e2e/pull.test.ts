@@ -78,7 +78,7 @@ describe('pull', () => {
     expect(client.numbers).to.deep.equal(Array.from({ length: 100 }, (_, n) => n + 1));
     client.send({ type: 'ack', upTo: client.events[99]?.id });
     await until('the acknowledgement is durable', () => client.messages.some((message) => message.type === 'ackok' && message.upTo === client.events[99]?.id && message.durable === true));
-    expect((await sidecar.store.load('acme', 'main'))?.position).to.equal('sequence:100');
+    expect((await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position).to.equal('sequence:100');
   });
 
   it('acks out of order move the checkpoint only to the end of the contiguous prefix', async () => {
@@ -88,9 +88,9 @@ describe('pull', () => {
     await until('events arrive', () => client.events.length === 10);
     const ids = client.events.map((message) => message.id);
     client.send({ type: 'ack', ids: [ids[0], ids[1], ids[3], ids[9]] });
-    await until('a checkpoint is stored', async () => (await sidecar.store.load('acme', 'main'))?.position === 'sequence:2');
+    await until('a checkpoint is stored', async () => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position === 'sequence:2');
     client.send({ type: 'ack', ids: [ids[2]] });
-    await until('the hole is filled', async () => (await sidecar.store.load('acme', 'main'))?.position === 'sequence:4');
+    await until('the hole is filled', async () => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position === 'sequence:4');
   });
 
   it('nack with delay comes again marked; progress extends; term becomes a dead letter', async () => {

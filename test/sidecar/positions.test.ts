@@ -31,7 +31,7 @@ describe('what a checkpoint may say', () => {
     await until('the consumer is connected', () => socket.readyState === WebSocket.OPEN);
     return (message) => { socket.send(JSON.stringify(message)); };
   };
-  const stored = async (): Promise<string | undefined> => (await sidecar.store.load('acme', 'main'))?.position;
+  const stored = async (): Promise<string | undefined> => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position;
   afterEach(async () => {
     ws?.terminate();
     await sidecar.stop();
@@ -108,7 +108,7 @@ describe('what a checkpoint may say', () => {
     const send = await pull();
     sim.generate(5);
     await until('five arrive', () => frames.filter((frame) => frame.type === 'event').length === 5);
-    await sidecar.store.claim('acme', 'somebody else', 0);
+    await sidecar.store.claim('GenesysCloud:local:acme', 'somebody else', 0);
     send({ type: 'ack', upTo: frames.at(-1)?.id });
     await until('the refusal is noticed', () => sidecar.audits('checkpoint.refused').length === 1);
     sim.generate(20);

@@ -42,6 +42,16 @@ export class Program {
     return (await (await fetch(`http://127.0.0.1:${String(this.admin)}/status`)).json()) as Record<string, unknown>;
   }
 
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR1'): void {
+    this.#child.kill(name);
+  }
+
+  /** undefined: it still runs. */
+  get ended(): { readonly code: number | null; readonly signal: NodeJS.Signals | null } | undefined {
+    const { exitCode, signalCode } = this.#child;
+    return exitCode === null && signalCode === null ? undefined : { code: exitCode, signal: signalCode };
+  }
+
   async stop(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<number | null> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
     return new Promise((resolve) => {

@@ -3,6 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { RedisLink, type RedisTarget } from '../../src/coordination/link.ts';
+import { RedisStore } from '../../src/coordination/redis.ts';
 
 /** A real redis-server of the test's own on a free loopback port. */
 export class TestRedis {
@@ -44,4 +46,15 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+/** A link to a server of the test's own, already opening. */
+export function redisLink(target: RedisTarget, ttlMs = 6000): RedisLink {
+  const link = new RedisLink(target, { ttlMs, onTrouble: () => undefined });
+  link.open();
+  return link;
+}
+
+export function redisStore(target: RedisTarget): RedisStore {
+  return new RedisStore(redisLink(target));
 }

@@ -9,7 +9,9 @@ import { EmbeddedStore } from '../../src/coordination/embedded.ts';
 import type { Store } from '../../src/coordination/store.ts';
 import { DeliveryServer } from '../../src/delivery/server.ts';
 import { AdminServer } from '../../src/sidecar/admin.ts';
-import type { Deps } from '../../src/sidecar/deps.ts';
+import type { Leases } from '../../src/coordination/leases.ts';
+import { LocalLeases } from '../../src/coordination/local-leases.ts';
+import type { World } from '../../src/sidecar/deps.ts';
 import { Supervisor } from '../../src/sidecar/supervisor.ts';
 import { AuditLog } from '../../src/telemetry/audit.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
@@ -41,7 +43,7 @@ export interface ClientStatus {
 /** The real sidecar inside the test's process: real sockets, real store, captured output. */
 export class TestSidecar {
   readonly supervisor: Supervisor;
-  readonly deps: Deps;
+  readonly deps: World;
   readonly store: Store;
   readonly #lines: string[] = [];
   readonly #admin: AdminServer;
@@ -50,7 +52,7 @@ export class TestSidecar {
   deliveryPort = 0;
   #stopped = false;
 
-  constructor(file: string, store: Store = new EmbeddedStore(mkdtempSync(join(tmpdir(), 'hf-store-')))) {
+  constructor(file: string, store: Store = new EmbeddedStore(mkdtempSync(join(tmpdir(), 'hf-store-'))), leases: Leases = new LocalLeases(store, () => performance.now())) {
     const lines = this.#lines;
     const out = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
@@ -62,8 +64,9 @@ export class TestSidecar {
     const sink = new LineSink(out, secrets);
     this.store = store;
     this.deps = {
-      identity: { pod: 'test-pod', namespace: 'test', uid: 'uid-1', salt: seeded(17)() },
+      identity: { pod: 'test-pod', namespace: 'test', uid: 'uid-1', revision: '', salt: seeded(17)() },
       store,
+      leases,
       metrics: createMetrics(),
       audit: new AuditLog(sink, () => Date.now()),
       log: createLogger('debug', sink, { pod: 'test-pod' }),

@@ -1,0 +1,230 @@
+import type { Script } from './scripts.ts';
+
+/**
+ * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster. No clock but the
+ * store's; each script answers the same call twice with the same result.
+ */
+
+/** `epoch` of a fence hash as a number, refused when it is none. */
+const EPOCH = `
+local function epochOf(fence)
+  local text = redis.call('HGET', fence, 'epoch') or '0'
+  if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then return nil end
+  return tonumber(text)
+end
+local function clock()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local function whole(n) return string.format('%.0f', n) end
+`;
+
+/**
+ * redlock's acquire hook. KEYS[1] lock, KEYS[2] fence. ARGV[1] token, ARGV[2] ttl in ms.
+ * Returns 0 when another token holds the lock, else the number of keys (redlock compares it). A new token raises the epoch above the stored one and
+ * to at least the store's clock, so that a store that lost its data does not hand out an old number.
+ */
+export const ACQUIRE: Script = {
+  name: 'hfAcquire',
+  keys: 2,
+  lua: `${EPOCH}
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
+  local stored = epochOf(KEYS[2])
+  if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+  local was = redis.call('HGET', KEYS[2], 'state') or 'none'
+  redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'was', was, 'state', 'held', 'conn', '', 'beat', '0')
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return #KEYS
+`,
+};
+
+/** redlock's extend hook, used by nobody but kept right: only for the holder, only the lock. KEYS and ARGV as ACQUIRE. */
+export const EXTEND: Script = {
+  name: 'hfExtend',
+  keys: 2,
+  lua: `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return #KEYS
+`,
+};
+
+/** redlock's release hook: compare, delete, say that the holder has stopped. KEYS[1] lock, KEYS[2] fence. ARGV[1] token. Returns the number of keys, or 0. */
+export function releaseScript(channel: string): Script {
+  return {
+    name: 'hfRelease',
+    keys: 2,
+    lua: `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+if redis.call('HGET', KEYS[2], 'token') == ARGV[1] then redis.call('HSET', KEYS[2], 'state', 'released', 'conn', '') end
+redis.call('PUBLISH', '${channel}', 'changed ' .. KEYS[2])
+return #KEYS
+`,
+  };
+}
+
+/**
+ * Completes an acquisition. KEYS lock, fence, incarnation, members. ARGV token, watched incarnation, floor, holder, connection, server, fresh incarnation.
+ * Returns {'won', epoch, store ms, incarnation}, {'lost'} or {'quarantine'}: the store is not the one the caller watched and nobody stopped cleanly.
+ */
+export const CLAIM_LEASE: Script = {
+  name: 'hfClaimLease',
+  keys: 4,
+  lua: `${EPOCH}
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
+redis.call('SET', KEYS[3], ARGV[7], 'NX')
+local inc = redis.call('GET', KEYS[3])
+local was = redis.call('HGET', KEYS[2], 'was')
+if inc ~= ARGV[2] and was ~= 'released' then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[2], 'state', was or 'none')
+  return {'quarantine'}
+end
+local epoch = epochOf(KEYS[2])
+if not epoch then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+local floor = tonumber(ARGV[3])
+if floor >= epoch then epoch = floor + 1 end
+local now = clock()
+redis.call('HSET', KEYS[2], 'epoch', whole(epoch), 'holder', ARGV[4], 'conn', ARGV[5], 'run', ARGV[6], 'since', whole(now))
+return {'won', whole(epoch), whole(now), inc}
+`,
+};
+
+/**
+ * Renews many leases. KEYS per lease: lock, fence, incarnation, members. ARGV ttl, member id, member record, connection, server, fresh incarnation,
+ * holder; then per lease: token, epoch, latest store ms at which a forgotten lease may be taken back.
+ * Returns {store ms, then per lease: 1 renewed, 0 lost, 2 forgotten, -1 unreadable; incarnation}. A lock that merely expired is taken back by the
+ * token that held it last; one of which the store knows nothing only within the time its holder was sure of.
+ */
+export const RENEW_MANY: Script = {
+  name: 'hfRenewMany',
+  keys: 0,
+  lua: `${EPOCH}
+local now = clock()
+local out = {whole(now)}
+for i = 1, #KEYS / 4 do
+  local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
+  local token, epoch, notAfter = ARGV[3 * i + 5], ARGV[3 * i + 6], tonumber(ARGV[3 * i + 7])
+  local held = redis.pcall('GET', lock)
+  local code = 0
+  if type(held) == 'table' then code = -1
+  elseif held == token then
+    redis.call('PEXPIRE', lock, ARGV[1])
+    code = 1
+  elseif not held then
+    local last = redis.call('HGET', fence, 'token')
+    if last == token then code = 1
+    elseif not last then
+      if now <= notAfter then
+        redis.call('HSET', fence, 'epoch', epoch, 'token', token, 'beat', '0')
+        code = 1
+      else code = 2 end
+    end
+    if code == 1 then redis.call('SET', lock, token, 'PX', ARGV[1]) end
+  end
+  redis.call('SET', inc, ARGV[6], 'NX')
+  if code == 1 then
+    redis.call('HSET', fence, 'state', 'held', 'conn', ARGV[4], 'run', ARGV[5], 'holder', ARGV[7])
+    redis.call('HINCRBY', fence, 'beat', 1)
+  end
+  redis.call('HSET', members, ARGV[2], out[1] .. ' ' .. ARGV[3])
+  out[#out + 1] = code
+  out[#out + 1] = redis.call('GET', inc)
+end
+return out
+`,
+};
+
+/**
+ * Looks at many leases. KEYS as RENEW_MANY. ARGV member id, member record (empty: only look), fresh incarnation, ms after which a silent member is forgotten.
+ * Returns {store ms, then per lease: {token, pttl, epoch, fence token, state, connection, server, beat, incarnation, holder, members as a flat list}}.
+ */
+export const OBSERVE_MANY: Script = {
+  name: 'hfObserveMany',
+  keys: 0,
+  lua: `${EPOCH}
+local now = clock()
+local out = {whole(now)}
+for i = 1, #KEYS / 4 do
+  local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
+  redis.call('SET', inc, ARGV[3], 'NX')
+  if ARGV[2] ~= '' then redis.call('HSET', members, ARGV[1], out[1] .. ' ' .. ARGV[2]) end
+  local list = redis.call('HGETALL', members)
+  local kept = {}
+  for m = 1, #list, 2 do
+    local seen = tonumber(string.match(list[m + 1], '^%d+'))
+    if not seen or now - seen > tonumber(ARGV[4]) then redis.call('HDEL', members, list[m])
+    else
+      kept[#kept + 1] = list[m]
+      kept[#kept + 1] = list[m + 1]
+    end
+  end
+  local held = redis.pcall('GET', lock)
+  local f = redis.call('HMGET', fence, 'epoch', 'token', 'state', 'conn', 'run', 'beat', 'holder')
+  for n = 1, 7 do if not f[n] then f[n] = '' end end
+  if type(held) == 'table' then return redis.error_reply('HFCORRUPT a lock is not a string') end
+  if f[1] ~= '' and not epochOf(fence) then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+  out[#out + 1] = {held or '', redis.call('PTTL', lock), f[1], f[2], f[3], f[4], f[5], f[6], redis.call('GET', inc), f[7], kept}
+end
+return out
+`,
+};
+
+/**
+ * Gives a lease to an heir in one instant. KEYS lock, fence. ARGV token, epoch, the heir's token, ttl, heir, channel.
+ * Returns 1 done (also when it was done before), 0 the caller does not hold it.
+ */
+export const TRANSFER: Script = {
+  name: 'hfTransfer',
+  keys: 2,
+  lua: `${EPOCH}
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  if redis.call('HGET', KEYS[2], 'token') == ARGV[3] then return 1 end
+  return 0
+end
+if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+redis.call('HSET', KEYS[2], 'epoch', whole(tonumber(ARGV[2]) + 1), 'token', ARGV[3], 'state', 'held', 'was', 'held', 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
+redis.call('PUBLISH', ARGV[6], 'changed ' .. KEYS[2])
+return 1
+`,
+};
+
+/**
+ * Removes the lock of a holder that is known to have stopped. KEYS lock, fence. ARGV token, connection ('*': any), channel.
+ * Returns 1 removed, 0 somebody newer is there. Cannot hurt a newer holder: token and connection must be exactly those of the evidence.
+ */
+export const BREAK: Script = {
+  name: 'hfBreak',
+  keys: 2,
+  lua: `
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
+  if ARGV[2] == '*' and held then
+    redis.call('DEL', KEYS[1])
+    return 1
+  end
+  return 0
+end
+if ARGV[2] ~= '*' and redis.call('HGET', KEYS[2], 'conn') ~= ARGV[2] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[2], 'state', 'released', 'conn', '')
+redis.call('PUBLISH', ARGV[3], 'changed ' .. KEYS[2])
+return 1
+`,
+};
+
+/** Leaves the candidates. KEYS: members of each lease. ARGV member id. */
+export const LEAVE: Script = {
+  name: 'hfLeave',
+  keys: 0,
+  lua: `
+for i = 1, #KEYS do redis.call('HDEL', KEYS[i], ARGV[1]) end
+return #KEYS
+`,
+};

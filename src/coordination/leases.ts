@@ -1,0 +1,86 @@
+import type { LeaseView } from '../core/lease.ts';
+import type { Member } from '../core/spread.ts';
+import type { LinkState } from './link.ts';
+
+/** What a standby or leader learns of one lease. */
+export interface Sighting {
+  readonly view: LeaseView;
+  readonly members: readonly Member[];
+  /** Who holds it, as it named itself; empty: nobody ever did. */
+  readonly holder: string;
+}
+
+/** What a replica says of itself with every call. */
+export interface SelfReport {
+  readonly id: string;
+  readonly revision: string;
+  readonly load: number;
+  readonly ready: boolean;
+}
+
+export interface RenewRequest {
+  readonly lease: string;
+  readonly token: string;
+  readonly epoch: number;
+  readonly notAfterStoreMs: number;
+}
+
+export type RenewAnswer =
+  | { readonly kind: 'renewed'; readonly storeMs: number; readonly incarnation: string }
+  | { readonly kind: 'lost' }
+  /** The store knows nothing of us any more, and our own time is over. */
+  | { readonly kind: 'forgotten' };
+
+export type AcquireAnswer =
+  | { readonly kind: 'won'; readonly token: string; readonly epoch: number; readonly storeMs: number; readonly incarnation: string }
+  | { readonly kind: 'held' }
+  | { readonly kind: 'quarantine' };
+
+/** What `/status` shows of a lease. */
+export interface LeaseFacts {
+  readonly role: 'leader' | 'standby' | 'retired';
+  /** Something may be done in its name now. */
+  readonly open: boolean;
+  readonly epoch: number;
+  readonly remainingMs: number | undefined;
+  readonly holder: string;
+  readonly rank: number;
+  /** To whom it would be given now. */
+  readonly heir: string | undefined;
+  readonly members: readonly string[];
+  readonly quarantineMs: number | undefined;
+  readonly lastHandOver: { readonly at: string; readonly to: string } | undefined;
+  readonly linked: boolean;
+  readonly observed: boolean;
+}
+
+/** Messages between the replicas of one store; they may be lost, nothing depends on them but speed. */
+export type Notice =
+  | { readonly kind: 'changed'; readonly lease: string }
+  | { readonly kind: 'offer'; readonly lease: string; readonly heir: string; readonly epoch: number }
+  | { readonly kind: 'warm'; readonly lease: string; readonly heir: string; readonly token: string }
+  /** Asks whoever leads it to hand over. */
+  | { readonly kind: 'hand-over'; readonly lease: string }
+  | { readonly kind: 'dead'; readonly connection: string };
+
+/**
+ * Leadership in a shared store. Two adapters: Redis (any number of replicas) and local (one replica, always the leader). Every method may throw
+ * HoldfastError HF_STORE_UNAVAILABLE; nothing is retried inside; every call may be made twice with the same effect as once.
+ */
+export interface Leases {
+  onLink(listener: (state: LinkState) => void): void;
+  onNotice(listener: (notice: Notice) => void): void;
+  observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>>;
+  /** @param incarnation the one watched for a ttl; another one is refused unless the last holder stopped cleanly. */
+  acquire(lease: string, want: { readonly ttlMs: number; readonly incarnation: string; readonly floor: number }, self: SelfReport): Promise<AcquireAnswer>;
+  renew(requests: readonly RenewRequest[], ttlMs: number, self: SelfReport): Promise<ReadonlyMap<string, RenewAnswer>>;
+  /** Are these connections of holders gone? undefined: the store does not say. */
+  gone(conns: readonly string[]): Promise<ReadonlyMap<string, boolean> | undefined>;
+  /** Removes exactly this holder's lock. @returns false when somebody newer is there. */
+  break(lease: string, token: string, conn: string | undefined): Promise<boolean>;
+  release(lease: string, token: string): Promise<boolean>;
+  transfer(lease: string, from: { readonly token: string; readonly epoch: number }, to: { readonly heir: string; readonly token: string }, ttlMs: number): Promise<boolean>;
+  publish(notice: Notice): Promise<void>;
+  /** Leaves the list of candidates. */
+  leave(leases: readonly string[], id: string): Promise<void>;
+}

@@ -1,0 +1,61 @@
+import type { AcquireAnswer, Leases, Notice, RenewAnswer, RenewRequest, SelfReport, Sighting } from './leases.ts';
+import type { LinkState } from './link.ts';
+import type { Store } from './store.ts';
+
+/** Leadership where there is only one replica: it always leads. The epoch still grows with every start, because checkpoints are fenced all the same. */
+export class LocalLeases implements Leases {
+  readonly #store: Store;
+  readonly #nowMs: () => number;
+
+  constructor(store: Store, nowMs: () => number) {
+    this.#store = store;
+    this.#nowMs = nowMs;
+  }
+
+  onLink(listener: (state: LinkState) => void): void {
+    setImmediate(() => { listener('up'); });
+  }
+
+  onNotice(listener: (notice: Notice) => void): void {
+    void listener; // nobody else is there
+  }
+
+  observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
+    const member = { ...self, seenStoreMs: this.#nowMs(), sinceStoreMs: this.#nowMs() };
+    const view = { token: undefined, pttlMs: 0, epoch: 0, fenceToken: '', state: 'released' as const, conn: '', beat: '', incarnation: 'local', storeMs: this.#nowMs() };
+    return Promise.resolve(new Map(leases.map((lease) => [lease, { view, holder: '', members: [member] }])));
+  }
+
+  async acquire(lease: string, want: { readonly floor: number }, self: SelfReport): Promise<AcquireAnswer> {
+    const epoch = await this.#store.claim(lease, self.id, want.floor);
+    return { kind: 'won', token: 'local', epoch, storeMs: this.#nowMs(), incarnation: 'local' };
+  }
+
+  renew(requests: readonly RenewRequest[]): Promise<ReadonlyMap<string, RenewAnswer>> {
+    return Promise.resolve(new Map(requests.map(({ lease }) => [lease, { kind: 'renewed' as const, storeMs: this.#nowMs(), incarnation: 'local' }])));
+  }
+
+  gone(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  break(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  release(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
+  transfer(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  publish(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  leave(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,65 @@
+/** One replica as a lease's other candidates see it. Instants are the store's clock. */
+export interface Member {
+  readonly id: string;
+  readonly seenStoreMs: number;
+  /** Since when it takes part. */
+  readonly sinceStoreMs: number;
+  /** Template revision of its pod; empty when unknown. */
+  readonly revision: string;
+  /** Leases it holds. */
+  readonly load: number;
+  /** It could lead: its consumer takes events and it is not stopping. */
+  readonly ready: boolean;
+}
+
+/** A member not seen for this many ttl is gone. */
+const GONE_AFTER_TTLS = 2.5;
+
+export function alive(members: readonly Member[], storeMs: number, ttlMs: number): readonly Member[] {
+  return members.filter((member) => storeMs - member.seenStoreMs <= ttlMs * GONE_AFTER_TTLS);
+}
+
+/** Place of a member in the order in which candidates try for a lease: 0 goes first. One that is not in the list goes last. */
+export function rankOf(id: string, lease: string, members: readonly Member[]): number {
+  const at = ordered(lease, members).findIndex((member) => member.id === id);
+  return at === -1 ? members.length : at;
+}
+
+/** To whom a lease is given, best first: the newest revision, so that a lease moves once in a rollout; then as everywhere. */
+export function heirsOf(own: string, lease: string, members: readonly Member[]): readonly string[] {
+  const others = members.filter((member) => member.id !== own && member.ready);
+  const newest = [...members].sort((a, b) => b.sinceStoreMs - a.sinceStoreMs)[0]?.revision;
+  const order = ordered(lease, others);
+  return [...order.filter((one) => one.revision === newest), ...order.filter((one) => one.revision !== newest)].map((member) => member.id);
+}
+
+/** Ready ones first; then those below their fair share; then by rendezvous hash, which needs no coordinator and moves little when members change. */
+function ordered(lease: string, members: readonly Member[]): readonly Member[] {
+  const total = members.reduce((sum, member) => sum + member.load, 0) + 1;
+  const share = Math.ceil(total / Math.max(1, members.length));
+  const excess = (member: Member): number => Math.max(0, member.load + 1 - share);
+  return [...members].sort((a, b) => Number(b.ready) - Number(a.ready) || excess(a) - excess(b) || score(b.id, lease) - score(a.id, lease) || (a.id < b.id ? -1 : 1));
+}
+
+/** FNV-1a with a final mix: good enough to spread, the same everywhere. */
+function score(member: string, lease: string): number {
+  let hash = 0x811c9dc5;
+  const text = `${lease}\n${member}`;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}
+
+export interface RebalancePolicy {
+  /** No lease moves while somebody joined less than this ago. */
+  readonly settleMs: number;
+}
+
+/** A member that holds at least two more than the least loaded ready one gives one lease away: the one whose hash wants the other. undefined: stay. */
+export function toGiveAway(own: string, leases: readonly string[], members: readonly Member[], at: RebalancePolicy & { readonly storeMs: number }): { readonly lease: string; readonly heir: string } | undefined {
+  if (members.some((member) => at.storeMs - member.sinceStoreMs < at.settleMs || !member.ready)) return undefined;
+  const least = [...members].sort((a, b) => a.load - b.load)[0];
+  if (least === undefined || least.id === own || leases.length < least.load + 2) return undefined;
+  const lease = [...leases].sort((a, b) => score(least.id, b) - score(own, b) - (score(least.id, a) - score(own, a)))[0];
+  return lease === undefined ? undefined : { lease, heir: least.id };
+}

@@ -1,0 +1,371 @@
+import type { LeaseFacts, Leases, Notice, SelfReport, Sighting } from '../coordination/leases.ts';
+import { HoldfastError } from '../core/failure.ts';
+import { leaseDeadline, leaseOpen, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeasePolicy, type LeaseState } from '../core/lease.ts';
+import { alive, heirsOf, rankOf, toGiveAway, type Member } from '../core/spread.ts';
+import { unreachable } from '../core/step.ts';
+import { earliest } from '../core/units.ts';
+import type { Deps } from './deps.ts';
+import { LeaseCalls } from './lease-calls.ts';
+import { DeadlineTimer } from './timer.ts';
+
+/** What holds one lease's streams while it leads. Calls come in order; `lead` and `lost` alternate. */
+export interface Contender {
+  readonly lease: string;
+  readonly client: string;
+  readonly policy: LeasePolicy;
+  /** It could lead now: its consumer is there. */
+  readonly fit: boolean;
+  lead(epoch: number, how: 'acquired' | 'transferred'): void;
+  shut(why: string): void;
+  reopen(storeLostData: boolean): void;
+  closeSockets(): void;
+  lost(why: string): void;
+  drain(limitMs: number): Promise<void>;
+  /** Makes ready to lead with this epoch. @returns false when it could not. */
+  warm(epoch: number): Promise<boolean>;
+}
+
+interface Entry {
+  readonly contender: Contender;
+  state: LeaseState;
+  members: readonly Member[];
+  holder: string;
+  /** Who held it before us. */
+  previous: string;
+  lastHandOver: { readonly at: string; readonly to: string } | undefined;
+  movedAtMs: number;
+}
+
+/** Renewals due within this share of their period go in one call. */
+const SLACK_SHARE = 0.25;
+const REBALANCE_EVERY_MS = 30_000;
+/** A lease that moved stays where it is for this long, and nothing moves while somebody is this new. */
+const REST_AFTER_MOVE_MS = 600_000;
+const SETTLE_MS = 60_000;
+
+/**
+ * Drives the lease machines of one replica: one timer, effects in order, looks and renewals of all leases in one call each. Whether anything may be done
+ * in a lease's name is asked with `open` at each use; no timer decides it.
+ */
+export class Election {
+  readonly #leases: Leases;
+  readonly #deps: Deps;
+  readonly #entries = new Map<string, Entry>();
+  readonly #timer: DeadlineTimer;
+  readonly #done = new Map<string, () => void>();
+  readonly #calls: LeaseCalls;
+  #stopping = false;
+  #rebalancer: NodeJS.Timeout | undefined;
+  /** Called after every step with the earliest deadline of an open lease; the guard watches it. */
+  onDeadline: (deadlineMs: number | undefined) => void = () => undefined;
+
+  constructor(contenders: readonly Contender[], deps: Deps) {
+    this.#leases = deps.leases;
+    this.#deps = deps;
+    for (const contender of contenders) this.#entries.set(contender.lease, { contender, state: newLease, members: [], holder: '', previous: '', lastHandOver: undefined, movedAtMs: -Infinity });
+    this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
+    this.#calls = new LeaseCalls(this.#leases, deps, {
+      self: () => this.#self(),
+      answered: (lease, input) => { this.#with(lease, (entry) => { this.#dispatch(entry, input); }); },
+      seen: (lease, sighting, sentAtMs) => { this.#with(lease, (entry) => { this.#seen(entry, sighting, sentAtMs); }); },
+      failed: (lease, error, input) => {
+        this.#with(lease, (entry) => {
+          this.#trouble(entry, error);
+          this.#dispatch(entry, input);
+        });
+      },
+    });
+  }
+
+  start(): void {
+    this.#leases.onNotice((notice) => { this.#onNotice(notice); });
+    this.#leases.onLink((state) => { for (const entry of this.#entries.values()) this.#dispatch(entry, { kind: 'link', state }); });
+    this.#rebalancer = setInterval(() => { this.#rebalance(); }, REBALANCE_EVERY_MS * (0.9 + this.#deps.random() * 0.2));
+    this.#rebalancer.unref();
+  }
+
+  open(lease: string): boolean {
+    const entry = this.#entries.get(lease);
+    return entry !== undefined && leaseOpen(entry.state, this.#deps.nowMs());
+  }
+
+  /** Gives all leases away and takes no others. Resolves when nothing is held, or after `limitMs`. */
+  async stop(limitMs: number): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#rebalancer);
+    await Promise.race([
+      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true))),
+      new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
+    ]);
+    this.#timer.clear();
+    await this.#leases.leave([...this.#entries.keys()], this.#self().id).catch(() => undefined); // the list forgets us by itself
+  }
+
+  /** A planned hand-over of one lease, if somebody can take it. Resolves when it is done or given up. */
+  async handOver(lease: string): Promise<void> {
+    const entry = this.#entries.get(lease);
+    if (entry !== undefined) await this.#giveUp(entry, false);
+  }
+
+  /** What `/status` and the metrics show of a lease. */
+  facts(lease: string): LeaseFacts {
+    const entry = this.#entries.get(lease);
+    const now = this.#deps.nowMs();
+    const role = entry?.state.role;
+    const leading = role?.kind === 'leading' && role.started;
+    return {
+      role: leading ? 'leader' : role?.kind === 'retired' ? 'retired' : 'standby',
+      open: entry !== undefined && leaseOpen(entry.state, now),
+      epoch: leading ? role.epoch : (entry?.state.floor ?? 0),
+      remainingMs: leading ? Math.max(0, Math.round(role.deadlineMs - now)) : undefined,
+      holder: leading ? this.#self().id : (entry?.holder ?? ''),
+      rank: entry?.state.rank ?? 0,
+      heir: leading && entry !== undefined ? heirsOf(this.#self().id, lease, this.#alive(entry))[0] : undefined,
+      members: entry === undefined ? [] : this.#alive(entry).map((member) => member.id),
+      quarantineMs: entry === undefined || leading ? undefined : positive(entry.state.quarantineUntilMs - now),
+      lastHandOver: entry?.lastHandOver,
+      linked: entry?.state.linked ?? false,
+      observed: entry !== undefined && (leading || entry.state.watch !== undefined),
+    };
+  }
+
+  // --- the driver ---
+
+  #dispatch(entry: Entry, input: LeaseInput): void {
+    const wasHandingOver = handingOver(entry.state);
+    const step = stepLease(entry.contender.policy, entry.state, input, this.#deps.nowMs());
+    entry.state = step.state;
+    for (const effect of step.effects) this.#perform(entry, effect);
+    if (wasHandingOver && !handingOver(entry.state)) this.#done.get(entry.contender.lease)?.();
+    this.#arm();
+  }
+
+  #perform(entry: Entry, effect: LeaseEffect): void {
+    const { contender } = entry;
+    switch (effect.kind) {
+      case 'observe':
+        return this.#calls.look(contender.lease);
+      case 'renew':
+        return this.#calls.renew(contender.lease, effect, contender.policy.ttlMs);
+      case 'prove':
+        return this.#calls.prove(contender.lease, effect.conn);
+      case 'acquire':
+        return this.#acquire(entry, effect);
+      case 'break':
+        this.#audit(entry, 'lease.broken', { why: effect.why, holder: entry.holder });
+        return this.#ask(this.#leases.break(contender.lease, effect.token, effect.why === 'no_renewal' ? undefined : effect.conn), () => { this.#dispatch(entry, { kind: 'broken' }); });
+      case 'release':
+        return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
+      case 'offer':
+        return this.#ask(this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: entry.state.floor }), () => undefined);
+      case 'drain':
+        return this.#drain(entry, effect.limitMs);
+      case 'transfer':
+        return this.#transfer(entry, effect);
+      case 'lead':
+        return this.#onLead(entry, effect);
+      case 'shut':
+        this.#audit(entry, 'lease.shut', { why: effect.why });
+        return contender.shut(effect.why);
+      case 'reopen':
+        this.#audit(entry, 'lease.reopened', { storeLostData: effect.storeLostData });
+        return contender.reopen(effect.storeLostData);
+      case 'close-sockets':
+        return contender.closeSockets();
+      case 'lost':
+        return this.#onLost(entry, effect.why);
+      case 'quarantined':
+        return this.#deps.log.info({ client: contender.client, why: effect.why, forMs: Math.round(effect.untilMs - this.#deps.nowMs()) }, 'waiting one lease before taking over: the last holder may still act');
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #onLead(entry: Entry, effect: Extract<LeaseEffect, { kind: 'lead' }>): void {
+    this.#audit(entry, 'leader.changed', { to: this.#self().id, from: entry.previous, epoch: String(effect.epoch), how: effect.how });
+    this.#deps.metrics.leaderChanges.inc({ client: entry.contender.client });
+    entry.movedAtMs = this.#deps.nowMs();
+    entry.contender.lead(effect.epoch, effect.how);
+  }
+
+  #onLost(entry: Entry, why: string): void {
+    this.#audit(entry, 'lease.lost', { why });
+    entry.contender.lost(why);
+  }
+
+  #acquire(entry: Entry, { gen, incarnation, floor }: Extract<LeaseEffect, { kind: 'acquire' }>): void {
+    const { lease, policy } = entry.contender;
+    this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, floor }, this.#self()).then(
+      (answer) => {
+        this.#dispatch(entry, answer.kind === 'won' ? { ...answer, kind: 'acquired', gen, unit: this.#deps.random() } : { kind: 'not-acquired', gen, why: answer.kind });
+      },
+      (error: unknown) => {
+        this.#trouble(entry, error);
+        this.#dispatch(entry, { kind: 'not-acquired', gen, why: 'failed' });
+      },
+    );
+  }
+
+  #drain(entry: Entry, limitMs: number): void {
+    entry.contender.drain(limitMs).then(
+      () => { this.#dispatch(entry, { kind: 'drained' }); },
+      (error: unknown) => {
+        this.#deps.log.error({ err: error, client: entry.contender.client }, 'the drain failed');
+        this.#dispatch(entry, { kind: 'drained' });
+      },
+    );
+  }
+
+  #transfer(entry: Entry, { token, epoch, heir, heirToken }: Extract<LeaseEffect, { kind: 'transfer' }>): void {
+    this.#leases.transfer(entry.contender.lease, { token, epoch }, { heir, token: heirToken }, entry.contender.policy.ttlMs).then(
+      (ok) => {
+        if (ok) entry.lastHandOver = { at: new Date(this.#deps.nowEpochMs()).toISOString(), to: heir };
+        if (ok) this.#audit(entry, 'lease.handed_over', { to: heir, epoch: String(epoch + 1) });
+        this.#dispatch(entry, { kind: 'transferred', ok });
+      },
+      (error: unknown) => {
+        this.#trouble(entry, error);
+        this.#dispatch(entry, { kind: 'transferred', ok: false });
+      },
+    );
+  }
+
+  #seen(entry: Entry, sighting: Sighting, sentAtMs: number): void {
+    this.#deps.storeTrouble(undefined);
+    const { lease } = entry.contender;
+    entry.members = sighting.members;
+    entry.holder = sighting.holder;
+    if (sighting.holder !== this.#self().id) entry.previous = sighting.holder;
+    const own = this.#self().id;
+    const rank = rankOf(own, lease, this.#alive(entry).filter((member) => member.id !== sighting.holder || member.id === own));
+    this.#dispatch(entry, { kind: 'observed', view: sighting.view, sentAtMs, rank, unit: this.#deps.random() });
+  }
+
+  // --- notices, hand-over, balance ---
+
+  #onNotice(notice: Notice): void {
+    if (notice.kind === 'dead') return;
+    const entry = this.#entries.get(notice.lease);
+    if (entry === undefined) return;
+    switch (notice.kind) {
+      case 'changed':
+        return this.#dispatch(entry, { kind: 'notice', unit: this.#deps.random() });
+      case 'offer':
+        if (notice.heir === this.#self().id && !this.#stopping) this.#accept(entry, notice.epoch);
+        return;
+      case 'warm':
+        return this.#dispatch(entry, { kind: 'warm', heir: notice.heir, token: notice.token });
+      case 'hand-over':
+        if (entry.state.role.kind === 'leading') void this.handOver(notice.lease);
+    }
+  }
+
+  /** We are to be the heir: make ready, then say which token the transfer is to name. */
+  #accept(entry: Entry, epoch: number): void {
+    const { lease } = entry.contender;
+    const token = this.#deps.randomId() + this.#deps.randomId();
+    entry.contender.warm(epoch + 1).then(
+      async (ready) => {
+        if (!ready) return;
+        this.#dispatch(entry, { kind: 'accepted', token });
+        await this.#leases.publish({ kind: 'warm', lease, heir: this.#self().id, token });
+      },
+    ).catch((error: unknown) => { this.#trouble(entry, error); });
+  }
+
+  async #giveUp(entry: Entry, final: boolean): Promise<void> {
+    const { lease } = entry.contender;
+    if (entry.state.role.kind === 'leading') await this.#refresh(entry);
+    const heirs = heirsOf(this.#self().id, lease, this.#alive(entry));
+    const held = entry.state.role.kind === 'leading' && entry.state.role.started;
+    const over = new Promise<void>((resolve) => { this.#done.set(lease, resolve); });
+    this.#dispatch(entry, { kind: 'hand-over', heirs, final });
+    if (held && handingOver(entry.state)) await over;
+  }
+
+  /** The list of candidates, as fresh as it can be; the old one when the store does not answer. */
+  async #refresh(entry: Entry): Promise<void> {
+    try {
+      const sighting = (await this.#leases.observe([entry.contender.lease], this.#self())).get(entry.contender.lease);
+      if (sighting !== undefined) entry.members = sighting.members;
+    } catch (error) {
+      this.#trouble(entry, error);
+    }
+  }
+
+  #rebalance(): void {
+    const mine = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading');
+    const first = mine[0];
+    const now = this.#deps.nowMs();
+    if (first === undefined || this.#stopping || mine.length < 2) return;
+    this.#refresh(first)
+      .then(() => {
+        const movable = mine.filter((entry) => now - entry.movedAtMs > REST_AFTER_MOVE_MS).map((entry) => entry.contender.lease);
+        const members = this.#alive(first);
+        const storeMs = Math.max(0, ...members.map((member) => member.seenStoreMs));
+        const gift = toGiveAway(this.#self().id, movable, members, { settleMs: SETTLE_MS, storeMs });
+        const entry = gift === undefined ? undefined : this.#entries.get(gift.lease);
+        if (gift !== undefined && entry !== undefined) this.#dispatch(entry, { kind: 'hand-over', heirs: [gift.heir], final: false });
+      })
+      .catch((error: unknown) => { this.#trouble(first, error); });
+  }
+
+  #self(): SelfReport {
+    const held = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading').length;
+    const fit = [...this.#entries.values()].every((entry) => entry.contender.fit);
+    const { namespace, pod, uid } = this.#deps.identity;
+    return { id: `${namespace}/${pod}/${uid}`, revision: this.#deps.identity.revision, load: held, ready: fit && !this.#stopping };
+  }
+
+  #alive(entry: Entry): readonly Member[] {
+    const storeMs = Math.max(0, ...entry.members.map((member) => member.seenStoreMs));
+    return alive(entry.members, storeMs, entry.contender.policy.ttlMs);
+  }
+
+  #tick(): void {
+    const now = this.#deps.nowMs();
+    for (const entry of this.#entries.values()) {
+      const slackMs = entry.contender.policy.renewEveryMs * SLACK_SHARE;
+      const dueMs = leaseDeadline(entry.state);
+      if (dueMs !== undefined && dueMs <= now + slackMs) this.#dispatch(entry, { kind: 'tick', unit: this.#deps.random(), slackMs });
+    }
+    this.#arm();
+  }
+
+  #with(lease: string, work: (entry: Entry) => void): void {
+    const entry = this.#entries.get(lease);
+    if (entry !== undefined) work(entry);
+  }
+
+  #arm(): void {
+    let open: number | undefined;
+    let next: number | undefined;
+    for (const { state } of this.#entries.values()) {
+      if (state.role.kind === 'leading' && state.role.open) open = earliest(open, state.role.deadlineMs);
+      next = earliest(next, leaseDeadline(state));
+    }
+    this.onDeadline(open);
+    this.#timer.set(next);
+  }
+
+  #ask<T>(work: Promise<T>, then: (value: T) => void): void {
+    work.then(then, (error: unknown) => { this.#deps.log.debug({ err: error }, 'the store did not carry out a step of the lease'); });
+  }
+
+  #trouble(entry: Entry, error: unknown): void {
+    this.#deps.storeTrouble(error instanceof HoldfastError ? error.code : 'internal');
+    this.#deps.log.debug({ err: error, client: entry.contender.client }, 'the store did not answer about the lease');
+  }
+
+  #audit(entry: Entry, event: Parameters<Deps['audit']['write']>[0], fields: Readonly<Record<string, unknown>>): void {
+    this.#deps.audit.write(event, entry.contender.client, { lease: entry.contender.lease, ...fields });
+  }
+}
+
+function handingOver({ role }: LeaseState): boolean {
+  return role.kind === 'leading' && role.handOver !== undefined;
+}
+
+function positive(ms: number): number | undefined {
+  return ms > 0 && Number.isFinite(ms) ? Math.round(ms) : undefined;
+}

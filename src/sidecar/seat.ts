@@ -1,0 +1,183 @@
+import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
+import { backoffDelay } from '../core/backoff.ts';
+import { HoldfastError } from '../core/failure.ts';
+import type { LeasePolicy } from '../core/lease.ts';
+import { reachable } from '../upstream/network.ts';
+import { ClientDriver } from './client.ts';
+import type { Deps } from './deps.ts';
+import type { Contender } from './election.ts';
+import { StreamDriver } from './stream.ts';
+
+const STORE_BACKOFF = { baseMs: 50, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 };
+const REACH_LIMIT_MS = 1000;
+/** An heir's stream that is not open by then does not count as warm. */
+const EARLY_LIMIT_MS = 2500;
+
+/** One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
+interface Term {
+  readonly epoch: number;
+  readonly client: ClientDriver;
+  readonly streams: Map<string, StreamDriver>;
+  /** Set when the term is over: whatever is still being started stops. */
+  over: boolean;
+  /** Streams were connected before the lease was ours. */
+  readonly early: boolean;
+}
+
+/** What one OAuth client is in this replica: nothing but a candidate, or the leader with its streams. */
+export class Seat implements Contender {
+  readonly plan: ClientPlan;
+  readonly #deps: Deps;
+  readonly #isOpen: () => boolean;
+  #term: Term | undefined;
+  #warm: Term | undefined;
+  /** Streams that cannot be held until somebody intervenes, and why. */
+  readonly broken = new Map<string, string>();
+
+  constructor(plan: ClientPlan, deps: Deps, isOpen: () => boolean) {
+    this.plan = plan;
+    this.#deps = deps;
+    this.#isOpen = isOpen;
+  }
+
+  get lease(): string {
+    return this.plan.lease;
+  }
+
+  get client(): string {
+    return this.plan.name;
+  }
+
+  get policy(): LeasePolicy {
+    return this.plan.leasePolicy;
+  }
+
+  get fit(): boolean {
+    return true;
+  }
+
+  get driver(): ClientDriver | undefined {
+    return this.#term?.client;
+  }
+
+  get streams(): ReadonlyMap<string, StreamDriver> {
+    return this.#term?.streams ?? NONE;
+  }
+
+  /** Leading, and every stream was started or is known to be broken. */
+  get complete(): boolean {
+    return this.#term !== undefined && this.#term.streams.size === this.plan.streams.length;
+  }
+
+  lead(epoch: number, how: 'acquired' | 'transferred'): void {
+    const warm = this.#warm;
+    this.#warm = undefined;
+    if (warm !== undefined && warm.epoch !== epoch) end(warm);
+    const term = warm?.epoch === epoch ? warm : this.#newTerm(epoch, false);
+    this.#term = term;
+    this.#begin(term)
+      .then(() => { this.#deps.log.info({ client: this.plan.name, epoch, how, streams: term.streams.size }, 'leading'); })
+      .catch((error: unknown) => { this.#deps.log.fatal({ err: error, client: this.plan.name }, 'the client could not be started'); });
+  }
+
+  shut(why: string): void {
+    this.#deps.log.warn({ client: this.plan.name, why }, 'nothing is delivered until the lease is renewed');
+  }
+
+  reopen(storeLostData: boolean): void {
+    for (const stream of this.streams.values()) stream.reopen(storeLostData);
+    this.#term?.client.resume();
+  }
+
+  closeSockets(): void {
+    for (const stream of this.streams.values()) stream.bar.lower();
+  }
+
+  lost(why: string): void {
+    this.#deps.log.warn({ client: this.plan.name, why }, 'no longer leading');
+    if (this.#term !== undefined) end(this.#term);
+    this.#term = undefined;
+    this.broken.clear();
+  }
+
+  async drain(limitMs: number): Promise<void> {
+    await Promise.all([...this.streams.values()].map((stream) => stream.stop(limitMs)));
+  }
+
+  async warm(epoch: number): Promise<boolean> {
+    if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS))) return false;
+    if (this.#warm !== undefined) end(this.#warm);
+    this.#warm = undefined;
+    if (!this.plan.streams.some((stream) => stream.profile.streamClass === 'C')) return true;
+    // What cannot be replayed must be connected before the old leader lets go.
+    const term = this.#newTerm(epoch, true);
+    this.#warm = term;
+    setTimeout(() => {
+      if (this.#warm !== term) return;
+      end(term);
+      this.#warm = undefined;
+    }, this.plan.leasePolicy.ttlMs * 3).unref();
+    await term.client.start();
+    const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
+    for (const one of early) {
+      const stream = new StreamDriver(one, epoch, term.client, this.#deps);
+      term.client.add(stream);
+      term.streams.set(one.name, stream);
+    }
+    const ready = await Promise.all([...term.streams.values()].map(async (stream) => stream.startEarly(EARLY_LIMIT_MS)));
+    return ready.every(Boolean);
+  }
+
+  #newTerm(epoch: number, early: boolean): Term {
+    const term: Term = { epoch, streams: new Map(), over: false, early, client: new ClientDriver(this.plan, this.#deps, { epoch, lease: { open: () => this.#isOpen(), mayDial: () => this.#isOpen() || this.#warm === term } }) };
+    return term;
+  }
+
+  async #begin(term: Term): Promise<void> {
+    if (!term.early) await term.client.start();
+    for (const one of this.plan.streams) {
+      if (term.over) return;
+      await this.#beginStream(term, one);
+    }
+  }
+
+  /** A stream that cannot start leaves the others alone. */
+  async #beginStream(term: Term, one: StreamPlan): Promise<void> {
+    try {
+      const early = term.streams.get(one.name);
+      const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
+      if (early === undefined) term.client.add(stream);
+      const started = await this.#patiently(term, () => stream.start(early !== undefined));
+      if (started && !term.over) term.streams.set(one.name, stream);
+      else stream.abandon();
+    } catch (error) {
+      this.broken.set(one.name, error instanceof HoldfastError ? error.code : 'internal');
+      this.#deps.log.fatal({ err: error, stream: one.name }, 'the stream could not be started');
+    }
+  }
+
+  /** Tries until the store answers or the term is over. A store whose content cannot be used is not waited for. */
+  async #patiently(term: Term, work: () => Promise<void>): Promise<boolean> {
+    for (let attempt = 0; !term.over; attempt += 1) {
+      try {
+        await work();
+        this.#deps.storeTrouble(undefined);
+        return true;
+      } catch (error) {
+        if (!(error instanceof HoldfastError) || error.disposition !== 'retry') throw error;
+        this.#deps.storeTrouble(error.code);
+        if (attempt === 0) this.#deps.log.warn({ err: error, client: this.plan.name }, 'the store does not answer; waiting for it');
+        await new Promise((resolve) => setTimeout(resolve, backoffDelay(STORE_BACKOFF, attempt, this.#deps.random())));
+      }
+    }
+    return false;
+  }
+}
+
+const NONE: ReadonlyMap<string, StreamDriver> = new Map();
+
+function end(term: Term): void {
+  term.over = true;
+  for (const stream of term.streams.values()) stream.abandon();
+  term.client.stop();
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import type { Agent } from 'undici';
+import type { ClientPlan } from '../config/resolve.ts';
+import { seal, unseal } from '../coordination/seal.ts';
+import { HoldfastError } from '../core/failure.ts';
+import { readCredentials, type Credentials } from '../upstream/credentials.ts';
+import { createAgent } from '../upstream/network.ts';
+import { fetchToken, refreshByRest, type FetchedToken } from '../upstream/oauth.ts';
+import type { Deps } from './deps.ts';
+
+/** A token another leader fetched, in our time. */
+export interface SharedToken {
+  readonly accessToken: string;
+  readonly remainingMs: number;
+  readonly lifeMs: number;
+}
+
+/**
+ * Where one client's tokens come from: the credential files, the token endpoint, and the store, where the leader leaves its tokens sealed so that the
+ * next leader asks for none.
+ */
+export class TokenSource {
+  readonly #plan: ClientPlan;
+  readonly #deps: Deps;
+  readonly #epoch: number;
+  readonly #agent: Agent;
+  /** The newest refresh token and the file it descends from; ahead of the store while the store does not answer. */
+  #newestRefresh: { readonly fileHash: string; readonly token: string } | undefined;
+  /** What is wrong with the credential files; empty: nothing. */
+  problem = '';
+
+  constructor(plan: ClientPlan, deps: Deps, epoch: number) {
+    this.#plan = plan;
+    this.#deps = deps;
+    this.#epoch = epoch;
+    this.#agent = createAgent(plan.loopback);
+  }
+
+  /** @throws HoldfastError HF_TOKEN_* */
+  async obtain(oldToken: string | undefined): Promise<FetchedToken> {
+    const credentials = await this.#credentials();
+    const endpoint = this.#plan.streams[0]?.profile.inStream?.endpoint;
+    if (endpoint !== undefined && oldToken !== undefined) {
+      try {
+        return await this.#keep(await refreshByRest(this.#agent, this.#plan, { path: endpoint, oldToken, credentials }, this.#deps.nowEpochMs), credentials);
+      } catch (error) {
+        this.#deps.log.warn({ err: error, client: this.#plan.name }, 'the REST token refresh failed; asking the token endpoint');
+      }
+    }
+    return this.#keep(await fetchToken(this.#agent, this.#plan, credentials, this.#deps.nowEpochMs), credentials);
+  }
+
+  /** The token the last leader left; undefined when there is none or it cannot be read. Its end is by its wall clock: a wrong one costs a refused dial. */
+  async shared(): Promise<SharedToken | undefined> {
+    try {
+      const read = await readCredentials(this.#plan);
+      const sealed = 'problems' in read ? undefined : await this.#deps.store.loadSealed(this.#plan.lease, 'accessToken');
+      const opened = sealed === undefined || 'problems' in read ? undefined : unseal(sealed, sealKey(read.credentials), this.#plan.lease);
+      if (opened === undefined) return undefined;
+      const [accessToken, endsAtEpochMs, lifeMs] = JSON.parse(opened) as [string, number, number];
+      this.#deps.secrets.add(accessToken);
+      return { accessToken, remainingMs: endsAtEpochMs - this.#deps.nowEpochMs(), lifeMs };
+    } catch (error) {
+      this.#deps.log.debug({ err: error, client: this.#plan.name }, 'no shared token');
+      return undefined;
+    }
+  }
+
+  close(): void {
+    void this.#agent.destroy();
+  }
+
+  async #credentials(): Promise<Credentials> {
+    const read = await readCredentials(this.#plan);
+    if ('problems' in read) {
+      this.problem = read.problems.map((one) => `${one.file} ${one.rule}`).join('; ');
+      throw new HoldfastError('HF_TOKEN_CREDENTIALS', `credentials cannot be used: ${this.problem}`);
+    }
+    this.problem = '';
+    for (const value of [read.credentials.clientSecret, read.credentials.refreshToken]) if (value !== undefined) this.#deps.secrets.add(value);
+    return this.#withStoredRefreshToken(read.credentials);
+  }
+
+  /** A rotated refresh token replaces the file's, until the file itself changes. */
+  async #withStoredRefreshToken(credentials: Credentials): Promise<Credentials> {
+    if (credentials.refreshToken === undefined) return credentials;
+    const fileHash = hashOf(credentials.refreshToken);
+    if (this.#newestRefresh?.fileHash === fileHash) return { ...credentials, refreshToken: this.#newestRefresh.token };
+    const sealed = await this.#deps.store.loadSealed(this.#plan.lease, 'refreshToken').catch(() => undefined); // the file's own token is the next best
+    const opened = sealed === undefined ? undefined : unseal(sealed, sealKey(credentials), this.#plan.lease);
+    if (opened === undefined) return credentials;
+    const [sealedFor, refreshToken] = JSON.parse(opened) as [string, string];
+    if (sealedFor !== fileHash) return credentials;
+    this.#deps.secrets.add(refreshToken);
+    return { ...credentials, refreshToken };
+  }
+
+  /** A new refresh token is stored before anything uses the answer it came with: it is single use. The access token is left for the next leader. */
+  async #keep(fetched: FetchedToken, credentials: Credentials): Promise<FetchedToken> {
+    this.#deps.secrets.add(fetched.accessToken);
+    const read = await readCredentials(this.#plan);
+    if ('problems' in read) return fetched;
+    const key = sealKey(read.credentials);
+    const { refreshToken } = fetched;
+    if (refreshToken !== undefined && refreshToken !== credentials.refreshToken && read.credentials.refreshToken !== undefined) {
+      this.#deps.secrets.add(refreshToken);
+      const fileHash = hashOf(read.credentials.refreshToken);
+      this.#newestRefresh = { fileHash, token: refreshToken };
+      await this.#save('refreshToken', JSON.stringify([fileHash, refreshToken]), key);
+    }
+    void this.#save('accessToken', JSON.stringify([fetched.accessToken, this.#deps.nowEpochMs() + fetched.lifeMs, fetched.lifeMs]), key);
+    return fetched;
+  }
+
+  /** What cannot be stored is kept in memory and used from there; a restart before the store is back needs the file's token. */
+  async #save(name: string, value: string, key: string): Promise<void> {
+    try {
+      await this.#deps.store.saveSealed(this.#plan.lease, this.#epoch, name, seal(value, key, this.#plan.lease));
+    } catch (error) {
+      this.#deps.log.warn({ err: error, client: this.#plan.name, name }, 'a token could not be stored');
+    }
+  }
+}
+
+function hashOf(value: string): string {
+  return createHash('sha256').update(value).digest('base64url');
+}
+
+/** What the seal's key is derived from: known to every replica through its own files, never stored. */
+function sealKey(credentials: Credentials): string {
+  return credentials.clientSecret ?? credentials.refreshToken ?? '';
+}

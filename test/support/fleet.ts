@@ -1,0 +1,147 @@
+import { SampleConsumer, type Received } from '../../src/simulator/consumer.ts';
+import { Simulator } from '../../src/simulator/server.ts';
+import type { Dialect } from '../../src/platforms/profile.ts';
+import { expectNoSecret } from './canary.ts';
+import { writeDocuments, type DocumentOptions } from './documents.ts';
+import { Program } from './process.ts';
+import { TestRedis } from './redis.ts';
+import { until } from './until.ts';
+import { Verdict } from './verdict.ts';
+
+export interface FleetOptions {
+  readonly replicas: number;
+  readonly dialect: Dialect;
+  readonly documents?: Partial<DocumentOptions>;
+  readonly args?: readonly string[];
+  /** Store the replicas use instead of the fleet's own server. */
+  readonly store?: string;
+  readonly lease?: Record<string, string>;
+}
+
+interface ReplicaStatus {
+  readonly ready: boolean;
+  readonly clients: readonly { readonly role: string; readonly epoch: number; readonly open: boolean; readonly heir?: string }[];
+}
+
+/** One replica: its process, and the name its consumer knows it by. */
+export interface Replica {
+  readonly pod: string;
+  program: Program;
+}
+
+/** Several replicas as processes on one real Redis, one simulated platform, one consumer that knows which replica spoke. */
+export class Fleet {
+  readonly sim = new Simulator({ port: 0, rate: 0, size: 400, keys: 11, serverPingEveryMs: 200 });
+  readonly consumer = new SampleConsumer();
+  readonly verdict: Verdict;
+  readonly replicas: Replica[] = [];
+  readonly redis: TestRedis;
+  readonly #options: FleetOptions;
+  #output = '';
+  #serial = 0;
+  #simPort = 0;
+  #consumerPort = 0;
+
+  private constructor(options: FleetOptions, redis: TestRedis) {
+    this.#options = options;
+    this.redis = redis;
+    this.verdict = new Verdict(this.sim, this.consumer, options.dialect);
+  }
+
+  static async start(options: FleetOptions, redis?: TestRedis): Promise<Fleet> {
+    const fleet = new Fleet(options, redis ?? (await TestRedis.start()));
+    fleet.#simPort = await fleet.sim.listen();
+    fleet.#consumerPort = await fleet.consumer.listen();
+    await Promise.all(Array.from({ length: options.replicas }, () => fleet.add()));
+    await until('a stream is open', () => fleet.sim.connections.length > 0, 30_000);
+    await until('every replica takes part', async () => (await Promise.all(fleet.replicas.map(async (one) => (await statusOf(one)).ready))).every(Boolean), 30_000);
+    return fleet;
+  }
+
+  /** Starts one more replica. */
+  async add(revision = ''): Promise<Replica> {
+    this.#serial += 1;
+    const pod = `pod-${String(this.#serial)}`;
+    const documents = writeDocuments({
+      simPort: this.#simPort,
+      consumerPort: this.#consumerPort,
+      dialect: this.#options.dialect,
+      ...this.#options.documents,
+      client: { lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', guard: '500ms' }, ...this.#options.documents?.client },
+      push: { url: `http://127.0.0.1:${String(this.#consumerPort)}/events/${pod}`, ...this.#options.documents?.push },
+    });
+    const store = this.#options.store ?? `redis://127.0.0.1:${String(this.redis.port)}`;
+    const program = await Program.run(documents, ['--store', store, ...(this.#options.args ?? [])], { POD_NAME: pod, POD_UID: `uid-${pod}`, HOLDFAST_REVISION: revision });
+    const replica = { pod, program };
+    this.replicas.push(replica);
+    return replica;
+  }
+
+  async leader(): Promise<Replica | undefined> {
+    for (const replica of this.replicas) {
+      const status = await statusOf(replica).catch(() => undefined); // a stopped one does not answer
+      if (status?.clients[0]?.role === 'leader') return replica;
+    }
+    return undefined;
+  }
+
+  /** Ends a replica and forgets it. @returns its exit code. */
+  async end(replica: Replica, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
+    const code = await replica.program.stop(signal);
+    this.#output += replica.program.output;
+    this.replicas.splice(this.replicas.indexOf(replica), 1);
+    return code;
+  }
+
+  /** The longest time without a first delivery that began after `t` (CLOCK_MONOTONIC ns), in ms. */
+  longestSilenceSince(t: bigint): number {
+    const data = this.consumer.received.filter((event) => !event.type.startsWith('dev.holdfast.'));
+    let at = data.length - 1;
+    while (at > 0 && (data[at] as Received).t > t) at -= 1;
+    let worst = 0n;
+    for (; at + 1 < data.length; at += 1) {
+      const gap = (data[at + 1] as Received).t - (data[at] as Received).t;
+      if (gap > worst) worst = gap;
+    }
+    return Number(worst) / 1e6;
+  }
+
+  /** The longest time, in ms, two connections of one stream were open together. */
+  longestOverlapMs(): number {
+    const open = new Map<string, bigint>();
+    let worst = 0n;
+    for (const record of this.sim.history.of('conn.open', 'conn.end')) {
+      const conn = String(record['conn']);
+      const t = BigInt(record.t);
+      if (record.k === 'conn.open') open.set(conn, t);
+      else {
+        const began = open.get(conn) ?? t;
+        open.delete(conn);
+        for (const other of open.values()) {
+          const overlap = t - (other > began ? other : began);
+          if (overlap > worst) worst = overlap;
+        }
+      }
+    }
+    return Number(worst) / 1e6;
+  }
+
+  async stop(): Promise<void> {
+    for (const replica of [...this.replicas]) {
+      replica.program.signal('SIGCONT');
+      await this.end(replica, 'SIGTERM');
+    }
+    await this.consumer.close();
+    await this.sim.close();
+    await this.redis.stop();
+    expectNoSecret(this.#output, 'fleet');
+  }
+
+  get output(): string {
+    return this.#output + this.replicas.map((one) => one.program.output).join('');
+  }
+}
+
+export async function statusOf(replica: Replica): Promise<ReplicaStatus> {
+  return (await replica.program.status()) as unknown as ReplicaStatus;
+}
