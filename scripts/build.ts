@@ -4,7 +4,7 @@ import { build } from 'esbuild';
 /** Bundles the program into dist/cli: one entry, one chunk per command, nothing of it loaded before it is needed. */
 rmSync('dist', { recursive: true, force: true });
 await build({
-  entryPoints: ['src/cli/main.ts'],
+  entryPoints: [{ in: 'src/cli/main.ts', out: 'main' }, { in: 'src/sidecar/guard-worker.ts', out: 'guard-worker' }],
   outdir: 'dist/cli',
   bundle: true,
   splitting: true,

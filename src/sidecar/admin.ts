@@ -13,10 +13,13 @@ export class AdminServer {
   readonly #supervisor: Supervisor;
   readonly #deps: World;
   readonly #server: Server;
+  readonly #drainMs: number;
   #metrics = '';
   #metricsAtMs = -Infinity;
 
-  constructor(supervisor: Supervisor, deps: World) {
+  /** @param drainMs budget of an ordered drain. */
+  constructor(supervisor: Supervisor, deps: World, drainMs: number) {
+    this.#drainMs = drainMs;
     this.#supervisor = supervisor;
     this.#deps = deps;
     this.#server = createServer({ maxHeaderSize: 16_384, requestTimeout: 10_000 }, (request, response) => {
@@ -48,6 +51,7 @@ export class AdminServer {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = urlOf(request);
     if (url === undefined) return send(response, 400, 'text/plain', 'the request target is not a path\n');
+    if (request.method === 'POST' && (url.pathname === '/drain' || url.pathname === '/hand-over')) return this.#command(request, response, url);
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'use GET\n');
     switch (url.pathname) {
       case '/healthz':
@@ -64,10 +68,21 @@ export class AdminServer {
     }
   }
 
+  /** Orders, from loopback only: `holdfast drain` and `holdfast hand-over`. The answer comes when it is done. */
+  async #command(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    if (!isLocal(request)) return send(response, 403, 'text/plain', 'only from loopback\n');
+    request.resume();
+    if (url.pathname === '/drain') {
+      await this.#supervisor.drain(this.#drainMs);
+      return send(response, 200, 'text/plain', 'drained\n');
+    }
+    const client = url.searchParams.get('client') ?? '';
+    const done = await this.#supervisor.handOver(client);
+    send(response, done ? 200 : 409, 'text/plain', done ? 'handed over\n' : 'not handed over: this replica does not lead that client, or nobody could take it\n');
+  }
+
   #private(request: IncomingMessage, response: ServerResponse, url: URL): void {
-    const address = request.socket.remoteAddress ?? '';
-    const local = address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
-    if (!local || originProblem(request) !== undefined) return send(response, 403, 'text/plain', 'only from loopback\n');
+    if (!isLocal(request)) return send(response, 403, 'text/plain', 'only from loopback\n');
     const since = url.searchParams.get('since') ?? undefined;
     const text = url.pathname === '/status' ? `${JSON.stringify(this.#supervisor.status(), undefined, 2)}\n` : this.#deps.audit.recent(since).map((record) => `${JSON.stringify(record)}\n`).join('');
     send(response, 200, url.pathname === '/status' ? 'application/json' : 'application/x-ndjson', this.#deps.secrets.scrub(text));
@@ -80,6 +95,12 @@ export class AdminServer {
     this.#metrics = this.#deps.secrets.scrub(await this.#deps.metrics.registry.metrics());
     return this.#metrics;
   }
+}
+
+function isLocal(request: IncomingMessage): boolean {
+  const address = request.socket.remoteAddress ?? '';
+  const local = address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
+  return local && originProblem(request) === undefined;
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {

@@ -15,6 +15,8 @@ export interface Contender {
   readonly policy: LeasePolicy;
   /** It could lead now: its consumer is there. */
   readonly fit: boolean;
+  /** As the leader: why somebody else should lead. */
+  unfit(): 'consumer' | 'platform' | undefined;
   lead(epoch: number, how: 'acquired' | 'transferred'): void;
   shut(why: string): void;
   reopen(storeLostData: boolean): void;
@@ -34,10 +36,17 @@ interface Entry {
   previous: string;
   lastHandOver: { readonly at: string; readonly to: string } | undefined;
   movedAtMs: number;
+  /** Hand-overs tried because this replica was unfit, and when the next one may be. */
+  escapes: number;
+  nextEscapeMs: number;
 }
 
 /** Renewals due within this share of their period go in one call. */
 const SLACK_SHARE = 0.25;
+/** How often a leader asks itself whether it can do its work. */
+const FITNESS_EVERY_MS = 1000;
+const ESCAPE_AFTER_MS = 60_000;
+const ESCAPE_MAX_MS = 3_600_000;
 const REBALANCE_EVERY_MS = 30_000;
 /** A lease that moved stays where it is for this long, and nothing moves while somebody is this new. */
 const REST_AFTER_MOVE_MS = 600_000;
@@ -56,13 +65,15 @@ export class Election {
   readonly #calls: LeaseCalls;
   #stopping = false;
   #rebalancer: NodeJS.Timeout | undefined;
+  #watcher: NodeJS.Timeout | undefined;
+  #watched: number | undefined;
   /** Called after every step with the earliest deadline of an open lease; the guard watches it. */
   onDeadline: (deadlineMs: number | undefined) => void = () => undefined;
 
   constructor(contenders: readonly Contender[], deps: Deps) {
     this.#leases = deps.leases;
     this.#deps = deps;
-    for (const contender of contenders) this.#entries.set(contender.lease, { contender, state: newLease, members: [], holder: '', previous: '', lastHandOver: undefined, movedAtMs: -Infinity });
+    for (const contender of contenders) this.#entries.set(contender.lease, { contender, state: newLease, members: [], holder: '', previous: '', lastHandOver: undefined, movedAtMs: -Infinity, escapes: 0, nextEscapeMs: -Infinity });
     this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
     this.#calls = new LeaseCalls(this.#leases, deps, {
       self: () => this.#self(),
@@ -82,6 +93,8 @@ export class Election {
     this.#leases.onLink((state) => { for (const entry of this.#entries.values()) this.#dispatch(entry, { kind: 'link', state }); });
     this.#rebalancer = setInterval(() => { this.#rebalance(); }, REBALANCE_EVERY_MS * (0.9 + this.#deps.random() * 0.2));
     this.#rebalancer.unref();
+    this.#watcher = setInterval(() => { this.#escape(); }, FITNESS_EVERY_MS);
+    this.#watcher.unref();
   }
 
   open(lease: string): boolean {
@@ -93,6 +106,7 @@ export class Election {
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#rebalancer);
+    clearInterval(this.#watcher);
     await Promise.race([
       Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true))),
       new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
@@ -293,6 +307,19 @@ export class Election {
     }
   }
 
+  /** A leader that cannot do its work gives the lease to one that can; in vain, it stays and waits twice as long before the next try. */
+  #escape(): void {
+    const now = this.#deps.nowMs();
+    for (const entry of this.#entries.values()) {
+      const why = entry.state.role.kind === 'leading' ? entry.contender.unfit() : undefined;
+      if (why === undefined || now < entry.nextEscapeMs || handingOver(entry.state)) continue;
+      entry.nextEscapeMs = now + Math.min(ESCAPE_MAX_MS, ESCAPE_AFTER_MS * 2 ** entry.escapes);
+      entry.escapes += 1;
+      this.#audit(entry, 'lease.escape', { why });
+      void this.#giveUp(entry, false);
+    }
+  }
+
   #rebalance(): void {
     const mine = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading');
     const first = mine[0];
@@ -344,7 +371,8 @@ export class Election {
       if (state.role.kind === 'leading' && state.role.open) open = earliest(open, state.role.deadlineMs);
       next = earliest(next, leaseDeadline(state));
     }
-    this.onDeadline(open);
+    if (open !== this.#watched) this.onDeadline(open);
+    this.#watched = open;
     this.#timer.set(next);
   }
 

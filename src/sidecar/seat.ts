@@ -6,6 +6,7 @@ import { reachable } from '../upstream/network.ts';
 import { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
 import type { Contender } from './election.ts';
+import { Fitness, type Unfit } from './fitness.ts';
 import { StreamDriver } from './stream.ts';
 
 const STORE_BACKOFF = { baseMs: 50, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 };
@@ -29,6 +30,7 @@ export class Seat implements Contender {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
   readonly #isOpen: () => boolean;
+  readonly #fitness: Fitness;
   #term: Term | undefined;
   #warm: Term | undefined;
   /** Streams that cannot be held until somebody intervenes, and why. */
@@ -38,6 +40,11 @@ export class Seat implements Contender {
     this.plan = plan;
     this.#deps = deps;
     this.#isOpen = isOpen;
+    this.#fitness = new Fitness(plan, deps);
+  }
+
+  start(): void {
+    this.#fitness.start();
   }
 
   get lease(): string {
@@ -53,7 +60,11 @@ export class Seat implements Contender {
   }
 
   get fit(): boolean {
-    return true;
+    return this.#term === undefined ? this.#fitness.consumerThere : this.unfit() === undefined;
+  }
+
+  unfit(): Unfit | undefined {
+    return this.#term === undefined ? undefined : this.#fitness.judge(this.#term.streams);
   }
 
   get driver(): ClientDriver | undefined {

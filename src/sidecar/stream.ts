@@ -136,6 +136,12 @@ export class StreamDriver {
     });
   }
 
+  /** Whether it does its work, and if not, why. */
+  standing(): { readonly consumerDown: boolean; readonly failing: string | undefined } {
+    const { phase, attempt, main } = this.#session;
+    return { consumerDown: this.delivery.hold === 'consumer_down', failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
+  }
+
   /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
   async stop(limitMs: number): Promise<void> {
     const endsAt = this.#deps.nowMs() + limitMs;
@@ -166,7 +172,6 @@ export class StreamDriver {
     if (storeLostData) this.#checkpointer.rewrite();
     this.#soon();
   }
-
   #end(): void {
     this.bar.lift();
     this.#timer.clear();
@@ -178,10 +183,7 @@ export class StreamDriver {
     this.#dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
   }
 
-  tokenStaged(token: TokenRef): void {
-    this.#dispatch({ kind: 'token-staged', token });
-  }
-
+  tokenStaged(token: TokenRef): void { this.#dispatch({ kind: 'token-staged', token }); }
   get tokenInUse(): string | undefined {
     return this.#session.main?.phase === 'open' ? this.#session.main.token.id : undefined;
   }

@@ -26,6 +26,7 @@ export class Supervisor {
 
   /** Begins in the background; a store that does not answer is waited for, never a reason to exit. */
   start(): void {
+    for (const seat of this.#seats) seat.start();
     this.election.start();
   }
 
@@ -34,6 +35,20 @@ export class Supervisor {
     this.#stopping = true;
     await this.election.stop(limitMs);
     for (const seat of this.#seats) seat.lost('stopped');
+  }
+
+  /** Gives every lease away and stays up, retired: what preStop asks for. Afterwards nothing is held. */
+  async drain(limitMs: number): Promise<void> {
+    this.#stopping = true;
+    await this.election.stop(limitMs);
+  }
+
+  /** A planned hand-over of one client. @returns false when it is unknown here or not led by this replica. */
+  async handOver(client: string): Promise<boolean> {
+    const seat = this.#seats.find((one) => one.plan.name === client);
+    if (seat === undefined || this.election.facts(seat.lease).role !== 'leader') return false;
+    await this.election.handOver(seat.lease);
+    return this.election.facts(seat.lease).role !== 'leader';
   }
 
   /** The streams as the delivery server sees them. */

@@ -35,6 +35,7 @@ export type AuditEvent =
   | 'lease.shut'
   | 'lease.reopened'
   | 'lease.lost'
+  | 'lease.escape'
   | 'lease.handed_over'
   | 'checkpoint.refused'
   | 'clock.skew'

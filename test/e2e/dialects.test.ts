@@ -45,7 +45,7 @@ class Rig {
 
   /** A new connection is open and events arrive on it. */
   async recovers(opens: number): Promise<void> {
-    await until('the stream is open again', () => this.sim.history.of('conn.open').length >= opens && ['OPEN', 'LIVE', 'DEGRADED'].includes(this.sidecar.stream.state));
+    await until('the stream is open again', () => this.sim.history.of('conn.open').length >= opens && ['OPEN', 'LIVE', 'DEGRADED'].includes(this.sidecar.stream.state), undefined, () => JSON.stringify([this.sidecar.supervisor.status(), this.sim.history.of('conn.open', 'conn.end', 'conn.rej', 'conn.req')]));
     await this.flows(40);
   }
 

@@ -77,7 +77,7 @@ export class TestSidecar {
       randomId: () => randomBytes(8).toString('hex'),
     };
     this.supervisor = new Supervisor(resolve(loadDocuments([file])), this.deps);
-    this.#admin = new AdminServer(this.supervisor, this.deps);
+    this.#admin = new AdminServer(this.supervisor, this.deps, 2000);
     this.#delivery = new DeliveryServer(() => this.supervisor.served());
   }
 

@@ -1,0 +1,66 @@
+import type { ClientPlan } from '../config/resolve.ts';
+import { reachable } from '../upstream/network.ts';
+import type { Deps } from './deps.ts';
+import type { StreamDriver } from './stream.ts';
+
+/** A leader whose consumer takes nothing for this long gives the lease away, if somebody can take it. */
+const CONSUMER_DOWN_MS = 10_000;
+/** The same for a platform that cannot be reached from here. */
+const PLATFORM_DOWN_MS = 20_000;
+/** How often a standby looks whether its consumer is there. */
+const PROBE_EVERY_MS = 5000;
+const PROBE_LIMIT_MS = 1000;
+
+export type Unfit = 'consumer' | 'platform';
+
+/** Reasons of a stream that is not open which another replica would share: giving the lease away would not help. */
+const SHARED: ReadonlySet<string> = new Set(['rate_limited', 'overloaded', 'auth_failed', 'forbidden', 'position_expired', 'parked', 'shutdown']);
+
+/** Can this replica lead a client? Its consumer must be there; its own way to the platform must work. */
+export class Fitness {
+  readonly #plan: ClientPlan;
+  readonly #deps: Deps;
+  #consumerThere = true;
+  #downSinceMs: number | undefined;
+  #cutSinceMs: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(plan: ClientPlan, deps: Deps) {
+    this.#plan = plan;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => { void this.#probe(); }, PROBE_EVERY_MS);
+    this.#timer.unref();
+    void this.#probe();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** As a standby: would there be somebody to hand events to? */
+  get consumerThere(): boolean {
+    return this.#consumerThere;
+  }
+
+  /** As the leader: what keeps it from doing its work although another one might. Call regularly. */
+  judge(streams: ReadonlyMap<string, StreamDriver>): Unfit | undefined {
+    const now = this.#deps.nowMs();
+    const facts = [...streams.values()].map((stream) => stream.standing());
+    this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
+    const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
+    this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
+    if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
+    if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
+    return undefined;
+  }
+
+  /** Only pushed consumers can be looked for; one that pulls shows itself by connecting. */
+  async #probe(): Promise<void> {
+    const urls = new Set(this.#plan.streams.flatMap((stream) => (stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin])));
+    const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
+    this.#consumerThere = answers.every(Boolean);
+  }
+}
