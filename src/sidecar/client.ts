@@ -50,6 +50,8 @@ export class ClientDriver {
   #token: TokenState = noToken;
   #admission: AdmissionState = openAdmission;
   #serial = 0;
+  /** When gate, breaker and hold said to ask again; never computed anew at another instant, where the answer could be "now" and nobody would wake us. */
+  #lookAtMs: number | undefined;
   #suspect = false;
   #secretsVersion = '';
   #secretsTimer: NodeJS.Timeout | undefined;
@@ -187,9 +189,8 @@ export class ClientDriver {
   }
 
   #arm(): void {
-    const now = this.#deps.nowMs();
-    const look = this.#admission.queue.length === 0 || !this.#lease.mayDial() ? undefined : admit(this.plan.admission, this.#admission, now).lookAgainAtMs;
-    this.#timer.set(earliest(tokenDeadline(this.plan.tokenPolicy, this.#token), look));
+    const waiting = this.#admission.queue.length > 0 && this.#lease.mayDial();
+    this.#timer.set(earliest(tokenDeadline(this.plan.tokenPolicy, this.#token), waiting ? this.#lookAtMs : undefined));
   }
 
   /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
@@ -208,6 +209,7 @@ export class ClientDriver {
     if (cooldown > 0) this.#admission = holdAdmission(this.#admission, now + cooldown, 'cooldown');
     const admitted = admit(this.plan.admission, this.#admission, now);
     this.#setAdmission(admitted.state);
+    this.#lookAtMs = admitted.lookAgainAtMs;
     for (const name of admitted.granted) this.#streams.get(name)?.admitted({ id: token.id, expiresAtMs: token.expiresAtMs });
     this.#arm();
   }
