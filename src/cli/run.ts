@@ -7,9 +7,11 @@ import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts'
 import type { RedisLink } from '../coordination/link.ts';
 import { openStore, parseStore, type StoreTarget } from '../coordination/open.ts';
 import { RedisStore } from '../coordination/redis.ts';
+import type { RegistryPolicy } from '../coordination/registry.ts';
 import { DeliveryServer } from '../delivery/server.ts';
 import { AdminServer } from '../sidecar/admin.ts';
 import type { Identity, World } from '../sidecar/deps.ts';
+import { HEARTBEAT_EVERY_MS } from '../sidecar/heartbeats.ts';
 import { LeaseGuard } from '../sidecar/guard.ts';
 import { Supervisor } from '../sidecar/supervisor.ts';
 import { AuditLog } from '../telemetry/audit.ts';
@@ -40,6 +42,8 @@ Exit codes: 0 stopped on request, 70 internal fault, 78 bad configuration.
 
 /** After the drain budget the process ends whatever still hangs (a reader that stopped must not keep it). */
 const EXIT_MARGIN_MS = 2000;
+/** S4: hashes live 120 s; a connection without a sign of life for 35 s is dead; the reaper comes every 10 s. */
+const REGISTRY: RegistryPolicy = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
 /** How often the count of dropped lines is carried into the metrics. */
 const DROPPED_EVERY_MS = 1000;
 
@@ -130,7 +134,7 @@ interface RunSettings {
 
 function identityOf(env: NodeJS.ProcessEnv): Identity {
   const uid = env['POD_UID'] ?? randomUUID();
-  return { pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`, namespace: env['POD_NAMESPACE'] ?? 'default', uid, revision: env['HOLDFAST_REVISION'] ?? '', salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32 };
+  return { pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`, namespace: env['POD_NAMESPACE'] ?? 'default', uid, revision: env['HOLDFAST_REVISION'] ?? '', egress: env['HOLDFAST_EGRESS'] ?? 'default', salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32 };
 }
 
 async function runUntilSignal(settings: RunSettings): Promise<number> {
@@ -140,20 +144,18 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const stderr = new LineSink(openDescriptor(2), secrets);
   const identity = identityOf(process.env);
   const log = createLogger(settings.level, stderr, { pod: identity.pod });
-  const troubles = new Set<string>();
-  const onTrouble = (error: NodeJS.ErrnoException): void => {
-    // Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug.
-    const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
-    log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word }, 'redis connection');
-    troubles.add(word);
-  };
+  const onTrouble = troubleLogger(log);
   const nowMs = (): number => performance.now();
   const ttlMs = Math.min(...settings.plans.map((plan) => plan.leasePolicy.ttlMs));
-  const coordination = openStore(settings.store, { lockAdapter: settings.lockAdapter, nowMs, ttlMs, onTrouble });
+  const coordination = openStore(settings.store, { lockAdapter: settings.lockAdapter, nowMs, ttlMs, registry: REGISTRY, onTrouble });
   const deps: World = {
     identity,
     store: coordination.store,
     leases: coordination.leases,
+    restraint: coordination.restraint,
+    pool: coordination.pool,
+    registry: coordination.registry,
+    registryEveryMs: { beat: HEARTBEAT_EVERY_MS, sweep: REGISTRY.sweepEveryMs },
     metrics: createMetrics(),
     audit: new AuditLog(stdout, () => Date.now()),
     log,
@@ -193,6 +195,16 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   await Promise.all([stdout.flush(500), stderr.flush(500)]);
   // Whatever a library still holds open must not keep a drained process.
   process.exit(code);
+}
+
+/** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */
+function troubleLogger(log: World['log']): (error: NodeJS.ErrnoException) => void {
+  const troubles = new Set<string>();
+  return (error) => {
+    const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
+    log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word }, 'redis connection');
+    troubles.add(word);
+  };
 }
 
 async function warnAbout(link: RedisLink, log: World['log']): Promise<void> {

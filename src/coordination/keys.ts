@@ -10,6 +10,7 @@ export class ClientKeys {
   /** Random id of the data set; another one means that the store lost its data. Shared by all clients of one tag. */
   readonly incarnation: string;
   readonly members: string;
+  readonly gate: string;
   readonly checkpoints: string;
   readonly sealed: string;
   readonly #base: string;
@@ -20,6 +21,7 @@ export class ClientKeys {
     this.#base = `${shard}:${client}`;
     this.incarnation = `${shard}:inc`;
     this.lock = `${this.#base}:lock`;
+    this.gate = `${this.#base}:gate`;
     this.members = `${this.#base}:members`;
     this.fence = `${this.#base}:fence`;
     this.checkpoints = `${this.#base}:ckpt`;

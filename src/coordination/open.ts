@@ -4,7 +4,10 @@ import { EmbeddedStore } from './embedded.ts';
 import type { Leases } from './leases.ts';
 import { RedisLink } from './link.ts';
 import { LocalLeases } from './local-leases.ts';
+import { openPool, RedisPool, type Pool } from './pool.ts';
 import { RedisLeases } from './redis-leases.ts';
+import { ConnectionRegistry, type RegistryPolicy } from './registry.ts';
+import { noRestraint, RedisRestraint, type Restraint } from './restraint.ts';
 import { RedisStore } from './redis.ts';
 import type { Store } from './store.ts';
 
@@ -59,6 +62,10 @@ function sentinelTarget(value: string, url: URL, { auth, prefix, problem }: Sent
 export interface Coordination {
   readonly store: Store;
   readonly leases: Leases;
+  readonly restraint: Restraint;
+  readonly pool: Pool;
+  /** undefined: there is nobody to tell. */
+  readonly registry: ConnectionRegistry | undefined;
   /** undefined: the store is this process's own. */
   readonly link: RedisLink | undefined;
   close(): Promise<void>;
@@ -69,6 +76,7 @@ export interface OpenOptions {
   readonly nowMs: () => number;
   /** The shortest lease of the configuration. */
   readonly ttlMs: number;
+  readonly registry: RegistryPolicy;
   /** Receives connection errors; the store goes on trying for ever. */
   readonly onTrouble: (error: Error) => void;
 }
@@ -77,11 +85,11 @@ export interface OpenOptions {
 export function openStore(target: StoreTarget, options: OpenOptions): Coordination {
   if (target.kind === 'embedded') {
     const store = new EmbeddedStore(target.directory);
-    return { store, leases: new LocalLeases(store, options.nowMs), link: undefined, close: () => store.close() };
+    return { store, leases: new LocalLeases(store, options.nowMs), restraint: noRestraint, pool: openPool, registry: undefined, link: undefined, close: () => store.close() };
   }
   const link = new RedisLink(target, options);
   const store = new RedisStore(link);
   const leases = new RedisLeases(link, options.lockAdapter);
   link.open();
-  return { store, leases, link, close: () => store.close() };
+  return { store, leases, restraint: new RedisRestraint(link), pool: new RedisPool(link), registry: new ConnectionRegistry(link, options.registry), link, close: () => store.close() };
 }

@@ -10,6 +10,9 @@ export interface AdmissionPolicy {
   readonly maxStreams: number;
 }
 
+/** Why nobody dials: the platform said so, the calendar did, or replicas together have used up their share. */
+export type HoldCause = 'rate_limited' | 'cooldown' | 'shared_gate';
+
 export interface DialRequest {
   readonly stream: string;
   /** 0 is the most important (High), 2 the least (Low). */
@@ -22,7 +25,7 @@ export interface AdmissionState {
   readonly breaker: BreakerState;
   /** Nobody dials before this instant: Retry-After, or a maintenance window. */
   readonly holdUntilMs: Millis | undefined;
-  readonly holdReason: 'rate_limited' | 'cooldown' | undefined;
+  readonly holdReason: HoldCause | undefined;
   readonly queue: readonly DialRequest[];
 }
 
@@ -72,7 +75,7 @@ export function reportDial(policy: AdmissionPolicy, state: AdmissionState, outco
 }
 
 /** A platform's or a calendar's "not before". The longest one holds. */
-export function holdAdmission(state: AdmissionState, untilMs: Millis, reason: 'rate_limited' | 'cooldown'): AdmissionState {
+export function holdAdmission(state: AdmissionState, untilMs: Millis, reason: HoldCause): AdmissionState {
   return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs ? state : { ...state, holdUntilMs: untilMs, holdReason: reason };
 }
 

@@ -40,6 +40,7 @@ export type Reason =
   | 'shutdown'
   | 'fenced'
   | 'lease_lost'
+  | 'preempted'
   | 'exhausted';
 
 /** How an attempt or a link ended, as facts. */

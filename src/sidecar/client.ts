@@ -11,6 +11,8 @@ import { call, createAgent } from '../upstream/network.ts';
 import type { FetchedToken } from '../upstream/oauth.ts';
 import type { Deps } from './deps.ts';
 import { cooldownMs } from './maintenance.ts';
+import { Permits } from './permits.ts';
+import { Slots } from './slots.ts';
 import { DeadlineTimer } from './timer.ts';
 import { TokenSource, type SharedToken } from './token-source.ts';
 
@@ -19,6 +21,8 @@ export interface ClientStream {
   readonly plan: StreamPlan;
   admitted(token: TokenRef): void;
   tokenStaged(token: TokenRef): void;
+  /** Its place is needed by a more important one. */
+  preempted(): void;
   /** The token of its open link; undefined while it has none. */
   readonly tokenInUse: string | undefined;
 }
@@ -45,6 +49,8 @@ export class ClientDriver {
   readonly #restAgent: Agent;
   readonly #timer: DeadlineTimer;
   readonly #source: TokenSource;
+  readonly #permits: Permits;
+  readonly #slots: Slots;
   readonly #epoch: number;
   readonly #lease: LeaseView;
   #token: TokenState = noToken;
@@ -64,6 +70,11 @@ export class ClientDriver {
     this.#epoch = term.epoch;
     this.#lease = term.lease;
     this.#source = new TokenSource(plan, deps, term.epoch);
+    this.#permits = new Permits(plan, deps, term.epoch);
+    this.#slots = new Slots(plan, deps, {
+      granted: (stream) => { this.#enqueue(stream); },
+      revoked: (stream) => { this.#streams.get(stream)?.preempted(); },
+    });
     this.#restAgent = createAgent(plan.loopback);
     this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
   }
@@ -87,8 +98,10 @@ export class ClientDriver {
     this.#pump();
   }
 
-  stop(): void {
+  /** @param keep the streams go on under another leader. */
+  stop(keep: boolean): void {
     this.#stopped = true;
+    this.#slots.stop(keep);
     this.#timer.clear();
     clearInterval(this.#secretsTimer);
     this.#source.close();
@@ -99,12 +112,20 @@ export class ClientDriver {
     this.#streams.set(stream.plan.name, stream);
   }
 
+  /** A place in the tenant's pool first, then the queue for the gate. */
   ask(stream: StreamPlan): void {
+    this.#slots.want(stream.name);
+  }
+
+  #enqueue(name: string): void {
+    const stream = this.#streams.get(name)?.plan;
+    if (stream === undefined || this.#stopped) return;
     this.#admission = askAdmission(this.#admission, { stream: stream.name, priority: stream.priority, askedAtMs: this.#deps.nowMs() });
     this.#pump();
   }
 
   cancel(stream: StreamPlan): void {
+    this.#slots.cancel(stream.name);
     this.#admission = cancelAdmission(this.#admission, stream.name);
   }
 
@@ -114,6 +135,7 @@ export class ClientDriver {
   }
 
   hold(forMs: number): void {
+    this.#permits.hold(forMs);
     this.#admission = holdAdmission(this.#admission, this.#deps.nowMs() + forMs, 'rate_limited');
     this.#pump();
   }
@@ -179,6 +201,7 @@ export class ClientDriver {
       holdMs: holdUntilMs === undefined ? undefined : Math.max(0, Math.round(holdUntilMs - now)),
       holdReason,
       waiting: queue.map((one) => one.stream),
+      waitingForPool: this.#slots.waiting,
     };
   }
 
@@ -210,8 +233,22 @@ export class ClientDriver {
     const admitted = admit(this.plan.admission, this.#admission, now);
     this.#setAdmission(admitted.state);
     this.#lookAtMs = admitted.lookAgainAtMs;
-    for (const name of admitted.granted) this.#streams.get(name)?.admitted({ id: token.id, expiresAtMs: token.expiresAtMs });
+    for (const name of admitted.granted) this.#permit(name, { id: token.id, expiresAtMs: token.expiresAtMs });
     this.#arm();
+  }
+
+  /** Our own gate let it pass; now all replicas' gate is asked, which a new leader inherits. */
+  #permit(name: string, token: TokenRef): void {
+    this.#permits.dial().then((permit) => {
+      const stream = this.#streams.get(name);
+      if (this.#stopped || stream === undefined) return;
+      if (permit.kind === 'granted' && this.#lease.mayDial()) return stream.admitted(token);
+      const now = this.#deps.nowMs();
+      this.#setAdmission(reportDial(this.plan.admission, this.#admission, 'neutral', now));
+      if (permit.kind === 'wait' && permit.why === 'breaker') this.#setAdmission({ ...this.#admission, breaker: { kind: 'open', untilMs: now + permit.ms } });
+      else if (permit.kind === 'wait') this.#admission = holdAdmission(this.#admission, now + permit.ms, permit.why === 'hold' ? 'rate_limited' : 'shared_gate');
+      this.#enqueue(name);
+    }).catch((error: unknown) => { this.#deps.log.error({ err: error }, 'the permit was lost'); });
   }
 
   #setAdmission(next: AdmissionState): void {
@@ -219,6 +256,8 @@ export class ClientDriver {
     this.#admission = next;
     if (before === next.breaker.kind) return;
     this.#deps.metrics.breakerOpen.set({ client: this.plan.name }, next.breaker.kind === 'closed' ? 0 : 1);
+    if (next.breaker.kind === 'open') this.#permits.breaker(Math.max(0, next.breaker.untilMs - this.#deps.nowMs()));
+    if (next.breaker.kind === 'closed') this.#permits.breaker(0);
     if (next.breaker.kind === 'open') this.#deps.audit.write('breaker.opened', this.plan.name, { forMs: this.plan.admission.breaker.openMs });
     if (next.breaker.kind === 'closed') this.#deps.audit.write('breaker.closed', this.plan.name);
   }
@@ -279,7 +318,12 @@ export class ClientDriver {
   #fetch(gen: number): void {
     const askedAtMs = this.#deps.nowMs();
     const old = this.#token.active === undefined ? undefined : this.#tokens.get(this.#token.active.id);
-    this.#source.obtain(old)
+    this.#permits
+      .token()
+      .then((permit) => {
+        if (permit.kind === 'wait') throw new HoldfastError('HF_TOKEN_THROTTLED', 'the replicas together have asked for enough tokens', { details: { retryAfterMs: permit.ms } });
+        return this.#source.obtain(old);
+      })
       .then((fetched) => {
         this.#serial += 1;
         const id = `t${String(this.#epoch)}-${String(this.#serial)}`;

@@ -1,4 +1,7 @@
 import type { Leases } from '../coordination/leases.ts';
+import type { Pool } from '../coordination/pool.ts';
+import type { ConnectionRegistry } from '../coordination/registry.ts';
+import type { Restraint } from '../coordination/restraint.ts';
 import type { Store } from '../coordination/store.ts';
 import type { SecretRegistry } from '../core/secrets.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
@@ -12,6 +15,8 @@ export interface Identity {
   readonly uid: string;
   /** Template revision of the pod; empty when unknown. Leases go to the newest one first. */
   readonly revision: string;
+  /** Name of the address behind which this replica reaches the platforms. */
+  readonly egress: string;
   /** In [0, 1): shifts the jitter of this replica (S2: identical jitter seeds). */
   readonly salt: number;
 }
@@ -21,10 +26,16 @@ export interface World {
   readonly identity: Identity;
   readonly store: Store;
   readonly leases: Leases;
+  readonly restraint: Restraint;
+  readonly pool: Pool;
+  /** undefined: there is nobody to tell. */
+  readonly registry: ConnectionRegistry | undefined;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly log: Logger;
   readonly secrets: SecretRegistry;
+  /** Period of heartbeats and of the reaper's rounds. */
+  readonly registryEveryMs: { readonly beat: number; readonly sweep: number };
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
   /** Wall clock, only written down. */

@@ -1,4 +1,5 @@
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
+import type { Heartbeat } from '../coordination/registry.ts';
 import { backoffDelay } from '../core/backoff.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { LeasePolicy } from '../core/lease.ts';
@@ -111,6 +112,20 @@ export class Seat implements Contender {
     this.broken.clear();
   }
 
+  /** The open connections, for the registry. */
+  heartbeats(): readonly Heartbeat[] {
+    const platform = this.plan.platform === 'GenesysCloud' ? 'genesys' : 'cxone';
+    const { namespace, pod } = this.#deps.identity;
+    return [...this.streams.values()].flatMap((stream) =>
+      stream.connections().map((one) => ({ ...one, platform, tenantId: this.plan.tenantId, client: this.plan.name, stream: stream.plan.name, pod: `${namespace}/${pod}`, epoch: stream.epoch })),
+    );
+  }
+
+  /** Everybody was told that this connection is dead: if it is one of ours, it ends now. */
+  tearDown(connectionId: string): void {
+    for (const stream of this.streams.values()) stream.tearDown(connectionId);
+  }
+
   async drain(limitMs: number): Promise<void> {
     await Promise.all([...this.streams.values()].map((stream) => stream.stop(limitMs)));
   }
@@ -187,8 +202,9 @@ export class Seat implements Contender {
 
 const NONE: ReadonlyMap<string, StreamDriver> = new Map();
 
-function end(term: Term): void {
+/** @param keep somebody else goes on with the streams. */
+function end(term: Term, keep = true): void {
   term.over = true;
   for (const stream of term.streams.values()) stream.abandon();
-  term.client.stop();
+  term.client.stop(keep);
 }

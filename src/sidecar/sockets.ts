@@ -1,4 +1,6 @@
 import type { StreamPlan } from '../config/resolve.ts';
+import type { Heartbeat } from '../coordination/registry.ts';
+import type { SessionState } from '../core/session-types.ts';
 import type { DialTarget } from '../platforms/dial.ts';
 import { StreamSocket, type SocketHandlers } from '../upstream/socket.ts';
 import type { Deps } from './deps.ts';
@@ -23,10 +25,15 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** @throws when the target is no URL; then nothing was opened. */
-  dial(gen: number, connectionId: string, target: DialTarget, handlers: SocketHandlers): void {
+  /** A dial that cannot even begin is a failed dial: the slot it holds must come back. */
+  dial(gen: number, connectionId: string, target: () => DialTarget, handlers: SocketHandlers): void {
     const options = { loopback: this.#plan.loopback, closeTimeoutMs: this.#plan.session.closeTimeoutMs, nowMs: this.#deps.nowMs, nowEpochMs: this.#deps.nowEpochMs };
-    this.#open.set(gen, { socket: new StreamSocket(target, options, handlers), connectionId });
+    try {
+      this.#open.set(gen, { socket: new StreamSocket(target(), options, handlers), connectionId });
+    } catch (error) {
+      this.#deps.log.error({ err: error, stream: this.#plan.name }, 'the dial could not begin');
+      queueMicrotask(() => { handlers.ended({ stage: 'dial' }, { text: 'the dial could not begin', oldest: undefined }); });
+    }
   }
 
   of(gen: number): StreamSocket | undefined {
@@ -36,6 +43,22 @@ export class Sockets {
   /** Our id of a connection: 16 hex digits, new for each; empty when it is gone. */
   idOf(gen: number): string {
     return this.#open.get(gen)?.connectionId ?? '';
+  }
+
+  /** Ends the connection with this id, if it is one of ours. */
+  terminate(connectionId: string): void {
+    for (const one of this.#open.values()) if (one.connectionId === connectionId) one.socket.terminate();
+  }
+
+  /** Open connections of a session, as the registry shows them. */
+  heartbeats(session: SessionState): readonly Pick<Heartbeat, 'connectionId' | 'silentMs' | 'state' | 'retryCount'>[] {
+    return [session.main, session.next].flatMap((link) => {
+      if (link?.liveness === undefined || link.phase !== 'open') return [];
+      const { verdict, lastFrameAtMs } = link.liveness;
+      // What our own watch calls healthy has given its sign of life, however quiet the endpoint is by nature.
+      const silentMs = verdict === 'HEALTHY' ? 0 : Math.max(0, this.#deps.nowMs() - lastFrameAtMs);
+      return [{ connectionId: this.idOf(link.gen), silentMs, state: verdict === 'HEALTHY' ? ('ACTIVE' as const) : ('DEGRADED' as const), retryCount: session.attempt }];
+    });
   }
 
   /** Stops or goes on reading from all sockets. */

@@ -8,7 +8,7 @@ import type { Parcel } from '../delivery/envelope.ts';
 import type { Delivery } from '../delivery/port.ts';
 import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
-import { dialTarget } from '../platforms/dial.ts';
+import { dialTarget, type DialTarget } from '../platforms/dial.ts';
 import { refreshFrame } from '../platforms/frames.ts';
 import { Backpressure } from './backpressure.ts';
 import { Bar } from './bar.ts';
@@ -136,6 +136,16 @@ export class StreamDriver {
     });
   }
 
+  connections(): ReturnType<Sockets['heartbeats']> { return this.#sockets.heartbeats(this.#session); }
+  tearDown(connectionId: string): void { this.#sockets.terminate(connectionId); }
+
+  /** A more important stream needs the place: the checkpoint is kept, and it queues again. */
+  preempted(): void {
+    this.#deps.audit.write('stream.preempted', this.plan.client, { stream: this.plan.name });
+    this.#dispatch({ kind: 'park' });
+    this.#dispatch({ kind: 'start' });
+  }
+
   /** Whether it does its work, and if not, why. */
   standing(): { readonly consumerDown: boolean; readonly failing: string | undefined } {
     const { phase, attempt, main } = this.#session;
@@ -241,7 +251,7 @@ export class StreamDriver {
       case 'cancel-ask':
         return this.#client.cancel(this.plan);
       case 'dial':
-        return this.#tryDial(effect);
+        return this.#dial(effect);
       case 'hello':
         return this.#hello(effect);
       case 'refresh':
@@ -279,16 +289,6 @@ export class StreamDriver {
     }
   }
 
-  /** A dial that cannot even begin is a failed dial: the slot it holds must come back. */
-  #tryDial(effect: Extract<SessionEffect, { kind: 'dial' }>): void {
-    try {
-      this.#dial(effect);
-    } catch (error) {
-      this.#deps.log.error({ err: error, stream: this.plan.name }, 'the dial could not begin');
-      this.#dispatch({ kind: 'ended', gen: effect.gen, failure: { stage: 'dial' }, unit: this.#side.unit() });
-    }
-  }
-
   #dial(effect: Extract<SessionEffect, { kind: 'dial' }>): void {
     const token = this.#client.tokenText(effect.token.id);
     const connectionId = this.#deps.randomId();
@@ -296,7 +296,7 @@ export class StreamDriver {
     const position = effect.oldest ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(overlap);
     this.#report.dial(effect, connectionId);
     // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
-    const target = dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
+    const target = (): DialTarget => dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
     const { gen } = effect;
     this.#sockets.dial(gen, connectionId, target, {
       opened: () => { this.#dispatch({ kind: 'opened', gen }); },

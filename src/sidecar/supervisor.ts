@@ -4,6 +4,7 @@ import { PullDelivery } from '../delivery/pull.ts';
 import type { ServedStream } from '../delivery/server.ts';
 import type { Deps, World } from './deps.ts';
 import { Election } from './election.ts';
+import { Heartbeats } from './heartbeats.ts';
 import { Seat } from './seat.ts';
 import type { StreamDriver } from './stream.ts';
 
@@ -14,6 +15,7 @@ export class Supervisor {
   readonly election: Election;
   readonly #startedEpochMs: number;
   #storeTrouble: string | undefined;
+  readonly #heartbeats: Heartbeats;
   #stopping = false;
 
   constructor(plans: readonly ClientPlan[], deps: World) {
@@ -22,6 +24,10 @@ export class Supervisor {
     const seats: Seat[] = plans.map((plan) => new Seat(plan, this.#deps, () => this.election.open(plan.lease)));
     this.#seats = seats;
     this.election = new Election(seats, this.#deps);
+    this.#heartbeats = new Heartbeats(deps, () => seats.flatMap((seat) => seat.heartbeats()), deps.registryEveryMs);
+    deps.leases.onNotice((notice) => {
+      if (notice.kind === 'dead') for (const seat of seats) seat.tearDown(notice.connection);
+    });
   }
 
   /** Begins in the background; a store that does not answer is waited for, never a reason to exit. */
@@ -35,6 +41,7 @@ export class Supervisor {
     this.#stopping = true;
     await this.election.stop(limitMs);
     for (const seat of this.#seats) seat.lost('stopped');
+    await this.#heartbeats.stop();
   }
 
   /** Gives every lease away and stays up, retired: what preStop asks for. Afterwards nothing is held. */

@@ -11,6 +11,8 @@ export type AuditEvent =
   | 'connection.dropped'
   | 'connection.closed'
   | 'connection.health'
+  | 'connection.purged'
+  | 'stream.preempted'
   | 'token.rotated'
   | 'token.refresh_failed'
   | 'token.mismatch'

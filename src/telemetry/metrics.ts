@@ -43,6 +43,7 @@ export function createMetrics() {
     epoch: gauge('lease_epoch', 'Fencing number last seen', ['client']),
     leaseRemaining: gauge('lease_remaining_seconds', 'Until this replica must stop acting unless it renews', ['client']),
     leaderChanges: counter('leader_changes_total', 'Times this replica became the leader', ['client']),
+    purged: counter('connections_purged_total', 'Connections this replica declared dead as the reaper', []),
     pingLatency: new Histogram({ name: 'holdfast_websocket_latency_seconds', help: 'Ping to pong (websocket.latency)', labelNames: STREAM, buckets: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5], registers }),
     reconnectLatency: new Histogram({ name: 'holdfast_reconnect_latency_seconds', help: 'Dial to ready', labelNames: STREAM, buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30], registers }),
     ackLatency: new Histogram({ name: 'holdfast_ack_latency_seconds', help: 'Receipt of an event to the end of the settled prefix passing it, sampled', labelNames: STREAM, buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30], registers }),

@@ -10,6 +10,8 @@ import type { Store } from '../../src/coordination/store.ts';
 import { DeliveryServer } from '../../src/delivery/server.ts';
 import { AdminServer } from '../../src/sidecar/admin.ts';
 import type { Leases } from '../../src/coordination/leases.ts';
+import { openPool } from '../../src/coordination/pool.ts';
+import { noRestraint } from '../../src/coordination/restraint.ts';
 import { LocalLeases } from '../../src/coordination/local-leases.ts';
 import type { World } from '../../src/sidecar/deps.ts';
 import { Supervisor } from '../../src/sidecar/supervisor.ts';
@@ -64,9 +66,13 @@ export class TestSidecar {
     const sink = new LineSink(out, secrets);
     this.store = store;
     this.deps = {
-      identity: { pod: 'test-pod', namespace: 'test', uid: 'uid-1', revision: '', salt: seeded(17)() },
+      identity: { pod: 'test-pod', namespace: 'test', uid: 'uid-1', revision: '', egress: 'default', salt: seeded(17)() },
       store,
       leases,
+      restraint: noRestraint,
+      pool: openPool,
+      registry: undefined,
+      registryEveryMs: { beat: 5000, sweep: 10_000 },
       metrics: createMetrics(),
       audit: new AuditLog(sink, () => Date.now()),
       log: createLogger('debug', sink, { pod: 'test-pod' }),
