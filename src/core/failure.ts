@@ -30,6 +30,7 @@ export const ERROR_CODES = {
   HF_API_ACK_UNKNOWN: 'give-up',
   HF_API_CONSUMER_CONFLICT: 'retry-after',
   HF_API_ORIGIN: 'give-up',
+  HF_API_STANDBY: 'retry-after',
   HF_API_LIMIT: 'retry-after',
   HF_API_MODE: 'give-up',
   HF_RUNTIME_NODE: 'refuse-to-start',

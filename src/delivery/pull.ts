@@ -12,7 +12,7 @@ export interface PullConsumer {
   readonly credit: number;
   /** Bytes written and not yet taken by its socket. */
   readonly bufferedBytes: number;
-  deliver(entries: readonly Entry<Parcel>[]): void;
+  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void;
   /** Everything up to this delivery id is covered by a stored checkpoint. */
   durable(upTo: string): void;
   /** Another consumer took over, or we stop. */
@@ -58,18 +58,9 @@ export class PullDelivery implements Delivery {
     return this.#guard.reason;
   }
 
-  get occupied(): boolean {
-    return this.#consumer !== undefined;
-  }
-
-  /** Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it still waits for acknowledgements. An earlier one is dismissed and what it had not acknowledged goes again. */
+  /** Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it still waits for acknowledgements. */
   attach(consumer: PullConsumer, seen?: string): void {
-    const previous = this.#consumer;
     this.#consumer = consumer;
-    if (previous !== undefined) {
-      previous.dismiss('takeover');
-      this.#host.outbox.recall(this.#host.nowMs());
-    }
     const ord = Number(seen?.split('.')[1] ?? 0);
     if (ord > 0) this.#host.outbox.assume(ord, this.#host.nowMs());
     this.pump();
@@ -96,7 +87,7 @@ export class PullDelivery implements Delivery {
       if (entries.length === 0) return;
       this.#host.handed(entries);
       for (const entry of entries) if (entry.attempts > 1) stampAttempt(entry.item, entry.attempts);
-      consumer.deliver(entries);
+      consumer.deliver(this.#host.epoch, entries);
     }
   }
 
@@ -177,7 +168,6 @@ export class PullDelivery implements Delivery {
 
   close(): void {
     this.#draining = true;
-    this.#consumer?.dismiss('shutdown');
     this.#consumer = undefined;
   }
 

@@ -5,7 +5,8 @@ import { WebSocketServer } from 'ws';
 import { HoldfastError } from '../core/failure.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { sendJson, sendProblem } from './problem.ts';
-import type { AckProblem, PullDelivery } from './pull.ts';
+import type { AckProblem } from './pull.ts';
+import type { PullSeat } from './pull-seat.ts';
 import { SseConsumer } from './sse.ts';
 import { idsOf, numberOr, parseObject, WsConsumer } from './ws.ts';
 
@@ -20,10 +21,12 @@ const CLOSE_TIMEOUT: object = { closeTimeout: 2000 };
 /** What the server knows of one stream. */
 export interface ServedStream {
   readonly name: string;
+  /** The last term's; 0: there was none. */
   readonly epoch: number;
   /** undefined: the stream is pushed. */
-  readonly pull: PullDelivery | undefined;
-  readonly letters: DeadLetters;
+  readonly pull: PullSeat | undefined;
+  /** undefined: this replica does not lead the stream. */
+  readonly letters: DeadLetters | undefined;
   readonly maxInFlight: number;
   /** The cursor is one of this epoch and not beyond what was delivered. */
   cursorKnown(cursor: string): boolean;
@@ -82,6 +85,7 @@ export class DeliveryServer {
       case 'acks':
         return request.method === 'POST' ? acknowledge(stream, request, response) : sendProblem(response, 405, 'HF_API_METHOD', 'use POST');
       case 'dead-letters':
+        if (stream.letters === undefined) return sendProblem(response, 503, 'HF_API_STANDBY', 'this replica stands by for the stream; ask the one that leads (holdfast status)');
         return stream.letters.handle(request, response, parts.slice(4), url);
       case 'ws':
         return sendProblem(response, 400, 'HF_API_BODY', 'connect with a WebSocket, subprotocol holdfast.v1');
@@ -93,11 +97,11 @@ export class DeliveryServer {
   #events(stream: ServedStream, url: URL, request: IncomingMessage, response: ServerResponse): void {
     const pull = this.#free(stream, url, (status, code, detail) => { sendProblem(response, status, code, detail); });
     if (pull === undefined) return;
-    const consumer = new SseConsumer(response, pull, { epoch: stream.epoch, credit: queryInt(url, 'credit', stream.maxInFlight) });
+    const consumer = new SseConsumer(response, pull, { credit: queryInt(url, 'credit', stream.maxInFlight) });
     const cursor = request.headers['last-event-id'] ?? url.searchParams.get('cursor') ?? undefined;
     const given = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
     const known = given !== undefined && stream.cursorKnown(given);
-    if (given !== undefined && !known) consumer.resync('the cursor is not one of the current epoch; delivery begins at the checkpoint');
+    if (given !== undefined && !known) consumer.resync(stream.epoch, 'the cursor is not one of the current epoch; delivery begins at the checkpoint');
     pull.attach(consumer, known ? given : undefined);
   }
 
@@ -119,13 +123,13 @@ export class DeliveryServer {
     const pull = this.#free(stream, url, refuse);
     if (pull === undefined) return;
     this.#wss.handleUpgrade(request, socket, head, (ws) => {
-      const options = { epoch: stream.epoch, batch: Math.max(1, queryInt(url, 'batch', 1)), credit: queryInt(url, 'credit', 0) };
+      const options = { batch: Math.max(1, queryInt(url, 'batch', 1)), credit: queryInt(url, 'credit', 0) };
       pull.attach(new WsConsumer(ws, pull, options));
     });
   }
 
   /** The stream's pull side, if it has one and nobody else is connected (or the caller takes over). */
-  #free(stream: ServedStream, url: URL, refuse: (status: number, code: 'HF_API_MODE' | 'HF_API_CONSUMER_CONFLICT', detail: string) => void): PullDelivery | undefined {
+  #free(stream: ServedStream, url: URL, refuse: (status: number, code: 'HF_API_MODE' | 'HF_API_CONSUMER_CONFLICT', detail: string) => void): PullSeat | undefined {
     if (stream.pull === undefined) {
       refuse(409, 'HF_API_MODE', 'this stream is pushed; set delivery.mode: Pull to connect');
       return undefined;
@@ -138,7 +142,7 @@ export class DeliveryServer {
   }
 }
 
-const VERBS: Readonly<Record<string, (pull: PullDelivery, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]>> = {
+const VERBS: Readonly<Record<string, (pull: PullSeat, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]>> = {
   ack: (pull, ids) => pull.ack(ids),
   nack: (pull, ids, message) => pull.nack(ids, numberOr(message['delayMs'], 0)),
   progress: (pull, ids) => pull.progress(ids),

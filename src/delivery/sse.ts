@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type { Entry } from '../core/outbox.ts';
 import type { Parcel } from './envelope.ts';
-import type { PullConsumer, PullDelivery } from './pull.ts';
+import type { PullConsumer } from './pull.ts';
+import type { PullSeat } from './pull-seat.ts';
 
 /** Comment lines that keep proxies and half-open detection going. */
 const COMMENT_EVERY_MS = 15_000;
@@ -12,13 +13,11 @@ const CR = 0x0d;
 /** One consumer on Server-Sent Events; acknowledgements come by POST. */
 export class SseConsumer implements PullConsumer {
   readonly #response: ServerResponse;
-  readonly #epoch: string;
   readonly #comments: NodeJS.Timeout;
   readonly credit: number;
 
-  constructor(response: ServerResponse, delivery: PullDelivery, options: { readonly epoch: number; readonly credit: number }) {
+  constructor(response: ServerResponse, delivery: PullSeat, options: { readonly credit: number }) {
     this.#response = response;
-    this.#epoch = String(options.epoch);
     this.credit = options.credit;
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'keep-alive' });
     response.write(`retry: ${String(RETRY_MS)}\n\n`);
@@ -36,18 +35,18 @@ export class SseConsumer implements PullConsumer {
     return this.#response.writableLength;
   }
 
-  deliver(entries: readonly Entry<Parcel>[]): void {
+  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void {
     const parts: Buffer[] = [];
     for (const entry of entries) {
-      parts.push(Buffer.from(`id: ${this.#epoch}.${String(entry.ord)}\n`, 'latin1'));
+      parts.push(Buffer.from(`id: ${String(epoch)}.${String(entry.ord)}\n`, 'latin1'));
       pushData(parts, entry.item.ce);
     }
     this.#response.write(Buffer.concat(parts));
   }
 
   /** The first event of a consumer whose cursor means nothing here: never a silent jump. */
-  resync(reason: string): void {
-    const ce = { specversion: '1.0', id: `hf-resync-${this.#epoch}`, source: '/holdfast', type: 'dev.holdfast.resync.required', datacontenttype: 'application/json', data: { reason } };
+  resync(epoch: number, reason: string): void {
+    const ce = { specversion: '1.0', id: `hf-resync-${String(epoch)}`, source: '/holdfast', type: 'dev.holdfast.resync.required', datacontenttype: 'application/json', data: { reason } };
     this.#response.write(`event: resync\ndata: ${JSON.stringify(ce)}\n\n`);
   }
 

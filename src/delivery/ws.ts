@@ -1,7 +1,8 @@
 import { WebSocket } from 'ws';
 import type { Entry } from '../core/outbox.ts';
 import type { Parcel } from './envelope.ts';
-import type { AckProblem, PullConsumer, PullDelivery } from './pull.ts';
+import type { AckProblem, PullConsumer } from './pull.ts';
+import type { PullSeat } from './pull-seat.ts';
 
 /** Pings to the consumer, so that a half-open local socket is noticed. */
 const PING_EVERY_MS = 15_000;
@@ -26,18 +27,17 @@ const COMMA = Buffer.from(',');
 /** One consumer on the WebSocket subprotocol holdfast.v1. */
 export class WsConsumer implements PullConsumer {
   readonly #ws: WebSocket;
-  readonly #delivery: PullDelivery;
-  readonly #epoch: string;
+  readonly #delivery: PullSeat;
+  #epoch = '';
   readonly #batch: number;
   readonly #pinger: NodeJS.Timeout;
   #alive = true;
   credit: number;
 
   /** @param batch events per frame the consumer asked for; 1 = one frame each. */
-  constructor(ws: WebSocket, delivery: PullDelivery, options: { readonly epoch: number; readonly batch: number; readonly credit: number }) {
+  constructor(ws: WebSocket, delivery: PullSeat, options: { readonly batch: number; readonly credit: number }) {
     this.#ws = ws;
     this.#delivery = delivery;
-    this.#epoch = String(options.epoch);
     this.#batch = options.batch;
     this.credit = options.credit;
     ws.on('message', (data: Buffer, isBinary) => { this.#onFrame(data, isBinary); });
@@ -52,7 +52,8 @@ export class WsConsumer implements PullConsumer {
     return this.#ws.bufferedAmount;
   }
 
-  deliver(entries: readonly Entry<Parcel>[]): void {
+  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void {
+    this.#epoch = String(epoch);
     if (this.#batch === 1) {
       for (const entry of entries) this.#send(Buffer.concat(this.#frame(entry, [])));
       return;

@@ -20,12 +20,15 @@ const SHARED: ReadonlySet<string> = new Set(['rate_limited', 'overloaded', 'auth
 export class Fitness {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
+  readonly #pullersThere: () => boolean;
   #consumerThere = true;
   #downSinceMs: number | undefined;
   #cutSinceMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(plan: ClientPlan, deps: Deps) {
+  /** @param pullersThere every consumer that pulls is connected. */
+  constructor(plan: ClientPlan, deps: Deps, pullersThere: () => boolean) {
+    this.#pullersThere = pullersThere;
     this.#plan = plan;
     this.#deps = deps;
   }
@@ -42,7 +45,7 @@ export class Fitness {
 
   /** As a standby: would there be somebody to hand events to? */
   get consumerThere(): boolean {
-    return this.#consumerThere;
+    return this.#consumerThere && this.#pullersThere();
   }
 
   /** As the leader: what keeps it from doing its work although another one might. Call regularly. */

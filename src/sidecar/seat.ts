@@ -3,6 +3,8 @@ import type { Heartbeat } from '../coordination/registry.ts';
 import { backoffDelay } from '../core/backoff.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { LeasePolicy } from '../core/lease.ts';
+import { PullDelivery } from '../delivery/pull.ts';
+import { PullSeat } from '../delivery/pull-seat.ts';
 import { reachable } from '../upstream/network.ts';
 import { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
@@ -32,6 +34,8 @@ export class Seat implements Contender {
   readonly #deps: Deps;
   readonly #isOpen: () => boolean;
   readonly #fitness: Fitness;
+  /** Consumers that pull keep their places whoever leads. */
+  readonly pulls: ReadonlyMap<string, PullSeat>;
   #term: Term | undefined;
   #warm: Term | undefined;
   /** Streams that cannot be held until somebody intervenes, and why. */
@@ -41,7 +45,8 @@ export class Seat implements Contender {
     this.plan = plan;
     this.#deps = deps;
     this.#isOpen = isOpen;
-    this.#fitness = new Fitness(plan, deps);
+    this.pulls = new Map(plan.streams.filter((stream) => stream.delivery.push === undefined).map((stream) => [stream.name, new PullSeat()]));
+    this.#fitness = new Fitness(plan, deps, () => [...this.pulls.values()].every((seat) => seat.occupied));
   }
 
   start(): void {
@@ -107,7 +112,8 @@ export class Seat implements Contender {
 
   lost(why: string): void {
     this.#deps.log.warn({ client: this.plan.name, why }, 'no longer leading');
-    if (this.#term !== undefined) end(this.#term);
+    for (const [name, stream] of this.streams) if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
+    if (this.#term !== undefined) end(this.#term, why !== 'stopped');
     this.#term = undefined;
     this.broken.clear();
   }
@@ -174,7 +180,10 @@ export class Seat implements Contender {
       const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
       if (early === undefined) term.client.add(stream);
       const started = await this.#patiently(term, () => stream.start(early !== undefined));
-      if (started && !term.over) term.streams.set(one.name, stream);
+      if (started && !term.over) {
+        term.streams.set(one.name, stream);
+        if (stream.delivery instanceof PullDelivery) this.pulls.get(one.name)?.bind(stream.delivery);
+      }
       else stream.abandon();
     } catch (error) {
       this.broken.set(one.name, error instanceof HoldfastError ? error.code : 'internal');

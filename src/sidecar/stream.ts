@@ -149,7 +149,7 @@ export class StreamDriver {
   /** Whether it does its work, and if not, why. */
   standing(): { readonly consumerDown: boolean; readonly failing: string | undefined } {
     const { phase, attempt, main } = this.#session;
-    return { consumerDown: this.delivery.hold === 'consumer_down', failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
+    return { consumerDown: this.delivery.hold === 'consumer_down' || (this.delivery.kind === 'pull' && !this.delivery.ready), failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
   }
 
   /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */

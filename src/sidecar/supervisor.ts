@@ -1,6 +1,5 @@
 import type { ClientPlan } from '../config/resolve.ts';
 import { DeadLetters } from '../delivery/dead-letters.ts';
-import { PullDelivery } from '../delivery/pull.ts';
 import type { ServedStream } from '../delivery/server.ts';
 import type { Deps, World } from './deps.ts';
 import { Election } from './election.ts';
@@ -40,7 +39,10 @@ export class Supervisor {
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true;
     await this.election.stop(limitMs);
-    for (const seat of this.#seats) seat.lost('stopped');
+    for (const seat of this.#seats) {
+      seat.lost('stopped');
+      for (const pull of seat.pulls.values()) pull.dismiss();
+    }
     await this.#heartbeats.stop();
   }
 
@@ -61,15 +63,19 @@ export class Supervisor {
   /** The streams as the delivery server sees them. */
   served(): ReadonlyMap<string, ServedStream> {
     const out = new Map<string, ServedStream>();
-    for (const [name, stream] of this.#streams()) {
-      out.set(name, {
-        name,
-        epoch: stream.epoch,
-        pull: stream.delivery instanceof PullDelivery ? stream.delivery : undefined,
-        letters: new DeadLetters(stream.letters),
-        maxInFlight: stream.plan.delivery.maxInFlight,
-        cursorKnown: (cursor) => stream.cursorKnown(cursor),
-      });
+    for (const seat of this.#seats) {
+      const { epoch } = this.election.facts(seat.lease);
+      for (const { name, delivery } of seat.plan.streams) {
+        const stream = seat.streams.get(name);
+        out.set(name, {
+          name,
+          epoch: stream?.epoch ?? epoch,
+          pull: seat.pulls.get(name),
+          letters: stream === undefined ? undefined : new DeadLetters(stream.letters),
+          maxInFlight: delivery.maxInFlight,
+          cursorKnown: (cursor) => stream?.cursorKnown(cursor) ?? false,
+        });
+      }
     }
     return out;
   }
