@@ -33,8 +33,9 @@ if held and held ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   local stored = epochOf(KEYS[2])
   if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
-  local was = redis.call('HGET', KEYS[2], 'state') or 'none'
-  redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'was', was, 'state', 'held', 'conn', '', 'beat', '0')
+  local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat')
+  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasEpoch', whole(stored))
+  redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'state', 'held', 'conn', '', 'beat', '0')
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return #KEYS
@@ -68,8 +69,10 @@ return #KEYS
 }
 
 /**
- * Completes an acquisition. KEYS lock, fence, incarnation, members. ARGV token, watched incarnation, floor, holder, connection, server, fresh incarnation.
- * Returns {'won', epoch, store ms, incarnation}, {'lost'} or {'quarantine'}: the store is not the one the caller watched and nobody stopped cleanly.
+ * Completes an acquisition. KEYS lock, fence, incarnation, members. ARGV token, watched incarnation, floor, holder, connection, server, fresh incarnation,
+ * token and beat of the last holder as the caller watched them.
+ * Returns {'won', epoch, store ms, incarnation}, {'lost'} or {'quarantine'}: nobody stopped cleanly, and the store or the last holder is not the one
+ * that the caller watched for a ttl. Then everything is as it was before, so that the holder that still acts can take its lock back.
  */
 export const CLAIM_LEASE: Script = {
   name: 'hfClaimLease',
@@ -78,10 +81,11 @@ export const CLAIM_LEASE: Script = {
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
 redis.call('SET', KEYS[3], ARGV[7], 'NX')
 local inc = redis.call('GET', KEYS[3])
-local was = redis.call('HGET', KEYS[2], 'was')
-if inc ~= ARGV[2] and was ~= 'released' then
+local was = redis.call('HMGET', KEYS[2], 'was', 'wasToken', 'wasBeat', 'wasEpoch')
+if was[1] ~= 'released' and (inc ~= ARGV[2] or was[2] ~= ARGV[8] or was[3] ~= ARGV[9]) then
   redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[2], 'state', was or 'none')
+  if was[2] == '' or not was[2] then redis.call('DEL', KEYS[2])
+  else redis.call('HSET', KEYS[2], 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4]) end
   return {'quarantine'}
 end
 local epoch = epochOf(KEYS[2])
@@ -120,7 +124,7 @@ for i = 1, #KEYS / 4 do
     if last == token then code = 1
     elseif not last then
       if now <= notAfter then
-        redis.call('HSET', fence, 'epoch', epoch, 'token', token, 'beat', '0')
+        redis.call('HSET', fence, 'epoch', epoch, 'token', token, 'beat', out[1])
         code = 1
       else code = 2 end
     end
@@ -175,7 +179,7 @@ return out
 };
 
 /**
- * Gives a lease to an heir in one instant. KEYS lock, fence. ARGV token, epoch, the heir's token, ttl, heir, channel.
+ * Gives a lease to an heir in one instant. KEYS lock, fence. ARGV token, epoch, the heir's token, ttl, heir, channel, the heir's epoch.
  * Returns 1 done (also when it was done before), 0 the caller does not hold it.
  */
 export const TRANSFER: Script = {
@@ -186,9 +190,9 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   if redis.call('HGET', KEYS[2], 'token') == ARGV[3] then return 1 end
   return 0
 end
-if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] or tonumber(ARGV[7]) <= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-redis.call('HSET', KEYS[2], 'epoch', whole(tonumber(ARGV[2]) + 1), 'token', ARGV[3], 'state', 'held', 'was', 'held', 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
+redis.call('HSET', KEYS[2], 'epoch', ARGV[7], 'token', ARGV[3], 'state', 'held', 'was', 'held', 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
 redis.call('PUBLISH', ARGV[6], 'changed ' .. KEYS[2])
 return 1
 `,

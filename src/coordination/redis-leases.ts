@@ -60,14 +60,14 @@ export class RedisLeases implements Leases {
     return out;
   }
 
-  async acquire(lease: string, want: { readonly ttlMs: number; readonly incarnation: string; readonly floor: number }, self: SelfReport): Promise<AcquireAnswer> {
+  async acquire(lease: string, want: { readonly ttlMs: number; readonly incarnation: string; readonly floor: number; readonly fenceToken: string; readonly beat: string }, self: SelfReport): Promise<AcquireAnswer> {
     const keys = this.#keys(lease);
     const run = this.#run();
     const [inc = '', watchedRun = ''] = want.incarnation.split('@');
     if (watchedRun !== run) return { kind: 'quarantine' };
     const token = await this.#lock.acquire(keys, want.ttlMs);
     if (token === undefined) return { kind: 'held' };
-    const answer = (await this.#link.script(CLAIM_LEASE, this.#four(lease), [token, inc, String(want.floor), self.id, this.#conn(), run, fresh()])) as string[];
+    const answer = (await this.#link.script(CLAIM_LEASE, this.#four(lease), [token, inc, String(want.floor), self.id, this.#conn(), run, fresh(), want.fenceToken, want.beat])) as string[];
     if (answer[0] === 'won') return { kind: 'won', token, epoch: Number(answer[1]), storeMs: Number(answer[2]), incarnation: `${String(answer[3])}@${run}` };
     return { kind: answer[0] === 'quarantine' ? 'quarantine' : 'held' };
   }
@@ -105,9 +105,9 @@ export class RedisLeases implements Leases {
     return this.#lock.release(this.#keys(lease), token);
   }
 
-  async transfer(lease: string, from: { readonly token: string; readonly epoch: number }, to: { readonly heir: string; readonly token: string }, ttlMs: number): Promise<boolean> {
+  async transfer(lease: string, from: { readonly token: string; readonly epoch: number }, to: { readonly heir: string; readonly token: string; readonly epoch: number }, ttlMs: number): Promise<boolean> {
     const { lock, fence } = this.#keys(lease);
-    return Number(await this.#link.script(TRANSFER, [lock, fence], [from.token, String(from.epoch), to.token, String(ttlMs), to.heir, this.#channel])) === 1;
+    return Number(await this.#link.script(TRANSFER, [lock, fence], [from.token, String(from.epoch), to.token, String(ttlMs), to.heir, this.#channel, String(to.epoch)])) === 1;
   }
 
   async publish(notice: Notice): Promise<void> {

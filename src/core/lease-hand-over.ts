@@ -23,22 +23,24 @@ export function onHandOver(draft: LeaseDraft, heirs: readonly string[], final: b
   // Without a heir a lease is only given up when we stop.
   if (heirs.length === 0 && !final) return;
   // Nothing was begun: there is nothing to hand over, only a key to give back.
-  if (!role.started) return release(draft, { ...role, handOver: { step: 'draining', heir: undefined, heirToken: undefined, untilMs: draft.nowMs, final } });
+  if (!role.started) return release(draft, { ...role, handOver: { step: 'draining', nextEpoch: 0, heir: undefined, heirToken: undefined, untilMs: draft.nowMs, final } });
   offerNext(draft, role, heirs, final);
 }
 
 function offerNext(draft: LeaseDraft, role: Leading, heirs: readonly string[], final: boolean): void {
   const [heir, ...rest] = heirs;
   if (heir === undefined) {
-    if (final) return drain(draft, role, { heir: undefined, heirToken: undefined, final });
+    if (final) return drain(draft, role, { nextEpoch: 0, heir: undefined, heirToken: undefined, final });
     draft.s = { ...draft.s, role: { ...role, handOver: undefined } };
     return;
   }
-  draft.s = { ...draft.s, role: { ...role, handOver: { step: 'offering', heir, rest, untilMs: draft.nowMs + WARM_LIMIT_MS, final } } };
-  draft.out.push({ kind: 'offer', heir, token: role.token });
+  // Not below what the store's clock gave others whom the store has forgotten, and never ahead of that clock.
+  const nextEpoch = Math.max(role.epoch + 1, Math.floor(role.endsAtStoreMs - draft.policy.ttlMs));
+  draft.s = { ...draft.s, role: { ...role, handOver: { step: 'offering', nextEpoch, heir, rest, untilMs: draft.nowMs + WARM_LIMIT_MS, final } } };
+  draft.out.push({ kind: 'offer', heir, nextEpoch });
 }
 
-function drain(draft: LeaseDraft, role: Leading, to: { readonly heir: string | undefined; readonly heirToken: string | undefined; readonly final: boolean }): void {
+function drain(draft: LeaseDraft, role: Leading, to: { readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly final: boolean }): void {
   draft.s = { ...draft.s, role: { ...role, handOver: { step: 'draining', ...to, untilMs: draft.nowMs + DRAIN_LIMIT_MS } } };
   draft.out.push({ kind: 'drain', limitMs: DRAIN_LIMIT_MS });
 }
@@ -46,17 +48,18 @@ function drain(draft: LeaseDraft, role: Leading, to: { readonly heir: string | u
 export function onWarm(draft: LeaseDraft, heir: string, token: string): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.handOver?.step !== 'offering' || role.handOver.heir !== heir) return;
-  drain(draft, role, { heir, heirToken: token, final: role.handOver.final });
+  drain(draft, role, { nextEpoch: role.handOver.nextEpoch, heir, heirToken: token, final: role.handOver.final });
 }
 
 export function onDrained(draft: LeaseDraft): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.handOver?.step !== 'draining') return;
-  const { heir, heirToken, final } = role.handOver;
+  const { nextEpoch, heir, heirToken, final } = role.handOver;
   if (heir === undefined || heirToken === undefined) return release(draft, role);
   const handOver: HandOver = { step: 'transferring', heir, untilMs: draft.nowMs + TRANSFER_LIMIT_MS, final };
-  draft.s = { ...draft.s, role: { ...role, handOver } };
-  draft.out.push({ kind: 'transfer', token: role.token, epoch: role.epoch, heir, heirToken });
+  // From the moment of sending the heir may act: we may not, whatever the answer will be.
+  draft.s = { ...draft.s, role: { ...role, open: false, handOver } };
+  draft.out.push({ kind: 'transfer', token: role.token, epoch: role.epoch, nextEpoch, heir, heirToken });
 }
 
 export function onTransferred(draft: LeaseDraft, ok: boolean): void {

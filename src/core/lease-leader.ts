@@ -85,7 +85,9 @@ function nextRenew(policy: LeasePolicy, fromMs: Millis, unit: number): Millis {
 function renew(draft: LeaseDraft, role: Leading): void {
   const gen = draft.s.gen + 1;
   draft.s = { ...draft.s, gen, role: { ...role, renewal: { gen, sentAtMs: draft.nowMs } } };
-  draft.out.push({ kind: 'renew', gen, token: role.token, epoch: role.epoch, notAfterStoreMs: role.endsAtStoreMs });
+  // While our connection was away we may have been declared dead and replaced: then a store that knows nothing of us is not ours to fill.
+  const notAfterStoreMs = role.linkLostAtMs === undefined ? role.endsAtStoreMs : 0;
+  draft.out.push({ kind: 'renew', gen, token: role.token, epoch: role.epoch, notAfterStoreMs });
 }
 
 export function tickLeading(draft: LeaseDraft, before: Leading, slackMs: Millis): void {
@@ -144,7 +146,10 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
   };
   // Too late to be used: asked again at once, because only a fresh question gives a fresh deadline.
   if (draft.nowMs >= deadlineMs) return void (draft.s = { ...draft.s, role: { ...next, nextRenewMs: draft.nowMs } });
-  if (!next.started) {
+  const given = next.handOver?.step === 'transferring';
+  if (given) {
+    next = { ...next, open: false };
+  } else if (!next.started) {
     next = { ...next, started: true, open: true };
     draft.out.push({ kind: 'lead', epoch: next.epoch, how: 'transferred' });
   } else if (!next.open) {

@@ -1,6 +1,7 @@
 import { beginWithToken } from './lease-leader.ts';
 import {
   CLOCK_TOLERANCE_MS,
+  CLOCK_TOLERANCE_SHARE,
   EARLY_TOLERANCE_MS,
   EXPIRY_RANK_MS,
   LEASE_RETRY_MS,
@@ -59,9 +60,9 @@ export function onNotice(draft: LeaseDraft): void {
 
 function acquire(draft: LeaseDraft): void {
   const gen = draft.s.gen + 1;
-  const incarnation = draft.s.watch?.incarnation ?? '';
+  const { incarnation = '', fenceToken = '', beat = '' } = draft.s.watch ?? {};
   draft.s = { ...draft.s, gen, contendAtMs: undefined, role: { kind: 'acquiring', gen, sentAtMs: draft.nowMs } };
-  draft.out.push({ kind: 'acquire', gen, incarnation, floor: draft.s.floor });
+  draft.out.push({ kind: 'acquire', gen, incarnation, fenceToken, beat, floor: draft.s.floor });
 }
 
 export function onNotAcquired(draft: LeaseDraft, gen: number, why: 'held' | 'quarantine' | 'failed'): void {
@@ -96,14 +97,17 @@ function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');
   const passed = draft.nowMs - before.seenAtMs;
   const drift = Math.abs(view.storeMs - before.storeMs - passed);
-  if (drift > CLOCK_TOLERANCE_MS + (draft.nowMs - sentAtMs) + passed * 0.1) return quarantine(draft, 'clock_jump');
+  if (drift > CLOCK_TOLERANCE_MS + (draft.nowMs - sentAtMs) + passed * CLOCK_TOLERANCE_SHARE) return quarantine(draft, 'clock_jump');
+  // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may still act.
+  const unknown = view.token === undefined && (view.fenceToken !== before.fenceToken || view.beat !== before.beat);
+  if (unknown && view.state !== 'released') return quarantine(draft, 'holder_changed');
   const early = before.token !== undefined && view.token === undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS;
   if (early && view.state !== 'released') quarantine(draft, 'early_expiry');
 }
 
 function remember(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   const before = draft.s.watch;
-  const sameBeat = before !== undefined && before.token === view.token && before.beat === view.beat;
+  const sameBeat = before !== undefined && before.incarnation === view.incarnation && before.token === view.token && before.beat === view.beat;
   const sameConn = before !== undefined && before.conn === view.conn && before.fenceToken === view.fenceToken;
   draft.s = {
     ...draft.s,

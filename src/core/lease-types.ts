@@ -20,8 +20,12 @@ export const RANK_JITTER_MS: Millis = 20;
 export const PROOF_EVERY_MS: Millis = 250;
 /** A holder that lost its own connection closes its sockets after this time: before anybody can have looked twice. */
 export const ORPHAN_SOCKETS_MS: Millis = 200;
-/** The store's clock and ours may drift apart this much between two looks. */
+/**
+ * The store's clock and ours may drift apart this much between two looks, and by this share of the time between them. Together less than the guard: a jump
+ * that goes unnoticed must not outlast it.
+ */
 export const CLOCK_TOLERANCE_MS: Millis = 250;
+export const CLOCK_TOLERANCE_SHARE = 0.02;
 /** A lock that vanishes this much before its expiry vanished early. */
 export const EARLY_TOLERANCE_MS: Millis = 50;
 /** Steps of a planned hand-over: an heir warms up, acknowledgements are awaited, the transfer is answered. */
@@ -60,8 +64,9 @@ interface Watch extends LeaseView {
 }
 
 export type HandOver =
-  | { readonly step: 'offering'; readonly heir: string; readonly rest: readonly string[]; readonly untilMs: Millis; readonly final: boolean }
-  | { readonly step: 'draining'; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly untilMs: Millis; readonly final: boolean }
+  /** `nextEpoch`: the heir's, named with the offer. */
+  | { readonly step: 'offering'; readonly nextEpoch: number; readonly heir: string; readonly rest: readonly string[]; readonly untilMs: Millis; readonly final: boolean }
+  | { readonly step: 'draining'; readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly untilMs: Millis; readonly final: boolean }
   | { readonly step: 'transferring'; readonly heir: string; readonly untilMs: Millis; readonly final: boolean };
 
 export interface Leading {
@@ -142,12 +147,13 @@ export type LeaseEffect =
   | { readonly kind: 'observe' }
   | { readonly kind: 'prove'; readonly conn: string }
   | { readonly kind: 'break'; readonly token: string; readonly conn: string; readonly why: 'connection_gone' | 'no_renewal' }
-  | { readonly kind: 'acquire'; readonly gen: number; readonly incarnation: string; readonly floor: number }
+  /** With what was watched: the store refuses when it is not so any more, unless the last holder stopped cleanly. */
+  | { readonly kind: 'acquire'; readonly gen: number; readonly incarnation: string; readonly fenceToken: string; readonly beat: string; readonly floor: number }
   | { readonly kind: 'renew'; readonly gen: number; readonly token: string; readonly epoch: number; readonly notAfterStoreMs: number }
   | { readonly kind: 'release'; readonly token: string }
-  | { readonly kind: 'offer'; readonly heir: string; readonly token: string }
+  | { readonly kind: 'offer'; readonly heir: string; readonly nextEpoch: number }
   | { readonly kind: 'drain'; readonly limitMs: Millis }
-  | { readonly kind: 'transfer'; readonly token: string; readonly epoch: number; readonly heir: string; readonly heirToken: string }
+  | { readonly kind: 'transfer'; readonly token: string; readonly epoch: number; readonly nextEpoch: number; readonly heir: string; readonly heirToken: string }
   /** Begin: streams may be dialed, events delivered while `leaseOpen`. */
   | { readonly kind: 'lead'; readonly epoch: number; readonly how: 'acquired' | 'transferred' }
   | { readonly kind: 'shut'; readonly why: 'expired' | 'link_lost' }
@@ -155,7 +161,7 @@ export type LeaseEffect =
   /** Sockets must go: at once where streams resume, after a while where the platform fences by itself. */
   | { readonly kind: 'close-sockets' }
   | { readonly kind: 'lost'; readonly why: LossReason }
-  | { readonly kind: 'quarantined'; readonly why: 'young' | 'store_changed' | 'clock_jump' | 'early_expiry' | 'epoch_lost'; readonly untilMs: Millis };
+  | { readonly kind: 'quarantined'; readonly why: 'young' | 'store_changed' | 'clock_jump' | 'holder_changed' | 'early_expiry' | 'epoch_lost'; readonly untilMs: Millis };
 
 export interface LeaseDraft {
   readonly policy: LeasePolicy;

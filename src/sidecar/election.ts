@@ -171,7 +171,7 @@ export class Election {
       case 'release':
         return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
       case 'offer':
-        return this.#ask(this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: entry.state.floor }), () => undefined);
+        return this.#ask(this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: effect.nextEpoch }), () => undefined);
       case 'drain':
         return this.#drain(entry, effect.limitMs);
       case 'transfer':
@@ -207,9 +207,9 @@ export class Election {
     entry.contender.lost(why);
   }
 
-  #acquire(entry: Entry, { gen, incarnation, floor }: Extract<LeaseEffect, { kind: 'acquire' }>): void {
+  #acquire(entry: Entry, { gen, incarnation, fenceToken, beat, floor }: Extract<LeaseEffect, { kind: 'acquire' }>): void {
     const { lease, policy } = entry.contender;
-    this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, floor }, this.#self()).then(
+    this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, fenceToken, beat, floor }, this.#self()).then(
       (answer) => {
         this.#dispatch(entry, answer.kind === 'won' ? { ...answer, kind: 'acquired', gen, unit: this.#deps.random() } : { kind: 'not-acquired', gen, why: answer.kind });
       },
@@ -230,11 +230,11 @@ export class Election {
     );
   }
 
-  #transfer(entry: Entry, { token, epoch, heir, heirToken }: Extract<LeaseEffect, { kind: 'transfer' }>): void {
-    this.#leases.transfer(entry.contender.lease, { token, epoch }, { heir, token: heirToken }, entry.contender.policy.ttlMs).then(
+  #transfer(entry: Entry, { token, epoch, nextEpoch, heir, heirToken }: Extract<LeaseEffect, { kind: 'transfer' }>): void {
+    this.#leases.transfer(entry.contender.lease, { token, epoch }, { heir, token: heirToken, epoch: nextEpoch }, entry.contender.policy.ttlMs).then(
       (ok) => {
         if (ok) entry.lastHandOver = { at: new Date(this.#deps.nowEpochMs()).toISOString(), to: heir };
-        if (ok) this.#audit(entry, 'lease.handed_over', { to: heir, epoch: String(epoch + 1) });
+        if (ok) this.#audit(entry, 'lease.handed_over', { to: heir, epoch: String(nextEpoch) });
         this.#dispatch(entry, { kind: 'transferred', ok });
       },
       (error: unknown) => {
@@ -278,7 +278,7 @@ export class Election {
   #accept(entry: Entry, epoch: number): void {
     const { lease } = entry.contender;
     const token = this.#deps.randomId() + this.#deps.randomId();
-    entry.contender.warm(epoch + 1).then(
+    entry.contender.warm(epoch).then(
       async (ready) => {
         if (!ready) return;
         this.#dispatch(entry, { kind: 'accepted', token });
