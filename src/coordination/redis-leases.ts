@@ -9,6 +9,7 @@ import { PlainAdapter, RedlockAdapter, type LockAdapter } from './lock.ts';
 
 /** Leases per call: more would block the server for everybody else. */
 const PER_CALL = 200;
+const SUBSCRIBE_AGAIN_MS = 1000;
 /** A member that said nothing for this long is removed from the list. */
 const FORGET_MEMBER_MS = 300_000;
 
@@ -20,6 +21,7 @@ export class RedisLeases implements Leases {
   readonly #byFence = new Map<string, string>();
   readonly #notices: ((notice: Notice) => void)[] = [];
   #sinceStoreMs = 0;
+  #subscribed = false;
 
   constructor(link: RedisLink, adapter: 'redlock' | 'plain') {
     this.#link = link;
@@ -27,15 +29,7 @@ export class RedisLeases implements Leases {
     const release = releaseScript(this.#channel);
     this.#lock = adapter === 'redlock' ? new RedlockAdapter(link, release) : new PlainAdapter(link, release, () => randomBytes(16).toString('hex'));
     link.redis.on('message', (channel: string, text: string) => { this.#onMessage(channel, text); });
-    // Once subscribed, ioredis subscribes again after every reconnect by itself.
-    let subscribed = false;
-    link.onState((state) => {
-      if (state !== 'up' || subscribed) return;
-      link.redis.subscribe(this.#channel).then(
-        () => { subscribed = true; },
-        () => undefined, // tried again with the next connection; notices only save time
-      );
-    });
+    link.onState((state) => { if (state === 'up') this.#subscribe(); });
   }
 
   onLink(listener: (state: LinkState) => void): void {
@@ -121,6 +115,15 @@ export class RedisLeases implements Leases {
   /** What stands in the list of candidates; since when we take part is the store's own clock, known from its first answer. */
   #recordOf(self: SelfReport): string {
     return JSON.stringify([self.revision, self.load, self.ready ? 1 : 0, this.#sinceStoreMs]);
+  }
+
+  /** Once subscribed, ioredis subscribes again after every reconnect by itself. */
+  #subscribe(): void {
+    if (this.#subscribed || this.#link.identity === undefined) return;
+    this.#link.redis.subscribe(this.#channel).then(
+      () => { this.#subscribed = true; },
+      () => { setTimeout(() => { this.#subscribe(); }, SUBSCRIBE_AGAIN_MS).unref(); }, // notices only save time
+    );
   }
 
   #keys(lease: string): ClientKeys {

@@ -17,6 +17,8 @@ export interface Checkpoint {
   readonly distinct: number;
   readonly missing: number;
   readonly settledAtEpochMs: EpochMillis;
+  /** Everything accepted was settled when its writer stopped. */
+  readonly drained?: boolean;
 }
 
 export interface DeadLetter {

@@ -1,4 +1,5 @@
-import { DRAIN_LIMIT_MS, TRANSFER_LIMIT_MS, WARM_LIMIT_MS, type HandOver, type LeaseDraft, type Leading, type LossReason } from './lease-types.ts';
+import { DRAIN_LIMIT_MS, TRANSFER_LIMIT_MS, WARM_LIMIT_MS, type HandOver, type LeaseDraft, type LeaseInput, type Leading, type LossReason } from './lease-types.ts';
+import type { Millis } from './units.ts';
 
 /** Planned changes of leader: offer, warm, drain, transfer; any step that is missing falls back to release, and that to expiry. */
 
@@ -9,51 +10,62 @@ export function lose(draft: LeaseDraft, role: Leading, why: LossReason): void {
   draft.s = { ...draft.s, role: { kind: final ? 'retired' : 'standby' }, watch: undefined, looking: false, proving: false, nextLookMs: draft.nowMs, contendAtMs: undefined };
 }
 
-export function onHandOver(draft: LeaseDraft, heirs: readonly string[], final: boolean): void {
+type Order = Extract<LeaseInput, { kind: 'hand-over' }>;
+
+export function onHandOver(draft: LeaseDraft, order: Order): void {
   const { role } = draft.s;
   if (role.kind === 'standby' || role.kind === 'acquiring') {
-    if (final) draft.s = { ...draft.s, role: { kind: 'retired' } };
+    if (order.final) draft.s = { ...draft.s, role: { kind: 'retired' }, contendAtMs: undefined };
     return;
   }
   if (role.kind !== 'leading') return;
-  if (role.handOver !== undefined) {
-    draft.s = { ...draft.s, role: { ...role, handOver: { ...role.handOver, final: final || role.handOver.final } } };
-    return;
-  }
+  if (role.handOver !== undefined) return hurry(draft, role, role.handOver, order);
   // Without a heir a lease is only given up when we stop.
-  if (heirs.length === 0 && !final) return;
+  if (order.heirs.length === 0 && !order.final) return;
   // Nothing was begun: there is nothing to hand over, only a key to give back.
-  if (!role.started) return release(draft, { ...role, handOver: { step: 'draining', nextEpoch: 0, heir: undefined, heirToken: undefined, untilMs: draft.nowMs, final } });
-  offerNext(draft, role, heirs, final);
+  if (!role.started) return release(draft, { ...role, handOver: { step: 'draining', nextEpoch: 0, heir: undefined, heirToken: undefined, untilMs: draft.nowMs, final: order.final } });
+  offerNext(draft, role, order);
 }
 
-function offerNext(draft: LeaseDraft, role: Leading, heirs: readonly string[], final: boolean): void {
+/** A second order while one is carried out: it may make it final, and end the search for an heir. */
+function hurry(draft: LeaseDraft, role: Leading, handOver: HandOver, order: Order): void {
+  const final = order.final || handOver.final;
+  if (handOver.step === 'offering' && order.heirs.length === 0 && final) return drain(draft, role, { ...NOBODY, final, drainMs: order.drainMs });
+  draft.s = { ...draft.s, role: { ...role, handOver: { ...handOver, final } } };
+}
+
+const NOBODY = { nextEpoch: 0, heir: undefined, heirToken: undefined };
+
+function offerNext(draft: LeaseDraft, role: Leading, { heirs, final, drainMs }: Pick<Order, 'heirs' | 'final' | 'drainMs'>): void {
   const [heir, ...rest] = heirs;
   if (heir === undefined) {
-    if (final) return drain(draft, role, { nextEpoch: 0, heir: undefined, heirToken: undefined, final });
+    if (final) return drain(draft, role, { ...NOBODY, final, drainMs });
     draft.s = { ...draft.s, role: { ...role, handOver: undefined } };
     return;
   }
   // Not below what the store's clock gave others whom the store has forgotten, and never ahead of that clock.
   const nextEpoch = Math.max(role.epoch + 1, Math.floor(role.endsAtStoreMs - draft.policy.ttlMs));
-  draft.s = { ...draft.s, role: { ...role, handOver: { step: 'offering', nextEpoch, heir, rest, untilMs: draft.nowMs + WARM_LIMIT_MS, final } } };
+  draft.s = { ...draft.s, role: { ...role, handOver: { step: 'offering', nextEpoch, heir, rest, untilMs: draft.nowMs + WARM_LIMIT_MS, final, drainMs } } };
   draft.out.push({ kind: 'offer', heir, nextEpoch });
 }
 
-function drain(draft: LeaseDraft, role: Leading, to: { readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly final: boolean }): void {
-  draft.s = { ...draft.s, role: { ...role, handOver: { step: 'draining', ...to, untilMs: draft.nowMs + DRAIN_LIMIT_MS } } };
-  draft.out.push({ kind: 'drain', limitMs: DRAIN_LIMIT_MS });
+function drain(draft: LeaseDraft, role: Leading, to: { readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly final: boolean; readonly drainMs: Millis }): void {
+  const { drainMs, ...rest } = to;
+  const limitMs = Math.min(DRAIN_LIMIT_MS, drainMs);
+  draft.s = { ...draft.s, role: { ...role, handOver: { step: 'draining', ...rest, untilMs: draft.nowMs + limitMs } } };
+  draft.out.push({ kind: 'drain', limitMs });
 }
 
 export function onWarm(draft: LeaseDraft, heir: string, token: string): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.handOver?.step !== 'offering' || role.handOver.heir !== heir) return;
-  drain(draft, role, { nextEpoch: role.handOver.nextEpoch, heir, heirToken: token, final: role.handOver.final });
+  const { nextEpoch, final, drainMs } = role.handOver;
+  drain(draft, role, { nextEpoch, heir, heirToken: token, final, drainMs });
 }
 
-export function onDrained(draft: LeaseDraft): void {
+export function onDrained(draft: LeaseDraft, epoch: number): void {
   const { role } = draft.s;
-  if (role.kind !== 'leading' || role.handOver?.step !== 'draining') return;
+  if (role.kind !== 'leading' || role.epoch !== epoch || role.handOver?.step !== 'draining') return;
   const { nextEpoch, heir, heirToken, final } = role.handOver;
   if (heir === undefined || heirToken === undefined) return release(draft, role);
   const handOver: HandOver = { step: 'transferring', heir, untilMs: draft.nowMs + TRANSFER_LIMIT_MS, final };
@@ -62,9 +74,9 @@ export function onDrained(draft: LeaseDraft): void {
   draft.out.push({ kind: 'transfer', token: role.token, epoch: role.epoch, nextEpoch, heir, heirToken });
 }
 
-export function onTransferred(draft: LeaseDraft, ok: boolean): void {
+export function onTransferred(draft: LeaseDraft, epoch: number, ok: boolean): void {
   const { role } = draft.s;
-  if (role.kind !== 'leading' || role.handOver?.step !== 'transferring') return;
+  if (role.kind !== 'leading' || role.epoch !== epoch || role.handOver?.step !== 'transferring') return;
   // Without an answer it may have happened all the same: giving back by compare hurts nobody.
   if (!ok) return release(draft, role);
   lose(draft, role, 'handed_over');
@@ -83,9 +95,9 @@ export function onStepOverdue(draft: LeaseDraft): void {
   const { handOver } = role;
   switch (handOver.step) {
     case 'offering':
-      return offerNext(draft, role, handOver.rest, handOver.final);
+      return offerNext(draft, role, { ...handOver, heirs: handOver.rest });
     case 'draining':
-      return onDrained(draft);
+      return onDrained(draft, role.epoch);
     case 'transferring':
       return release(draft, role);
   }

@@ -100,7 +100,7 @@ export function tickLeading(draft: LeaseDraft, before: Leading, slackMs: Millis)
   onStepOverdue(draft);
 }
 
-function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost'): Leading {
+function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost' | 'doubt'): Leading {
   if (!role.open) return role;
   draft.out.push({ kind: 'shut', why });
   return { ...role, open: false };
@@ -129,6 +129,15 @@ export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): voi
   draft.s = { ...draft.s, role: lost };
 }
 
+/** Nothing more is done until the store says that the lease is ours. */
+export function onDoubt(draft: LeaseDraft): void {
+  const { role } = draft.s;
+  if (role.kind !== 'leading' || !role.open) return;
+  const doubting = shut(draft, role, 'doubt');
+  draft.s = { ...draft.s, role: doubting };
+  if (draft.s.linked) renew(draft, doubting);
+}
+
 export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'renewed' }>): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.renewal?.gen !== input.gen) return;
@@ -152,7 +161,8 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
   } else if (!next.started) {
     next = { ...next, started: true, open: true };
     draft.out.push({ kind: 'lead', epoch: next.epoch, how: 'transferred' });
-  } else if (!next.open) {
+  } else if (!next.open || draft.nowMs >= role.deadlineMs) {
+    // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.
     next = { ...next, open: true, socketsClosed: false };
     draft.out.push({ kind: 'reopen', storeLostData });
   } else if (storeLostData) {

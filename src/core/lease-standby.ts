@@ -55,7 +55,8 @@ export function contend(draft: LeaseDraft): void {
 }
 
 export function onNotice(draft: LeaseDraft): void {
-  if (draft.s.role.kind === 'standby' && draft.s.linked) look(draft);
+  const awaited = draft.s.role.kind === 'standby' || (draft.s.role.kind === 'retired' && draft.s.expecting !== undefined);
+  if (awaited && draft.s.linked) look(draft);
 }
 
 function acquire(draft: LeaseDraft): void {
@@ -75,8 +76,10 @@ export function onNotAcquired(draft: LeaseDraft, gen: number, why: 'held' | 'qua
 export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'observed' }>): void {
   const { view, sentAtMs, rank, unit } = input;
   draft.s = { ...draft.s, looking: false, rank, floor: Math.max(draft.s.floor, view.epoch) };
-  if (draft.s.role.kind !== 'standby') return;
   const { expecting } = draft.s;
+  // The transfer came after we had stopped: it must not wait for the ttl.
+  if (draft.s.role.kind === 'retired' && expecting !== undefined && view.token === expecting.token) draft.out.push({ kind: 'release', token: expecting.token });
+  if (draft.s.role.kind !== 'standby') return;
   if (expecting !== undefined && view.token === expecting.token) return beginWithToken(draft, view.token, view);
   if (expecting !== undefined && draft.nowMs > expecting.untilMs) draft.s = { ...draft.s, expecting: undefined };
   judge(draft, view, sentAtMs);

@@ -28,7 +28,7 @@ export const CLOCK_TOLERANCE_MS: Millis = 250;
 export const CLOCK_TOLERANCE_SHARE = 0.02;
 /** A lock that vanishes this much before its expiry vanished early. */
 export const EARLY_TOLERANCE_MS: Millis = 50;
-/** Steps of a planned hand-over: an heir warms up, acknowledgements are awaited, the transfer is answered. */
+/** Steps of a planned hand-over: an heir warms up, acknowledgements are awaited (at most), the transfer is answered. */
 export const WARM_LIMIT_MS: Millis = 3000;
 export const DRAIN_LIMIT_MS: Millis = 5000;
 export const TRANSFER_LIMIT_MS: Millis = 1000;
@@ -65,7 +65,7 @@ interface Watch extends LeaseView {
 
 export type HandOver =
   /** `nextEpoch`: the heir's, named with the offer. */
-  | { readonly step: 'offering'; readonly nextEpoch: number; readonly heir: string; readonly rest: readonly string[]; readonly untilMs: Millis; readonly final: boolean }
+  | { readonly step: 'offering'; readonly nextEpoch: number; readonly heir: string; readonly rest: readonly string[]; readonly untilMs: Millis; readonly final: boolean; readonly drainMs: Millis }
   | { readonly step: 'draining'; readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly untilMs: Millis; readonly final: boolean }
   | { readonly step: 'transferring'; readonly heir: string; readonly untilMs: Millis; readonly final: boolean };
 
@@ -136,11 +136,14 @@ export type LeaseInput =
   /** Somebody published: the lease is free, or changed hands. */
   | { readonly kind: 'notice'; readonly unit: number }
   /** Give the lease away; `final`: and take no other. Heirs best first. */
-  | { readonly kind: 'hand-over'; readonly heirs: readonly string[]; readonly final: boolean }
+  | { readonly kind: 'hand-over'; readonly heirs: readonly string[]; readonly final: boolean; readonly drainMs: Millis }
+  /** The store refused what only a leader may do: the lease is asked about before anything more is done. */
+  | { readonly kind: 'doubt' }
   /** The heir is warm and named the token it will use. */
   | { readonly kind: 'warm'; readonly heir: string; readonly token: string }
-  | { readonly kind: 'drained' }
-  | { readonly kind: 'transferred'; readonly ok: boolean }
+  /** Answers carry the epoch they belong to. */
+  | { readonly kind: 'drained'; readonly epoch: number }
+  | { readonly kind: 'transferred'; readonly epoch: number; readonly ok: boolean }
   | { readonly kind: 'accepted'; readonly token: string };
 
 export type LeaseEffect =
@@ -156,7 +159,7 @@ export type LeaseEffect =
   | { readonly kind: 'transfer'; readonly token: string; readonly epoch: number; readonly nextEpoch: number; readonly heir: string; readonly heirToken: string }
   /** Begin: streams may be dialed, events delivered while `leaseOpen`. */
   | { readonly kind: 'lead'; readonly epoch: number; readonly how: 'acquired' | 'transferred' }
-  | { readonly kind: 'shut'; readonly why: 'expired' | 'link_lost' }
+  | { readonly kind: 'shut'; readonly why: 'expired' | 'link_lost' | 'doubt' }
   | { readonly kind: 'reopen'; readonly storeLostData: boolean }
   /** Sockets must go: at once where streams resume, after a while where the platform fences by itself. */
   | { readonly kind: 'close-sockets' }

@@ -1,5 +1,5 @@
 import { onDrained, onHandOver, onTransferred, onWarm } from './lease-hand-over.ts';
-import { beginLeading, leadingDeadline, onLink, onNotRenewed, onRenewed, tickLeading } from './lease-leader.ts';
+import { beginLeading, leadingDeadline, onDoubt, onLink, onNotRenewed, onRenewed, tickLeading } from './lease-leader.ts';
 import { contend, onNotAcquired, onNotice, onObserved, onProof, standbyDeadline, tickStandby } from './lease-standby.ts';
 import type { LeaseDraft, LeaseEffect, LeaseInput, LeasePolicy, LeaseState } from './lease-types.ts';
 import { unreachable, type Step } from './step.ts';
@@ -71,6 +71,7 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
       return contend(draft);
     case 'acquired':
       // Of an attempt that was given up: the key expires by itself, nobody acts for it.
+      if (draft.s.role.kind === 'retired') return void draft.out.push({ kind: 'release', token: input.token });
       if (draft.s.role.kind !== 'acquiring' || draft.s.role.gen !== input.gen) return;
       return beginLeading(draft, { ...input, sentAtMs: draft.s.role.sentAtMs }, 'acquired');
     case 'not-acquired':
@@ -82,13 +83,15 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
     case 'notice':
       return onNotice(draft);
     case 'hand-over':
-      return onHandOver(draft, input.heirs, input.final);
+      return onHandOver(draft, input);
+    case 'doubt':
+      return onDoubt(draft);
     case 'warm':
       return onWarm(draft, input.heir, input.token);
     case 'drained':
-      return onDrained(draft);
+      return onDrained(draft, input.epoch);
     case 'transferred':
-      return onTransferred(draft, input.ok);
+      return onTransferred(draft, input.epoch, input.ok);
     case 'accepted':
       draft.s = { ...draft.s, expecting: { token: input.token, untilMs: draft.nowMs + draft.policy.ttlMs * 2 } };
       return;

@@ -30,6 +30,7 @@ export class PushDelivery implements Delivery {
   readonly #guard: ConsumerGuard;
   #requests = 0;
   #draining = false;
+  #closed = false;
   #healthy: boolean;
   #healthDueMs = 0;
   #healthAsked = false;
@@ -93,6 +94,7 @@ export class PushDelivery implements Delivery {
 
   close(): void {
     this.#draining = true;
+    this.#closed = true;
     void this.#pool.destroy();
   }
 
@@ -147,6 +149,7 @@ export class PushDelivery implements Delivery {
   }
 
   #failed(entries: readonly Entry<Parcel>[], error: unknown): void {
+    if (this.#closed) return; // our own doing says nothing about the consumer
     const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : error instanceof Error ? error.name : 'unknown';
     if (!DOWN.has(code)) {
       const timeout = code === 'TimeoutError' || code === 'AbortError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_ABORTED';

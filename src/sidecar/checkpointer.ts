@@ -10,9 +10,15 @@ export interface CheckpointHost {
   readonly outbox: Outbox<Parcel>;
   record(ord: number, floor: Parcel): Checkpoint;
   stored(ord: number): void;
-  fenced(): void;
+  /** The store refused: another epoch holds the client, or it has forgotten ours. `final`: it stays so. */
+  fenced(final: boolean): void;
+  /** Nothing is written before the stream knows where it stands. */
+  begun(): boolean;
   arm(): void;
 }
+
+/** A store that refuses this often although it calls us the leader will not change its mind. */
+const MAX_REFUSALS = 3;
 
 /** Writes the settled prefix of one stream, after the acknowledgement, never before. One write in flight. */
 export class Checkpointer {
@@ -25,6 +31,8 @@ export class Checkpointer {
   /** The last record written, for a store that lost it. */
   #last: Checkpoint | undefined;
   #stopped = false;
+  /** Refusals without a stored record between them. */
+  #refusals = 0;
 
   constructor(plan: StreamPlan, epoch: number, deps: Deps, host: CheckpointHost) {
     this.#plan = plan;
@@ -46,7 +54,7 @@ export class Checkpointer {
     const nowMs = this.#deps.nowMs();
     const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, { nowMs, urgent: drain || this.#host.outbox.starved });
     const floor = this.#host.outbox.floorItem;
-    if (ord === undefined || floor === undefined || this.#stopped) return;
+    if (ord === undefined || floor === undefined || this.#stopped || !this.#host.begun()) return;
     this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, ord, nowMs);
     this.#deps.metrics.ackLatency.observe({ client: this.#plan.client, stream: this.#plan.name }, Math.max(0, nowMs - floor.receivedAtMs) / 1000);
     const record = this.#host.record(ord, floor);
@@ -71,9 +79,21 @@ export class Checkpointer {
     });
   }
 
-  /** The store forgot: what it held last is written again, whether or not anything new was settled. */
-  rewrite(): void {
-    if (this.#last !== undefined) this.baseline(this.#last);
+  /** Where the last term ended: what we write again if the store forgets it. */
+  restored(record: Checkpoint): void {
+    this.#last = record;
+  }
+
+  /** The lease is ours after all. A store that forgot is told again what it held last, whether or not anything new was settled. */
+  reopened(storeLostData: boolean): void {
+    this.#state = { ...this.#state, fenced: false };
+    if (storeLostData && this.#last !== undefined) this.baseline(this.#last);
+  }
+
+  /** The last word of a term whose every event was delivered: who goes on without a break has missed nothing. */
+  async seal(): Promise<void> {
+    if (this.#last === undefined || this.#state.fenced) return;
+    await this.#deps.store.save(this.#plan.lease, this.#epoch, { [this.#plan.name]: { ...this.#last, drained: true } }).catch(() => undefined); // then a gap is announced
   }
 
   stop(): void {
@@ -100,12 +120,14 @@ export class Checkpointer {
     this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, outcome, { nowMs: this.#deps.nowMs(), unit: this.#deps.random() });
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: answer });
     if (answer === 'stored') {
+      this.#refusals = 0;
       this.#host.outbox.checkpointed(ord);
       return this.#host.stored(ord);
     }
     // Another process holds this client now, or wrote further than we are: this one must stop delivering.
     this.#deps.audit.write('checkpoint.refused', this.#plan.client, { stream: this.#plan.name, epoch: String(this.#epoch), answer });
-    this.#host.fenced();
+    this.#refusals += 1;
+    this.#host.fenced(answer === 'regressed' || this.#refusals > MAX_REFUSALS);
   }
 
   #failed(error: unknown): void {

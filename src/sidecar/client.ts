@@ -32,6 +32,8 @@ export interface LeaseView {
   open(): boolean;
   /** Also before the lease is ours, where an heir connects first. */
   mayDial(): boolean;
+  /** The store refused us: ask it whose the lease is. */
+  doubt(): void;
 }
 
 /** How often credential files are looked at for a change. */
@@ -93,15 +95,28 @@ export class ClientDriver {
     return this.#lease.open();
   }
 
-  /** The lease is open again: dials that waited may go. */
+  doubt(): void {
+    this.#lease.doubt();
+  }
+
+  /** Nobody of this client may dial now, wherever it is. */
+  get restrained(): boolean {
+    const { breaker, holdUntilMs } = this.#admission;
+    return breaker.kind !== 'closed' || (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs());
+  }
+
+  /** The lease is open again: what waited may go on, and what could not be stored is stored. */
   resume(): void {
-    this.#pump();
+    this.#source.share();
+    this.#tick();
   }
 
   /** @param keep the streams go on under another leader. */
   stop(keep: boolean): void {
     this.#stopped = true;
     this.#slots.stop(keep);
+    this.#deps.metrics.breakerOpen.set({ client: this.plan.name }, 0);
+    this.#deps.metrics.tokenExpiry.set({ client: this.plan.name }, 0);
     this.#timer.clear();
     clearInterval(this.#secretsTimer);
     this.#source.close();
@@ -206,14 +221,16 @@ export class ClientDriver {
   }
 
   #tick(): void {
-    if (this.#stopped) return;
+    // Only the leader asks for tokens: a refresh token is good once.
+    if (this.#stopped || !this.#lease.open()) return this.#pump();
     this.#dispatch({ kind: 'tick' });
     this.#pump();
   }
 
   #arm(): void {
     const waiting = this.#admission.queue.length > 0 && this.#lease.mayDial();
-    this.#timer.set(earliest(tokenDeadline(this.plan.tokenPolicy, this.#token), waiting ? this.#lookAtMs : undefined));
+    if (this.#stopped) return;
+    this.#timer.set(earliest(this.#lease.open() ? tokenDeadline(this.plan.tokenPolicy, this.#token) : undefined, waiting ? this.#lookAtMs : undefined));
   }
 
   /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
@@ -224,6 +241,7 @@ export class ClientDriver {
     const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined) ? minRemainingAtRedialMs : minRemainingAtDialMs;
     const token = currentToken(this.#token);
     if (token === undefined || !tokenServes(token, floor, now)) {
+      if (!this.#lease.open()) return this.#arm();
       this.#dispatch({ kind: 'need', minRemainingMs: floor });
       return this.#arm();
     }

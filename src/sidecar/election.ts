@@ -47,6 +47,11 @@ const SLACK_SHARE = 0.25;
 const FITNESS_EVERY_MS = 1000;
 const ESCAPE_AFTER_MS = 60_000;
 const ESCAPE_MAX_MS = 3_600_000;
+/** Of the time there is to stop: until then an heir is looked for, and so much is left for acknowledgements. */
+const OFFER_SHARE = 0.4;
+const DRAIN_SHARE = 0.4;
+/** Kept back from a drain for the last checkpoint and the close. */
+const DRAIN_MARGIN_MS = 800;
 const REBALANCE_EVERY_MS = 30_000;
 /** A lease that moved stays where it is for this long, and nothing moves while somebody is this new. */
 const REST_AFTER_MOVE_MS = 600_000;
@@ -61,7 +66,7 @@ export class Election {
   readonly #deps: Deps;
   readonly #entries = new Map<string, Entry>();
   readonly #timer: DeadlineTimer;
-  readonly #done = new Map<string, () => void>();
+  readonly #done = new Map<string, (() => void)[]>();
   readonly #calls: LeaseCalls;
   #stopping = false;
   #rebalancer: NodeJS.Timeout | undefined;
@@ -111,7 +116,8 @@ export class Election {
       Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true))),
       new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
     ]);
-    this.#timer.clear();
+    // What could not be given away in time is still watched: its deadline must be kept.
+    if (![...this.#entries.values()].some((entry) => entry.state.role.kind === 'leading')) this.#timer.clear();
     await this.#leases.leave([...this.#entries.keys()], this.#self().id).catch(() => undefined); // the list forgets us by itself
   }
 
@@ -119,6 +125,11 @@ export class Election {
   async handOver(lease: string): Promise<void> {
     const entry = this.#entries.get(lease);
     if (entry !== undefined) await this.#giveUp(entry, false);
+  }
+
+  /** The store refused what only the leader may do. */
+  doubt(lease: string): void {
+    this.#with(lease, (entry) => { this.#dispatch(entry, { kind: 'doubt' }); });
   }
 
   /** What `/status` and the metrics show of a lease. */
@@ -146,11 +157,12 @@ export class Election {
   // --- the driver ---
 
   #dispatch(entry: Entry, input: LeaseInput): void {
+    if (input.kind === 'renewed' || input.kind === 'acquired') this.#deps.storeTrouble(undefined);
     const wasHandingOver = handingOver(entry.state);
     const step = stepLease(entry.contender.policy, entry.state, input, this.#deps.nowMs());
     entry.state = step.state;
     for (const effect of step.effects) this.#perform(entry, effect);
-    if (wasHandingOver && !handingOver(entry.state)) this.#done.get(entry.contender.lease)?.();
+    if (wasHandingOver && !handingOver(entry.state)) for (const done of this.#done.get(entry.contender.lease)?.splice(0) ?? []) done();
     this.#arm();
   }
 
@@ -221,11 +233,13 @@ export class Election {
   }
 
   #drain(entry: Entry, limitMs: number): void {
-    entry.contender.drain(limitMs).then(
-      () => { this.#dispatch(entry, { kind: 'drained' }); },
+    const { role } = entry.state;
+    const epoch = role.kind === 'leading' ? role.epoch : 0;
+    entry.contender.drain(Math.max(limitMs / 2, limitMs - DRAIN_MARGIN_MS)).then(
+      () => { this.#dispatch(entry, { kind: 'drained', epoch }); },
       (error: unknown) => {
         this.#deps.log.error({ err: error, client: entry.contender.client }, 'the drain failed');
-        this.#dispatch(entry, { kind: 'drained' });
+        this.#dispatch(entry, { kind: 'drained', epoch });
       },
     );
   }
@@ -235,11 +249,11 @@ export class Election {
       (ok) => {
         if (ok) entry.lastHandOver = { at: new Date(this.#deps.nowEpochMs()).toISOString(), to: heir };
         if (ok) this.#audit(entry, 'lease.handed_over', { to: heir, epoch: String(nextEpoch) });
-        this.#dispatch(entry, { kind: 'transferred', ok });
+        this.#dispatch(entry, { kind: 'transferred', epoch, ok });
       },
       (error: unknown) => {
         this.#trouble(entry, error);
-        this.#dispatch(entry, { kind: 'transferred', ok: false });
+        this.#dispatch(entry, { kind: 'transferred', epoch, ok: false });
       },
     );
   }
@@ -284,17 +298,20 @@ export class Election {
         this.#dispatch(entry, { kind: 'accepted', token });
         await this.#leases.publish({ kind: 'warm', lease, heir: this.#self().id, token });
       },
-    ).catch((error: unknown) => { this.#trouble(entry, error); });
+    ).catch((error: unknown) => { this.#deps.log.warn({ err: error, client: entry.contender.client }, 'not ready to take over'); });
   }
 
-  async #giveUp(entry: Entry, final: boolean): Promise<void> {
+  async #giveUp(entry: Entry, final: boolean, limitMs = Infinity): Promise<void> {
     const { lease } = entry.contender;
     if (entry.state.role.kind === 'leading') await this.#refresh(entry);
-    const heirs = heirsOf(this.#self().id, lease, this.#alive(entry));
-    const held = entry.state.role.kind === 'leading' && entry.state.role.started;
-    const over = new Promise<void>((resolve) => { this.#done.set(lease, resolve); });
-    this.#dispatch(entry, { kind: 'hand-over', heirs, final });
-    if (held && handingOver(entry.state)) await over;
+    // Nobody hears an offer while the store is away.
+    const heirs = entry.state.linked ? heirsOf(this.#self().id, lease, this.#alive(entry)) : [];
+    const drainMs = limitMs * DRAIN_SHARE;
+    this.#dispatch(entry, { kind: 'hand-over', heirs, final, drainMs });
+    if (!handingOver(entry.state)) return;
+    const timer = Number.isFinite(limitMs) ? setTimeout(() => { this.#dispatch(entry, { kind: 'hand-over', heirs: [], final, drainMs }); }, limitMs * OFFER_SHARE) : undefined;
+    await new Promise<void>((resolve) => { this.#done.set(lease, [...(this.#done.get(lease) ?? []), resolve]); });
+    clearTimeout(timer);
   }
 
   /** The list of candidates, as fresh as it can be; the old one when the store does not answer. */
@@ -312,6 +329,7 @@ export class Election {
     const now = this.#deps.nowMs();
     for (const entry of this.#entries.values()) {
       const why = entry.state.role.kind === 'leading' ? entry.contender.unfit() : undefined;
+      if (why === undefined && now >= entry.nextEscapeMs) entry.escapes = 0;
       if (why === undefined || now < entry.nextEscapeMs || handingOver(entry.state)) continue;
       entry.nextEscapeMs = now + Math.min(ESCAPE_MAX_MS, ESCAPE_AFTER_MS * 2 ** entry.escapes);
       entry.escapes += 1;
@@ -332,7 +350,7 @@ export class Election {
         const storeMs = Math.max(0, ...members.map((member) => member.seenStoreMs));
         const gift = toGiveAway(this.#self().id, movable, members, { settleMs: SETTLE_MS, storeMs });
         const entry = gift === undefined ? undefined : this.#entries.get(gift.lease);
-        if (gift !== undefined && entry !== undefined) this.#dispatch(entry, { kind: 'hand-over', heirs: [gift.heir], final: false });
+        if (gift !== undefined && entry !== undefined) this.#dispatch(entry, { kind: 'hand-over', heirs: [gift.heir], final: false, drainMs: Infinity });
       })
       .catch((error: unknown) => { this.#trouble(first, error); });
   }

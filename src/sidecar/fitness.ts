@@ -43,6 +43,12 @@ export class Fitness {
     clearInterval(this.#timer);
   }
 
+  /** Another term: what kept us from working in the last one says nothing. */
+  reset(): void {
+    this.#downSinceMs = undefined;
+    this.#cutSinceMs = undefined;
+  }
+
   /** As a standby: would there be somebody to hand events to? */
   get consumerThere(): boolean {
     return this.#consumerThere && this.#pullersThere();

@@ -15,7 +15,15 @@ import { StreamDriver } from './stream.ts';
 const STORE_BACKOFF = { baseMs: 50, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 };
 const REACH_LIMIT_MS = 1000;
 /** An heir's stream that is not open by then does not count as warm. */
-const EARLY_LIMIT_MS = 2500;
+const EARLY_LIMIT_MS = 1500;
+/** How long they stay open if the lease does not come after all. */
+const EARLY_LIFE_MS = 10_000;
+
+/** What a seat may ask of the election about its lease. */
+export interface SeatElection {
+  open(): boolean;
+  doubt(): void;
+}
 
 /** One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
 interface Term {
@@ -24,6 +32,8 @@ interface Term {
   readonly streams: Map<string, StreamDriver>;
   /** Set when the term is over: whatever is still being started stops. */
   over: boolean;
+  /** Set when it is being given away: nothing more is begun. */
+  draining: boolean;
   /** Streams were connected before the lease was ours. */
   readonly early: boolean;
 }
@@ -32,7 +42,7 @@ interface Term {
 export class Seat implements Contender {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
-  readonly #isOpen: () => boolean;
+  readonly #election: SeatElection;
   readonly #fitness: Fitness;
   /** Consumers that pull keep their places whoever leads. */
   readonly pulls: ReadonlyMap<string, PullSeat>;
@@ -41,10 +51,10 @@ export class Seat implements Contender {
   /** Streams that cannot be held until somebody intervenes, and why. */
   readonly broken = new Map<string, string>();
 
-  constructor(plan: ClientPlan, deps: Deps, isOpen: () => boolean) {
+  constructor(plan: ClientPlan, deps: Deps, election: SeatElection) {
     this.plan = plan;
     this.#deps = deps;
-    this.#isOpen = isOpen;
+    this.#election = election;
     this.pulls = new Map(plan.streams.filter((stream) => stream.delivery.push === undefined).map((stream) => [stream.name, new PullSeat()]));
     this.#fitness = new Fitness(plan, deps, () => [...this.pulls.values()].every((seat) => seat.occupied));
   }
@@ -83,7 +93,7 @@ export class Seat implements Contender {
 
   /** Leading, and every stream was started or is known to be broken. */
   get complete(): boolean {
-    return this.#term !== undefined && this.#term.streams.size === this.plan.streams.length;
+    return this.#term !== undefined && this.#term.streams.size + this.broken.size >= this.plan.streams.length;
   }
 
   lead(epoch: number, how: 'acquired' | 'transferred'): void {
@@ -92,6 +102,7 @@ export class Seat implements Contender {
     if (warm !== undefined && warm.epoch !== epoch) end(warm);
     const term = warm?.epoch === epoch ? warm : this.#newTerm(epoch, false);
     this.#term = term;
+    this.#fitness.reset();
     this.#begin(term)
       .then(() => { this.#deps.log.info({ client: this.plan.name, epoch, how, streams: term.streams.size }, 'leading'); })
       .catch((error: unknown) => { this.#deps.log.fatal({ err: error, client: this.plan.name }, 'the client could not be started'); });
@@ -115,6 +126,8 @@ export class Seat implements Contender {
     for (const [name, stream] of this.streams) if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
     if (this.#term !== undefined) end(this.#term, why !== 'stopped');
     this.#term = undefined;
+    if (why === 'stopped') this.#dropWarm();
+    this.#fitness.reset();
     this.broken.clear();
   }
 
@@ -133,59 +146,60 @@ export class Seat implements Contender {
   }
 
   async drain(limitMs: number): Promise<void> {
+    if (this.#term !== undefined) this.#term.draining = true;
     await Promise.all([...this.streams.values()].map((stream) => stream.stop(limitMs)));
   }
 
   async warm(epoch: number): Promise<boolean> {
+    this.#dropWarm();
     if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS))) return false;
-    if (this.#warm !== undefined) end(this.#warm);
-    this.#warm = undefined;
-    if (!this.plan.streams.some((stream) => stream.profile.streamClass === 'C')) return true;
+    const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
+    if (early.length === 0 || this.#term !== undefined) return this.#term === undefined;
     // What cannot be replayed must be connected before the old leader lets go.
     const term = this.#newTerm(epoch, true);
     this.#warm = term;
-    setTimeout(() => {
-      if (this.#warm !== term) return;
-      end(term);
-      this.#warm = undefined;
-    }, this.plan.leasePolicy.ttlMs * 3).unref();
+    setTimeout(() => { if (this.#warm === term) this.#dropWarm(); }, EARLY_LIFE_MS).unref();
     await term.client.start();
-    const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
+    if (this.#warm !== term) return false;
     for (const one of early) {
       const stream = new StreamDriver(one, epoch, term.client, this.#deps);
       term.client.add(stream);
       term.streams.set(one.name, stream);
     }
-    const ready = await Promise.all([...term.streams.values()].map(async (stream) => stream.startEarly(EARLY_LIMIT_MS)));
-    return ready.every(Boolean);
+    const open = await Promise.all([...term.streams.values()].map((stream) => stream.startEarly(EARLY_LIMIT_MS)));
+    // Without it the change still comes about, and the hole is announced.
+    if (this.#warm === term && !open.every(Boolean)) this.#dropWarm();
+    return true;
+  }
+
+  #dropWarm(): void {
+    if (this.#warm !== undefined) end(this.#warm);
+    this.#warm = undefined;
   }
 
   #newTerm(epoch: number, early: boolean): Term {
-    const term: Term = { epoch, streams: new Map(), over: false, early, client: new ClientDriver(this.plan, this.#deps, { epoch, lease: { open: () => this.#isOpen(), mayDial: () => this.#isOpen() || this.#warm === term } }) };
+    const term: Term = { epoch, streams: new Map(), over: false, draining: false, early, client: new ClientDriver(this.plan, this.#deps, { epoch, lease: { open: () => this.#term === term && this.#election.open(), mayDial: () => (this.#term === term && this.#election.open()) || this.#warm === term, doubt: () => { this.#election.doubt(); } } }) };
     return term;
   }
 
   async #begin(term: Term): Promise<void> {
     if (!term.early) await term.client.start();
-    for (const one of this.plan.streams) {
-      if (term.over) return;
-      await this.#beginStream(term, one);
-    }
+    await Promise.all(this.plan.streams.map((one) => this.#beginStream(term, one)));
   }
 
   /** A stream that cannot start leaves the others alone. */
   async #beginStream(term: Term, one: StreamPlan): Promise<void> {
+    const early = term.streams.get(one.name);
+    const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
+    if (early === undefined) term.client.add(stream);
     try {
-      const early = term.streams.get(one.name);
-      const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
-      if (early === undefined) term.client.add(stream);
       const started = await this.#patiently(term, () => stream.start(early !== undefined));
-      if (started && !term.over) {
-        term.streams.set(one.name, stream);
-        if (stream.delivery instanceof PullDelivery) this.pulls.get(one.name)?.bind(stream.delivery);
-      }
-      else stream.abandon();
+      if (!started || term.over || term.draining) return stream.abandon();
+      term.streams.set(one.name, stream);
+      if (stream.delivery instanceof PullDelivery) this.pulls.get(one.name)?.bind(stream.delivery);
     } catch (error) {
+      stream.abandon();
+      term.streams.delete(one.name);
       this.broken.set(one.name, error instanceof HoldfastError ? error.code : 'internal');
       this.#deps.log.fatal({ err: error, stream: one.name }, 'the stream could not be started');
     }
@@ -193,7 +207,7 @@ export class Seat implements Contender {
 
   /** Tries until the store answers or the term is over. A store whose content cannot be used is not waited for. */
   async #patiently(term: Term, work: () => Promise<void>): Promise<boolean> {
-    for (let attempt = 0; !term.over; attempt += 1) {
+    for (let attempt = 0; !term.over && !term.draining; attempt += 1) {
       try {
         await work();
         this.#deps.storeTrouble(undefined);

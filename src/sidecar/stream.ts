@@ -60,6 +60,10 @@ export class StreamDriver {
   #stopping = false;
   #gapPendingSinceEpochMs: number | undefined;
   #whenReady: (() => void) | undefined;
+  /** Where the stream stands is known: events may be handed over and checkpoints written. */
+  #begun = false;
+  #parkedForLease = false;
+  #ended = false;
 
   constructor(plan: StreamPlan, epoch: number, client: ClientDriver, deps: Deps) {
     this.plan = plan;
@@ -98,15 +102,12 @@ export class StreamDriver {
         if (this.delivery instanceof PullDelivery) this.delivery.stored(ord);
         this.#soon();
       },
-      fenced: () => {
-        // Another process leads: nothing new is handed over from this moment on.
-        void this.delivery.drain(0);
-        this.#dispatch({ kind: 'stop', reason: 'fenced' });
-      },
+      fenced: (final) => { this.#onFenced(final); },
+      begun: () => this.#begun,
       arm: () => { this.#arm(); },
     });
-    this.#side = new ConsumerSide(plan, deps, { epoch, outbox: this.outbox, report: this.#report, letters: this.letters, open: () => client.open(), settled: () => { this.#settled(); } });
-    this.bar = new Bar(plan.profile.streamClass, () => { this.#dispatch({ kind: 'park' }); });
+    this.#side = new ConsumerSide(plan, deps, { epoch, outbox: this.outbox, report: this.#report, letters: this.letters, open: () => this.#begun && client.open(), settled: () => { this.#settled(); } });
+    this.bar = new Bar(plan.profile.streamClass, () => { this.#parkForLease(); });
     const { push } = plan.delivery;
     this.delivery = push === undefined ? new PullDelivery(plan, this.#side) : new PushDelivery(plan, push, this.#side);
     this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
@@ -117,13 +118,17 @@ export class StreamDriver {
     const checkpoint = await this.#deps.store.load(this.plan.lease, this.plan.name);
     if (checkpoint !== undefined) {
       this.intake.restore(checkpoint);
-      if (!connected && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
+      this.#checkpointer.restored({ ...checkpoint, epoch: this.epoch });
+      if (!(connected && checkpoint.drained === true) && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
       if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
         this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
       }
       if (!connected) this.intake.interrupted('restart', true);
     }
-    if (!this.plan.suspend) this.#dispatch({ kind: 'start' });
+    this.#begun = true;
+    if (checkpoint === undefined) this.#checkpointer.reopened(true);
+    if (!this.plan.suspend && !this.#stopping) this.#dispatch({ kind: 'start' });
+    if (connected) this.#announceGap();
     this.#soon();
   }
 
@@ -141,6 +146,7 @@ export class StreamDriver {
 
   /** A more important stream needs the place: the checkpoint is kept, and it queues again. */
   preempted(): void {
+    if (this.#stopping || this.#session.goal !== 'run') return;
     this.#deps.audit.write('stream.preempted', this.plan.client, { stream: this.plan.name });
     this.#dispatch({ kind: 'park' });
     this.#dispatch({ kind: 'start' });
@@ -149,7 +155,7 @@ export class StreamDriver {
   /** Whether it does its work, and if not, why. */
   standing(): { readonly consumerDown: boolean; readonly failing: string | undefined } {
     const { phase, attempt, main } = this.#session;
-    return { consumerDown: this.delivery.hold === 'consumer_down' || (this.delivery.kind === 'pull' && !this.delivery.ready), failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
+    return { consumerDown: this.delivery.hold === 'consumer_down' || (this.delivery.kind === 'pull' && !this.delivery.ready), failing: this.#client.restrained ? undefined : phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
   }
 
   /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
@@ -162,6 +168,7 @@ export class StreamDriver {
     if (this.plan.profile.streamClass === 'C') await this.delivery.finish(left() / 2);
     await this.delivery.drain(left() - 100);
     await this.#checkpointer.flush(left());
+    if (this.plan.profile.streamClass === 'C' && this.outbox.backlog === 0) await this.#checkpointer.seal();
     await this.#sockets.gone(left());
     this.#end();
   }
@@ -176,13 +183,29 @@ export class StreamDriver {
 
   /** The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are. */
   reopen(storeLostData: boolean): void {
-    const parked = this.bar.down && this.#session.goal === 'park';
     this.bar.lift();
-    if (parked && !this.#stopping) this.#dispatch({ kind: 'start' });
-    if (storeLostData) this.#checkpointer.rewrite();
+    this.#checkpointer.reopened(storeLostData);
+    if (this.#parkedForLease && this.#session.goal === 'park' && !this.#stopping) this.#dispatch({ kind: 'start' });
+    this.#parkedForLease = false;
     this.#soon();
   }
+
+  #parkForLease(): void {
+    if (this.#session.goal !== 'run') return;
+    this.#parkedForLease = true;
+    this.#dispatch({ kind: 'park' });
+  }
+
+  /** Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for ever. */
+  #onFenced(final: boolean): void {
+    if (!final) return this.#client.doubt();
+    void this.delivery.drain(0);
+    this.#dispatch({ kind: 'stop', reason: 'fenced' });
+  }
+
   #end(): void {
+    this.#ended = true;
+    this.#report.connected(false);
     this.bar.lift();
     this.#timer.clear();
     this.#checkpointer.stop();
@@ -323,7 +346,7 @@ export class StreamDriver {
     const { main, next } = this.#session;
     const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
-    if (link === undefined || (link.phase === 'closing' && this.#session.goal === 'park')) return;
+    if (this.#ended || link === undefined || (link.phase === 'closing' && this.#session.goal === 'park')) return;
     this.#heard = gen;
     const before = this.intake.received;
     this.intake.read(data, isBinary);
@@ -354,18 +377,22 @@ export class StreamDriver {
     this.#oldest = undefined;
     if (this.plan.profile.streamClass === 'C') this.intake.subscribed();
     this.#whenReady?.();
-    if (this.#gapPendingSinceEpochMs !== undefined) {
-      this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
-      this.#gapPendingSinceEpochMs = undefined;
-    }
+    if (this.#begun) this.#announceGap();
+  }
+
+  #announceGap(): void {
+    if (this.#gapPendingSinceEpochMs === undefined) return;
+    this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
+    this.#gapPendingSinceEpochMs = undefined;
   }
 
   /** Once per turn of the event loop, however many frames came. */
   #soon(): void {
-    if (this.#turnDue) return;
+    if (this.#turnDue || this.#ended) return;
     this.#turnDue = true;
     setImmediate(() => {
       this.#turnDue = false;
+      if (this.#ended) return;
       if (this.#heardFrame) this.#dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
       this.#heardFrame = false;
       this.delivery.pump();
@@ -395,6 +422,7 @@ export class StreamDriver {
   }
 
   #arm(): void {
+    if (this.#ended) return;
     this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.#client.open() ? this.delivery.deadline() : undefined, this.#checkpointer.deadline(), this.#backpressure.deadline()));
   }
 }

@@ -20,7 +20,7 @@ export class Supervisor {
   constructor(plans: readonly ClientPlan[], deps: World) {
     this.#deps = { ...deps, storeTrouble: (code) => { this.#storeTrouble = code; } };
     this.#startedEpochMs = deps.nowEpochMs();
-    const seats: Seat[] = plans.map((plan) => new Seat(plan, this.#deps, () => this.election.open(plan.lease)));
+    const seats: Seat[] = plans.map((plan) => new Seat(plan, this.#deps, { open: () => this.election.open(plan.lease), doubt: () => { this.election.doubt(plan.lease); } }));
     this.#seats = seats;
     this.election = new Election(seats, this.#deps);
     this.#heartbeats = new Heartbeats(deps, () => seats.flatMap((seat) => seat.heartbeats()), deps.registryEveryMs);

@@ -26,6 +26,7 @@ export class TokenSource {
   readonly #agent: Agent;
   /** The newest refresh token and the file it descends from; ahead of the store while the store does not answer. */
   #newestRefresh: { readonly fileHash: string; readonly token: string } | undefined;
+  readonly #newest = new Map<string, { readonly value: string; readonly key: string }>();
   /** What is wrong with the credential files; empty: nothing. */
   problem = '';
 
@@ -86,7 +87,8 @@ export class TokenSource {
     if (credentials.refreshToken === undefined) return credentials;
     const fileHash = hashOf(credentials.refreshToken);
     if (this.#newestRefresh?.fileHash === fileHash) return { ...credentials, refreshToken: this.#newestRefresh.token };
-    const sealed = await this.#deps.store.loadSealed(this.#plan.lease, 'refreshToken').catch(() => undefined); // the file's own token is the next best
+    // Not without the store: the file's token may have been used up, and using it again can revoke its successors.
+    const sealed = await this.#deps.store.loadSealed(this.#plan.lease, 'refreshToken');
     const opened = sealed === undefined ? undefined : unseal(sealed, sealKey(credentials), this.#plan.lease);
     if (opened === undefined) return credentials;
     const [sealedFor, refreshToken] = JSON.parse(opened) as [string, string];
@@ -112,8 +114,14 @@ export class TokenSource {
     return fetched;
   }
 
-  /** What cannot be stored is kept in memory and used from there; a restart before the store is back needs the file's token. */
+  /** Stores again what the store may not have: it was away, or lost it. */
+  share(): void {
+    for (const [name, { value, key }] of this.#newest) void this.#save(name, value, key);
+  }
+
+  /** What cannot be stored is kept in memory and used from there, and stored when the lease is renewed. */
   async #save(name: string, value: string, key: string): Promise<void> {
+    this.#newest.set(name, { value, key });
     try {
       await this.#deps.store.saveSealed(this.#plan.lease, this.#epoch, name, seal(value, key, this.#plan.lease));
     } catch (error) {

@@ -326,11 +326,11 @@ export class World {
       case 'offer':
         return this.#offer(pod, effect.heir);
       case 'drain':
-        this.clock.after(20, () => { pod.receive(() => { pod.dispatch({ kind: 'drained' }); }); });
+        this.clock.after(20, () => { pod.receive(() => { pod.dispatch({ kind: 'drained', epoch: pod.state.role.kind === 'leading' ? pod.state.role.epoch : 0 }); }); });
         return;
       case 'transfer':
         this.#close(pod);
-        return this.#call(pod, () => this.store.transfer(effect.token, effect.epoch, effect.nextEpoch, effect.heirToken), (ok) => { pod.dispatch({ kind: 'transferred', ok }); }, () => { pod.dispatch({ kind: 'transferred', ok: false }); });
+        return this.#call(pod, () => this.store.transfer(effect.token, effect.epoch, effect.nextEpoch, effect.heirToken), (ok) => { pod.dispatch({ kind: 'transferred', epoch: effect.epoch, ok }); }, () => { pod.dispatch({ kind: 'transferred', epoch: effect.epoch, ok: false }); });
       case 'lead':
       case 'reopen':
         this.seen.add(effect.kind);
@@ -503,7 +503,7 @@ export class World {
         this.store.clockAheadMs += (this.random() - 0.3) * 10_000;
         return;
       case 'hand-over':
-        return leader.receive(() => { leader.dispatch({ kind: 'hand-over', heirs: this.pods.filter((one) => one !== leader && one.alive).map((one) => one.id), final: false }); });
+        return leader.receive(() => { leader.dispatch({ kind: 'hand-over', heirs: this.pods.filter((one) => one !== leader && one.alive).map((one) => one.id), final: false, drainMs: 5000 }); });
       case 'expire':
         // PEXPIRE 1 on the lock, as an eviction or a wrong hand would.
         this.store.lock = undefined;
