@@ -60,6 +60,10 @@ export class EmbeddedStore implements Store {
     );
   }
 
+  epoch(client: string): Promise<number> {
+    return this.#run(() => this.#epoch(client));
+  }
+
   load(client: string, stream: string): Promise<Checkpoint | undefined> {
     return this.#run(() => {
       const row = this.#sql('SELECT record FROM checkpoints WHERE client = ? AND stream = ?').get(client, stream);

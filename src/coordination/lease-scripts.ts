@@ -53,15 +53,31 @@ return #KEYS
 `,
 };
 
-/** redlock's release hook: compare, delete, say that the holder has stopped. KEYS[1] lock, KEYS[2] fence. ARGV[1] token. Returns the number of keys, or 0. */
+/** Puts the fence record back as it was before an acquisition that nobody completed. */
+const RESTORE = `
+local function restore(fence)
+  local was = redis.call('HMGET', fence, 'was', 'wasToken', 'wasBeat', 'wasEpoch')
+  if not was[2] or was[2] == '' then redis.call('DEL', fence)
+  else redis.call('HSET', fence, 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4]) end
+end
+`;
+
+/**
+ * redlock's release hook: compare, delete, say that the holder has stopped. KEYS[1] lock, KEYS[2] fence. ARGV[1] token. Returns the number of keys, or 0.
+ * An acquisition that was never completed is undone instead: its release says nothing about the holder before.
+ */
 export function releaseScript(channel: string): Script {
   return {
     name: 'hfRelease',
     keys: 2,
-    lua: `
+    lua: `${RESTORE}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
-if redis.call('HGET', KEYS[2], 'token') == ARGV[1] then redis.call('HSET', KEYS[2], 'state', 'released', 'conn', '') end
+local f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')
+if f[1] == ARGV[1] then
+  if f[2] == '' and f[3] == '0' and redis.call('HGET', KEYS[2], 'claimed') ~= ARGV[1] then restore(KEYS[2])
+  else redis.call('HSET', KEYS[2], 'state', 'released', 'conn', '') end
+end
 redis.call('PUBLISH', '${channel}', 'changed ' .. KEYS[2])
 return #KEYS
 `,
@@ -77,15 +93,14 @@ return #KEYS
 export const CLAIM_LEASE: Script = {
   name: 'hfClaimLease',
   keys: 4,
-  lua: `${EPOCH}
+  lua: `${EPOCH}${RESTORE}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
 redis.call('SET', KEYS[3], ARGV[7], 'NX')
 local inc = redis.call('GET', KEYS[3])
-local was = redis.call('HMGET', KEYS[2], 'was', 'wasToken', 'wasBeat', 'wasEpoch')
-if was[1] ~= 'released' and (inc ~= ARGV[2] or was[2] ~= ARGV[8] or was[3] ~= ARGV[9]) then
+local was = redis.call('HMGET', KEYS[2], 'was', 'wasToken', 'wasBeat')
+if was[1] ~= 'released' and was[1] ~= 'broken' and (inc ~= ARGV[2] or was[2] ~= ARGV[8] or was[3] ~= ARGV[9]) then
   redis.call('DEL', KEYS[1])
-  if was[2] == '' or not was[2] then redis.call('DEL', KEYS[2])
-  else redis.call('HSET', KEYS[2], 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4]) end
+  restore(KEYS[2])
   return {'quarantine'}
 end
 local epoch = epochOf(KEYS[2])
@@ -93,7 +108,7 @@ if not epoch then return redis.error_reply('HFCORRUPT the epoch is not a number 
 local floor = tonumber(ARGV[3])
 if floor >= epoch then epoch = floor + 1 end
 local now = clock()
-redis.call('HSET', KEYS[2], 'epoch', whole(epoch), 'holder', ARGV[4], 'conn', ARGV[5], 'run', ARGV[6], 'since', whole(now))
+redis.call('HSET', KEYS[2], 'epoch', whole(epoch), 'holder', ARGV[4], 'conn', ARGV[5], 'run', ARGV[6], 'since', whole(now), 'claimed', ARGV[1])
 return {'won', whole(epoch), whole(now), inc}
 `,
 };
@@ -101,8 +116,9 @@ return {'won', whole(epoch), whole(now), inc}
 /**
  * Renews many leases. KEYS per lease: lock, fence, incarnation, members. ARGV ttl, member id, member record, connection, server, fresh incarnation,
  * holder; then per lease: token, epoch, latest store ms at which a forgotten lease may be taken back.
- * Returns {store ms, then per lease: 1 renewed, 0 lost, 2 forgotten, -1 unreadable; incarnation}. A lock that merely expired is taken back by the
- * token that held it last; one of which the store knows nothing only within the time its holder was sure of.
+ * Returns {store ms, then per lease: 1 renewed, 3 renewed but the record was gone, 0 lost, 2 forgotten, -1 unreadable; incarnation}. A lock that merely
+ * expired is taken back by the token that held it last, unless that one gave it back; one of which the store knows nothing only within the time its
+ * holder was sure of. What is wrong with one lease does not touch the others.
  */
 export const RENEW_MANY: Script = {
   name: 'hfRenewMany',
@@ -110,34 +126,30 @@ export const RENEW_MANY: Script = {
   lua: `${EPOCH}
 local now = clock()
 local out = {whole(now)}
-for i = 1, #KEYS / 4 do
+local function renew(i)
   local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
   local token, epoch, notAfter = ARGV[3 * i + 5], ARGV[3 * i + 6], tonumber(ARGV[3 * i + 7])
-  local held = redis.pcall('GET', lock)
-  local code = 0
-  if type(held) == 'table' then code = -1
-  elseif held == token then
-    redis.call('PEXPIRE', lock, ARGV[1])
-    code = 1
-  elseif not held then
-    local last = redis.call('HGET', fence, 'token')
-    if last == token then code = 1
-    elseif not last then
-      if now <= notAfter then
-        redis.call('HSET', fence, 'epoch', epoch, 'token', token, 'beat', out[1])
-        code = 1
-      else code = 2 end
-    end
-    if code == 1 then redis.call('SET', lock, token, 'PX', ARGV[1]) end
-  end
   redis.call('SET', inc, ARGV[6], 'NX')
-  if code == 1 then
-    redis.call('HSET', fence, 'state', 'held', 'conn', ARGV[4], 'run', ARGV[5], 'holder', ARGV[7])
+  local held = redis.call('GET', lock)
+  local last = redis.call('HMGET', fence, 'token', 'state')
+  local code = 0
+  if held and held ~= token or last[1] and last[1] ~= token then code = 0
+  elseif held then code = last[1] and 1 or 3
+  elseif last[1] then code = last[2] == 'released' and 0 or 1
+  else code = now <= notAfter and 3 or 2 end
+  if code == 3 then redis.call('HSET', fence, 'epoch', epoch, 'token', token, 'beat', out[1]) end
+  if code == 1 or code == 3 then
+    redis.call('SET', lock, token, 'PX', ARGV[1])
+    redis.call('HSET', fence, 'state', 'held', 'conn', ARGV[4], 'run', ARGV[5], 'holder', ARGV[7], 'claimed', token)
     redis.call('HINCRBY', fence, 'beat', 1)
+    redis.call('HSET', members, ARGV[2], out[1] .. ' ' .. ARGV[3])
   end
-  redis.call('HSET', members, ARGV[2], out[1] .. ' ' .. ARGV[3])
-  out[#out + 1] = code
-  out[#out + 1] = redis.call('GET', inc)
+  return code, redis.call('GET', inc)
+end
+for i = 1, #KEYS / 4 do
+  local ok, code, inc = pcall(renew, i)
+  out[#out + 1] = ok and code or -1
+  out[#out + 1] = ok and inc or ''
 end
 return out
 `,
@@ -145,7 +157,7 @@ return out
 
 /**
  * Looks at many leases. KEYS as RENEW_MANY. ARGV member id, member record (empty: only look), fresh incarnation, ms after which a silent member is forgotten.
- * Returns {store ms, then per lease: {token, pttl, epoch, fence token, state, connection, server, beat, incarnation, holder, members as a flat list}}.
+ * Returns {store ms, then per lease: {token, pttl, epoch, fence token, state, connection, server, beat, incarnation, holder, members as a flat list}, or 'unreadable'}.
  */
 export const OBSERVE_MANY: Script = {
   name: 'hfObserveMany',
@@ -153,7 +165,7 @@ export const OBSERVE_MANY: Script = {
   lua: `${EPOCH}
 local now = clock()
 local out = {whole(now)}
-for i = 1, #KEYS / 4 do
+local function look(i)
   local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
   redis.call('SET', inc, ARGV[3], 'NX')
   if ARGV[2] ~= '' then redis.call('HSET', members, ARGV[1], out[1] .. ' ' .. ARGV[2]) end
@@ -167,12 +179,15 @@ for i = 1, #KEYS / 4 do
       kept[#kept + 1] = list[m + 1]
     end
   end
-  local held = redis.pcall('GET', lock)
+  local held = redis.call('GET', lock)
   local f = redis.call('HMGET', fence, 'epoch', 'token', 'state', 'conn', 'run', 'beat', 'holder')
   for n = 1, 7 do if not f[n] then f[n] = '' end end
-  if type(held) == 'table' then return redis.error_reply('HFCORRUPT a lock is not a string') end
-  if f[1] ~= '' and not epochOf(fence) then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
-  out[#out + 1] = {held or '', redis.call('PTTL', lock), f[1], f[2], f[3], f[4], f[5], f[6], redis.call('GET', inc), f[7], kept}
+  if f[1] ~= '' and not epochOf(fence) then return 'unreadable' end
+  return {held or '', redis.call('PTTL', lock), f[1], f[2], f[3], f[4], f[5], f[6], redis.call('GET', inc), f[7], kept}
+end
+for i = 1, #KEYS / 4 do
+  local ok, row = pcall(look, i)
+  out[#out + 1] = ok and row or 'unreadable'
 end
 return out
 `,
@@ -199,7 +214,7 @@ return 1
 };
 
 /**
- * Removes the lock of a holder that is known to have stopped. KEYS lock, fence. ARGV token, connection ('*': any), channel.
+ * Removes the lock of a holder that is known to have stopped. KEYS lock, fence. ARGV token, connection ('*': any), channel, beat.
  * Returns 1 removed, 0 somebody newer is there. Cannot hurt a newer holder: token and connection must be exactly those of the evidence.
  */
 export const BREAK: Script = {
@@ -209,15 +224,15 @@ export const BREAK: Script = {
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
-  if ARGV[2] == '*' and held then
-    redis.call('DEL', KEYS[1])
-    return 1
-  end
-  return 0
+  -- A lock that no record belongs to is nobody's: only its age tells.
+  if ARGV[2] ~= '*' or not held or redis.call('HGET', KEYS[2], 'token') == ARGV[1] then return 0 end
+  redis.call('DEL', KEYS[1])
+  return 1
 end
+if redis.call('HGET', KEYS[2], 'beat') ~= ARGV[4] then return 0 end
 if ARGV[2] ~= '*' and redis.call('HGET', KEYS[2], 'conn') ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[2], 'state', 'released', 'conn', '')
+redis.call('HSET', KEYS[2], 'state', 'broken', 'conn', '')
 redis.call('PUBLISH', ARGV[3], 'changed ' .. KEYS[2])
 return 1
 `,

@@ -26,7 +26,7 @@ export interface RenewRequest {
 }
 
 export type RenewAnswer =
-  | { readonly kind: 'renewed'; readonly storeMs: number; readonly incarnation: string }
+  | { readonly kind: 'renewed'; readonly storeMs: number; readonly incarnation: string; readonly forgotten: boolean }
   | { readonly kind: 'lost' }
   /** The store knows nothing of us any more, and our own time is over. */
   | { readonly kind: 'forgotten' };
@@ -77,7 +77,7 @@ export interface Leases {
   /** Are these connections of holders gone? undefined: the store does not say. */
   gone(conns: readonly string[]): Promise<ReadonlyMap<string, boolean> | undefined>;
   /** Removes exactly this holder's lock. @returns false when somebody newer is there. */
-  break(lease: string, token: string, conn: string | undefined): Promise<boolean>;
+  break(lease: string, of: { readonly token: string; readonly conn: string | undefined; readonly beat: string }): Promise<boolean>;
   release(lease: string, token: string): Promise<boolean>;
   transfer(lease: string, from: { readonly token: string; readonly epoch: number }, to: { readonly heir: string; readonly token: string; readonly epoch: number }, ttlMs: number): Promise<boolean>;
   publish(notice: Notice): Promise<void>;

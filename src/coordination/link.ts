@@ -121,12 +121,13 @@ export class RedisLink {
   /** Only an identified connection counts as up: without its number and the server's nothing can be judged. */
   async #identify(): Promise<void> {
     try {
-      const [conn, info] = await Promise.all([this.redis.client('ID').catch(() => ''), this.redis.info('server').catch(() => '')]);
+      const [conn, info] = await Promise.all([this.redis.client('ID').catch(refusedAs('')), this.redis.info('server').catch(refusedAs(''))]);
       if (this.redis.status !== 'ready' || this.#closed) return;
       this.#identity = { conn: String(conn), run: /^run_id:(.*)$/m.exec(info)?.[1]?.trim() ?? 'unknown' };
       this.#tell('up');
     } catch {
-      // The connection closed meanwhile; 'close' tells.
+      // No answer in time, or closed meanwhile: another connection will say.
+      if (this.redis.status === 'ready' && !this.#closed) this.redis.disconnect(true);
     }
   }
 
@@ -138,6 +139,14 @@ export class RedisLink {
   #tell(state: LinkState): void {
     for (const listener of this.#listeners) listener(state);
   }
+}
+
+/** A server that refuses the question will always refuse it; silence is another matter. */
+function refusedAs(value: string): (error: unknown) => string {
+  return (error) => {
+    if (error instanceof Error && error.name === 'ReplyError') return value;
+    throw error;
+  };
 }
 
 /** What a failed command means to us. */

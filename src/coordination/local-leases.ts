@@ -6,6 +6,7 @@ import type { Store } from './store.ts';
 export class LocalLeases implements Leases {
   readonly #store: Store;
   readonly #nowMs: () => number;
+  readonly #taken = new Set<string>();
 
   constructor(store: Store, nowMs: () => number) {
     this.#store = store;
@@ -22,8 +23,8 @@ export class LocalLeases implements Leases {
 
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
     const member = { ...self, seenStoreMs: this.#nowMs(), sinceStoreMs: this.#nowMs() };
-    const view = { token: undefined, pttlMs: 0, epoch: 0, fenceToken: '', state: 'released' as const, conn: '', beat: '', incarnation: 'local', storeMs: this.#nowMs() };
-    return Promise.resolve(new Map(leases.map((lease) => [lease, { view, holder: '', members: [member] }])));
+    const view = { pttlMs: Infinity, epoch: 0, fenceToken: '', formerSelf: false, state: 'released' as const, conn: '', beat: '', incarnation: 'local', storeMs: this.#nowMs() };
+    return Promise.resolve(new Map(leases.map((lease) => [lease, { view: { ...view, token: this.#taken.has(lease) ? 'another' : undefined }, holder: '', members: [member] }])));
   }
 
   async acquire(lease: string, want: { readonly floor: number }, self: SelfReport): Promise<AcquireAnswer> {
@@ -31,8 +32,14 @@ export class LocalLeases implements Leases {
     return { kind: 'won', token: 'local', epoch, storeMs: this.#nowMs(), incarnation: 'local' };
   }
 
-  renew(requests: readonly RenewRequest[]): Promise<ReadonlyMap<string, RenewAnswer>> {
-    return Promise.resolve(new Map(requests.map(({ lease }) => [lease, { kind: 'renewed' as const, storeMs: this.#nowMs(), incarnation: 'local' }])));
+  /** Another process that took the epoch of this directory has the last word: we never take it back. */
+  async renew(requests: readonly RenewRequest[]): Promise<ReadonlyMap<string, RenewAnswer>> {
+    const out = new Map<string, RenewAnswer>();
+    for (const { lease, epoch } of requests) {
+      if ((await this.#store.epoch(lease)) > epoch) this.#taken.add(lease);
+      out.set(lease, this.#taken.has(lease) ? { kind: 'lost' } : { kind: 'renewed', storeMs: this.#nowMs(), incarnation: 'local', forgotten: false });
+    }
+    return out;
   }
 
   gone(): Promise<undefined> {

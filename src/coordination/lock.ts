@@ -81,7 +81,13 @@ export class PlainAdapter implements LockAdapter {
 
   async acquire({ lock, fence }: LockKeys, ttlMs: number): Promise<string | undefined> {
     const token = this.#token();
-    return Number(await this.#link.script(ACQUIRE, [lock, fence], [token, String(ttlMs)])) > 0 ? token : undefined;
+    try {
+      return Number(await this.#link.script(ACQUIRE, [lock, fence], [token, String(ttlMs)])) > 0 ? token : undefined;
+    } catch (error) {
+      // It may have been carried out all the same.
+      await this.release({ lock, fence }, token).catch(() => undefined);
+      throw error;
+    }
   }
 
   async release({ lock, fence }: LockKeys, token: string): Promise<boolean> {

@@ -43,12 +43,12 @@ export class RedisLeases implements Leases {
   async observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
     const out = new Map<string, Sighting>();
     for (const part of parts(leases)) {
-      const answer = (await this.#link.script(OBSERVE_MANY, part.flatMap((lease) => this.#four(lease)), [self.id, self.id === '' ? '' : this.#recordOf(self), fresh(), String(FORGET_MEMBER_MS)])) as [string, ...Row[]];
+      const answer = (await this.#link.script(OBSERVE_MANY, part.flatMap((lease) => this.#four(lease)), [self.id, self.id === '' ? '' : this.#recordOf(self), fresh(), String(FORGET_MEMBER_MS)])) as [string, ...(Row | 'unreadable')[]];
       const [storeMs, ...rows] = answer;
       this.#sinceStoreMs ||= Number(storeMs);
       part.forEach((lease, index) => {
         const row = rows[index];
-        if (row !== undefined) out.set(lease, this.#sighting(row, Number(storeMs)));
+        if (row !== undefined && row !== 'unreadable') out.set(lease, this.#sighting(row, Number(storeMs), self.id));
       });
     }
     return out;
@@ -61,7 +61,13 @@ export class RedisLeases implements Leases {
     if (watchedRun !== run) return { kind: 'quarantine' };
     const token = await this.#lock.acquire(keys, want.ttlMs);
     if (token === undefined) return { kind: 'held' };
-    const answer = (await this.#link.script(CLAIM_LEASE, this.#four(lease), [token, inc, String(want.floor), self.id, this.#conn(), run, fresh(), want.fenceToken, want.beat])) as string[];
+    let answer: string[];
+    try {
+      answer = (await this.#link.script(CLAIM_LEASE, this.#four(lease), [token, inc, String(want.floor), self.id, this.#conn(), run, fresh(), want.fenceToken, want.beat])) as string[];
+    } catch (error) {
+      await this.#lock.release(keys, token).catch(() => undefined); // nobody acts for it; it expires
+      throw error;
+    }
     if (answer[0] === 'won') return { kind: 'won', token, epoch: Number(answer[1]), storeMs: Number(answer[2]), incarnation: `${String(answer[3])}@${run}` };
     return { kind: answer[0] === 'quarantine' ? 'quarantine' : 'held' };
   }
@@ -76,7 +82,8 @@ export class RedisLeases implements Leases {
       part.forEach(({ lease }, index) => {
         const code = Number(rest[2 * index]);
         const incarnation = `${String(rest[2 * index + 1])}@${run}`;
-        out.set(lease, code === 1 ? { kind: 'renewed', storeMs: Number(storeMs), incarnation } : { kind: code === 2 ? 'forgotten' : 'lost' });
+        if (code === 1 || code === 3) out.set(lease, { kind: 'renewed', storeMs: Number(storeMs), incarnation, forgotten: code === 3 });
+        else if (code !== -1) out.set(lease, { kind: code === 2 ? 'forgotten' : 'lost' });
       });
     }
     return out;
@@ -90,9 +97,9 @@ export class RedisLeases implements Leases {
     return new Map(numbers.map((conn) => [conn, !alive.has(conn)]));
   }
 
-  async break(lease: string, token: string, conn: string | undefined): Promise<boolean> {
+  async break(lease: string, { token, conn, beat }: { readonly token: string; readonly conn: string | undefined; readonly beat: string }): Promise<boolean> {
     const { lock, fence } = this.#keys(lease);
-    return Number(await this.#link.script(BREAK, [lock, fence], [token, conn ?? '*', this.#channel])) === 1;
+    return Number(await this.#link.script(BREAK, [lock, fence], [token, conn ?? '*', this.#channel, beat])) === 1;
   }
 
   release(lease: string, token: string): Promise<boolean> {
@@ -145,7 +152,7 @@ export class RedisLeases implements Leases {
     return this.#link.identity?.conn ?? '';
   }
 
-  #sighting([token, pttl, epoch, fenceToken, state, conn, run, beat, inc, holder, members]: Row, storeMs: number): Sighting {
+  #sighting([token, pttl, epoch, fenceToken, state, conn, run, beat, inc, holder, members]: Row, storeMs: number, self: string): Sighting {
     // A connection number of another server process proves nothing here.
     const provable = run === this.#run() ? conn : '';
     const view: LeaseView = {
@@ -153,8 +160,9 @@ export class RedisLeases implements Leases {
       pttlMs: pttl === -1 ? Infinity : Math.max(0, pttl),
       epoch: Number(epoch === '' ? '0' : epoch),
       fenceToken,
-      state: state === 'held' || state === 'released' ? state : 'none',
+      state: state === 'held' || state === 'released' ? state : state === 'broken' ? 'released' : 'none',
       conn: provable,
+      formerSelf: holder === self && conn !== this.#conn(),
       beat,
       incarnation: `${inc}@${this.#run()}`,
       storeMs,

@@ -29,6 +29,10 @@ export class RedisStore implements Store {
     return Number(await this.link.script(CLAIM, [this.#keys(client).fence], [holder, String(floor)]));
   }
 
+  async epoch(client: string): Promise<number> {
+    return Number((await this.link.ask(() => this.link.redis.hget(this.#keys(client).fence, 'epoch'))) ?? 0);
+  }
+
   async load(client: string, stream: string): Promise<Checkpoint | undefined> {
     const text = await this.link.ask(() => this.link.redis.hget(this.#keys(client).checkpoints, stream));
     if (text === null) return undefined;

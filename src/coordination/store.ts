@@ -51,6 +51,8 @@ export interface Store {
    * @param floor the highest epoch this process ever saw for the client (0: none), for a store that lost its data.
    */
   claim(client: string, holder: string, floor: number): Promise<number>;
+  /** The fencing number given last; 0: none. */
+  epoch(client: string): Promise<number>;
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
   /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: the stored index is higher. */
   save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'>;

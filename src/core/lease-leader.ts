@@ -24,8 +24,8 @@ export function leaseDeadlineFrom(policy: LeasePolicy, sentAtMs: Millis): Millis
 
 export function leadingDeadline(role: Leading, linked: boolean): Millis | undefined {
   return earliest(
-    role.open || !role.socketsClosed ? role.deadlineMs : undefined,
-    linked && role.renewal === undefined ? role.nextRenewMs : undefined,
+    role.open || (role.started && !role.socketsClosed) ? role.deadlineMs : undefined,
+    linked && role.renewal === undefined && role.handOver?.step !== 'transferring' ? role.nextRenewMs : undefined,
     orphanAtMs(role),
     role.handOver?.untilMs,
   );
@@ -96,8 +96,11 @@ export function tickLeading(draft: LeaseDraft, before: Leading, slackMs: Millis)
   const orphanMs = orphanAtMs(role);
   if (orphanMs !== undefined && draft.nowMs >= orphanMs) role = closeSockets(draft, role);
   draft.s = { ...draft.s, role };
-  if (draft.s.linked && role.renewal === undefined && draft.nowMs >= role.nextRenewMs - slackMs) renew(draft, role);
+  // First what may end the term: a renewal sent after a release would take the lock back.
   onStepOverdue(draft);
+  const after = draft.s.role;
+  if (after.kind !== 'leading' || after.handOver?.step === 'transferring') return;
+  if (draft.s.linked && after.renewal === undefined && draft.nowMs >= after.nextRenewMs - slackMs) renew(draft, after);
 }
 
 function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost' | 'doubt'): Leading {
@@ -107,7 +110,7 @@ function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost' | '
 }
 
 function closeSockets(draft: LeaseDraft, role: Leading): Leading {
-  if (role.socketsClosed || !role.started) return { ...role, socketsClosed: true };
+  if (role.socketsClosed || !role.started) return role;
   draft.out.push({ kind: 'close-sockets' });
   return { ...role, socketsClosed: true };
 }
@@ -120,7 +123,7 @@ export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): voi
     return;
   }
   // Whoever was away does not know what happened meanwhile: the incumbent goes first.
-  draft.s = { ...draft.s, linked: false, contendAtMs: undefined, watch: undefined };
+  draft.s = { ...draft.s, linked: false, contendAtMs: undefined, watch: undefined, aliveConn: undefined };
   // An attempt without an answer may have won: its key expires by itself.
   if (role.kind === 'acquiring') draft.s = { ...draft.s, role: { kind: 'standby' } };
   if (role.kind !== 'leading') return;
@@ -143,7 +146,7 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
   if (role.kind !== 'leading' || role.renewal?.gen !== input.gen) return;
   const { sentAtMs } = role.renewal;
   const deadlineMs = Math.max(role.deadlineMs, leaseDeadlineFrom(draft.policy, sentAtMs));
-  const storeLostData = input.incarnation !== role.incarnation;
+  const storeLostData = input.forgotten || input.incarnation !== role.incarnation;
   let next: Leading = {
     ...role,
     deadlineMs,
@@ -159,7 +162,7 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
   if (given) {
     next = { ...next, open: false };
   } else if (!next.started) {
-    next = { ...next, started: true, open: true };
+    next = { ...next, started: true, open: true, socketsClosed: false };
     draft.out.push({ kind: 'lead', epoch: next.epoch, how: 'transferred' });
   } else if (!next.open || draft.nowMs >= role.deadlineMs) {
     // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.

@@ -9,10 +9,12 @@ import {
   PROOF_EVERY_MS,
   quarantine,
   RANK_JITTER_MS,
+  STALE_LOOK_MS,
   type LeaseDraft,
   type LeaseInput,
   type LeaseState,
   type LeaseView,
+  type Watch,
 } from './lease-types.ts';
 import { earliest, type Millis } from './units.ts';
 
@@ -75,6 +77,10 @@ export function onNotAcquired(draft: LeaseDraft, gen: number, why: 'held' | 'qua
 
 export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'observed' }>): void {
   const { view, sentAtMs, rank, unit } = input;
+  if (draft.nowMs - sentAtMs > STALE_LOOK_MS) {
+    draft.s = { ...draft.s, looking: false, nextLookMs: draft.nowMs };
+    return;
+  }
   draft.s = { ...draft.s, looking: false, rank, floor: Math.max(draft.s.floor, view.epoch) };
   const { expecting } = draft.s;
   // The transfer came after we had stopped: it must not wait for the ttl.
@@ -85,27 +91,39 @@ export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind:
   judge(draft, view, sentAtMs);
   remember(draft, view, sentAtMs);
   if (view.token === undefined) onFree(draft, view, unit);
-  else onHeld(draft, view, unit);
+  else onHeld(draft, view, { unit, sentAtMs });
 }
 
 /** Does what the store says fit what it said before? If not, it may have forgotten a holder that still acts. */
 function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
-  const before = draft.s.watch;
+  const { watch: before, lastIncarnation } = draft.s;
+  const moved = lastIncarnation !== undefined && lastIncarnation !== view.incarnation;
+  draft.s = { ...draft.s, lastIncarnation: view.incarnation };
+  if (moved) {
+    // What it says of a clean stop may be older than a holder it has forgotten.
+    draft.s = { ...draft.s, distrustUntilMs: draft.nowMs + draft.policy.ttlMs };
+    return quarantine(draft, 'store_changed');
+  }
   if (before === undefined) {
     // We cannot know what was here a moment ago.
     if (view.state !== 'released') quarantine(draft, 'young');
     return;
   }
-  if (before.incarnation !== view.incarnation) return quarantine(draft, 'store_changed');
   if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');
-  const passed = draft.nowMs - before.seenAtMs;
-  const drift = Math.abs(view.storeMs - before.storeMs - passed);
-  if (drift > CLOCK_TOLERANCE_MS + (draft.nowMs - sentAtMs) + passed * CLOCK_TOLERANCE_SHARE) return quarantine(draft, 'clock_jump');
+  if (jumped(before, view, { sentAtMs, nowMs: draft.nowMs })) return quarantine(draft, 'clock_jump');
+  if (view.token !== undefined || view.state === 'released') return;
   // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may still act.
-  const unknown = view.token === undefined && (view.fenceToken !== before.fenceToken || view.beat !== before.beat);
-  if (unknown && view.state !== 'released') return quarantine(draft, 'holder_changed');
-  const early = before.token !== undefined && view.token === undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS;
-  if (early && view.state !== 'released') quarantine(draft, 'early_expiry');
+  if (view.fenceToken !== before.fenceToken || view.beat !== before.beat) return quarantine(draft, 'holder_changed');
+  if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) quarantine(draft, 'early_expiry');
+}
+
+/** Did the store's clock go on as ours did? Each look happened somewhere between its question and its answer. */
+function jumped(before: Watch, view: LeaseView, at: { readonly sentAtMs: Millis; readonly nowMs: Millis }): boolean {
+  const least = at.sentAtMs - before.seenAtMs;
+  const most = at.nowMs - before.sentAtMs;
+  const tolerance = CLOCK_TOLERANCE_MS + most * CLOCK_TOLERANCE_SHARE;
+  const progress = view.storeMs - before.storeMs;
+  return progress < least - tolerance || progress > most + tolerance;
 }
 
 function remember(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
@@ -114,13 +132,14 @@ function remember(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   const sameConn = before !== undefined && before.conn === view.conn && before.fenceToken === view.fenceToken;
   draft.s = {
     ...draft.s,
-    goneSinceMs: sameConn ? draft.s.goneSinceMs : undefined,
+    goneSinceMs: sameConn && sameBeat ? draft.s.goneSinceMs : undefined,
     watch: {
       ...view,
       freeFromMs: sentAtMs + view.pttlMs,
       freeByMs: draft.nowMs + view.pttlMs,
       beatSinceMs: sameBeat ? before.beatSinceMs : draft.nowMs,
       seenAtMs: draft.nowMs,
+      sentAtMs,
     },
   };
 }
@@ -128,7 +147,7 @@ function remember(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
 function onFree(draft: LeaseDraft, view: LeaseView, unit: number): void {
   const { s, nowMs } = draft;
   const jitter = unit * RANK_JITTER_MS;
-  const clean = view.state === 'released';
+  const clean = view.state === 'released' && nowMs >= s.distrustUntilMs;
   const contendAtMs = clean ? nowMs + s.rank * NOTICE_RANK_MS + (s.rank > 0 ? jitter : 0) : Math.max(nowMs, s.quarantineUntilMs) + s.rank * EXPIRY_RANK_MS + jitter;
   // One that is seen free again keeps its place: looking must not postpone the try.
   const kept = s.contendAtMs === undefined ? contendAtMs : Math.min(s.contendAtMs, contendAtMs);
@@ -136,17 +155,17 @@ function onFree(draft: LeaseDraft, view: LeaseView, unit: number): void {
   draft.s = { ...s, contendAtMs: safe, nextLookMs: Math.max(safe, nowMs) + LEASE_RETRY_MS };
 }
 
-function onHeld(draft: LeaseDraft, view: LeaseView, unit: number): void {
+function onHeld(draft: LeaseDraft, view: LeaseView, { unit, sentAtMs }: { readonly unit: number; readonly sentAtMs: Millis }): void {
   const { s, nowMs, policy } = draft;
   const ageMs = policy.ttlMs + policy.renewEveryMs;
-  if (s.watch !== undefined && view.token !== undefined && nowMs - s.watch.beatSinceMs >= ageMs) {
+  if (s.watch !== undefined && view.token !== undefined && sentAtMs - s.watch.beatSinceMs >= ageMs) {
     // Its last renewal was sent before we first saw this beat: its deadline has passed, whatever the store's clock does to the key.
-    draft.out.push({ kind: 'break', token: view.token, conn: view.conn, why: 'no_renewal' });
+    draft.out.push({ kind: 'break', token: view.token, conn: view.conn, beat: view.beat, why: 'no_renewal' });
     draft.s = { ...s, contendAtMs: undefined, nextLookMs: nowMs + LEASE_RETRY_MS };
     return;
   }
   const expiryMs = nowMs + Math.min(view.pttlMs + 1, policy.ttlMs);
-  draft.s = { ...s, contendAtMs: undefined, nextLookMs: expiryMs + s.rank * EXPIRY_RANK_MS + unit * RANK_JITTER_MS };
+  draft.s = { ...s, contendAtMs: undefined, nextLookMs: expiryMs + unit * RANK_JITTER_MS };
 }
 
 export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'proof' }>): void {
@@ -154,9 +173,11 @@ export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'p
   const { watch, goneSinceMs } = draft.s;
   if (draft.s.role.kind !== 'standby' || watch === undefined || watch.conn !== input.conn || input.gone === undefined) return;
   if (!input.gone) {
-    draft.s = { ...draft.s, goneSinceMs: undefined };
+    draft.s = { ...draft.s, goneSinceMs: undefined, aliveConn: input.conn };
     return;
   }
+  // A server that never showed us this connection may show only some: then its absence proves nothing.
+  if (draft.s.aliveConn !== input.conn && !watch.formerSelf) return;
   if (goneSinceMs === undefined) {
     // The holder may be between two connections: look again, and at its record too.
     draft.s = { ...draft.s, goneSinceMs: draft.nowMs, nextProofMs: draft.nowMs + PROOF_EVERY_MS };
@@ -165,5 +186,5 @@ export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'p
   }
   if (draft.nowMs - goneSinceMs < PROOF_EVERY_MS) return;
   draft.s = { ...draft.s, goneSinceMs: undefined, nextProofMs: draft.nowMs + PROOF_EVERY_MS };
-  draft.out.push({ kind: 'break', token: watch.fenceToken, conn: watch.conn, why: 'connection_gone' });
+  draft.out.push({ kind: 'break', token: watch.fenceToken, conn: watch.conn, beat: watch.beat, why: 'connection_gone' });
 }

@@ -31,6 +31,8 @@ export const EARLY_TOLERANCE_MS: Millis = 50;
 /** Steps of a planned hand-over: an heir warms up, acknowledgements are awaited (at most), the transfer is answered. */
 export const WARM_LIMIT_MS: Millis = 3000;
 export const DRAIN_LIMIT_MS: Millis = 5000;
+/** An answer that took longer tells what was, not what is. */
+export const STALE_LOOK_MS: Millis = 1000;
 export const TRANSFER_LIMIT_MS: Millis = 1000;
 
 /** What the store says of one lease, at one instant. */
@@ -46,6 +48,8 @@ export interface LeaseView {
   readonly state: 'none' | 'held' | 'released';
   /** Connection of the holder as the store numbers it, and the server process that gave the number; empty: unknown, no proof possible. */
   readonly conn: string;
+  /** The holder was this very pod, in an earlier life: its process is gone, or we could not be here. */
+  readonly formerSelf: boolean;
   /** Changes with every renewal. */
   readonly beat: string;
   /** Changes when the store lost data or another server answers. */
@@ -54,13 +58,14 @@ export interface LeaseView {
   readonly storeMs: number;
 }
 
-interface Watch extends LeaseView {
+export interface Watch extends LeaseView {
   /** The earliest and the latest instant, by our clock, at which the lock seen can expire. */
   readonly freeFromMs: Millis;
   readonly freeByMs: Millis;
   /** Since when this token and beat have been seen. */
   readonly beatSinceMs: Millis;
   readonly seenAtMs: Millis;
+  readonly sentAtMs: Millis;
 }
 
 export type HandOver =
@@ -116,6 +121,12 @@ export interface LeaseState {
   readonly goneSinceMs: Millis | undefined;
   readonly linked: boolean;
   /** An offer was accepted: this token may become ours without another word. */
+  /** The holder's connection that was seen alive: only that one can be seen to be gone. */
+  readonly aliveConn: string | undefined;
+  /** Data set last looked at, also before the connection was lost. */
+  readonly lastIncarnation: string | undefined;
+  /** Until then not even a clean release is believed: the store went back to an earlier state. */
+  readonly distrustUntilMs: Millis;
   readonly expecting: { readonly token: string; readonly untilMs: Millis } | undefined;
 }
 
@@ -131,7 +142,7 @@ export type LeaseInput =
   | { readonly kind: 'broken' }
   | { readonly kind: 'acquired'; readonly gen: number; readonly token: string; readonly epoch: number; readonly storeMs: number; readonly incarnation: string; readonly unit: number }
   | { readonly kind: 'not-acquired'; readonly gen: number; readonly why: 'held' | 'quarantine' | 'failed' }
-  | { readonly kind: 'renewed'; readonly gen: number; readonly storeMs: number; readonly incarnation: string; readonly unit: number }
+  | { readonly kind: 'renewed'; readonly gen: number; readonly storeMs: number; readonly incarnation: string; readonly unit: number; readonly forgotten: boolean }
   | { readonly kind: 'not-renewed'; readonly gen: number; readonly why: 'lost' | 'forgotten' | 'failed' }
   /** Somebody published: the lease is free, or changed hands. */
   | { readonly kind: 'notice'; readonly unit: number }
@@ -149,7 +160,7 @@ export type LeaseInput =
 export type LeaseEffect =
   | { readonly kind: 'observe' }
   | { readonly kind: 'prove'; readonly conn: string }
-  | { readonly kind: 'break'; readonly token: string; readonly conn: string; readonly why: 'connection_gone' | 'no_renewal' }
+  | { readonly kind: 'break'; readonly token: string; readonly conn: string; readonly beat: string; readonly why: 'connection_gone' | 'no_renewal' }
   /** With what was watched: the store refuses when it is not so any more, unless the last holder stopped cleanly. */
   | { readonly kind: 'acquire'; readonly gen: number; readonly incarnation: string; readonly fenceToken: string; readonly beat: string; readonly floor: number }
   | { readonly kind: 'renew'; readonly gen: number; readonly token: string; readonly epoch: number; readonly notAfterStoreMs: number }

@@ -1,6 +1,7 @@
 import { onDrained, onHandOver, onTransferred, onWarm } from './lease-hand-over.ts';
 import { beginLeading, leadingDeadline, onDoubt, onLink, onNotRenewed, onRenewed, tickLeading } from './lease-leader.ts';
 import { contend, onNotAcquired, onNotice, onObserved, onProof, standbyDeadline, tickStandby } from './lease-standby.ts';
+import { DRAIN_LIMIT_MS, TRANSFER_LIMIT_MS } from './lease-types.ts';
 import type { LeaseDraft, LeaseEffect, LeaseInput, LeasePolicy, LeaseState } from './lease-types.ts';
 import { unreachable, type Step } from './step.ts';
 import type { Millis } from './units.ts';
@@ -21,6 +22,9 @@ export const newLease: LeaseState = {
   proving: false,
   goneSinceMs: undefined,
   linked: false,
+  aliveConn: undefined,
+  lastIncarnation: undefined,
+  distrustUntilMs: -Infinity,
   expecting: undefined,
 };
 
@@ -70,9 +74,8 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
     case 'broken':
       return contend(draft);
     case 'acquired':
-      // Of an attempt that was given up: the key expires by itself, nobody acts for it.
-      if (draft.s.role.kind === 'retired') return void draft.out.push({ kind: 'release', token: input.token });
-      if (draft.s.role.kind !== 'acquiring' || draft.s.role.gen !== input.gen) return;
+      // Of an attempt that was given up: nobody acts for it.
+      if (draft.s.role.kind !== 'acquiring' || draft.s.role.gen !== input.gen) return void draft.out.push({ kind: 'release', token: input.token });
       return beginLeading(draft, { ...input, sentAtMs: draft.s.role.sentAtMs }, 'acquired');
     case 'not-acquired':
       return onNotAcquired(draft, input.gen, input.why);
@@ -93,7 +96,7 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
     case 'transferred':
       return onTransferred(draft, input.epoch, input.ok);
     case 'accepted':
-      draft.s = { ...draft.s, expecting: { token: input.token, untilMs: draft.nowMs + draft.policy.ttlMs * 2 } };
+      draft.s = { ...draft.s, expecting: { token: input.token, untilMs: draft.nowMs + DRAIN_LIMIT_MS + TRANSFER_LIMIT_MS + draft.policy.ttlMs * 2 } };
       return;
     default:
       return unreachable(input);

@@ -28,9 +28,16 @@ export function rankOf(id: string, lease: string, members: readonly Member[]): n
 /** To whom a lease is given, best first: the newest revision, so that a lease moves once in a rollout; then as everywhere. */
 export function heirsOf(own: string, lease: string, members: readonly Member[]): readonly string[] {
   const others = members.filter((member) => member.id !== own && member.ready);
-  const newest = [...members].sort((a, b) => b.sinceStoreMs - a.sinceStoreMs)[0]?.revision;
+  const newest = newestRevision(members);
   const order = ordered(lease, others);
   return [...order.filter((one) => one.revision === newest), ...order.filter((one) => one.revision !== newest)].map((member) => member.id);
+}
+
+/** The one that appeared last; an old pod that restarts does not make its revision new. */
+function newestRevision(members: readonly Member[]): string | undefined {
+  const first = new Map<string, number>();
+  for (const { revision, sinceStoreMs } of members) first.set(revision, Math.min(first.get(revision) ?? Infinity, sinceStoreMs));
+  return [...first].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
 /** Ready ones first; then those below their fair share; then by rendezvous hash, which needs no coordinator and moves little when members change. */
@@ -59,7 +66,8 @@ export interface RebalancePolicy {
 export function toGiveAway(own: string, leases: readonly string[], members: readonly Member[], at: RebalancePolicy & { readonly storeMs: number }): { readonly lease: string; readonly heir: string } | undefined {
   if (members.some((member) => at.storeMs - member.sinceStoreMs < at.settleMs || !member.ready)) return undefined;
   const least = [...members].sort((a, b) => a.load - b.load)[0];
-  if (least === undefined || least.id === own || leases.length < least.load + 2) return undefined;
+  const load = members.find((member) => member.id === own)?.load ?? leases.length;
+  if (least === undefined || least.id === own || load < least.load + 2) return undefined;
   const lease = [...leases].sort((a, b) => score(least.id, b) - score(own, b) - (score(least.id, a) - score(own, a)))[0];
   return lease === undefined ? undefined : { lease, heir: least.id };
 }

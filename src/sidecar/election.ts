@@ -6,6 +6,7 @@ import { unreachable } from '../core/step.ts';
 import { earliest } from '../core/units.ts';
 import type { Deps } from './deps.ts';
 import { LeaseCalls } from './lease-calls.ts';
+import { factsOf, handingOver } from './lease-facts.ts';
 import { DeadlineTimer } from './timer.ts';
 
 /** What holds one lease's streams while it leads. Calls come in order; `lead` and `lost` alternate. */
@@ -135,23 +136,7 @@ export class Election {
   /** What `/status` and the metrics show of a lease. */
   facts(lease: string): LeaseFacts {
     const entry = this.#entries.get(lease);
-    const now = this.#deps.nowMs();
-    const role = entry?.state.role;
-    const leading = role?.kind === 'leading' && role.started;
-    return {
-      role: leading ? 'leader' : role?.kind === 'retired' ? 'retired' : 'standby',
-      open: entry !== undefined && leaseOpen(entry.state, now),
-      epoch: leading ? role.epoch : (entry?.state.floor ?? 0),
-      remainingMs: leading ? Math.max(0, Math.round(role.deadlineMs - now)) : undefined,
-      holder: leading ? this.#self().id : (entry?.holder ?? ''),
-      rank: entry?.state.rank ?? 0,
-      heir: leading && entry !== undefined ? heirsOf(this.#self().id, lease, this.#alive(entry))[0] : undefined,
-      members: entry === undefined ? [] : this.#alive(entry).map((member) => member.id),
-      quarantineMs: entry === undefined || leading ? undefined : positive(entry.state.quarantineUntilMs - now),
-      lastHandOver: entry?.lastHandOver,
-      linked: entry?.state.linked ?? false,
-      observed: entry !== undefined && (leading || entry.state.watch !== undefined),
-    };
+    return factsOf(entry === undefined ? undefined : { ...entry, alive: this.#alive(entry) }, { own: this.#self().id, lease, nowMs: this.#deps.nowMs() });
   }
 
   // --- the driver ---
@@ -179,8 +164,9 @@ export class Election {
         return this.#acquire(entry, effect);
       case 'break':
         this.#audit(entry, 'lease.broken', { why: effect.why, holder: entry.holder });
-        return this.#ask(this.#leases.break(contender.lease, effect.token, effect.why === 'no_renewal' ? undefined : effect.conn), () => { this.#dispatch(entry, { kind: 'broken' }); });
+        return this.#ask(this.#leases.break(contender.lease, { token: effect.token, conn: effect.why === 'no_renewal' ? undefined : effect.conn, beat: effect.beat }), () => { this.#dispatch(entry, { kind: 'broken' }); });
       case 'release':
+        this.#calls.forget(contender.lease);
         return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
       case 'offer':
         return this.#ask(this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: effect.nextEpoch }), () => undefined);
@@ -291,7 +277,9 @@ export class Election {
   /** We are to be the heir: make ready, then say which token the transfer is to name. */
   #accept(entry: Entry, epoch: number): void {
     const { lease } = entry.contender;
-    const token = this.#deps.randomId() + this.#deps.randomId();
+    // The same token for a second offer: the first answer may still be on its way.
+    const { expecting } = entry.state;
+    const token = expecting !== undefined && expecting.untilMs > this.#deps.nowMs() ? expecting.token : this.#deps.randomId() + this.#deps.randomId();
     entry.contender.warm(epoch).then(
       async (ready) => {
         if (!ready) return;
@@ -406,12 +394,4 @@ export class Election {
   #audit(entry: Entry, event: Parameters<Deps['audit']['write']>[0], fields: Readonly<Record<string, unknown>>): void {
     this.#deps.audit.write(event, entry.contender.client, { lease: entry.contender.lease, ...fields });
   }
-}
-
-function handingOver({ role }: LeaseState): boolean {
-  return role.kind === 'leading' && role.handOver !== undefined;
-}
-
-function positive(ms: number): number | undefined {
-  return ms > 0 && Number.isFinite(ms) ? Math.round(ms) : undefined;
 }

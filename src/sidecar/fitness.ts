@@ -57,7 +57,7 @@ export class Fitness {
   /** As the leader: what keeps it from doing its work although another one might. Call regularly. */
   judge(streams: ReadonlyMap<string, StreamDriver>): Unfit | undefined {
     const now = this.#deps.nowMs();
-    const facts = [...streams.values()].map((stream) => stream.standing());
+    const facts = [...streams.values()].map(standing);
     this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
     const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
     this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
@@ -72,4 +72,12 @@ export class Fitness {
     const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
     this.#consumerThere = answers.every(Boolean);
   }
+}
+
+/** Whether a stream does its work, and if not, why. */
+function standing({ session, delivery, client }: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined } {
+  const { phase, attempt, main } = session.state;
+  const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
+  if (client.restrained) return { consumerDown, failing: undefined };
+  return { consumerDown, failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
 }

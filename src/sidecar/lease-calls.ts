@@ -1,4 +1,5 @@
 import type { Leases, SelfReport, Sighting } from '../coordination/leases.ts';
+import { HoldfastError } from '../core/failure.ts';
 import type { LeaseEffect, LeaseInput } from '../core/lease.ts';
 import type { Deps } from './deps.ts';
 
@@ -37,6 +38,11 @@ export class LeaseCalls {
     this.#soon();
   }
 
+  /** A renewal that was not sent yet must not follow a release. */
+  forget(lease: string): void {
+    this.#renewals.delete(lease);
+  }
+
   prove(lease: string, conn: string): void {
     this.#proofs.set(lease, conn);
     this.#soon();
@@ -68,7 +74,8 @@ export class LeaseCalls {
       (answers) => {
         for (const [lease, { gen }] of due) {
           const answer = answers.get(lease);
-          this.#host.answered(lease, answer?.kind === 'renewed' ? { ...answer, gen, unit } : { kind: 'not-renewed', gen, why: answer?.kind ?? 'failed' });
+          if (answer === undefined) this.#host.failed(lease, unreadable(lease), { kind: 'not-renewed', gen, why: 'failed' });
+          else this.#host.answered(lease, answer.kind === 'renewed' ? { ...answer, gen, unit } : { kind: 'not-renewed', gen, why: answer.kind });
         }
       },
       (error: unknown) => { for (const [lease, { gen }] of due) this.#host.failed(lease, error, { kind: 'not-renewed', gen, why: 'failed' }); },
@@ -84,7 +91,7 @@ export class LeaseCalls {
       (sightings) => {
         for (const lease of leases) {
           const sighting = sightings.get(lease);
-          if (sighting === undefined) this.#host.answered(lease, { kind: 'look-failed' });
+          if (sighting === undefined) this.#host.failed(lease, unreadable(lease), { kind: 'look-failed' });
           else this.#host.seen(lease, sighting, sentAtMs);
         }
       },
@@ -101,4 +108,8 @@ export class LeaseCalls {
       () => { for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: undefined }); }, // not allowed, or no answer: the ttl decides
     );
   }
+}
+
+function unreadable(lease: string): HoldfastError {
+  return new HoldfastError('HF_STORE_CORRUPT', `the keys of ${lease} hold something else; docs/redis-keys.md tells what belongs there`);
 }

@@ -136,13 +136,13 @@ export class Seat implements Contender {
     const platform = this.plan.platform === 'GenesysCloud' ? 'genesys' : 'cxone';
     const { namespace, pod } = this.#deps.identity;
     return [...this.streams.values()].flatMap((stream) =>
-      stream.connections().map((one) => ({ ...one, platform, tenantId: this.plan.tenantId, client: this.plan.name, stream: stream.plan.name, pod: `${namespace}/${pod}`, epoch: stream.epoch })),
+      stream.sockets.heartbeats(stream.session.state).map((one) => ({ ...one, platform, tenantId: this.plan.tenantId, client: this.plan.name, stream: stream.plan.name, pod: `${namespace}/${pod}`, epoch: stream.epoch })),
     );
   }
 
   /** Everybody was told that this connection is dead: if it is one of ours, it ends now. */
   tearDown(connectionId: string): void {
-    for (const stream of this.streams.values()) stream.tearDown(connectionId);
+    for (const stream of this.streams.values()) stream.sockets.terminate(connectionId);
   }
 
   async drain(limitMs: number): Promise<void> {

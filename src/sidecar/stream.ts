@@ -1,8 +1,8 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import { Outbox } from '../core/outbox.ts';
-import { idleSession, sessionDeadline, stepSession } from '../core/session.ts';
-import type { SessionEffect, SessionInput, SessionState, TokenRef } from '../core/session-types.ts';
+import { sessionDeadline } from '../core/session.ts';
+import type { SessionEffect, TokenRef } from '../core/session-types.ts';
 import { earliest } from '../core/units.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Delivery } from '../delivery/port.ts';
@@ -22,6 +22,7 @@ import { Intake } from './intake.ts';
 import { LetterBox } from './letters.ts';
 import { StreamReport } from './report.ts';
 import { oldestOffered } from './positions.ts';
+import { SessionLoop } from './session-loop.ts';
 import { Sockets } from './sockets.ts';
 import { DeadlineTimer } from './timer.ts';
 
@@ -40,18 +41,16 @@ export class StreamDriver {
   readonly intake: Intake;
   readonly letters: LetterBox;
   readonly #deps: Deps;
-  readonly #client: ClientDriver;
+  readonly client: ClientDriver;
   readonly #checkpointer: Checkpointer;
   readonly #report: StreamReport;
   readonly #timer: DeadlineTimer;
-  readonly #sockets: Sockets;
+  readonly sockets: Sockets;
   readonly #backpressure: Backpressure;
   readonly #side: ConsumerSide;
+  readonly session: SessionLoop;
   /** Lowered while the lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
   readonly bar: Bar;
-  #session: SessionState = idleSession;
-  #mailbox: SessionInput[] = [];
-  #stepping = false;
   #turnDue = false;
   #heard = 0;
   /** A frame came since the last turn. */
@@ -68,10 +67,11 @@ export class StreamDriver {
   constructor(plan: StreamPlan, epoch: number, client: ClientDriver, deps: Deps) {
     this.plan = plan;
     this.epoch = epoch;
-    this.#client = client;
+    this.client = client;
     this.#deps = deps;
     this.outbox = new Outbox<Parcel>(plan.outbox);
-    this.#sockets = new Sockets(plan, deps);
+    this.session = new SessionLoop(plan.session, deps.nowMs, { perform: (effect) => { this.#perform(effect); }, after: () => { this.#arm(); } });
+    this.sockets = new Sockets(plan, deps);
     this.#backpressure = new Backpressure(plan.session.liveness);
     this.#report = new StreamReport(plan, deps);
     this.intake = new Intake(plan, deps, this.outbox, {
@@ -80,15 +80,15 @@ export class StreamDriver {
       control: (control, type) => {
         if (control === 'unknown') this.#report.unknownControl(type);
         if (control === 'position-expired') this.intake.positionExpired();
-        this.#report.control(control, this.#session);
-        this.#dispatch({ kind: 'control', gen: this.#heard, control, unit: this.#side.unit() });
+        this.#report.control(control, this.session.state);
+        this.session.dispatch({ kind: 'control', gen: this.#heard, control, unit: this.#side.unit() });
       },
       emptyBatch: () => {
         this.#report.emptyBatch();
-        this.#dispatch({ kind: 'empty-batch', gen: this.#heard });
+        this.session.dispatch({ kind: 'empty-batch', gen: this.#heard });
       },
       baseline: (record) => { this.#checkpointer.baseline(record); },
-      askAgain: () => { this.#dispatch({ kind: 'redial', purpose: 'gap' }); },
+      askAgain: () => { this.session.dispatch({ kind: 'redial', purpose: 'gap' }); },
       gap: (data) => {
         this.#report.gap(data);
         afterGap(plan, data, { deps, rest: (path) => client.rest(path), intake: this.intake });
@@ -127,35 +127,26 @@ export class StreamDriver {
     }
     this.#begun = true;
     if (checkpoint === undefined) this.#checkpointer.reopened(true);
-    if (!this.plan.suspend && !this.#stopping) this.#dispatch({ kind: 'start' });
+    if (!this.plan.suspend && !this.#stopping) this.session.dispatch({ kind: 'start' });
     if (connected) this.#announceGap();
     this.#soon();
   }
 
   /** Connects before the lease is ours, where nothing can be replayed. What comes waits for it. @returns whether the stream is open. */
   startEarly(limitMs: number): Promise<boolean> {
-    if (!this.plan.suspend) this.#dispatch({ kind: 'start' });
+    if (!this.plan.suspend) this.session.dispatch({ kind: 'start' });
     return new Promise((resolve) => {
       setTimeout(() => { resolve(this.plan.suspend); }, this.plan.suspend ? 0 : limitMs).unref();
       this.#whenReady = () => { resolve(true); };
     });
   }
 
-  connections(): ReturnType<Sockets['heartbeats']> { return this.#sockets.heartbeats(this.#session); }
-  tearDown(connectionId: string): void { this.#sockets.terminate(connectionId); }
-
   /** A more important stream needs the place: the checkpoint is kept, and it queues again. */
   preempted(): void {
-    if (this.#stopping || this.#session.goal !== 'run') return;
+    if (this.#stopping || this.session.state.goal !== 'run') return;
     this.#deps.audit.write('stream.preempted', this.plan.client, { stream: this.plan.name });
-    this.#dispatch({ kind: 'park' });
-    this.#dispatch({ kind: 'start' });
-  }
-
-  /** Whether it does its work, and if not, why. */
-  standing(): { readonly consumerDown: boolean; readonly failing: string | undefined } {
-    const { phase, attempt, main } = this.#session;
-    return { consumerDown: this.delivery.hold === 'consumer_down' || (this.delivery.kind === 'pull' && !this.delivery.ready), failing: this.#client.restrained ? undefined : phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
+    this.session.dispatch({ kind: 'park' });
+    this.session.dispatch({ kind: 'start' });
   }
 
   /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
@@ -163,44 +154,44 @@ export class StreamDriver {
     const endsAt = this.#deps.nowMs() + limitMs;
     const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
     this.#stopping = true;
-    this.#dispatch({ kind: 'stop', reason: 'shutdown' });
+    this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     // What cannot be replayed and is here already is delivered before the end.
     if (this.plan.profile.streamClass === 'C') await this.delivery.finish(left() / 2);
     await this.delivery.drain(left() - 100);
     await this.#checkpointer.flush(left());
     if (this.plan.profile.streamClass === 'C' && this.outbox.backlog === 0) await this.#checkpointer.seal();
-    await this.#sockets.gone(left());
+    await this.sockets.gone(left());
     this.#end();
   }
 
   /** Another replica leads: no further word to the consumer, sockets closed. What was not acknowledged comes again from there. */
   abandon(): void {
     this.#stopping = true;
-    this.#dispatch({ kind: 'stop', reason: 'lease_lost' });
+    this.session.dispatch({ kind: 'stop', reason: 'lease_lost' });
     this.#end();
-    void this.#sockets.gone(ABANDON_CLOSE_MS);
+    void this.sockets.gone(ABANDON_CLOSE_MS);
   }
 
   /** The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are. */
   reopen(storeLostData: boolean): void {
     this.bar.lift();
     this.#checkpointer.reopened(storeLostData);
-    if (this.#parkedForLease && this.#session.goal === 'park' && !this.#stopping) this.#dispatch({ kind: 'start' });
+    if (this.#parkedForLease && this.session.state.goal === 'park' && !this.#stopping) this.session.dispatch({ kind: 'start' });
     this.#parkedForLease = false;
     this.#soon();
   }
 
   #parkForLease(): void {
-    if (this.#session.goal !== 'run') return;
+    if (this.session.state.goal !== 'run') return;
     this.#parkedForLease = true;
-    this.#dispatch({ kind: 'park' });
+    this.session.dispatch({ kind: 'park' });
   }
 
   /** Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for ever. */
   #onFenced(final: boolean): void {
-    if (!final) return this.#client.doubt();
+    if (!final) return this.client.doubt();
     void this.delivery.drain(0);
-    this.#dispatch({ kind: 'stop', reason: 'fenced' });
+    this.session.dispatch({ kind: 'stop', reason: 'fenced' });
   }
 
   #end(): void {
@@ -213,21 +204,21 @@ export class StreamDriver {
   }
 
   admitted(token: TokenRef): void {
-    this.#dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
+    this.session.dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
   }
 
-  tokenStaged(token: TokenRef): void { this.#dispatch({ kind: 'token-staged', token }); }
+  tokenStaged(token: TokenRef): void { this.session.dispatch({ kind: 'token-staged', token }); }
   get tokenInUse(): string | undefined {
-    return this.#session.main?.phase === 'open' ? this.#session.main.token.id : undefined;
+    return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined;
   }
 
   /** Entries were settled: the checkpoint may move, the window has room. */
   #settled(): void {
     this.#regulate();
     this.#checkpointer.look(false);
-    if (this.#session.goal === 'park' && !this.bar.down && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
+    if (this.session.state.goal === 'park' && !this.bar.down && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
       this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
-      this.#dispatch({ kind: 'start' });
+      this.session.dispatch({ kind: 'start' });
     }
     this.#arm();
   }
@@ -239,40 +230,23 @@ export class StreamDriver {
 
   status(): Record<string, unknown> {
     return this.#report.status({
-      session: this.#session,
+      session: this.session.state,
       intake: this.intake,
       outbox: this.outbox,
       delivery: this.delivery,
       checkpointedOrd: this.#checkpointer.storedOrd,
-      connectionId: this.#session.main === undefined ? undefined : this.#sockets.idOf(this.#session.main.gen),
+      connectionId: this.session.state.main === undefined ? undefined : this.sockets.idOf(this.session.state.main.gen),
     });
   }
 
   // --- the driver ---
 
-  /** Feeds the session. Inputs that arise while effects are performed wait their turn. */
-  #dispatch(input: SessionInput): void {
-    this.#mailbox.push(input);
-    if (this.#stepping) return;
-    this.#stepping = true;
-    try {
-      for (let next = this.#mailbox.shift(); next !== undefined; next = this.#mailbox.shift()) {
-        const step = stepSession(this.plan.session, this.#session, next, this.#deps.nowMs());
-        this.#session = step.state;
-        for (const effect of step.effects) this.#perform(effect);
-      }
-    } finally {
-      this.#stepping = false;
-    }
-    this.#arm();
-  }
-
   #perform(effect: SessionEffect): void {
     switch (effect.kind) {
       case 'ask':
-        return this.#client.ask(this.plan);
+        return this.client.ask(this.plan);
       case 'cancel-ask':
-        return this.#client.cancel(this.plan);
+        return this.client.cancel(this.plan);
       case 'dial':
         return this.#dial(effect);
       case 'hello':
@@ -280,40 +254,40 @@ export class StreamDriver {
       case 'refresh':
         return this.#refresh(effect.gen, effect.token);
       case 'ping':
-        return this.#sockets.of(effect.gen)?.ping(effect.payload);
+        return this.sockets.of(effect.gen)?.ping(effect.payload);
       case 'close':
-        return this.#sockets.of(effect.gen)?.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
+        return this.sockets.of(effect.gen)?.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
       case 'terminate':
         this.#report.terminated(effect.gen, effect.reason);
-        return this.#sockets.of(effect.gen)?.terminate();
+        return this.sockets.of(effect.gen)?.terminate();
       case 'report':
-        return this.#client.report(effect.outcome);
+        return this.client.report(effect.outcome);
       case 'hold':
-        return this.#client.hold(effect.forMs);
+        return this.client.hold(effect.forMs);
       case 'trip-breaker':
-        return this.#client.tripBreaker();
+        return this.client.tripBreaker();
       case 'token-rejected':
-        return this.#client.tokenRejected(effect.id);
+        return this.client.tokenRejected(effect.id);
       case 'token-suspect':
-        return this.#client.tokenSuspect(effect.id);
+        return this.client.tokenSuspect(effect.id);
       case 'token-adopted':
-        return this.#client.tokenAdopted(effect.id);
+        return this.client.tokenAdopted(effect.id);
       case 'interrupted':
         return this.#onInterrupted(effect.reason);
       case 'ready':
         return this.#onReady(effect);
       default:
         return this.#report.effect(effect, {
-          session: this.#session,
+          session: this.session.state,
           continuityRate: this.intake.continuityRate,
           bufferedBytes: this.outbox.bufferedBytes,
-          connectionId: 'gen' in effect ? this.#sockets.idOf(effect.gen) : '',
+          connectionId: 'gen' in effect ? this.sockets.idOf(effect.gen) : '',
         });
     }
   }
 
   #dial(effect: Extract<SessionEffect, { kind: 'dial' }>): void {
-    const token = this.#client.tokenText(effect.token.id);
+    const token = this.client.tokenText(effect.token.id);
     const connectionId = this.#deps.randomId();
     const overlap = effect.purpose === 'rotate' || effect.purpose === 'maintenance';
     const position = effect.oldest ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(overlap);
@@ -321,47 +295,47 @@ export class StreamDriver {
     // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
     const target = (): DialTarget => dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
     const { gen } = effect;
-    this.#sockets.dial(gen, connectionId, target, {
-      opened: () => { this.#dispatch({ kind: 'opened', gen }); },
+    this.sockets.dial(gen, connectionId, target, {
+      opened: () => { this.session.dispatch({ kind: 'opened', gen }); },
       message: (data, isBinary) => { this.#onMessage(gen, data, isBinary); },
-      serverPing: () => { this.#dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
-      pong: (payload) => { this.#dispatch({ kind: 'pong', gen, payload }); this.#report.pong(this.#session); },
+      serverPing: () => { this.session.dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
+      pong: (payload) => { this.session.dispatch({ kind: 'pong', gen, payload }); this.#report.pong(this.session.state); },
       ended: (failure, detail) => { this.#onEnded(gen, failure, detail); },
     });
   }
 
   #hello({ gen, attempt, reconnect }: Extract<SessionEffect, { kind: 'hello' }>): void {
-    const position = this.#session.positionExpired ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(true);
-    const text = helloText(this.plan, this.#deps, { attempt, reconnect, position, connectionId: this.#sockets.idOf(gen) });
-    if (text !== undefined) this.#sockets.of(gen)?.send(text);
+    const position = this.session.state.positionExpired ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(true);
+    const text = helloText(this.plan, this.#deps, { attempt, reconnect, position, connectionId: this.sockets.idOf(gen) });
+    if (text !== undefined) this.sockets.of(gen)?.send(text);
   }
 
   #refresh(gen: number, token: TokenRef): void {
-    const text = this.#client.tokenText(token.id);
+    const text = this.client.tokenText(token.id);
     const frame = text === undefined ? undefined : refreshFrame(this.plan.profile, text);
-    if (frame !== undefined) this.#sockets.of(gen)?.send(frame);
+    if (frame !== undefined) this.sockets.of(gen)?.send(frame);
   }
 
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
-    const { main, next } = this.#session;
+    const { main, next } = this.session.state;
     const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
-    if (this.#ended || link === undefined || (link.phase === 'closing' && this.#session.goal === 'park')) return;
+    if (this.#ended || link === undefined || (link.phase === 'closing' && this.session.state.goal === 'park')) return;
     this.#heard = gen;
     const before = this.intake.received;
     this.intake.read(data, isBinary);
     this.#heardFrame = true;
-    if (this.intake.received > before && (!link.sawEvent || link.emptyBatches > 0)) this.#dispatch({ kind: 'event', gen });
+    if (this.intake.received > before && (!link.sawEvent || link.emptyBatches > 0)) this.session.dispatch({ kind: 'event', gen });
     this.#soon();
   }
 
   #onEnded(gen: number, failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void {
-    this.#report.ended(this.#sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
-    this.#sockets.forget(gen);
-    if (this.#sockets.count === 0) this.#backpressure.reset();
+    this.#report.ended(this.sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
+    this.sockets.forget(gen);
+    if (this.sockets.count === 0) this.#backpressure.reset();
     // Refused although it was the oldest on offer: the next dial asks for nothing.
-    this.#oldest = this.#session.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
-    this.#dispatch({ kind: 'ended', gen, failure, unit: this.#side.unit() });
+    this.#oldest = this.session.state.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
+    this.session.dispatch({ kind: 'ended', gen, failure, unit: this.#side.unit() });
   }
 
   #onInterrupted(reason: Reason): void {
@@ -372,8 +346,8 @@ export class StreamDriver {
   }
 
   #onReady(effect: Extract<SessionEffect, { kind: 'ready' }>): void {
-    this.#report.ready(effect, this.#session, this.#sockets.idOf(effect.gen), this.intake.continuityRate);
-    this.intake.linkOpened(this.#session.positionExpired);
+    this.#report.ready(effect, this.session.state, this.sockets.idOf(effect.gen), this.intake.continuityRate);
+    this.intake.linkOpened(this.session.state.positionExpired);
     this.#oldest = undefined;
     if (this.plan.profile.streamClass === 'C') this.intake.subscribed();
     this.#whenReady?.();
@@ -393,7 +367,7 @@ export class StreamDriver {
     setImmediate(() => {
       this.#turnDue = false;
       if (this.#ended) return;
-      if (this.#heardFrame) this.#dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
+      if (this.#heardFrame) this.session.dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
       this.#heardFrame = false;
       this.delivery.pump();
       this.#regulate();
@@ -404,16 +378,16 @@ export class StreamDriver {
   }
 
   #regulate(): void {
-    const verdict = this.#session.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.#deps.nowMs()) : 'nothing';
+    const verdict = this.session.state.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.#deps.nowMs()) : 'nothing';
     if (verdict === 'nothing') return;
-    this.#sockets.pause(verdict === 'pause');
+    this.sockets.pause(verdict === 'pause');
     if (verdict !== 'park') return;
     this.#report.parked(this.outbox.bufferedBytes);
-    this.#dispatch({ kind: 'park' });
+    this.session.dispatch({ kind: 'park' });
   }
 
   #tick(): void {
-    this.#dispatch({ kind: 'tick', unit: this.#side.unit() });
+    this.session.dispatch({ kind: 'tick', unit: this.#side.unit() });
     this.intake.tick();
     this.delivery.pump();
     this.#regulate();
@@ -423,6 +397,6 @@ export class StreamDriver {
 
   #arm(): void {
     if (this.#ended) return;
-    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.#session), this.intake.deadline(), this.#client.open() ? this.delivery.deadline() : undefined, this.#checkpointer.deadline(), this.#backpressure.deadline()));
+    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.session.state), this.intake.deadline(), this.client.open() ? this.delivery.deadline() : undefined, this.#checkpointer.deadline(), this.#backpressure.deadline()));
   }
 }

@@ -103,7 +103,7 @@ describe('what a checkpoint may say', () => {
     await consumer.close();
   });
 
-  it('checkpoints of another epoch stop the stream: nothing new is handed over', async () => {
+  it('a checkpoint refused for another epoch ends the lease: nothing new is handed over', async () => {
     await start();
     const send = await pull();
     sim.generate(5);
@@ -112,7 +112,7 @@ describe('what a checkpoint may say', () => {
     send({ type: 'ack', upTo: frames.at(-1)?.id });
     await until('the refusal is noticed', () => sidecar.audits('checkpoint.refused').length === 1);
     sim.generate(20);
-    await until('the stream is given up', () => sidecar.stream.state === 'STOPPED' && sim.connections.length === 0);
+    await until('the lease is given up', () => sidecar.audits('lease.lost').length === 1 && sim.connections.length === 0);
     expect(frames.filter((frame) => frame.type === 'event').length).to.equal(5);
   });
 });

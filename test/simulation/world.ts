@@ -1,7 +1,6 @@
-import { leaseDeadline, leaseOpen, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeasePolicy, type LeaseState, type LeaseView } from '../../src/core/lease.ts';
-
-/** What a planted fault changes. Every one of them must be found by the invariants. */
-export type Plant = 'deadline-from-reply' | 'no-epoch-check' | 'no-quarantine' | 'counter-epoch' | 'loose-reassert' | 'timer-gate';
+import type { LeaseEffect } from '../../src/core/lease.ts';
+import { Pod } from './pod.ts';
+import { Clock, POLICY, StoreModel, type Plant } from './store.ts';
 
 export interface WorldOptions {
   readonly pods: number;
@@ -11,260 +10,10 @@ export interface WorldOptions {
   readonly faultsMs: number;
 }
 
-export const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
 /** After the last fault a leader must act within: one ttl for expiry, one for quarantine, ranks, looks. */
 const CONVERGE_MS = 3 * POLICY.ttlMs;
 const SETTLE_MS = 2000;
-/** A thawed process closes its socket with its first look at the clock. */
 const CHECKPOINT_EVERY_MS = 400;
-
-interface Timed {
-  readonly at: number;
-  readonly order: number;
-  readonly run: () => void;
-}
-
-/** Virtual time: what is due runs in order of time, then of planning. */
-class Clock {
-  now = 0;
-  readonly #queue: Timed[] = [];
-  #order = 0;
-
-  after(ms: number, run: () => void): void {
-    const at = this.now + Math.max(0, ms);
-    const timed = { at, order: this.#order, run };
-    this.#order += 1;
-    let low = 0;
-    let high = this.#queue.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const other = this.#queue[middle];
-      if (other !== undefined && other.at <= at) low = middle + 1;
-      else high = middle;
-    }
-    this.#queue.splice(low, 0, timed);
-  }
-
-  /** Runs everything up to `endMs`; `between` is called after each. */
-  run(endMs: number, between: () => void): void {
-    for (let next = this.#queue[0]; next !== undefined && next.at <= endMs; next = this.#queue[0]) {
-      this.#queue.shift();
-      this.now = next.at;
-      next.run();
-      between();
-    }
-    this.now = endMs;
-  }
-}
-
-interface Record {
-  token: string;
-  epoch: number;
-  state: 'none' | 'held' | 'released';
-  was: Omit<Record, 'was'> | undefined;
-  conn: string;
-  beat: number;
-}
-
-/** The scripts of src/coordination/lease-scripts.ts as a model; test/coordination/leases.contract.test.ts holds the two together. */
-class StoreModel {
-  lock: { token: string; expiresAt: number } | undefined;
-  fence: Record | undefined;
-  incarnation = 'i0';
-  run = 'r0';
-  checkpoint: { epoch: number; value: number } | undefined;
-  up = true;
-  clockAheadMs = 1_000_000;
-  readonly conns = new Set<string>();
-  /** Which token had which epoch: one each, for ever growing. */
-  readonly epochs = new Map<number, string>();
-  highest = 0;
-  lostData = false;
-  readonly #now: () => number;
-  readonly #plant: Plant | undefined;
-  violation: string | undefined;
-
-  constructor(now: () => number, plant: Plant | undefined) {
-    this.#now = now;
-    this.#plant = plant;
-  }
-
-  get time(): number {
-    return this.#now() + this.clockAheadMs;
-  }
-
-  get held(): string | undefined {
-    if (this.lock !== undefined && this.time >= this.lock.expiresAt) this.lock = undefined;
-    return this.lock?.token;
-  }
-
-  view(): LeaseView {
-    const { held } = this;
-    return {
-      token: held,
-      pttlMs: this.lock === undefined ? 0 : this.lock.expiresAt - this.time,
-      epoch: this.fence?.epoch ?? 0,
-      fenceToken: this.fence?.token ?? '',
-      state: this.fence?.state ?? 'none',
-      conn: this.fence?.conn ?? '',
-      beat: String(this.fence?.beat ?? ''),
-      incarnation: `${this.incarnation}@${this.run}`,
-      storeMs: this.time,
-    };
-  }
-
-  acquire(token: string, { incarnation, floor, fenceToken, beat }: Extract<LeaseEffect, { kind: 'acquire' }>, conn: string): { epoch: number } | 'held' | 'quarantine' {
-    const { held } = this;
-    if (held !== undefined && held !== token) return 'held';
-    const was = this.fence;
-    const stored = this.fence?.epoch ?? 0;
-    const epoch = this.#plant === 'counter-epoch' ? stored + 1 : Math.max(stored + 1, floor + 1, this.time);
-    this.fence = { token, epoch, state: 'held', was, conn: '', beat: 0 };
-    this.lock = { token, expiresAt: this.time + POLICY.ttlMs };
-    const watched = `${this.incarnation}@${this.run}` === incarnation && (was?.token ?? '') === fenceToken && String(was?.beat ?? '') === beat;
-    if (!watched && was?.state !== 'released' && this.#plant !== 'no-quarantine') {
-      this.lock = undefined;
-      this.fence = was;
-      return 'quarantine';
-    }
-    this.fence.conn = conn;
-    this.#note(epoch, token);
-    return { epoch };
-  }
-
-  renew(token: string, epoch: number, notAfter: number, conn: string): 'renewed' | 'lost' | 'forgotten' {
-    const { held } = this;
-    if (held === undefined) {
-      if (this.fence !== undefined && this.fence.token !== token) return 'lost';
-      if (this.fence === undefined) {
-        if (this.time > notAfter && this.#plant !== 'loose-reassert') return 'forgotten';
-        this.fence = { token, epoch, state: 'held', was: undefined, conn, beat: this.time };
-      }
-      this.lock = { token, expiresAt: this.time + POLICY.ttlMs };
-    } else if (held !== token) return 'lost';
-    if (this.lock !== undefined) this.lock.expiresAt = this.time + POLICY.ttlMs;
-    if (this.fence !== undefined) this.fence = { ...this.fence, state: 'held', conn, beat: this.fence.beat + 1 };
-    return 'renewed';
-  }
-
-  release(token: string): void {
-    if (this.held !== token) return;
-    this.lock = undefined;
-    if (this.fence?.token === token) this.fence = { ...this.fence, state: 'released', conn: '' };
-  }
-
-  break(token: string, conn: string | undefined): void {
-    const { held } = this;
-    if ((held !== undefined && held !== token) || this.fence?.token !== token) return;
-    if (conn !== undefined && this.fence.conn !== conn) return;
-    this.lock = undefined;
-    this.fence = { ...this.fence, state: 'released', conn: '' };
-  }
-
-  transfer(token: string, epoch: number, nextEpoch: number, heirToken: string): boolean {
-    if (this.held !== token || this.fence?.epoch !== epoch) return false;
-    this.lock = { token: heirToken, expiresAt: this.time + POLICY.ttlMs };
-    this.fence = { token: heirToken, epoch: nextEpoch, state: 'held', was: undefined, conn: '', beat: 0 };
-    this.#note(nextEpoch, heirToken);
-    return true;
-  }
-
-  save(epoch: number, value: number): boolean {
-    if (this.#plant !== 'no-epoch-check' && this.fence?.epoch !== epoch) return false;
-    const before = this.checkpoint;
-    if (before?.epoch === epoch && value < before.value) return false;
-    if (before !== undefined && epoch < before.epoch) this.violation ??= `S3: a checkpoint of epoch ${String(epoch)} replaced one of ${String(before.epoch)}`;
-    this.checkpoint = { epoch, value };
-    return true;
-  }
-
-  wipe(serial: number): void {
-    this.lock = undefined;
-    this.fence = undefined;
-    this.checkpoint = undefined;
-    this.incarnation = `i${String(serial)}`;
-    this.lostData = true;
-  }
-
-  /** S1: an epoch belongs to one token, and each new one is higher than all before. */
-  #note(epoch: number, token: string): void {
-    const owner = this.epochs.get(epoch);
-    if (owner !== undefined && owner !== token) this.violation ??= `S1: epoch ${String(epoch)} was given twice`;
-    else if (epoch <= this.highest && owner === undefined) this.violation ??= `S1: epoch ${String(epoch)} after ${String(this.highest)}`;
-    this.epochs.set(epoch, token);
-    this.highest = Math.max(this.highest, epoch);
-  }
-}
-
-class Pod {
-  readonly id: string;
-  state: LeaseState = newLease;
-  alive = true;
-  frozen = false;
-  linked = false;
-  conn = '';
-  socket = false;
-  socketSince = 0;
-  saved = 0;
-  gateByTimer = false;
-  readonly rate: number;
-  readonly offset: number;
-  readonly #world: World;
-  #timer = 0;
-  #backlog: (() => void)[] = [];
-
-  constructor(id: string, world: World, rate: number, offset: number) {
-    this.id = id;
-    this.#world = world;
-    this.rate = rate;
-    this.offset = offset;
-  }
-
-  local(): number {
-    return this.#world.clock.now * this.rate + this.offset;
-  }
-
-  /** Runs now, or when the process goes on. */
-  receive(work: () => void): void {
-    if (!this.alive) return;
-    if (this.frozen) this.#backlog.push(work);
-    else work();
-  }
-
-  thaw(): void {
-    this.frozen = false;
-    // Timers that are overdue come first, then what lies in the sockets.
-    this.dispatch({ kind: 'tick', unit: 0.5, slackMs: 0 });
-    for (const work of this.#backlog.splice(0)) this.receive(work);
-  }
-
-  dispatch(input: LeaseInput): void {
-    if (!this.alive) return;
-    const step = stepLease(POLICY, this.state, input, this.local());
-    this.state = step.state;
-    if (this.#world.plant === 'deadline-from-reply' && this.state.role.kind === 'leading' && (input.kind === 'renewed' || input.kind === 'acquired')) {
-      this.state = { ...this.state, role: { ...this.state.role, deadlineMs: this.local() + POLICY.ttlMs } };
-    }
-    if (this.#world.plant === 'no-quarantine') this.state = { ...this.state, quarantineUntilMs: -Infinity };
-    for (const effect of step.effects) this.#world.perform(this, effect);
-    this.#arm();
-  }
-
-  #arm(): void {
-    const at = leaseDeadline(this.state);
-    this.#timer += 1;
-    const mine = this.#timer;
-    if (at === undefined) return;
-    this.#world.clock.after(Math.max(0, (at - this.local()) / this.rate) + 0.01, () => {
-      if (mine === this.#timer) this.receive(() => { this.dispatch({ kind: 'tick', unit: this.#world.random(), slackMs: 0 }); });
-    });
-  }
-
-  /** A gate a timer would shut, as `using` does: it stays open in a process that was stopped. */
-  mayAct(): boolean {
-    return this.#world.plant === 'timer-gate' ? this.socket : leaseOpen(this.state, this.local());
-  }
-}
 
 /** n lease machines, one store, virtual time, faults from one seed. */
 export class World {
@@ -280,7 +29,6 @@ export class World {
   #serial = 0;
   #tokens = 0;
   #faulty = true;
-  #storeLossUntil = -1;
   readonly #options: WorldOptions;
 
   constructor(options: WorldOptions, random: () => number) {
@@ -316,7 +64,7 @@ export class World {
         return this.#call(pod, () => !this.store.conns.has(effect.conn), (gone) => { pod.dispatch({ kind: 'proof', conn: effect.conn, gone }); }, () => { pod.dispatch({ kind: 'proof', conn: effect.conn, gone: undefined }); });
       case 'break':
         this.seen.add(effect.why);
-        return this.#call(pod, () => { this.store.break(effect.token, effect.why === 'no_renewal' ? undefined : effect.conn); }, () => { pod.dispatch({ kind: 'broken' }); }, () => undefined);
+        return this.#call(pod, () => { this.store.break(effect.token, effect.why === 'no_renewal' ? undefined : effect.conn, effect.beat); }, () => { pod.dispatch({ kind: 'broken' }); }, () => undefined);
       case 'acquire':
         return this.#acquire(pod, effect);
       case 'renew':
@@ -367,7 +115,7 @@ export class World {
   }
 
   #delay(): number {
-    return this.random() < 0.02 && this.#faulty ? this.random() * 700 : 0.1 + this.random() * 3;
+    return this.random() < 0.1 && this.#faulty ? this.random() * 790 : 0.1 + this.random() * 3;
   }
 
   #acquire(pod: Pod, effect: Extract<LeaseEffect, { kind: 'acquire' }>): void {
@@ -392,7 +140,7 @@ export class World {
       pod,
       () => ({ answer: this.store.renew(token, epoch, notAfterStoreMs, conn), storeMs: this.store.time, incarnation: `${this.store.incarnation}@${this.store.run}` }),
       ({ answer, storeMs, incarnation }) => {
-        if (answer === 'renewed') pod.dispatch({ kind: 'renewed', gen, storeMs, incarnation, unit: this.random() });
+        if (answer === 'renewed' || answer === 'rewritten') pod.dispatch({ kind: 'renewed', gen, storeMs, incarnation, unit: this.random(), forgotten: answer === 'rewritten' });
         else pod.dispatch({ kind: 'not-renewed', gen, why: answer });
       },
       () => { pod.dispatch({ kind: 'not-renewed', gen, why: 'failed' }); },
@@ -500,7 +248,7 @@ export class World {
         return;
       }
       case 'clock':
-        this.store.clockAheadMs += (this.random() - 0.3) * 10_000;
+        this.store.step((this.random() - 0.3) * 10_000);
         return;
       case 'hand-over':
         return leader.receive(() => { leader.dispatch({ kind: 'hand-over', heirs: this.pods.filter((one) => one !== leader && one.alive).map((one) => one.id), final: false, drainMs: 5000 }); });
@@ -517,9 +265,7 @@ export class World {
   }
 
   #lossNow(): void {
-    this.#storeLossUntil = this.clock.now + POLICY.ttlMs;
-    // What was promised before is forgotten: growth is judged anew where the store itself went back.
-    this.store.violation ??= undefined;
+    this.store.lostData = true;
   }
 
   #storeDown(ms: number, before: () => void): void {
@@ -587,7 +333,4 @@ export class World {
     }
   }
 
-  get storeLossUntil(): number {
-    return this.#storeLossUntil;
-  }
 }
