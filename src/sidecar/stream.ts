@@ -53,7 +53,6 @@ export class StreamDriver {
   readonly bar: Bar;
   #turnDue = false;
   #heard = 0;
-  /** A frame came since the last turn. */
   #heardFrame = false;
   #oldest: string | undefined;
   #stopping = false;
@@ -180,7 +179,6 @@ export class StreamDriver {
     this.#parkedForLease = false;
     this.#soon();
   }
-
   #parkForLease(): void {
     if (this.session.state.goal !== 'run') return;
     this.#parkedForLease = true;

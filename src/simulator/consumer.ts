@@ -34,7 +34,7 @@ export interface Behaviour {
 export class SampleConsumer {
   readonly received: Received[] = [];
   readonly behaviour: Behaviour = { status: 204, delayMs: 0, hang: false, retryAfter: undefined, decide: undefined };
-  readonly #server: Server;
+  #server: Server;
   readonly #ids = new Set<string>();
   port = 0;
   /** Distinct data events taken. */
@@ -44,9 +44,15 @@ export class SampleConsumer {
   controls: Received[] = [];
   latenciesMs: number[] = [];
   requests = 0;
+  /** Told of every event that was taken, before the answer is sent. */
+  onTaken: ((events: readonly Received[]) => void) | undefined;
 
   constructor() {
-    this.#server = createServer((request, response) => {
+    this.#server = this.#create();
+  }
+
+  #create(): Server {
+    const server = createServer((request, response) => {
       this.requests += 1;
       void this.#take(request).then((status) => {
         if (status === undefined) return; // hangs
@@ -56,7 +62,14 @@ export class SampleConsumer {
         else finish();
       });
     });
-    this.#server.keepAliveTimeout = 30_000;
+    server.keepAliveTimeout = 30_000;
+    return server;
+  }
+
+  /** Comes back after `close`, on the same port. */
+  async again(port: number): Promise<number> {
+    this.#server = this.#create();
+    return this.listen(port);
   }
 
   async listen(port = 0): Promise<number> {
@@ -84,7 +97,10 @@ export class SampleConsumer {
     const events = (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>, via));
     const decided = events.map((event) => this.behaviour.decide?.(event)).find((status) => status !== undefined);
     const status = decided ?? this.behaviour.status;
-    if (status >= 200 && status < 300) for (const event of events) this.#keep(event);
+    if (status >= 200 && status < 300) {
+      for (const event of events) this.#keep(event);
+      this.onTaken?.(events);
+    }
     return status;
   }
 

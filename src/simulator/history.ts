@@ -39,6 +39,12 @@ export class History {
     if (this.#file !== undefined) this.#unwritten.push(JSON.stringify(record));
   }
 
+  /** All records that are kept, oldest first, with an end. */
+  all(): readonly HistoryRecord[] {
+    this.add('eof', { count: this.#serial });
+    return [...this.#kept];
+  }
+
   /** Records of the given kinds, oldest first. */
   of(...kinds: readonly string[]): readonly HistoryRecord[] {
     return this.#kept.filter((record) => kinds.includes(record.k));

@@ -52,7 +52,7 @@ export class Journal {
     const event: SimEvent = { seq, id, atMs: this.#lastAtMs, cursor, bytes };
     this.#events.push(event);
     if (this.#events.length > LIMIT) this.#events = this.#events.slice(-LIMIT / 2);
-    this.#history.add('ev.gen', { stream: this.name, seq, id, h: createHash('sha256').update(bytes).digest('hex').slice(0, 16) });
+    this.#history.add('ev.gen', { stream: this.name, seq, id, key: members['conversationId'], h: createHash('sha256').update(bytes).digest('hex').slice(0, 16) });
     return event;
   }
 

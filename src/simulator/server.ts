@@ -183,7 +183,7 @@ export class Simulator {
     const conn = `conn-${String(this.#serial)}`;
     const token = tokenOf(request, url, dialect);
     const tok = this.office.valid(token);
-    this.history.add('conn.req', { conn, stream: url.pathname, tok: tok ?? 'invalid', placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
+    this.history.add('conn.req', { conn, port: socket.remotePort, stream: url.pathname, tok: tok ?? 'invalid', placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
     socket.on('error', () => socket.destroy());
     const refuse = (status: number, retryAfter?: number, more: Record<string, unknown> = {}): void => {
       this.history.add('conn.rej', { conn, status, retryAfter });

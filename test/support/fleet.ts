@@ -1,9 +1,13 @@
 import { SampleConsumer, type Received } from '../../src/simulator/consumer.ts';
 import { Simulator } from '../../src/simulator/server.ts';
+import { ClientKeys } from '../../src/coordination/keys.ts';
+import { PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
+import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
 import { expectNoSecret } from './canary.ts';
 import { writeDocuments, type DocumentOptions } from './documents.ts';
 import { Program } from './process.ts';
+import { TcpProxy } from './proxy.ts';
 import { TestRedis } from './redis.ts';
 import { until } from './until.ts';
 import { Verdict } from './verdict.ts';
@@ -16,7 +20,13 @@ export interface FleetOptions {
   /** Store the replicas use instead of the fleet's own server. */
   readonly store?: string;
   readonly lease?: Record<string, string>;
+  /** Each replica's ways to the platform and to the store can be cut. */
+  readonly proxied?: boolean;
+  /** SIGUSR2 blocks a replica's main thread. */
+  readonly blockable?: boolean;
 }
+
+const BLOCK = `--import=${new URL('./block.ts', import.meta.url).href}`;
 
 interface ReplicaStatus {
   readonly ready: boolean;
@@ -26,7 +36,9 @@ interface ReplicaStatus {
 /** One replica: its process, and the name its consumer knows it by. */
 export interface Replica {
   readonly pod: string;
-  program: Program;
+  readonly program: Program;
+  readonly toSim: TcpProxy | undefined;
+  readonly toRedis: TcpProxy | undefined;
 }
 
 /** Several replicas as processes on one real Redis, one simulated platform, one consumer that knows which replica spoke. */
@@ -36,6 +48,10 @@ export class Fleet {
   readonly verdict: Verdict;
   readonly replicas: Replica[] = [];
   readonly redis: TestRedis;
+  /** Every replica there ever was. */
+  readonly all: Replica[] = [];
+  /** Told of every start and end of a process. */
+  onProcess: (pod: string, what: 'up' | 'down', ended?: { readonly code: number | null; readonly expected: boolean }) => void = () => undefined;
   readonly #options: FleetOptions;
   #output = '';
   #serial = 0;
@@ -58,22 +74,33 @@ export class Fleet {
     return fleet;
   }
 
+  /** Where the client's keys begin. */
+  get leaseKey(): string {
+    const profile = PROFILES[this.#options.dialect];
+    return new ClientKeys('hf', `${profile.platform}:local:${SIM_CLIENT.clientId}`).fence.replace(/:fence$/, '');
+  }
+
   /** Starts one more replica. */
   async add(revision = ''): Promise<Replica> {
     this.#serial += 1;
     const pod = `pod-${String(this.#serial)}`;
+    const toSim = this.#options.proxied === true ? await new TcpProxy(() => this.#simPort).listen() : undefined;
+    const toRedis = this.#options.proxied === true ? await new TcpProxy(() => this.redis.port).listen() : undefined;
     const documents = writeDocuments({
-      simPort: this.#simPort,
+      simPort: toSim?.port ?? this.#simPort,
       consumerPort: this.#consumerPort,
       dialect: this.#options.dialect,
       ...this.#options.documents,
       client: { lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', guard: '500ms' }, ...this.#options.documents?.client },
       push: { url: `http://127.0.0.1:${String(this.#consumerPort)}/events/${pod}`, ...this.#options.documents?.push },
     });
-    const store = this.#options.store ?? `redis://127.0.0.1:${String(this.redis.port)}`;
-    const program = await Program.run(documents, ['--store', store, ...(this.#options.args ?? [])], { POD_NAME: pod, POD_UID: `uid-${pod}`, HOLDFAST_REVISION: revision });
-    const replica = { pod, program };
+    const store = this.#options.store ?? `redis://127.0.0.1:${String(toRedis?.port ?? this.redis.port)}`;
+    const program = await Program.run(documents, ['--store', store, ...(this.#options.args ?? [])], { POD_NAME: pod, POD_UID: `uid-${pod}`, HOLDFAST_REVISION: revision, HOLDFAST_TEST_BLOCK_MS: '20000' }, this.#options.blockable === true ? [BLOCK] : []);
+    const replica = { pod, program, toSim, toRedis };
     this.replicas.push(replica);
+    this.all.push(replica);
+    this.onProcess(pod, 'up');
+    program.onEnd((code) => { this.onProcess(pod, 'down', { code, expected: program.told }); });
     return replica;
   }
 
@@ -91,6 +118,12 @@ export class Fleet {
     this.#output += replica.program.output;
     this.replicas.splice(this.replicas.indexOf(replica), 1);
     return code;
+  }
+
+  /** It ended without us. */
+  forget(replica: Replica): void {
+    this.#output += replica.program.output;
+    this.replicas.splice(this.replicas.indexOf(replica), 1);
   }
 
   /** The longest time without a first delivery that began after `t` (CLOCK_MONOTONIC ns), in ms. */
@@ -134,6 +167,10 @@ export class Fleet {
     await this.consumer.close();
     await this.sim.close();
     await this.redis.stop();
+    for (const { toSim, toRedis } of this.all) {
+      await toSim?.close();
+      await toRedis?.close();
+    }
     expectNoSecret(this.#output, 'fleet');
   }
 

@@ -17,8 +17,8 @@ export class Program {
   }
 
   /** `holdfast run`, ready when this resolves. */
-  static async run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Program> {
-    const child = spawn(process.execPath, [MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  static async run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, node: readonly string[] = []): Promise<Program> {
+    const child = spawn(process.execPath, [...node, MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     const program = new Program(child);
     await new Promise<void>((resolve, reject) => {
       child.once('exit', (code) => { reject(new Error(`the program ended with code ${String(code)}: ${program.output}`)); });
@@ -34,6 +34,13 @@ export class Program {
     return program;
   }
 
+  /** We ended it ourselves. */
+  told = false;
+
+  onEnd(listener: (code: number | null) => void): void {
+    this.#child.once('exit', listener);
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }
@@ -42,7 +49,13 @@ export class Program {
     return (await (await fetch(`http://127.0.0.1:${String(this.admin)}/status`)).json()) as Record<string, unknown>;
   }
 
-  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR1'): void {
+  /** At once, whatever it does. */
+  kill(): void {
+    this.told = true;
+    this.#child.kill('SIGKILL');
+  }
+
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {
     this.#child.kill(name);
   }
 
@@ -54,6 +67,7 @@ export class Program {
 
   async stop(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<number | null> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
+    this.told = true;
     return new Promise((resolve) => {
       this.#child.once('exit', (code) => { resolve(code); });
       this.#child.kill(signal);

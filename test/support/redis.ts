@@ -9,22 +9,23 @@ import { RedisStore } from '../../src/coordination/redis.ts';
 /** A real redis-server of the test's own on a free loopback port. */
 export class TestRedis {
   readonly port: number;
-  readonly #process: ChildProcess;
+  readonly #more: readonly string[];
+  #process: ChildProcess;
 
-  private constructor(port: number, process: ChildProcess) {
+  private constructor(port: number, process: ChildProcess, more: readonly string[]) {
     this.port = port;
     this.#process = process;
+    this.#more = more;
   }
 
   static async start(more: readonly string[] = []): Promise<TestRedis> {
     const port = await freePort();
-    const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', mkdtempSync(join(tmpdir(), 'hf-redis-')), ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
-    await new Promise<void>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('exit', (code) => { reject(new Error(`redis-server ended with code ${String(code)}`)); });
-      child.stdout.on('data', (chunk: Buffer) => { if (chunk.includes('Ready to accept connections')) resolve(); });
-    });
-    return new TestRedis(port, child);
+    return new TestRedis(port, await launch(port, more), more);
+  }
+
+  /** Starts the server again on its port, empty. */
+  async again(): Promise<void> {
+    this.#process = await launch(this.port, this.#more);
   }
 
   signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
@@ -38,6 +39,16 @@ export class TestRedis {
       this.#process.kill('SIGKILL');
     });
   }
+}
+
+async function launch(port: number, more: readonly string[]): Promise<ChildProcess> {
+  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', mkdtempSync(join(tmpdir(), 'hf-redis-')), ...more], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => { reject(new Error(`redis-server ended with code ${String(code)}`)); });
+    child.stdout.on('data', (chunk: Buffer) => { if (chunk.includes('Ready to accept connections')) resolve(); });
+  });
+  return child;
 }
 
 async function freePort(): Promise<number> {

@@ -1,0 +1,44 @@
+/** One line of a history (docs/chaos.md). `t` is CLOCK_MONOTONIC in ns, as a decimal string. */
+export interface HistoryLine {
+  readonly w: string;
+  readonly i: number;
+  readonly t: string;
+  readonly k: string;
+  readonly [field: string]: unknown;
+}
+
+/** What the judge must know of a run besides what happened. */
+export interface RunFacts {
+  readonly streamClass: 'A' | 'B' | 'C';
+  /** Most events delivered again after one disruption: maxInFlight + maxUncheckpointed. */
+  readonly maxAgain: number;
+  readonly maxInFlight: number;
+  /** Longest overlap of two pods' connections, ms. */
+  readonly overlapMs: number;
+  /** The gate: so many attempts at once, one more per `refillMs`. */
+  readonly capacity: number;
+  readonly refillMs: number;
+  /** After the last fault a connection is open again within this, ms; events made by then are acknowledged 5 s later. */
+  readonly convergeMs: number;
+  /** Stores lost data in this run: the store's epochs may go back. */
+  readonly storeLoss: boolean;
+}
+
+/** Writes the lines of one writer; `i` has no holes and the last line is `eof`. */
+export class Writer {
+  readonly lines: HistoryLine[] = [];
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  add(k: string, fields: Readonly<Record<string, unknown>> = {}, t: bigint = process.hrtime.bigint()): void {
+    this.lines.push({ w: this.#name, i: this.lines.length, t: String(t), k, ...fields });
+  }
+
+  close(): readonly HistoryLine[] {
+    this.add('eof', { count: this.lines.length });
+    return this.lines;
+  }
+}

@@ -1,0 +1,21 @@
+import { expect } from 'chai';
+import { Rig } from './rig.ts';
+import type { Scenario } from './scenarios.ts';
+
+const RATE = 500;
+const WARM_EVENTS = 300;
+
+/** One row: warm up, the fault, heal, let everything arrive, ask the judge. */
+export function row(scenario: Scenario): void {
+  it(`${scenario.id}: ${scenario.say}`, async function () {
+    this.timeout(90_000);
+    const rig = await Rig.start('genesys-streams', scenario.facts ?? {}, scenario.options ?? {});
+    rig.fleet.sim.rate = RATE;
+    await rig.flows(WARM_EVENTS);
+    await scenario.run(rig);
+    const judgement = await rig.judge();
+    const shown = judgement.violations.map(({ rule, text, at }) => `${rule}: ${text}${at === undefined ? '' : ` [${at.w} ${String(at.i)} ${at.k}]`}`);
+    expect(shown, `${judgement.verdict} ${JSON.stringify(judgement.figures)}`).to.deep.equal([]);
+    if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined) process.stdout.write(`      ${JSON.stringify(judgement.figures)}\n`);
+  });
+}
