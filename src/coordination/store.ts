@@ -85,3 +85,9 @@ export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined 
   const sound = numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) && typeof record.position === 'string' && Array.isArray(record.tail);
   return sound && record.schema === 1 ? (value as Checkpoint) : undefined;
 }
+
+/** Of two records of one stream the one that is further. */
+export function newerOf(a: Checkpoint | undefined, b: Checkpoint | undefined): Checkpoint | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return b.index > a.index ? b : a;
+}

@@ -41,6 +41,11 @@ export class Checkpointer {
     this.#host = host;
   }
 
+  /** The newest record of this stream that we know of. */
+  get last(): Checkpoint | undefined {
+    return this.#last;
+  }
+
   get storedOrd(): number {
     return this.#state.storedOrd;
   }

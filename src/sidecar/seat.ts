@@ -1,4 +1,5 @@
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
+import { newerOf, type Checkpoint } from '../coordination/store.ts';
 import type { Heartbeat } from '../coordination/registry.ts';
 import { backoffDelay } from '../core/backoff.ts';
 import { HoldfastError } from '../core/failure.ts';
@@ -46,6 +47,9 @@ export class Seat implements Contender {
   readonly #fitness: Fitness;
   /** Consumers that pull keep their places whoever leads. */
   readonly pulls: ReadonlyMap<string, PullSeat>;
+  /** What we last knew of each stream's checkpoint: the second copy, should the store lose the first. */
+  readonly #copies = new Map<string, Checkpoint>();
+  #copying = false;
   #term: Term | undefined;
   #warm: Term | undefined;
   /** Streams that cannot be held until somebody intervenes, and why. */
@@ -61,6 +65,25 @@ export class Seat implements Contender {
 
   start(): void {
     this.#fitness.start();
+    setInterval(() => { void this.#copy(); }, this.plan.leasePolicy.renewEveryMs).unref();
+  }
+
+  /** A standby looks at the checkpoints it would begin from. */
+  async #copy(): Promise<void> {
+    if (this.#term !== undefined || this.#copying || this.#deps.registry === undefined) return;
+    this.#copying = true;
+    try {
+      for (const { name } of this.plan.streams) this.#keep(name, await this.#deps.store.load(this.plan.lease, name));
+    } catch {
+      // The copy stays as it is.
+    } finally {
+      this.#copying = false;
+    }
+  }
+
+  #keep(name: string, record: Checkpoint | undefined): void {
+    const kept = newerOf(record, this.#copies.get(name));
+    if (kept !== undefined) this.#copies.set(name, kept);
   }
 
   get lease(): string {
@@ -124,6 +147,7 @@ export class Seat implements Contender {
   lost(why: string): void {
     this.#deps.log.warn({ client: this.plan.name, why }, 'no longer leading');
     for (const [name, stream] of this.streams) if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
+    for (const [name, stream] of this.streams) this.#keep(name, stream.lastCheckpoint);
     if (this.#term !== undefined) end(this.#term, why !== 'stopped');
     this.#term = undefined;
     if (why === 'stopped') this.#dropWarm();
@@ -193,7 +217,7 @@ export class Seat implements Contender {
     const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
     if (early === undefined) term.client.add(stream);
     try {
-      const started = await this.#patiently(term, () => stream.start(early !== undefined));
+      const started = await this.#patiently(term, () => stream.start(early !== undefined, this.#copies.get(one.name)));
       if (!started || term.over || term.draining) return stream.abandon();
       term.streams.set(one.name, stream);
       if (stream.delivery instanceof PullDelivery) this.pulls.get(one.name)?.bind(stream.delivery);

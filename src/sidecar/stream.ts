@@ -1,4 +1,5 @@
 import type { StreamPlan } from '../config/resolve.ts';
+import { newerOf, type Checkpoint } from '../coordination/store.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import { Outbox } from '../core/outbox.ts';
 import { sessionDeadline } from '../core/session.ts';
@@ -112,9 +113,10 @@ export class StreamDriver {
     this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
   }
 
-  /** Loads the checkpoint and begins. @param connected the socket is open already: nothing was missed. @throws HoldfastError of the store */
-  async start(connected: boolean): Promise<void> {
-    const checkpoint = await this.#deps.store.load(this.plan.lease, this.plan.name);
+  /** Loads the checkpoint (or takes our copy, if the store lost it) and begins. `connected`: the socket is open already. @throws HoldfastError of the store */
+  async start(connected: boolean, copy: Checkpoint | undefined): Promise<void> {
+    const stored = await this.#deps.store.load(this.plan.lease, this.plan.name);
+    const checkpoint = newerOf(stored, copy);
     if (checkpoint !== undefined) {
       this.intake.restore(checkpoint);
       this.#checkpointer.restored({ ...checkpoint, epoch: this.epoch });
@@ -125,7 +127,7 @@ export class StreamDriver {
       if (!connected) this.intake.interrupted('restart', true);
     }
     this.#begun = true;
-    if (checkpoint === undefined) this.#checkpointer.reopened(true);
+    if (checkpoint === undefined || checkpoint !== stored) this.#checkpointer.reopened(true);
     if (!this.plan.suspend && !this.#stopping) this.session.dispatch({ kind: 'start' });
     if (connected) this.#announceGap();
     this.#soon();
@@ -179,6 +181,7 @@ export class StreamDriver {
     this.#parkedForLease = false;
     this.#soon();
   }
+  get lastCheckpoint(): Checkpoint | undefined { return this.#checkpointer.last; }
   #parkForLease(): void {
     if (this.session.state.goal !== 'run') return;
     this.#parkedForLease = true;
@@ -191,7 +194,6 @@ export class StreamDriver {
     void this.delivery.drain(0);
     this.session.dispatch({ kind: 'stop', reason: 'fenced' });
   }
-
   #end(): void {
     this.#ended = true;
     this.#report.connected(false);
@@ -206,9 +208,7 @@ export class StreamDriver {
   }
 
   tokenStaged(token: TokenRef): void { this.session.dispatch({ kind: 'token-staged', token }); }
-  get tokenInUse(): string | undefined {
-    return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined;
-  }
+  get tokenInUse(): string | undefined { return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined; }
 
   /** Entries were settled: the checkpoint may move, the window has room. */
   #settled(): void {
