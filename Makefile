@@ -7,7 +7,7 @@ STAMP := node_modules/.holdfast-installed
 .PHONY: help demo test check lint types layers build bench install redis clean
 
 help:
-	@echo "make demo    simulator, sidecar and consumer, with faults, live (DEMO_FOR=30s to shorten)"
+	@echo "make demo    simulator, redis-server, three replicas and a consumer, with faults, live (DEMO_FOR=30s to shorten)"
 	@echo "make test    all tests, with a real redis-server"
 	@echo "make check   types, lint, layers, generated papers"
 	@echo "make build   dist/, one bundle per command"
@@ -24,7 +24,7 @@ $(STAMP): package.json package-lock.json
 redis:
 	@bash scripts/ensure-redis.sh
 
-demo: $(STAMP)
+demo: $(STAMP) redis
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" node src/cli/main.ts demo --for $(DEMO_FOR)
 
 test: $(STAMP) redis

@@ -2,6 +2,7 @@
 export interface DemoFrame {
   readonly elapsedS: number;
   readonly totalS: number;
+  readonly leader: string;
   readonly state: string;
   readonly position: string;
   readonly rate: number;
@@ -19,6 +20,7 @@ export interface DemoFrame {
 export function demoLine(frame: DemoFrame): string {
   const cells = [
     `${String(Math.round(frame.elapsedS)).padStart(3)}/${String(frame.totalS)}s`,
+    frame.leader.padEnd(9),
     frame.state.padEnd(10),
     `pos ${frame.position.padStart(7)}`,
     `${String(Math.round(frame.rate)).padStart(5)} ev/s`,

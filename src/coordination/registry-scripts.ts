@@ -8,7 +8,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 `;
 
 /**
- * Heartbeats of many connections. KEYS[1] index (id -> last pong), KEYS[2..] their hashes. ARGV[1] life in ms; then ten per connection: id, ms since the
+ * Heartbeats of many connections. KEYS[1] index (id -> last pong), KEYS[2] suspects: who lives is none any more, KEYS[3..] their hashes. ARGV[1] life in ms; then ten per connection: id, ms since the
  * last pong, platform, tenant, state, retry count, client, stream, pod, epoch.
  * Returns how many were written; a key of ours that holds something else is left alone.
  */
@@ -17,13 +17,14 @@ export const HEARTBEAT: Script = {
   keys: 0,
   lua: `${CLOCK}
 local written = 0
-for i = 2, #KEYS do
-  local at = 2 + (i - 2) * 10
+for i = 3, #KEYS do
+  local at = 2 + (i - 3) * 10
   local pong = string.format('%.0f', now - tonumber(ARGV[at + 1]))
   local done = redis.pcall('HSET', KEYS[i], 'socketId', ARGV[at], 'lastPong', pong, 'platform', ARGV[at + 2], 'tenantId', ARGV[at + 3], 'state', ARGV[at + 4], 'retryCount', ARGV[at + 5], 'client', ARGV[at + 6], 'stream', ARGV[at + 7], 'pod', ARGV[at + 8], 'epoch', ARGV[at + 9])
   if type(done) ~= 'table' then
     redis.call('PEXPIRE', KEYS[i], ARGV[1])
     redis.call('ZADD', KEYS[1], pong, ARGV[at])
+    redis.call('ZREM', KEYS[2], ARGV[at])
     written = written + 1
   end
 end

@@ -53,7 +53,7 @@ export class ConnectionRegistry {
     for (let at = 0; at < beats.length; at += BATCH) {
       const part = beats.slice(at, at + BATCH);
       const args = part.flatMap((one) => [one.connectionId, String(Math.round(one.silentMs)), one.platform, one.tenantId, one.state, String(one.retryCount), one.client, one.stream, one.pod, String(one.epoch)]);
-      written += Number(await this.#link.script(HEARTBEAT, [this.#index, ...part.map((one) => this.#base + one.connectionId)], [String(this.#policy.lifeMs), ...args]));
+      written += Number(await this.#link.script(HEARTBEAT, [this.#index, this.#suspects, ...part.map((one) => this.#base + one.connectionId)], [String(this.#policy.lifeMs), ...args]));
     }
     return written;
   }

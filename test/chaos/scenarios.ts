@@ -226,7 +226,8 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    id: 'X1', say: 'cut off from both Redis and the platform',
+    // The platform cannot hear that we closed: what it sees as open ends only when the network is back.
+    id: 'X1', say: 'cut off from both Redis and the platform', facts: { overlapMs: 4 * T_MS },
     async run(rig) {
       const leader = await rig.leader();
       await during(rig, { kind: 'both', target: leader.pod, forMs: 3 * T_MS }, () => { leader.toRedis?.cut(true); leader.toSim?.cut(true); }, () => { leader.toRedis?.cut(false); leader.toSim?.cut(false); });
