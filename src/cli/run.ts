@@ -177,7 +177,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const delivery = new DeliveryServer(() => supervisor.served());
   const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
   const deliveryPort = await delivery.listen(settings.ports.delivery);
-  if (coordination.link !== undefined) void warnAbout(coordination.link, log);
+  if (coordination.link !== undefined) void warnAbout(coordination.link, log).then((warnings) => { supervisor.storeWarnings = warnings; });
   // Where nobody else could lead there is nobody to protect from us.
   const guard = coordination.link === undefined ? undefined : new LeaseGuard(nowMs);
   if (guard !== undefined) supervisor.election.onDeadline = (deadlineMs) => { guard.watch(deadlineMs); };
@@ -207,12 +207,18 @@ function troubleLogger(log: World['log']): (error: NodeJS.ErrnoException) => voi
   };
 }
 
-async function warnAbout(link: RedisLink, log: World['log']): Promise<void> {
-  if (!(await link.ready(2000))) return log.warn('Redis does not answer yet; waiting for it in the background');
+async function warnAbout(link: RedisLink, log: World['log']): Promise<readonly string[]> {
+  if (!(await link.ready(2000))) {
+    log.warn('Redis does not answer yet; waiting for it in the background');
+    return [];
+  }
   try {
-    for (const warning of await new RedisStore(link).warnings()) log.warn({ condition: 'StoreUnsafe' }, warning);
+    const warnings = await new RedisStore(link).warnings();
+    for (const warning of warnings) log.warn({ condition: 'StoreUnsafe' }, warning);
+    return warnings;
   } catch (error) {
     log.debug({ err: error }, 'the server does not say how it is set');
+    return ['the server does not say how it is set; not verified'];
   }
 }
 

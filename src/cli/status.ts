@@ -1,10 +1,13 @@
 import { parseArgs } from 'node:util';
 import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
 
-const USAGE = `holdfast status [--admin-port N] [--json]
+const USAGE = `holdfast status [--admin-port N] [--json] [--watch]
 
-Shows what the sidecar on this machine does (GET /status).
+Shows what the sidecar on this machine does (GET /status): which replica leads which client, the leases, the streams it holds itself.
+--watch shows it again every second.
 `;
+
+const WATCH_EVERY_MS = 1000;
 
 interface StreamStatus {
   readonly name: string;
@@ -22,34 +25,56 @@ interface StreamStatus {
 
 interface ClientStatus {
   readonly name: string;
+  readonly role: string;
+  readonly open: boolean;
   readonly epoch: number;
+  readonly remainingMs?: number;
+  readonly quarantineMs?: number;
+  readonly holder: string;
+  readonly heir?: string;
+  readonly members: readonly string[];
+  readonly lastHandOver?: { readonly at: string; readonly to: string };
   readonly token: { readonly state: string; readonly remainingMs?: number; readonly failure?: string };
   readonly breaker: string;
 }
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values } = parseArgs({ args: [...args], options: { 'admin-port': { type: 'string', default: '9464' }, json: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values } = parseArgs({ args: [...args], options: { 'admin-port': { type: 'string', default: '9464' }, json: { type: 'boolean', default: false }, watch: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } });
     if (values.help) {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
     const port = portOf('--admin-port', values['admin-port']);
-    let text: string;
-    try {
-      const response = await fetch(`http://127.0.0.1:${String(port)}/status`, { signal: AbortSignal.timeout(3000) });
-      text = await response.text();
-    } catch {
-      process.stderr.write(`no sidecar answers on admin port ${String(port)}; name its port with --admin-port\n`);
-      return EXIT_INTERNAL;
+    for (;;) {
+      const text = await ask(port);
+      if (text === undefined) return EXIT_INTERNAL;
+      const shown = values.json ? text : table(JSON.parse(text) as Shown);
+      process.stdout.write(values.watch && process.stdout.isTTY ? `\u001b[H\u001b[2J${shown}` : shown);
+      if (!values.watch) return EXIT_OK;
+      await new Promise((resolve) => setTimeout(resolve, WATCH_EVERY_MS));
     }
-    process.stdout.write(values.json ? text : table(JSON.parse(text) as { clients: ClientStatus[]; streams: StreamStatus[] }));
-    return EXIT_OK;
   });
 }
 
-function table(status: { readonly clients: readonly ClientStatus[]; readonly streams: readonly StreamStatus[] }): string {
-  const clients = [['CLIENT', 'EPOCH', 'TOKEN', 'EXPIRES', 'BREAKER'], ...status.clients.map((one) => [one.name, String(one.epoch), one.token.failure ?? one.token.state, one.token.remainingMs === undefined ? '-' : `${String(Math.round(one.token.remainingMs / 1000))}s`, one.breaker])];
+async function ask(port: number): Promise<string | undefined> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${String(port)}/status`, { signal: AbortSignal.timeout(3000) });
+    return await response.text();
+  } catch {
+    process.stderr.write(`no sidecar answers on admin port ${String(port)}; name its port with --admin-port\n`);
+    return undefined;
+  }
+}
+
+interface Shown {
+  readonly clients: readonly ClientStatus[];
+  readonly streams: readonly StreamStatus[];
+  readonly store: { readonly trouble?: string; readonly warnings: readonly string[] };
+}
+
+function table(status: Shown): string {
+  const clients = [['CLIENT', 'ROLE', 'EPOCH', 'LEASE', 'HEIR', 'TOKEN', 'EXPIRES', 'BREAKER'], ...status.clients.map((one) => [one.name, roleOf(one), String(one.epoch), seconds(one.remainingMs), podOf(one.heir), one.token.failure ?? one.token.state, one.token.remainingMs === undefined ? '-' : `${String(Math.round(one.token.remainingMs / 1000))}s`, one.breaker])];
   const streams = [
     ['STREAM', 'DIALECT', 'CLASS', 'STATE', 'RECEIVED', 'BACKLOG', 'RECONNECTS', 'CONTINUITY', 'GAPS', 'DEAD', 'HOLD'],
     ...status.streams.map((one) => [
@@ -66,7 +91,23 @@ function table(status: { readonly clients: readonly ClientStatus[]; readonly str
       one.delivery.hold ?? '-',
     ]),
   ];
-  return `${columns(clients)}\n${columns(streams)}`;
+  const replicas = [['CLIENT', 'REPLICA', 'ROLE', 'LAST HAND-OVER'], ...status.clients.flatMap((one) => [...new Set([...one.members, one.holder])].filter((id) => id !== '').map((id) => [one.name, podOf(id), id === one.holder ? 'leader' : 'standby', id === one.holder && one.lastHandOver !== undefined ? one.lastHandOver.at : '-']))];
+  const notes = [...(status.store.trouble === undefined ? [] : [`store: ${status.store.trouble}`]), ...status.store.warnings.map((one) => `store: ${one}`)];
+  return [columns(clients), columns(replicas), columns(streams), notes.map((one) => `${one}\n`).join('')].filter((part) => part !== '').join('\n');
+}
+
+function roleOf(client: ClientStatus): string {
+  if (client.role === 'leader') return client.open ? 'leader' : 'leader(shut)';
+  return client.quarantineMs === undefined ? client.role : `${client.role}(waits ${seconds(client.quarantineMs)})`;
+}
+
+function seconds(ms: number | undefined): string {
+  return ms === undefined ? '-' : `${(ms / 1000).toFixed(1)}s`;
+}
+
+/** namespace/pod/uid without the uid. */
+function podOf(id: string | undefined): string {
+  return id === undefined ? '-' : id.split('/').slice(0, 2).join('/');
 }
 
 /** Left-aligned columns, two spaces apart. */

@@ -22,6 +22,7 @@ export class RedisStore implements Store {
     if (field('redis_version') !== '' && (major < 6 || (major === 6 && minor < 2))) out.push(`redis ${field('redis_version')} is older than 6.2`);
     const policy = field('maxmemory_policy');
     if (policy !== '' && policy !== 'noeviction') out.push(`maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`);
+    if (Number(field('connected_slaves')) > 0 && field('min_slaves_good_slaves') === '') out.push('min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl');
     return out;
   }
 

@@ -14,6 +14,8 @@ export class Supervisor {
   readonly election: Election;
   readonly #startedEpochMs: number;
   #storeTrouble: string | undefined;
+  /** What about the store is unsafe for us. */
+  storeWarnings: readonly string[] = [];
   readonly #heartbeats: Heartbeats;
   #stopping = false;
 
@@ -93,7 +95,7 @@ export class Supervisor {
       identity: { pod: this.#deps.identity.pod, namespace: this.#deps.identity.namespace, uid: this.#deps.identity.uid },
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
-      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble },
+      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, warnings: this.storeWarnings },
       broken: Object.fromEntries(this.#seats.flatMap((seat) => [...seat.broken])),
       clients: this.#seats.map((seat) => this.#clientStatus(seat)),
       streams: this.#streams().map(([, stream]) => stream.status()),

@@ -4,6 +4,8 @@ import type { Dialect } from '../../src/platforms/profile.ts';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Received } from '../../src/simulator/consumer.ts';
 import { Fleet, type FleetOptions, type Replica } from '../support/fleet.ts';
+import type { TestRedis } from '../support/redis.ts';
+import type { TestSentinel } from '../support/sentinel.ts';
 import { until } from '../support/until.ts';
 import { judge, type Judgement } from './checker.ts';
 import { Writer, type HistoryLine, type RunFacts } from './history.ts';
@@ -19,13 +21,15 @@ export class Rig {
   readonly #process = new Writer('proc');
   readonly #observer = new Writer('obs');
   readonly #facts: RunFacts;
+  readonly #sentinel: TestSentinel | undefined;
   readonly #redis: Redis;
   readonly #looking: NodeJS.Timeout;
   #faults = 0;
   #seen = { lock: '', checkpoint: '' };
 
-  private constructor(fleet: Fleet, facts: RunFacts) {
+  private constructor(fleet: Fleet, facts: RunFacts, sentinel: TestSentinel | undefined) {
     this.fleet = fleet;
+    this.#sentinel = sentinel;
     this.#facts = facts;
     fleet.consumer.onTaken = (events) => { this.#taken(events); };
     fleet.onProcess = (pod, what, ended) => { this.#process.add(`p.${what}`, { pod, ...ended }); };
@@ -34,9 +38,14 @@ export class Rig {
     this.#looking = setInterval(() => { void this.#observe(); }, OBSERVE_EVERY_MS);
   }
 
-  static async start(dialect: Dialect, facts: Partial<RunFacts> = {}, options: Partial<FleetOptions> = {}): Promise<Rig> {
-    const fleet = await Fleet.start({ replicas: 3, dialect, proxied: true, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' }, ...options });
-    return new Rig(fleet, { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, capacity: 1000, refillMs: 10, convergeMs: 9500, storeLoss: false, ...facts });
+  static async start(dialect: Dialect, facts: Partial<RunFacts> = {}, options: Partial<FleetOptions> & { readonly redis?: TestRedis } = {}, sentinel?: TestSentinel): Promise<Rig> {
+    const fleet = await Fleet.start({ replicas: 3, dialect, proxied: true, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' }, ...options }, options.redis);
+    return new Rig(fleet, { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, capacity: 1000, refillMs: 10, convergeMs: 9500, storeLoss: false, ...facts }, sentinel);
+  }
+
+  sentinel(): TestSentinel {
+    if (this.#sentinel === undefined) throw new Error('this row has no sentinels');
+    return this.#sentinel;
   }
 
   /** Begins a fault. @returns what ends it. */

@@ -12,6 +12,8 @@ export interface Scenario {
   readonly quick?: boolean;
   readonly facts?: Partial<RunFacts>;
   readonly options?: Partial<FleetOptions>;
+  /** On a Redis with sentinels. */
+  readonly sentinel?: boolean;
   run(rig: Rig): Promise<void>;
 }
 
@@ -63,6 +65,23 @@ async function lead(rig: Rig, target: 'toSim' | 'toRedis', how: (proxy: { cut(on
     proxy.cut(false);
     proxy.reset(false);
   });
+}
+
+/** A row on a Redis with two replicas and three sentinels. */
+function failover(id: string, say: string, how: 'SIGKILL' | 'SIGSTOP'): Scenario {
+  return {
+    id, say, sentinel: true,
+    facts: { storeLoss: true, convergeMs: 20_000 },
+    async run(rig) {
+      const { primary } = rig.sentinel();
+      const end = rig.fault('redis', 'primary', { storeLoss: true });
+      primary.signal(how);
+      await pause(7000);
+      primary.signal('SIGCONT');
+      end();
+      await rig.flows(500, 60_000);
+    },
+  };
 }
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -225,6 +244,8 @@ export const SCENARIOS: readonly Scenario[] = [
       await rig.flows(300);
     },
   },
+  failover('R7', 'Sentinel: the primary is killed', 'SIGKILL'),
+  failover('R8', 'Sentinel: the primary is frozen, and thawed after the failover', 'SIGSTOP'),
   {
     // The platform cannot hear that we closed: what it sees as open ends only when the network is back.
     id: 'X1', say: 'cut off from both Redis and the platform', facts: { overlapMs: 4 * T_MS },

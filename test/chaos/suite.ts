@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { TestSentinel } from '../support/sentinel.ts';
 import { Rig } from './rig.ts';
 import type { Scenario } from './scenarios.ts';
 
@@ -9,11 +10,14 @@ const WARM_EVENTS = 300;
 export function row(scenario: Scenario): void {
   it(`${scenario.id}: ${scenario.say}`, async function () {
     this.timeout(90_000);
-    const rig = await Rig.start('genesys-streams', scenario.facts ?? {}, scenario.options ?? {});
+    const sentinel = scenario.sentinel === true ? await TestSentinel.start() : undefined;
+    const options = sentinel === undefined ? {} : { store: sentinel.url, redis: sentinel.primary };
+    const rig = await Rig.start('genesys-streams', scenario.facts ?? {}, { ...scenario.options, ...options }, sentinel);
     rig.fleet.sim.rate = RATE;
     await rig.flows(WARM_EVENTS);
     await scenario.run(rig);
     const judgement = await rig.judge();
+    await sentinel?.stop();
     const shown = judgement.violations.map(({ rule, text, at }) => `${rule}: ${text}${at === undefined ? '' : ` [${at.w} ${String(at.i)} ${at.k}]`}`);
     expect(shown, `${judgement.verdict} ${JSON.stringify(judgement.figures)}`).to.deep.equal([]);
     if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined) process.stdout.write(`      ${JSON.stringify(judgement.figures)}\n`);

@@ -23,6 +23,10 @@ export class TestRedis {
     return new TestRedis(port, await launch(port, more), more);
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   /** Starts the server again on its port, empty. */
   async again(): Promise<void> {
     this.#process = await launch(this.port, this.#more);
@@ -51,7 +55,7 @@ async function launch(port: number, more: readonly string[]): Promise<ChildProce
   return child;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
