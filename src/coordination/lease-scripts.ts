@@ -114,8 +114,8 @@ return {'won', whole(epoch), whole(now), inc}
 };
 
 /**
- * Renews many leases. KEYS per lease: lock, fence, incarnation, members. ARGV ttl, member id, member record, connection, server, fresh incarnation,
- * holder; then per lease: token, epoch, latest store ms at which a forgotten lease may be taken back.
+ * Renews many leases. KEYS per lease: lock, fence, incarnation, members. ARGV ttl, member id, member record (empty: it stands as it is), connection,
+ * server, fresh incarnation, holder; then per lease: token, epoch, latest store ms at which a forgotten lease may be taken back.
  * Returns {store ms, then per lease: 1 renewed, 3 renewed but the record was gone, 0 lost, 2 forgotten, -1 unreadable; incarnation}. A lock that merely
  * expired is taken back by the token that held it last, unless that one gave it back; one of which the store knows nothing only within the time its
  * holder was sure of. What is wrong with one lease does not touch the others.
@@ -126,12 +126,16 @@ export const RENEW_MANY: Script = {
   lua: `${EPOCH}
 local now = clock()
 local out = {whole(now)}
+local incarnations = {}
 local function renew(i)
   local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
   local token, epoch, notAfter = ARGV[3 * i + 5], ARGV[3 * i + 6], tonumber(ARGV[3 * i + 7])
-  redis.call('SET', inc, ARGV[6], 'NX')
+  if not incarnations[inc] then
+    redis.call('SET', inc, ARGV[6], 'NX')
+    incarnations[inc] = redis.call('GET', inc)
+  end
   local held = redis.call('GET', lock)
-  local last = redis.call('HMGET', fence, 'token', 'state')
+  local last = redis.call('HMGET', fence, 'token', 'state', 'conn', 'run')
   local code = 0
   if held and held ~= token or last[1] and last[1] ~= token then code = 0
   elseif held then code = last[1] and 1 or 3
@@ -139,12 +143,14 @@ local function renew(i)
   else code = now <= notAfter and 3 or 2 end
   if code == 3 then redis.call('HSET', fence, 'epoch', epoch, 'token', token, 'beat', out[1]) end
   if code == 1 or code == 3 then
-    redis.call('SET', lock, token, 'PX', ARGV[1])
-    redis.call('HSET', fence, 'state', 'held', 'conn', ARGV[4], 'run', ARGV[5], 'holder', ARGV[7], 'claimed', token)
+    if held then redis.call('PEXPIRE', lock, ARGV[1]) else redis.call('SET', lock, token, 'PX', ARGV[1]) end
+    if last[2] ~= 'held' or last[3] ~= ARGV[4] or last[4] ~= ARGV[5] then
+      redis.call('HSET', fence, 'state', 'held', 'conn', ARGV[4], 'run', ARGV[5], 'holder', ARGV[7], 'claimed', token)
+    end
     redis.call('HINCRBY', fence, 'beat', 1)
-    redis.call('HSET', members, ARGV[2], out[1] .. ' ' .. ARGV[3])
+    if ARGV[3] ~= '' then redis.call('HSET', members, ARGV[2], out[1] .. ' ' .. ARGV[3]) end
   end
-  return code, redis.call('GET', inc)
+  return code, incarnations[inc]
 end
 for i = 1, #KEYS / 4 do
   local ok, code, inc = pcall(renew, i)
