@@ -43,7 +43,7 @@ async function sentinel(port: number, primary: number): Promise<ChildProcess> {
   const directory = mkdtempSync(join(tmpdir(), 'hf-sentinel-'));
   const file = join(directory, 'sentinel.conf');
   writeFileSync(file, `port ${String(port)}\nbind 127.0.0.1\ndir ${directory}\nsentinel monitor ${NAME} 127.0.0.1 ${String(primary)} 2\nsentinel down-after-milliseconds ${NAME} 1500\nsentinel failover-timeout ${NAME} 5000\n`);
-  const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise<void>((resolve) => { child.stdout.on('data', (chunk: Buffer) => { if (chunk.includes('Sentinel ID is')) resolve(); }); });
   return child;
 }
