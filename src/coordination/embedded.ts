@@ -90,6 +90,11 @@ export class EmbeddedStore implements Store {
     );
   }
 
+  async seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean> {
+    if ((await this.load(client, stream)) !== undefined) return false;
+    return (await this.save(client, await this.epoch(client), { [stream]: checkpoint })) === 'stored';
+  }
+
   saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {
     return this.#run(() =>
       this.#through(() => {

@@ -1,7 +1,7 @@
 import { HoldfastError } from '../core/failure.ts';
 import { ClientKeys } from './keys.ts';
 import type { RedisLink } from './link.ts';
-import { ADD_LETTER, CLAIM, REMOVE_LETTER, SAVE, SAVE_SEALED } from './scripts.ts';
+import { ADD_LETTER, CLAIM, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts.ts';
 import { DEAD_LETTER_LIMIT, parseCheckpoint, type Checkpoint, type DeadLetter, type Store } from './store.ts';
 
 /** The shared store: what must survive a replica, written through the process's one connection. */
@@ -48,6 +48,10 @@ export class RedisStore implements Store {
     const triples = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => [stream, String(checkpoint.index), JSON.stringify(checkpoint)]);
     const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...triples]));
     return answer === 1 ? 'stored' : answer === 0 ? 'fenced' : 'regressed';
+  }
+
+  async seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean> {
+    return Number(await this.link.script(SEED, [this.#keys(client).checkpoints], [stream, String(checkpoint.index), JSON.stringify(checkpoint)])) === 1;
   }
 
   async saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {

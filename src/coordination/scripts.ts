@@ -53,6 +53,20 @@ return 1
 };
 
 /**
+ * Puts a record back that the store has lost. KEYS[1] checkpoint hash. ARGV[1] stream, ARGV[2] index, ARGV[3] record.
+ * Returns 1 written, 0 there is one. Needs no epoch: it writes only where nothing is, and only what was acknowledged once.
+ */
+export const SEED: Script = {
+  name: 'hfSeed',
+  keys: 1,
+  lua: `
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[3]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1] .. '#index', ARGV[2])
+return 1
+`,
+};
+
+/**
  * Writes one sealed value. KEYS[1] fence hash, KEYS[2] sealed hash. ARGV[1] epoch, ARGV[2] name, ARGV[3] value.
  * Returns 1 stored, 0 fenced.
  */
@@ -91,4 +105,4 @@ return redis.call('HDEL', KEYS[1], ARGV[1])
 `,
 };
 
-export const SCRIPTS: readonly Script[] = [CLAIM, SAVE, SAVE_SEALED, ADD_LETTER, REMOVE_LETTER];
+export const SCRIPTS: readonly Script[] = [CLAIM, SAVE, SEED, SAVE_SEALED, ADD_LETTER, REMOVE_LETTER];

@@ -56,6 +56,8 @@ export interface Store {
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
   /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: the stored index is higher. */
   save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'>;
+  /** Puts back a record that the store has lost; one that is there stays. @returns whether it was written. */
+  seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean>;
   /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
   saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'>;
   loadSealed(client: string, name: string): Promise<string | undefined>;

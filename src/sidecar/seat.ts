@@ -73,7 +73,13 @@ export class Seat implements Contender {
     if (this.#term !== undefined || this.#copying || this.#deps.registry === undefined) return;
     this.#copying = true;
     try {
-      for (const { name } of this.plan.streams) this.#keep(name, await this.#deps.store.load(this.plan.lease, name));
+      for (const { name } of this.plan.streams) {
+        const stored = await this.#deps.store.load(this.plan.lease, name);
+        const copy = this.#copies.get(name);
+        // The store forgot what we know: whoever leads next must find it.
+        if (stored === undefined && copy !== undefined) await this.#deps.store.seed(this.plan.lease, name, copy);
+        this.#keep(name, stored);
+      }
     } catch {
       // The copy stays as it is.
     } finally {

@@ -12,6 +12,7 @@ import { Writer, type HistoryLine, type RunFacts } from './history.ts';
 
 const OBSERVE_EVERY_MS = 50;
 const SETTLE_MS = 1500;
+const ARRIVE_LIMIT_MS = 20_000;
 
 /** A fleet whose every word is written down: platform, consumer, nemesis, observer, processes. The judge sees nothing else. */
 export class Rig {
@@ -72,7 +73,8 @@ export class Rig {
   /** Lets everything arrive, stops the fleet and asks the judge. */
   async judge(): Promise<Judgement> {
     this.fleet.sim.rate = 0;
-    await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), 30_000, () => `missing ${String(this.fleet.verdict.missing().length)}`);
+    // In vain or not, the judge has the last word.
+    await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), ARRIVE_LIMIT_MS).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     clearInterval(this.#looking);
     this.#redis.disconnect();

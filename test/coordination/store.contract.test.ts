@@ -83,6 +83,15 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
       expect(await store.save('c', next, { s: checkpoint(next, 6) })).to.equal('stored');
     });
 
+    it('puts back a record that was lost, and leaves one that is there', async () => {
+      const epoch = await store.claim('c', 'a', 0);
+      expect(await store.seed('c', 's', checkpoint(epoch, 7))).to.equal(true);
+      expect((await store.load('c', 's'))?.index).to.equal(7);
+      expect(await store.seed('c', 's', checkpoint(epoch, 9))).to.equal(false);
+      expect((await store.load('c', 's'))?.index).to.equal(7);
+      expect(await store.save('c', epoch, { s: checkpoint(epoch, 6) }), 'its index counts').to.equal('regressed');
+    });
+
     it('writes several checkpoints all or none', async () => {
       const epoch = await store.claim('c', 'a', 0);
       await store.save('c', epoch, { a: checkpoint(epoch, 5), b: checkpoint(epoch, 5) });

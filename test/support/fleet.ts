@@ -24,6 +24,9 @@ export interface FleetOptions {
   readonly proxied?: boolean;
   /** SIGUSR2 blocks a replica's main thread. */
   readonly blockable?: boolean;
+  /** Further arguments of node, and of the environment. */
+  readonly node?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const BLOCK = `--import=${new URL('./block.ts', import.meta.url).href}`;
@@ -95,7 +98,7 @@ export class Fleet {
       push: { url: `http://127.0.0.1:${String(this.#consumerPort)}/events/${pod}`, ...this.#options.documents?.push },
     });
     const store = this.#options.store ?? `redis://127.0.0.1:${String(toRedis?.port ?? this.redis.port)}`;
-    const program = await Program.run(documents, ['--store', store, ...(this.#options.args ?? [])], { POD_NAME: pod, POD_UID: `uid-${pod}`, HOLDFAST_REVISION: revision, HOLDFAST_TEST_BLOCK_MS: '20000' }, this.#options.blockable === true ? [BLOCK] : []);
+    const program = await Program.run(documents, ['--store', store, ...(this.#options.args ?? [])], { POD_NAME: pod, POD_UID: `uid-${pod}`, HOLDFAST_REVISION: revision, HOLDFAST_TEST_BLOCK_MS: '20000', ...this.#options.env }, [...(this.#options.blockable === true ? [BLOCK] : []), ...(this.#options.node ?? [])]);
     const replica = { pod, program, toSim, toRedis };
     this.replicas.push(replica);
     this.all.push(replica);
