@@ -9,7 +9,8 @@ const ALLOWED = {
   delivery: ['core', 'platforms', 'config'],
   simulator: [],
   sidecar: ['core', 'platforms', 'config', 'telemetry', 'upstream', 'coordination', 'delivery'],
-  cli: ['core', 'platforms', 'config', 'telemetry', 'upstream', 'coordination', 'delivery', 'sidecar', 'simulator'],
+  operator: ['core', 'platforms', 'config', 'telemetry', 'coordination'],
+  cli: ['core', 'platforms', 'config', 'telemetry', 'upstream', 'coordination', 'delivery', 'sidecar', 'operator', 'simulator'],
 };
 /** Packages and the only folders that may import them. */
 const PACKAGES = {
@@ -20,7 +21,9 @@ const PACKAGES = {
   pino: ['telemetry'],
   'prom-client': ['telemetry'],
   zod: ['config'],
-  yaml: ['config', 'simulator'],
+  yaml: ['config', 'simulator', 'operator'],
+  '@kubernetes/client-node': ['operator'],
+  '@peculiar/x509': ['operator'],
 };
 module.exports = {
   forbidden: [

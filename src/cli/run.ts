@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
+import { awaitConfiguration, awaitFile, changedConfiguration, configHash, type Configuration } from './attached.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { loadDocuments } from '../config/load.ts';
 import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts';
@@ -13,6 +14,7 @@ import { AdminServer } from '../sidecar/admin.ts';
 import type { Identity, World } from '../sidecar/deps.ts';
 import { HEARTBEAT_EVERY_MS } from '../sidecar/heartbeats.ts';
 import { LeaseGuard } from '../sidecar/guard.ts';
+import { Reporter } from '../sidecar/reporter.ts';
 import { Supervisor } from '../sidecar/supervisor.ts';
 import { AuditLog } from '../telemetry/audit.ts';
 import { createLogger } from '../telemetry/log.ts';
@@ -33,6 +35,7 @@ const USAGE = `holdfast run -f FILE... [options]
       --admin-host ADDRESS     default 127.0.0.1; elsewhere only /healthz, /readyz and /metrics answer
       --admin-port N           default 9464; 0 = any free port
       --delivery-port N        default 9465, on 127.0.0.1 only; 0 = any free port
+      --attached               as a sidecar: wait for a configuration that is missing or wrong, and begin anew when it changes
       --drain-seconds N        budget for a clean stop (default 10)
       --log-level LEVEL        trace, debug, info (default), warn, error, silent
 
@@ -61,6 +64,7 @@ export function main(args: readonly string[]): Promise<number> {
         'admin-port': { type: 'string', default: '9464' },
         'delivery-port': { type: 'string', default: '9465' },
         'drain-seconds': { type: 'string', default: '10' },
+        attached: { type: 'boolean', default: false },
         'log-level': { type: 'string', default: 'info' },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -69,7 +73,9 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
-    const password = storePassword(values['store-password-file']);
+    const passwordFile = values['store-password-file'];
+    if (values.attached && passwordFile !== undefined) await awaitFile(passwordFile);
+    const password = storePassword(passwordFile);
     const store = parseStore(values.store, values['store-prefix'], password);
     const problems: ConfigProblem[] = [...environmentProblems(process.env), ...('code' in store ? [store] : [])];
     const number = (read: (field: string, text: string) => number, field: 'admin-port' | 'delivery-port' | 'drain-seconds'): number => collected(problems, () => read(`--${field}`, values[field]));
@@ -77,9 +83,11 @@ export function main(args: readonly string[]): Promise<number> {
     const drainMs = number(secondsOf, 'drain-seconds') * 1000;
     const lockAdapter = values['lock-adapter'] === 'plain' ? 'plain' : 'redlock';
     if (values['lock-adapter'] !== lockAdapter) problems.push({ code: 'HF_CONFIG_OPTION', field: '--lock-adapter', rule: 'is neither redlock nor plain', remedy: 'leave it out for redlock' });
-    const { plans, warnings } = await plansOf(values.file, problems);
-    if ('code' in store) throw new ConfigError(problems);
-    return runUntilSignal({ plans, warnings, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
+    if ('code' in store || (values.attached && problems.length > 0)) throw new ConfigError(problems);
+    const identity = identityOf(process.env);
+    const read = (): Promise<Configuration> => plansOf(values.file, problems);
+    const { plans, warnings } = values.attached ? await awaitConfiguration({ files: values.file, adminHost: ports.adminHost, adminPort: ports.admin, store, identity, read }) : await read();
+    return runUntilSignal({ plans, warnings, files: values.file, attached: values.attached, identity, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
   });
 }
 
@@ -122,6 +130,9 @@ async function tokenFileProblems(plan: ClientPlan): Promise<readonly ConfigProbl
 }
 
 interface RunSettings {
+  readonly files: readonly string[];
+  readonly attached: boolean;
+  readonly identity: Identity;
   readonly plans: readonly ClientPlan[];
   readonly warnings: readonly string[];
   readonly store: StoreTarget;
@@ -142,7 +153,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   if (settings.password !== undefined) secrets.add(settings.password);
   const stdout = new LineSink(openDescriptor(1), secrets);
   const stderr = new LineSink(openDescriptor(2), secrets);
-  const identity = identityOf(process.env);
+  const { identity } = settings;
   const log = createLogger(settings.level, stderr, { pod: identity.pod });
   const onTrouble = troubleLogger(log);
   const nowMs = (): number => performance.now();
@@ -155,6 +166,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     restraint: coordination.restraint,
     pool: coordination.pool,
     registry: coordination.registry,
+    reports: coordination.reports,
     registryEveryMs: { beat: HEARTBEAT_EVERY_MS, sweep: REGISTRY.sweepEveryMs },
     metrics: createMetrics(),
     audit: new AuditLog(stdout, () => Date.now()),
@@ -182,11 +194,13 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const guard = coordination.link === undefined ? undefined : new LeaseGuard(nowMs);
   if (guard !== undefined) supervisor.election.onDeadline = (deadlineMs) => { guard.watch(deadlineMs); };
   supervisor.start();
+  const reporter = new Reporter(deps, { clients: settings.plans.map((plan) => plan.name), configHash: configHash(settings.files), status: () => supervisor.status() });
   stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
-  const code = await ended;
+  const code = await (settings.attached ? Promise.race([ended, renewed(settings.files, deps, supervisor)]) : ended);
   const forced = setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + EXIT_MARGIN_MS);
   forced.unref();
   await supervisor.stop(settings.drainMs);
+  await reporter.stop();
   await guard?.close();
   admin.close();
   delivery.close();
@@ -195,6 +209,13 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   await Promise.all([stdout.flush(500), stderr.flush(500)]);
   // Whatever a library still holds open must not keep a drained process.
   process.exit(code);
+}
+
+/** Resolves when this replica is to end and be started again with another configuration. */
+async function renewed(files: readonly string[], deps: World, supervisor: Supervisor): Promise<number> {
+  await changedConfiguration(files, { random: deps.random, leads: () => supervisor.leads });
+  deps.log.info('the configuration changed; handing over and beginning anew');
+  return EXIT_OK;
 }
 
 /** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */

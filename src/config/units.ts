@@ -17,6 +17,7 @@ export function duration(bounds: { readonly min?: string; readonly max?: string 
   const max = parseDuration(bounds.max ?? '8760h') ?? Infinity;
   return z
     .string()
+    .max(20, 'is too long for a duration')
     .regex(DURATION, 'must be a number and a unit without a space, such as "250ms", "12s", "5m" or "1h"')
     .transform((text) => parseDuration(text) ?? Number.NaN)
     .refine((ms) => ms >= min && ms <= max, `must lie between ${bounds.min ?? '0ms'} and ${bounds.max ?? '8760h'}`);

@@ -7,6 +7,7 @@ import { LocalLeases } from './local-leases.ts';
 import { openPool, RedisPool, type Pool } from './pool.ts';
 import { RedisLeases } from './redis-leases.ts';
 import { ConnectionRegistry, type RegistryPolicy } from './registry.ts';
+import { Reports } from './reports.ts';
 import { noRestraint, RedisRestraint, type Restraint } from './restraint.ts';
 import { RedisStore } from './redis.ts';
 import type { Store } from './store.ts';
@@ -66,6 +67,8 @@ export interface Coordination {
   readonly pool: Pool;
   /** undefined: there is nobody to tell. */
   readonly registry: ConnectionRegistry | undefined;
+  /** undefined: nobody could read them. */
+  readonly reports: Reports | undefined;
   /** undefined: the store is this process's own. */
   readonly link: RedisLink | undefined;
   close(): Promise<void>;
@@ -85,11 +88,11 @@ export interface OpenOptions {
 export function openStore(target: StoreTarget, options: OpenOptions): Coordination {
   if (target.kind === 'embedded') {
     const store = new EmbeddedStore(target.directory);
-    return { store, leases: new LocalLeases(store, options.nowMs), restraint: noRestraint, pool: openPool, registry: undefined, link: undefined, close: () => store.close() };
+    return { store, leases: new LocalLeases(store, options.nowMs), restraint: noRestraint, pool: openPool, registry: undefined, reports: undefined, link: undefined, close: () => store.close() };
   }
   const link = new RedisLink(target, options);
   const store = new RedisStore(link);
   const leases = new RedisLeases(link, options.lockAdapter);
   link.open();
-  return { store, leases, restraint: new RedisRestraint(link), pool: new RedisPool(link), registry: new ConnectionRegistry(link, options.registry), link, close: () => store.close() };
+  return { store, leases, restraint: new RedisRestraint(link), pool: new RedisPool(link), registry: new ConnectionRegistry(link, options.registry), reports: new Reports(link), link, close: () => store.close() };
 }

@@ -1,5 +1,6 @@
 import type { Leases } from '../coordination/leases.ts';
 import type { Pool } from '../coordination/pool.ts';
+import type { Reports } from '../coordination/reports.ts';
 import type { ConnectionRegistry } from '../coordination/registry.ts';
 import type { Restraint } from '../coordination/restraint.ts';
 import type { Store } from '../coordination/store.ts';
@@ -30,6 +31,8 @@ export interface World {
   readonly pool: Pool;
   /** undefined: there is nobody to tell. */
   readonly registry: ConnectionRegistry | undefined;
+  /** undefined: nobody would read them. */
+  readonly reports: Reports | undefined;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly log: Logger;

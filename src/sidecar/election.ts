@@ -114,7 +114,7 @@ export class Election {
     clearInterval(this.#rebalancer);
     clearInterval(this.#watcher);
     await Promise.race([
-      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true))),
+      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true, limitMs))),
       new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
     ]);
     // What could not be given away in time is still watched: its deadline must be kept.

@@ -54,6 +54,11 @@ export class Supervisor {
     await this.election.stop(limitMs);
   }
 
+  /** This replica leads some client. */
+  get leads(): boolean {
+    return this.#seats.some((seat) => this.election.facts(seat.lease).role === 'leader');
+  }
+
   /** A planned hand-over of one client. @returns false when it is unknown here or not led by this replica. */
   async handOver(client: string): Promise<boolean> {
     const seat = this.#seats.find((one) => one.plan.name === client);

@@ -72,6 +72,7 @@ export class TestSidecar {
       restraint: noRestraint,
       pool: openPool,
       registry: undefined,
+      reports: undefined,
       registryEveryMs: { beat: 5000, sweep: 10_000 },
       metrics: createMetrics(),
       audit: new AuditLog(sink, () => Date.now()),

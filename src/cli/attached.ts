@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { loadDocuments } from '../config/load.ts';
+import { ConfigError, type ConfigProblem } from '../config/problem.ts';
+import type { ClientPlan } from '../config/resolve.ts';
+import type { StoreTarget } from '../coordination/open.ts';
+import { RedisLink } from '../coordination/link.ts';
+import { Reports } from '../coordination/reports.ts';
+import type { Identity } from '../sidecar/deps.ts';
+import { REPORT_EVERY_MS, reportHead } from '../sidecar/reporter.ts';
+import { EXIT_OK } from './options.ts';
+
+/** How often the files are looked at. The kubelet writes a changed annotation within seconds, a changed Secret within a minute or two. */
+const LOOK_EVERY_MS = 1000;
+/** After a change standbys begin anew first, the leader last: it hands over to one that has the new configuration. */
+const STANDBY_SPREAD_MS = 3000;
+const LEADER_WAITS_MS = 6000;
+/** A link that only reports keeps no lease. */
+const REPORT_TTL_MS = 6000;
+
+export interface Configuration {
+  readonly plans: readonly ClientPlan[];
+  readonly warnings: readonly string[];
+}
+
+export interface Waiting {
+  readonly files: readonly string[];
+  readonly adminHost: string;
+  readonly adminPort: number;
+  /** Where reports go. */
+  readonly store: StoreTarget;
+  readonly identity: Identity;
+  readonly read: () => Promise<Configuration>;
+}
+
+/** Short name of what the files hold now; empty when one of them cannot be read. */
+export function configHash(files: readonly string[]): string {
+  try {
+    return files.reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha256')).digest('hex').slice(0, 16);
+  } catch {
+    return '';
+  }
+}
+
+/**
+ * Reads the configuration of an attached sidecar. What is missing or wrong is waited for, not a reason to end: meanwhile the process is healthy, says in
+ * the log and in its report what it waits for, and the application beside it starts.
+ */
+export async function awaitConfiguration(waiting: Waiting): Promise<Configuration> {
+  let room: WaitingRoom | undefined;
+  try {
+    for (;;) {
+      try {
+        return await waiting.read();
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        room ??= await WaitingRoom.open(waiting);
+        room.tell(error.problems);
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    }
+  } finally {
+    await room?.close();
+  }
+}
+
+/** Waits for a file that the kubelet has not written yet. */
+export async function awaitFile(file: string): Promise<void> {
+  for (let told = false; !existsSync(file); told = true) {
+    if (!told) process.stderr.write(`${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code: 'HF_CONFIG_SECRET', field: file, rule: 'is missing', hint: 'make the Secret with the password of the store in this namespace' })}\n`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew. */
+export async function changedConfiguration(files: readonly string[], { random, leads }: { readonly random: () => number; readonly leads: () => boolean }): Promise<void> {
+  const running = configHash(files);
+  for (;;) {
+    await new Promise((resolve) => { setTimeout(resolve, LOOK_EVERY_MS).unref(); });
+    const now = configHash(files);
+    if (now === running || now === '' || !readable(files)) continue;
+    await new Promise((resolve) => { setTimeout(resolve, (leads() ? LEADER_WAITS_MS : 0) + random() * STANDBY_SPREAD_MS).unref(); });
+    // It may have been taken back meanwhile.
+    if (configHash(files) !== running) return;
+  }
+}
+
+function readable(files: readonly string[]): boolean {
+  try {
+    loadDocuments(files);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What stands in for the sidecar while it has nothing to do: probes are answered, problems are told. */
+class WaitingRoom {
+  readonly #waiting: Waiting;
+  readonly #server: Server;
+  readonly #link: RedisLink | undefined;
+  readonly #reporting: NodeJS.Timeout;
+  #problems: readonly ConfigProblem[] = [];
+  #told = '';
+  readonly #leave = (): void => { process.exit(EXIT_OK); };
+
+  private constructor(waiting: Waiting) {
+    this.#waiting = waiting;
+    this.#server = createServer((request, response) => {
+      request.resume();
+      const ready = request.url !== '/readyz';
+      response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain' });
+      response.end(ready ? 'ok\n' : `waiting for its configuration:\n${this.#problems.map(sentence).join('\n')}\n`);
+    });
+    this.#link = waiting.store.kind === 'redis' ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined }) : undefined;
+    this.#link?.open();
+    this.#reporting = setInterval(() => { void this.#report(); }, REPORT_EVERY_MS);
+    process.once('SIGTERM', this.#leave);
+    process.once('SIGINT', this.#leave);
+  }
+
+  static async open(waiting: Waiting): Promise<WaitingRoom> {
+    const room = new WaitingRoom(waiting);
+    await new Promise<void>((resolve, reject) => {
+      room.#server.once('error', reject);
+      room.#server.listen(waiting.adminPort, waiting.adminHost, resolve);
+    });
+    return room;
+  }
+
+  /** Each change of what is wrong once. */
+  tell(problems: readonly ConfigProblem[]): void {
+    this.#problems = problems;
+    const text = problems.map(({ code, field, rule, remedy }) => `${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code, field, rule, hint: remedy })}\n`).join('');
+    if (text === this.#told) return;
+    this.#told = text;
+    process.stderr.write(text);
+  }
+
+  async #report(): Promise<void> {
+    if (this.#link === undefined) return;
+    const { identity, files } = this.#waiting;
+    const text = JSON.stringify({ ...reportHead(identity, configHash(files)), ready: false, problems: this.#problems.map(({ code, field, rule, remedy }) => ({ code, field, rule, remedy })) });
+    try {
+      for (const name of clientsOf(files)) await new Reports(this.#link).write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, text);
+    } catch {
+      // Told again in a moment.
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#reporting);
+    process.off('SIGTERM', this.#leave);
+    process.off('SIGINT', this.#leave);
+    this.#link?.close();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function sentence({ field, rule, remedy }: ConfigProblem): string {
+  return `${field} ${rule}: ${remedy}`;
+}
+
+/** The clients a configuration names, as far as it can be read. */
+function clientsOf(files: readonly string[]): readonly string[] {
+  try {
+    return loadDocuments(files).clients.map((client) => client.metadata.name);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { API_VERSION, eventStream, streamClient } from './schema.ts';
+
+export type Kind = 'StreamClient' | 'EventStream';
+
+/** A node of an OpenAPI v3 schema as Kubernetes takes it ("structural"). */
+export interface SchemaNode {
+  type?: string;
+  description?: string;
+  default?: unknown;
+  enum?: readonly unknown[];
+  pattern?: string;
+  properties?: Record<string, SchemaNode>;
+  required?: readonly string[];
+  items?: SchemaNode;
+  anyOf?: readonly SchemaNode[];
+  allOf?: readonly SchemaNode[];
+  additionalProperties?: boolean | SchemaNode;
+  'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message: string }[];
+  [further: string]: unknown;
+}
+
+const SCHEMAS: Readonly<Record<Kind, z.ZodType>> = { StreamClient: streamClient, EventStream: eventStream };
+
+/** The `spec` of a kind as an OpenAPI schema: the same fields, bounds, defaults and descriptions that a file is checked against. */
+export function specSchema(kind: Kind): SchemaNode {
+  const whole = z.toJSONSchema(SCHEMAS[kind], { io: 'input', unrepresentable: 'any' }) as unknown as SchemaNode;
+  const spec = whole.properties?.['spec'];
+  if (spec === undefined) throw new Error(`${kind} has no spec`);
+  return structural(spec);
+}
+
+/** Checks one object as it came from the API server. @returns one sentence a problem, empty when it is fine. */
+export function problemsOf(kind: Kind, object: unknown): readonly string[] {
+  const result = SCHEMAS[kind].safeParse(object);
+  return result.success ? [] : result.error.issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`);
+}
+
+export { API_VERSION };
+
+/** What JSON Schema says and a structural schema cannot is said otherwise, or left to the conditions. */
+function structural(node: SchemaNode): SchemaNode {
+  if (node.anyOf !== undefined) return alternatives(node);
+  const out: SchemaNode = { ...node };
+  delete out['propertyNames'];
+  // The API server prunes unknown fields and names them to the user; `false` beside properties is refused.
+  if (out.additionalProperties === false) delete out.additionalProperties;
+  if (typeof out.additionalProperties === 'object') out.additionalProperties = structural(out.additionalProperties);
+  if (out.properties !== undefined) out.properties = Object.fromEntries(Object.entries(out.properties).map(([name, child]) => [name, structural(child)]));
+  if (out.items !== undefined) out.items = structural(out.items);
+  if (out['const'] !== undefined) {
+    out.enum = [out['const']];
+    delete out['const'];
+  }
+  if (out.pattern !== undefined) out.pattern = re2(out.pattern);
+  if (out.allOf !== undefined) out.allOf = out.allOf.map(structural);
+  // The format says it; the pattern beside it is longer than the rest of the schema.
+  if (out['format'] === 'date-time') delete out.pattern;
+  if (out['minimum'] === Number.MIN_SAFE_INTEGER) delete out['minimum'];
+  if (out['maximum'] === Number.MAX_SAFE_INTEGER) delete out['maximum'];
+  return out;
+}
+
+/** Objects of several forms: all members in one object, and which of them belong together. */
+function alternatives(node: SchemaNode): SchemaNode {
+  const { anyOf = [], ...rest } = node;
+  const properties: Record<string, SchemaNode> = {};
+  for (const form of anyOf) for (const [name, child] of Object.entries(form.properties ?? {})) properties[name] = structural(child);
+  return { ...rest, type: 'object', properties, oneOf: anyOf.map((form) => ({ required: form.required })) };
+}
+
+/** Kubernetes reads patterns by RE2, which writes code points in another way. */
+function re2(pattern: string): string {
+  return pattern.replace(/\\u([0-9a-f]{4})/gi, '\\x{$1}');
+}

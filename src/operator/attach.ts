@@ -1,0 +1,224 @@
+import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './resources.ts';
+
+/** How sidecars are attached in this installation: the same for every pod. */
+export interface AttachSettings {
+  readonly image: string;
+  readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  /** Version of this Holdfast, put on the pod. */
+  readonly version: string;
+  /** Address of the store, without a password. */
+  readonly storeUrl: string;
+  readonly storePrefix: string;
+  /** Secret with the store's password under `password`, in the namespace of the pod; empty: the store asks for none. */
+  readonly storeSecret: string;
+  readonly adminPort: number;
+  readonly deliveryPort: number;
+  readonly drainSeconds: number;
+  readonly logLevel: string;
+  readonly resources: Readonly<Record<string, unknown>>;
+  /** Certificates of private authorities: a ConfigMap with `ca.crt` in the namespace of the pod; empty: none. */
+  readonly caConfigMap: string;
+}
+
+export const DEFAULT_SETTINGS: AttachSettings = {
+  image: 'holdfast:0.1.0',
+  imagePullPolicy: 'IfNotPresent',
+  version: '0.1.0',
+  storeUrl: 'redis://holdfast-redis:6379/0',
+  storePrefix: 'hf',
+  storeSecret: '',
+  adminPort: 9464,
+  deliveryPort: 9465,
+  drainSeconds: 10,
+  logLevel: 'info',
+  resources: { requests: { cpu: '25m', memory: '96Mi' }, limits: { memory: '192Mi' } },
+  caConfigMap: '',
+};
+
+export const CONTAINER = 'holdfast';
+export const CONFIG_FILE = 'documents.yaml';
+const CONFIG_DIR = '/etc/holdfast/config';
+const CREDENTIALS_DIR = '/etc/holdfast/credentials';
+const STORE_DIR = '/etc/holdfast/store';
+const CA_DIR = '/etc/holdfast/ca';
+/** Where the kubelet would put the pod's API token: ours has no business with the API. */
+const TOKEN_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
+/** uid of the image's user. */
+const UID = 65_532;
+/** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
+const GRACE_MARGIN_SECONDS = 5;
+const DEFAULT_GRACE_SECONDS = 30;
+/** Largest annotation: Kubernetes allows 256 KiB for all of an object together. */
+const MAX_CONFIG_BYTES = 200 * 1024;
+
+export interface Container {
+  readonly name: string;
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly [field: string]: unknown;
+}
+
+/** The part of a pod (or of a pod template) that attaching looks at. */
+export interface PodLike {
+  readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly containers: readonly Container[];
+    readonly initContainers?: readonly Container[];
+    readonly volumes?: readonly { readonly name: string }[];
+    readonly terminationGracePeriodSeconds?: number;
+    readonly hostNetwork?: boolean;
+  };
+}
+
+export interface Attachment {
+  readonly container: Container;
+  readonly volumes: readonly { readonly name: string; readonly [source: string]: unknown }[];
+  /** For every application container that does not set them itself. */
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Shown to whoever created the pod. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * What a pod of this client needs beside its own containers: one native sidecar, its volumes, two variables. Pure: the same for the webhook, the policy,
+ * the library chart, the kustomize component and `kubectl holdfast inject`.
+ *
+ * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller) or from elsewhere.
+ */
+export function attach(pod: PodLike, client: { readonly name: string; readonly secret: string }, settings: AttachSettings, documents?: string): Attachment {
+  return {
+    container: sidecar(settings),
+    volumes: volumes(client.secret, settings),
+    env: [{ name: 'HOLDFAST_URL', value: `http://127.0.0.1:${String(settings.deliveryPort)}` }, { name: 'HOLDFAST_CLIENT', value: client.name }],
+    labels: { [LABELS.injectedVersion]: settings.version },
+    annotations: documents === undefined ? {} : { [ANNOTATIONS.config]: documents },
+    warnings: warningsOf(pod, settings),
+  };
+}
+
+export function attached(pod: PodLike): boolean {
+  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some((one) => one.name === CONTAINER);
+}
+
+function sidecar(settings: AttachSettings): Container {
+  const fieldRef = (name: string, fieldPath: string): { readonly name: string; readonly valueFrom: unknown } => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  const probe = { httpGet: { path: '/healthz', port: 'hf-admin' } };
+  return {
+    name: CONTAINER,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    // A native sidecar: starts before the application, stops after it, and does not keep a Job from ending.
+    restartPolicy: 'Always',
+    args: [
+      'run', '--attached', '--file', `${CONFIG_DIR}/${CONFIG_FILE}`, '--store', settings.storeUrl, '--store-prefix', settings.storePrefix,
+      ...(settings.storeSecret === '' ? [] : ['--store-password-file', `${STORE_DIR}/password`]),
+      '--admin-host', '::', '--admin-port', String(settings.adminPort), '--delivery-port', String(settings.deliveryPort), '--drain-seconds', String(settings.drainSeconds), '--log-level', settings.logLevel,
+    ],
+    env: [
+      fieldRef('POD_NAME', 'metadata.name'),
+      fieldRef('POD_NAMESPACE', 'metadata.namespace'),
+      fieldRef('POD_UID', 'metadata.uid'),
+      fieldRef('NODE_NAME', 'spec.nodeName'),
+      fieldRef('HOLDFAST_REVISION', "metadata.labels['pod-template-hash']"),
+      ...(settings.caConfigMap === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${CA_DIR}/ca.crt` }]),
+    ],
+    ports: [{ name: 'hf-admin', containerPort: settings.adminPort, protocol: 'TCP' }],
+    resources: settings.resources,
+    // Started means: the process is up. What the platform does must not keep the application from starting.
+    startupProbe: { ...probe, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 60 },
+    livenessProbe: { ...probe, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 3 },
+    // Runs at once when the pod is deleted, together with the application's own end: the early signal to hand over.
+    lifecycle: { preStop: { exec: { command: ['holdfast', 'drain', '--admin-port', String(settings.adminPort)] } } },
+    securityContext: { runAsNonRoot: true, runAsUser: UID, runAsGroup: UID, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } },
+    volumeMounts: [
+      { name: 'holdfast-config', mountPath: CONFIG_DIR, readOnly: true },
+      { name: 'holdfast-config', mountPath: TOKEN_DIR, readOnly: true },
+      { name: 'holdfast-credentials', mountPath: CREDENTIALS_DIR, readOnly: true },
+      ...(settings.storeSecret === '' ? [] : [{ name: 'holdfast-store', mountPath: STORE_DIR, readOnly: true }]),
+      ...(settings.caConfigMap === '' ? [] : [{ name: 'holdfast-ca', mountPath: CA_DIR, readOnly: true }]),
+    ],
+  };
+}
+
+/** No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is missing, the pod is not stuck. */
+function volumes(secret: string, settings: AttachSettings): Attachment['volumes'] {
+  return [
+    { name: 'holdfast-config', downwardAPI: { items: [{ path: CONFIG_FILE, fieldRef: { fieldPath: `metadata.annotations['${ANNOTATIONS.config}']` } }] } },
+    { name: 'holdfast-credentials', secret: { secretName: secret, optional: true } },
+    ...(settings.storeSecret === '' ? [] : [{ name: 'holdfast-store', secret: { secretName: settings.storeSecret, optional: true } }]),
+    ...(settings.caConfigMap === '' ? [] : [{ name: 'holdfast-ca', configMap: { name: settings.caConfigMap, optional: true } }]),
+  ];
+}
+
+function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
+  const grace = pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
+  const least = settings.drainSeconds + GRACE_MARGIN_SECONDS;
+  return [
+    ...(grace < least ? [`terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a hand-over may take: raise it, or a stop falls back to expiry of the lease`] : []),
+    ...(pod.spec.hostNetwork === true ? [`hostNetwork: true: ports ${String(settings.adminPort)} and ${String(settings.deliveryPort)} are those of the node, so one such pod fits on it`] : []),
+  ];
+}
+
+/**
+ * The documents a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON document a line.
+ * @returns the text, or what is wrong with it in one sentence.
+ */
+export function compileDocuments(client: ClientObject, streams: readonly StreamObject[]): { readonly documents: string } | { readonly problem: string } {
+  const { secretRef: _, ...credentials } = client.spec.credentials;
+  const head = (kind: string, metadata: ClientObject['metadata']): Record<string, unknown> => ({ apiVersion: client.apiVersion, kind, metadata: { name: metadata.name } });
+  const all = [
+    { ...head('StreamClient', client.metadata), spec: { ...client.spec, credentials: { ...credentials, directory: CREDENTIALS_DIR } } },
+    ...[...streams].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
+  ];
+  const documents = all.map((one) => JSON.stringify(one)).join('\n---\n');
+  if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES) return { problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients` };
+  return { documents };
+}
+
+/** A pod with the attachment in place. Idempotent: a pod that has the container already comes back as it is. */
+export function applyTo<T extends PodLike>(pod: T, attachment: Attachment): T {
+  if (attached(pod)) return pod;
+  const { metadata = {}, spec } = pod;
+  const taken = new Set((spec.volumes ?? []).map((volume) => volume.name));
+  return {
+    ...pod,
+    metadata: { ...metadata, labels: { ...metadata.labels, ...attachment.labels }, ...(Object.keys({ ...metadata.annotations, ...attachment.annotations }).length === 0 ? {} : { annotations: { ...metadata.annotations, ...attachment.annotations } }) },
+    spec: {
+      ...spec,
+      containers: spec.containers.map((one) => ({ ...one, env: [...(one.env ?? []), ...attachment.env.filter(({ name }) => !(one.env ?? []).some((own) => own.name === name))] })),
+      // Last: sidecars stop in reverse order, so a mesh proxy before it still gives it a network for the last checkpoint.
+      initContainers: [...(spec.initContainers ?? []), attachment.container],
+      volumes: [...(spec.volumes ?? []), ...attachment.volumes.filter(({ name }) => !taken.has(name))],
+    },
+  };
+}
+
+export interface PatchOperation {
+  readonly op: 'add';
+  readonly path: string;
+  readonly value: unknown;
+}
+
+/** The same as `applyTo`, as a JSON patch (RFC 6902) for the webhook. */
+export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOperation[] {
+  if (attached(pod)) return [];
+  const after = applyTo(pod, attachment);
+  const out: PatchOperation[] = [];
+  const add = (path: string, value: unknown): void => void out.push({ op: 'add', path, value });
+  const append = (path: string, before: readonly unknown[] | undefined, list: readonly unknown[]): void => {
+    if (before === undefined) return add(path, list);
+    for (const one of list.slice(before.length)) add(`${path}/-`, one);
+  };
+  append('/spec/initContainers', pod.spec.initContainers, after.spec.initContainers ?? []);
+  append('/spec/volumes', pod.spec.volumes, after.spec.volumes ?? []);
+  pod.spec.containers.forEach((one, index) => { append(`/spec/containers/${String(index)}/env`, one.env, after.spec.containers[index]?.env ?? []); });
+  for (const field of ['labels', 'annotations'] as const) {
+    const before = pod.metadata?.[field];
+    const entries = Object.entries(attachment[field]);
+    if (entries.length === 0) continue;
+    if (before === undefined) add(`/metadata/${field}`, Object.fromEntries(entries));
+    else for (const [name, value] of entries) add(`/metadata/${field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value);
+  }
+  return out;
+}
