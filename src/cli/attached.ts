@@ -49,19 +49,24 @@ export function configHash(files: readonly string[]): string {
  */
 export async function awaitConfiguration(waiting: Waiting): Promise<Configuration> {
   let room: WaitingRoom | undefined;
-  try {
-    for (;;) {
-      try {
-        return await waiting.read();
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error;
-        room ??= await WaitingRoom.open(waiting);
-        room.tell(error.problems);
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  for (;;) {
+    const found = await problemsOr(waiting.read);
+    if ('plans' in found) {
+      await room?.close();
+      return found;
     }
-  } finally {
-    await room?.close();
+    room ??= await WaitingRoom.open(waiting);
+    room.tell(found);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+async function problemsOr(read: () => Promise<Configuration>): Promise<Configuration | readonly ConfigProblem[]> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
   }
 }
 

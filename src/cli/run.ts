@@ -83,12 +83,19 @@ export function main(args: readonly string[]): Promise<number> {
     const drainMs = number(secondsOf, 'drain-seconds') * 1000;
     const lockAdapter = values['lock-adapter'] === 'plain' ? 'plain' : 'redlock';
     if (values['lock-adapter'] !== lockAdapter) problems.push({ code: 'HF_CONFIG_OPTION', field: '--lock-adapter', rule: 'is neither redlock nor plain', remedy: 'leave it out for redlock' });
-    if ('code' in store || (values.attached && problems.length > 0)) throw new ConfigError(problems);
     const identity = identityOf(process.env);
     const read = (): Promise<Configuration> => plansOf(values.file, problems);
+    // What is wrong with the command line is not waited for.
+    if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
     const { plans, warnings } = values.attached ? await awaitConfiguration({ files: values.file, adminHost: ports.adminHost, adminPort: ports.admin, store, identity, read }) : await read();
     return runUntilSignal({ plans, warnings, files: values.file, attached: values.attached, identity, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
   });
+}
+
+/** What is wrong with the files is said together with the rest. */
+async function refuseAll(read: () => Promise<Configuration>, problems: readonly ConfigProblem[]): Promise<never> {
+  await read();
+  throw new ConfigError(problems);
 }
 
 /** Loads, checks and resolves; credentials are checked too, so that a wrong mount is one clear sentence at start. */
@@ -101,6 +108,8 @@ export async function plansOf(files: readonly string[], before: readonly ConfigP
       const read = await readCredentials(plan);
       plans.push('problems' in read ? plan : withOAuthClient(plan, read.credentials.clientId));
       problems.push(...(await tokenFileProblems(plan)));
+      const twin = plans.find((one) => one !== plans.at(-1) && one.lease === plans.at(-1)?.lease);
+      if (twin !== undefined) problems.push({ code: 'HF_CONFIG_RELATION', field: `StreamClient ${plan.name}`, rule: `has the same OAuth client as StreamClient ${twin.name}`, remedy: 'let the streams of one OAuth client refer to one StreamClient' });
       if ('problems' in read) problems.push(...read.problems.map(({ file, rule }) => ({ code: 'HF_CONFIG_SECRET', field: file, rule, remedy: 'put the credential there: one line, UTF-8, nothing else' })));
     }
     if (problems.length === 0) return { plans, warnings: documents.warnings };

@@ -213,7 +213,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] or tonumber(ARGV[7]) <= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-redis.call('HSET', KEYS[2], 'epoch', ARGV[7], 'token', ARGV[3], 'state', 'held', 'was', 'held', 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
+redis.call('HSET', KEYS[2], 'epoch', ARGV[7], 'token', ARGV[3], 'state', 'held', 'was', 'held', 'claimed', ARGV[3], 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
 redis.call('PUBLISH', ARGV[6], 'changed ' .. KEYS[2])
 return 1
 `,

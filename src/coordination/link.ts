@@ -54,6 +54,8 @@ export class RedisLink {
       retryStrategy: (attempt) => Math.min(RECONNECT_MAX_MS, 50 * 2 ** Math.min(attempt - 1, 6)) * (0.5 + Math.random() / 2),
       reconnectOnError: (error) => error.message.startsWith('READONLY'),
       lazyConnect: true,
+      // CLIENT SETINFO would need a right of its own in every ACL.
+      disableClientInfo: true,
     });
     this.redis.on('error', (error: NodeJS.ErrnoException) => {
       this.#refused = error.code === 'ECONNREFUSED';
@@ -123,7 +125,9 @@ export class RedisLink {
     try {
       const [conn, info] = await Promise.all([this.redis.client('ID').catch(refusedAs('')), this.redis.info('server').catch(refusedAs(''))]);
       if (this.redis.status !== 'ready' || this.#closed) return;
-      this.#identity = { conn: String(conn), run: /^run_id:(.*)$/m.exec(info)?.[1]?.trim() ?? 'unknown' };
+      const run = /^run_id:(.*)$/m.exec(info)?.[1]?.trim();
+      // A number of an unknown server proves nothing.
+      this.#identity = { conn: run === undefined ? '' : String(conn), run: run ?? 'unknown' };
       this.#tell('up');
     } catch {
       // No answer in time, or closed meanwhile: another connection will say.

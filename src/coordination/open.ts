@@ -30,14 +30,24 @@ export function parseStore(value: string, prefix: string, password: string | und
   const url = new URL(comparable);
   if (url.search !== '' || url.hash !== '') return problem('has a query or fragment', 'remove it; options are flags of their own');
   if (url.hostname === '') return problem('names no host', 'write redis://HOST:PORT/DB');
-  if (url.password !== '') return problem('contains a password', 'remove it; use --store-password-file FILE or HOLDFAST_STORE_PASSWORD');
-  const auth = { ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }), ...(password === undefined ? {} : { password }) };
+  if (url.password !== '' || value.replace(/^[^,]*/, '').includes('@')) return problem('contains a password', 'remove it; use --store-password-file FILE or HOLDFAST_STORE_PASSWORD');
+  const username = decoded(url.username);
+  if (username === undefined) return problem('has a user name that cannot be read', 'write % as %25');
+  const auth = { ...(username === '' ? {} : { username }), ...(password === undefined ? {} : { password }) };
   if (sentinel) return sentinelTarget(value, url, { auth, prefix, problem });
   const db = url.pathname.replace('/', '');
   if (db !== '' && !/^\d{1,2}$/.test(db)) return problem('has a database that is not a number from 0 to 15', 'write redis://HOST:PORT/0');
   if (Number(db) > 15) return problem('has a database above 15', 'write a number from 0 to 15');
   const tls = url.protocol === 'rediss:' ? { tls: { minVersion: 'TLSv1.2' as const, servername: url.hostname } } : {};
   return { kind: 'redis', prefix, options: { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 6379), db: Number(db || 0), ...auth, ...tls } };
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 interface SentinelParts {

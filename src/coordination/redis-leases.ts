@@ -21,7 +21,8 @@ export class RedisLeases implements Leases {
   readonly #byFence = new Map<string, string>();
   readonly #notices: ((notice: Notice) => void)[] = [];
   #sinceStoreMs = 0;
-  #written = { record: '', atMs: -Infinity };
+  /** What stands in each lease's list of candidates, and since when. */
+  readonly #written = new Map<string, { readonly record: string; readonly atMs: number }>();
   #subscribed = false;
 
   constructor(link: RedisLink, adapter: 'redlock' | 'plain') {
@@ -76,11 +77,13 @@ export class RedisLeases implements Leases {
   async renew(requests: readonly RenewRequest[], ttlMs: number, self: SelfReport): Promise<ReadonlyMap<string, RenewAnswer>> {
     const out = new Map<string, RenewAnswer>();
     const run = this.#run();
-    const record = this.#recordDue(self, ttlMs);
     for (const part of parts(requests)) {
+      const leases = part.map((one) => one.lease);
+      const record = this.#recordDue(self, leases, ttlMs);
       const per = part.flatMap(({ token, epoch, notAfterStoreMs }) => [token, String(epoch), String(notAfterStoreMs)]);
       const common = [String(ttlMs), self.id, record, this.#conn(), run, fresh(), self.id];
       const [storeMs, ...rest] = (await this.#link.script(RENEW_MANY, part.flatMap(({ lease }) => this.#four(lease)), [...common, ...per])) as [string, ...(number | string)[]];
+      if (record !== '') for (const lease of leases) this.#written.set(lease, { record, atMs: performance.now() });
       part.forEach(({ lease }, index) => {
         const code = Number(rest[2 * index]);
         const incarnation = `${String(rest[2 * index + 1])}@${run}`;
@@ -118,16 +121,19 @@ export class RedisLeases implements Leases {
   }
 
   async leave(leases: readonly string[], id: string): Promise<void> {
+    for (const lease of leases) this.#written.delete(lease);
     for (const part of parts(leases)) await this.#link.script(LEAVE, part.map((lease) => this.#keys(lease).members), [id]);
   }
 
   /** Written with a renewal only when it says something new, or would soon look old. */
-  #recordDue(self: SelfReport, ttlMs: number): string {
+  #recordDue(self: SelfReport, leases: readonly string[], ttlMs: number): string {
     const record = this.#recordOf(self);
     const now = performance.now();
-    if (record === this.#written.record && now - this.#written.atMs < ttlMs / 2) return '';
-    this.#written = { record, atMs: now };
-    return record;
+    const fresh = (lease: string): boolean => {
+      const written = this.#written.get(lease);
+      return written?.record === record && now - written.atMs < ttlMs / 2;
+    };
+    return leases.every(fresh) ? '' : record;
   }
 
   /** What stands in the list of candidates; since when we take part is the store's own clock, known from its first answer. */

@@ -32,7 +32,8 @@ export const PERMIT: Script = {
   name: 'hfPermit',
   keys: 2,
   lua: `
-if ARGV[1] ~= '' and redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[1] then return {-1} end
+-- Only a newer leader keeps somebody out: an heir connects before the lease is its own, and after a loss of data there is no epoch at all.
+if ARGV[1] ~= '' and (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then return {-1} end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local refill = tonumber(ARGV[4])
@@ -44,7 +45,7 @@ if ARGV[2] == 'dial' then
   end
 end
 local tat = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0') or 0
-if tat < now or tat - now > refill * tonumber(ARGV[3]) * 2 then tat = now end
+if tat ~= tat or tat < now or tat - now > refill * tonumber(ARGV[3]) * 2 then tat = now end
 local first = tat - (tonumber(ARGV[3]) - 1) * refill
 if now < first then return {0, string.format('%.0f', math.ceil(first - now)), 'rate'} end
 redis.call('HSET', KEYS[1], ARGV[2], string.format('%.3f', tat + refill))
@@ -58,7 +59,7 @@ export const MARK: Script = {
   name: 'hfMark',
   keys: 2,
   lua: `
-if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[1] then return 0 end
+if (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then return 0 end
 if ARGV[3] == '0' then
   redis.call('HDEL', KEYS[1], ARGV[2])
   return 1
@@ -66,7 +67,8 @@ end
 local time = redis.call('TIME')
 local till = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[3])
 local old = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0') or 0
-if ARGV[4] ~= '1' or till > old then redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f', till)) end
+-- One that PERMIT does not believe (a wrong clock, no number) keeps nothing out.
+if ARGV[4] ~= '1' or till > old or old ~= old or old - till > 86400000 then redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f', till)) end
 redis.call('PEXPIRE', KEYS[1], 86400000)
 return 1
 `,

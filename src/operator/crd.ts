@@ -32,8 +32,7 @@ const withoutPaths = dialects.filter((profile) => profile.paths.length === 0).ma
 const STREAM_RULES: readonly CelRule[] = [
   ...withPaths.map((profile) => ({ rule: `self.dialect != '${profile.dialect}' || (has(self.path) && self.path in ${quoted(profile.paths)})`, message: `path must be one of: ${profile.paths.join(', ')}: set path for the dialect ${profile.dialect}` })),
   { rule: `!(self.dialect in ${quoted(withoutPaths)}) || !has(self.path)`, message: 'path is not used by this dialect: remove it' },
-  ...(['sequence', 'since', 'cursor'] as const).map((kind) => {
-    const mode = kind[0]?.toUpperCase() + kind.slice(1);
+  ...([['Sequence', 'sequence'], ['Since', 'since'], ['Cursor', 'cursor']] as const).map(([mode, kind]) => {
     const others = dialects.filter((profile) => profile.resume.kind !== undefined && profile.resume.kind !== kind).map((profile) => profile.dialect);
     return { rule: `self.resume.mode != '${mode}' || !(self.dialect in ${quoted(others)})`, message: `resume.mode ${mode} is not how this dialect resumes: use Auto` };
   }),

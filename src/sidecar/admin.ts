@@ -73,8 +73,8 @@ export class AdminServer {
     if (!isLocal(request)) return send(response, 403, 'text/plain', 'only from loopback\n');
     request.resume();
     if (url.pathname === '/drain') {
-      await this.#supervisor.drain(this.#drainMs);
-      return send(response, 200, 'text/plain', 'drained\n');
+      const done = await this.#supervisor.drain(this.#drainMs);
+      return done ? send(response, 200, 'text/plain', 'drained\n') : send(response, 503, 'text/plain', 'not drained in time: a lease is still held and will expire\n');
     }
     const client = url.searchParams.get('client') ?? '';
     const done = await this.#supervisor.handOver(client);

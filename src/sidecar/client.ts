@@ -10,32 +10,15 @@ import { credentialsVersion } from '../upstream/credentials.ts';
 import { call, createAgent } from '../upstream/network.ts';
 import type { FetchedToken } from '../upstream/oauth.ts';
 import type { Deps } from './deps.ts';
+import type { ClientStream, LeaseView } from './client-port.ts';
 import { cooldownMs } from './maintenance.ts';
 import { Permits } from './permits.ts';
 import { Slots } from './slots.ts';
 import { DeadlineTimer } from './timer.ts';
 import { TokenSource, type SharedToken } from './token-source.ts';
 
-/** What a client needs of each of its streams. */
-export interface ClientStream {
-  readonly plan: StreamPlan;
-  admitted(token: TokenRef): void;
-  tokenStaged(token: TokenRef): void;
-  /** Its place is needed by a more important one. */
-  preempted(): void;
-  /** The token of its open link; undefined while it has none. */
-  readonly tokenInUse: string | undefined;
-}
-
-/** What a term of office knows of its lease. */
-export interface LeaseView {
-  open(): boolean;
-  /** Also before the lease is ours, where an heir connects first. */
-  mayDial(): boolean;
-  /** The store refused us: ask it whose the lease is. */
-  doubt(): void;
-}
-
+/** Refused by the store or between two leases: asked again after this. */
+const NOT_OPEN_RETRY_MS = 500;
 /** How often credential files are looked at for a change. */
 const SECRETS_EVERY_MS = 5000;
 const SECRETS_EVERY_LOOPBACK_MS = 500;
@@ -137,6 +120,11 @@ export class ClientDriver {
     if (stream === undefined || this.#stopped) return;
     this.#admission = askAdmission(this.#admission, { stream: stream.name, priority: stream.priority, askedAtMs: this.#deps.nowMs() });
     this.#pump();
+  }
+
+  /** It will not be held in this term: its place is for others. */
+  leave(stream: StreamPlan): void {
+    this.#slots.leave(stream.name);
   }
 
   cancel(stream: StreamPlan): void {
@@ -263,6 +251,10 @@ export class ClientDriver {
       if (permit.kind === 'granted' && this.#lease.mayDial()) return stream.admitted(token);
       const now = this.#deps.nowMs();
       this.#setAdmission(reportDial(this.plan.admission, this.#admission, 'neutral', now));
+      if (permit.kind === 'fenced') {
+        this.#lease.doubt();
+        this.#admission = holdAdmission(this.#admission, now + NOT_OPEN_RETRY_MS, 'shared_gate');
+      }
       if (permit.kind === 'wait' && permit.why === 'breaker') this.#setAdmission({ ...this.#admission, breaker: { kind: 'open', untilMs: now + permit.ms } });
       else if (permit.kind === 'wait') this.#admission = holdAdmission(this.#admission, now + permit.ms, permit.why === 'hold' ? 'rate_limited' : 'shared_gate');
       this.#enqueue(name);
@@ -340,6 +332,9 @@ export class ClientDriver {
       .token()
       .then((permit) => {
         if (permit.kind === 'wait') throw new HoldfastError('HF_TOKEN_THROTTLED', 'the replicas together have asked for enough tokens', { details: { retryAfterMs: permit.ms } });
+        if (permit.kind === 'fenced') this.#lease.doubt();
+        // A refresh token is good once: whoever may not act does not spend it.
+        if (permit.kind === 'fenced' || this.#stopped || !this.#lease.open()) throw new HoldfastError('HF_TOKEN_THROTTLED', 'only the leader asks for tokens', { details: { retryAfterMs: NOT_OPEN_RETRY_MS } });
         return this.#source.obtain(old);
       })
       .then((fetched) => {

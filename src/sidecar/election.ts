@@ -1,32 +1,14 @@
 import type { LeaseFacts, Leases, Notice, SelfReport, Sighting } from '../coordination/leases.ts';
 import { HoldfastError } from '../core/failure.ts';
-import { leaseDeadline, leaseOpen, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeasePolicy, type LeaseState } from '../core/lease.ts';
+import { leaseDeadline, leaseOpen, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeaseState } from '../core/lease.ts';
 import { alive, heirsOf, rankOf, toGiveAway, type Member } from '../core/spread.ts';
 import { unreachable } from '../core/step.ts';
 import { earliest } from '../core/units.ts';
+import type { Contender } from './contender.ts';
 import type { Deps } from './deps.ts';
 import { LeaseCalls } from './lease-calls.ts';
 import { factsOf, handingOver } from './lease-facts.ts';
 import { DeadlineTimer } from './timer.ts';
-
-/** What holds one lease's streams while it leads. Calls come in order; `lead` and `lost` alternate. */
-export interface Contender {
-  readonly lease: string;
-  readonly client: string;
-  readonly policy: LeasePolicy;
-  /** It could lead now: its consumer is there. */
-  readonly fit: boolean;
-  /** As the leader: why somebody else should lead. */
-  unfit(): 'consumer' | 'platform' | undefined;
-  lead(epoch: number, how: 'acquired' | 'transferred'): void;
-  shut(why: string): void;
-  reopen(storeLostData: boolean): void;
-  closeSockets(): void;
-  lost(why: string): void;
-  drain(limitMs: number): Promise<void>;
-  /** Makes ready to lead with this epoch. @returns false when it could not. */
-  warm(epoch: number): Promise<boolean>;
-}
 
 interface Entry {
   readonly contender: Contender;
@@ -96,7 +78,10 @@ export class Election {
 
   start(): void {
     this.#leases.onNotice((notice) => { this.#onNotice(notice); });
-    this.#leases.onLink((state) => { for (const entry of this.#entries.values()) this.#dispatch(entry, { kind: 'link', state }); });
+    this.#leases.onLink((state) => {
+      this.#deps.storeTrouble(state === 'up' ? undefined : 'HF_STORE_UNAVAILABLE');
+      for (const entry of this.#entries.values()) this.#dispatch(entry, { kind: 'link', state });
+    });
     this.#rebalancer = setInterval(() => { this.#rebalance(); }, REBALANCE_EVERY_MS * (0.9 + this.#deps.random() * 0.2));
     this.#rebalancer.unref();
     this.#watcher = setInterval(() => { this.#escape(); }, FITNESS_EVERY_MS);
@@ -108,8 +93,8 @@ export class Election {
     return entry !== undefined && leaseOpen(entry.state, this.#deps.nowMs());
   }
 
-  /** Gives all leases away and takes no others. Resolves when nothing is held, or after `limitMs`. */
-  async stop(limitMs: number): Promise<void> {
+  /** Gives all leases away and takes no others. Resolves when nothing is held, or after `limitMs`. @returns whether nothing is held. */
+  async stop(limitMs: number): Promise<boolean> {
     this.#stopping = true;
     clearInterval(this.#rebalancer);
     clearInterval(this.#watcher);
@@ -118,8 +103,10 @@ export class Election {
       new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
     ]);
     // What could not be given away in time is still watched: its deadline must be kept.
-    if (![...this.#entries.values()].some((entry) => entry.state.role.kind === 'leading')) this.#timer.clear();
+    const held = [...this.#entries.values()].some((entry) => entry.state.role.kind === 'leading');
+    if (!held) this.#timer.clear();
     await this.#leases.leave([...this.#entries.keys()], this.#self().id).catch(() => undefined); // the list forgets us by itself
+    return !held;
   }
 
   /** A planned hand-over of one lease, if somebody can take it. Resolves when it is done or given up. */
@@ -163,8 +150,12 @@ export class Election {
       case 'acquire':
         return this.#acquire(entry, effect);
       case 'break':
-        this.#audit(entry, 'lease.broken', { why: effect.why, holder: entry.holder });
-        return this.#ask(this.#leases.break(contender.lease, { token: effect.token, conn: effect.why === 'no_renewal' ? undefined : effect.conn, beat: effect.beat }), () => { this.#dispatch(entry, { kind: 'broken' }); });
+        return this.#ask(this.#leases.break(contender.lease, { token: effect.token, conn: effect.why === 'no_renewal' ? undefined : effect.conn, beat: effect.beat }), (done) => {
+          // Refused: somebody newer is there, or was faster. The next look tells.
+          if (!done) return;
+          this.#audit(entry, 'lease.broken', { why: effect.why, holder: entry.holder });
+          this.#dispatch(entry, { kind: 'broken' });
+        });
       case 'release':
         this.#calls.forget(contender.lease);
         return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
@@ -277,12 +268,13 @@ export class Election {
   /** We are to be the heir: make ready, then say which token the transfer is to name. */
   #accept(entry: Entry, epoch: number): void {
     const { lease } = entry.contender;
-    // The same token for a second offer: the first answer may still be on its way.
-    const { expecting } = entry.state;
-    const token = expecting !== undefined && expecting.untilMs > this.#deps.nowMs() ? expecting.token : this.#deps.randomId() + this.#deps.randomId();
     entry.contender.warm(epoch).then(
       async (ready) => {
-        if (!ready) return;
+        // Meanwhile we may have been told to stop, or lead already.
+        if (!ready || this.#stopping || entry.state.role.kind !== 'standby') return;
+        // The same token for a second offer: the first answer may still be on its way.
+        const { expecting } = entry.state;
+        const token = expecting !== undefined && expecting.untilMs > this.#deps.nowMs() ? expecting.token : this.#deps.randomId() + this.#deps.randomId();
         this.#dispatch(entry, { kind: 'accepted', token });
         await this.#leases.publish({ kind: 'warm', lease, heir: this.#self().id, token });
       },
@@ -330,9 +322,11 @@ export class Election {
     const mine = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading');
     const first = mine[0];
     const now = this.#deps.nowMs();
-    if (first === undefined || this.#stopping || mine.length < 2) return;
-    this.#refresh(first)
+    if (first === undefined || this.#stopping) return;
+    // A leader does not look at its own leases: its list of candidates would grow old.
+    Promise.all(mine.map((entry) => this.#refresh(entry)))
       .then(() => {
+        if (mine.length < 2) return;
         const movable = mine.filter((entry) => now - entry.movedAtMs > REST_AFTER_MOVE_MS).map((entry) => entry.contender.lease);
         const members = this.#alive(first);
         const storeMs = Math.max(0, ...members.map((member) => member.seenStoreMs));
@@ -374,7 +368,7 @@ export class Election {
     let open: number | undefined;
     let next: number | undefined;
     for (const { state } of this.#entries.values()) {
-      if (state.role.kind === 'leading' && state.role.open) open = earliest(open, state.role.deadlineMs);
+      if (state.role.kind === 'leading' && (state.role.open || (state.role.started && !state.role.socketsClosed))) open = earliest(open, state.role.deadlineMs);
       next = earliest(next, leaseDeadline(state));
     }
     if (open !== this.#watched) this.onDeadline(open);

@@ -11,7 +11,7 @@ const PLATFORM_DOWN_MS = 20_000;
 const PROBE_EVERY_MS = 5000;
 const PROBE_LIMIT_MS = 1000;
 
-export type Unfit = 'consumer' | 'platform';
+export type Unfit = 'consumer' | 'platform' | 'store';
 
 /** Reasons of a stream that is not open which another replica would share: giving the lease away would not help. */
 const SHARED: ReadonlySet<string> = new Set(['rate_limited', 'overloaded', 'auth_failed', 'forbidden', 'position_expired', 'parked', 'shutdown']);
@@ -61,6 +61,8 @@ export class Fitness {
     this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
     const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
     this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
+    // Refused for good in this term; the next one reads again where it stands.
+    if (facts.some((one) => one.refused)) return 'store';
     if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
     if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
     return undefined;
@@ -75,9 +77,10 @@ export class Fitness {
 }
 
 /** Whether a stream does its work, and if not, why. */
-function standing({ session, delivery, client }: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined } {
-  const { phase, attempt, main } = session.state;
+function standing({ session, delivery, client }: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined; readonly refused: boolean } {
+  const { phase, attempt, main, goal } = session.state;
+  const refused = goal === 'stop';
   const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
-  if (client.restrained) return { consumerDown, failing: undefined };
-  return { consumerDown, failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
+  if (client.restrained) return { consumerDown, refused, failing: undefined };
+  return { consumerDown, refused, failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
 }

@@ -25,7 +25,7 @@ export class LeaseGuard {
     const file = import.meta.url.endsWith('.ts') ? './guard-worker.ts' : './guard-worker.js';
     this.#worker = new Worker(new URL(file, import.meta.url), { workerData: memory, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 } });
     this.#worker.on('message', () => { Atomics.add(this.#words, ANSWERED, 1); });
-    this.#worker.on('error', () => undefined); // without the guard the deadline is still asked at each use
+    this.#worker.on('error', (error) => { process.stderr.write(`${JSON.stringify({ level: 'error', msg: 'lease_guard ended; the deadline is still asked at each use', error: error instanceof Error ? error.name : 'unknown' })}\n`); });
     this.#worker.unref();
   }
 

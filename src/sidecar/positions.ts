@@ -34,3 +34,9 @@ export function oldestOffered(kind: PositionKind | undefined, value: string | un
   const ms = timeOf(value);
   return Math.abs(ms) <= MAX_DATE_MS ? { kind, value: String(ms) } : undefined;
 }
+
+/** Whether a consumer's cursor, `epoch.ordinal`, names something of this term. */
+export function cursorKnown(cursor: string, epoch: number, lastOrd: number): boolean {
+  const match = /^(\d+)\.(\d+)$/.exec(cursor);
+  return match !== null && Number(match[1]) === epoch && Number(match[2]) <= lastOrd;
+}

@@ -9,7 +9,7 @@ import { PullSeat } from '../delivery/pull-seat.ts';
 import { reachable } from '../upstream/network.ts';
 import { ClientDriver } from './client.ts';
 import type { Deps } from './deps.ts';
-import type { Contender } from './election.ts';
+import type { Contender } from './contender.ts';
 import { Fitness, type Unfit } from './fitness.ts';
 import { StreamDriver } from './stream.ts';
 
@@ -50,6 +50,7 @@ export class Seat implements Contender {
   /** What we last knew of each stream's checkpoint: the second copy, should the store lose the first. */
   readonly #copies = new Map<string, Checkpoint>();
   #copying = false;
+  #copier: NodeJS.Timeout | undefined;
   #term: Term | undefined;
   #warm: Term | undefined;
   /** Streams that cannot be held until somebody intervenes, and why. */
@@ -65,26 +66,30 @@ export class Seat implements Contender {
 
   start(): void {
     this.#fitness.start();
-    setInterval(() => { void this.#copy(); }, this.plan.leasePolicy.renewEveryMs).unref();
+    this.#copier = setInterval(() => { void this.#copy(); }, this.plan.leasePolicy.renewEveryMs).unref();
+  }
+
+  /** Looks at nothing any more. */
+  stop(): void {
+    this.#fitness.stop();
+    clearInterval(this.#copier);
   }
 
   /** A standby looks at the checkpoints it would begin from. */
   async #copy(): Promise<void> {
     if (this.#term !== undefined || this.#copying || this.#deps.registry === undefined) return;
     this.#copying = true;
-    try {
-      for (const { name } of this.plan.streams) {
-        const stored = await this.#deps.store.load(this.plan.lease, name);
-        const copy = this.#copies.get(name);
-        // The store forgot what we know: whoever leads next must find it.
-        if (stored === undefined && copy !== undefined) await this.#deps.store.seed(this.plan.lease, name, copy);
-        this.#keep(name, stored);
-      }
-    } catch {
-      // The copy stays as it is.
-    } finally {
-      this.#copying = false;
-    }
+    // Where one cannot be read its copy stays as it is; the others are looked at all the same.
+    for (const { name } of this.plan.streams) await this.#copyOne(name).catch((error: unknown) => { this.#deps.log.debug({ err: error, stream: name }, 'the checkpoint could not be copied'); });
+    this.#copying = false;
+  }
+
+  async #copyOne(name: string): Promise<void> {
+    const stored = await this.#deps.store.load(this.plan.lease, name);
+    const copy = this.#copies.get(name);
+    // The store forgot what we know: whoever leads next must find it.
+    if (stored === undefined && copy !== undefined) await this.#deps.store.seed(this.plan.lease, name, copy);
+    this.#keep(name, stored);
   }
 
   #keep(name: string, record: Checkpoint | undefined): void {

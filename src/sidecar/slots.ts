@@ -9,9 +9,9 @@ export interface SlotHost {
   revoked(stream: string): void;
 }
 
-/** A held slot is renewed this often. */
 /** A polite close takes no longer. */
 const LEAVE_AFTER_MS = 1000;
+/** A held slot is renewed this often. */
 const RENEW_EVERY_MS = POOL_SLOT_MS / 3;
 
 /** The places of one client's streams in their tenant's pool. A store that does not answer takes nothing away: slots outlast it for a while. */
@@ -69,6 +69,8 @@ export class Slots {
       (slot) => {
         if (this.#stopped) return;
         if (slot.kind === 'granted') this.#onGranted(stream);
+        // The store forgot our place, or gave it away while it was not renewed: the stream closes and queues like any other.
+        else if (slot.kind === 'queued' && this.#held.delete(stream)) this.#host.revoked(stream);
         else if (slot.kind === 'revoked' && this.#held.delete(stream)) this.#onRevoked(stream, slot.withinMs);
         else this.#later(stream, slot.kind === 'queued' ? slot.retryMs : slot.withinMs);
       },
@@ -77,8 +79,9 @@ export class Slots {
   }
 
   #onGranted(stream: string): void {
-    const asked = this.#asking.has(stream);
-    this.#asking.delete(stream);
+    const asked = this.#asking.delete(stream);
+    // Granted to one that no longer waits: the place is given back.
+    if (!asked && !this.#held.has(stream)) return void this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
     this.#held.add(stream);
     if (asked) this.#host.granted(stream);
   }
@@ -90,8 +93,7 @@ export class Slots {
   }
 
   #later(stream: string, ms: number): void {
-    if (!this.#asking.has(stream) && !this.#held.has(stream)) return;
-    this.#held.delete(stream);
+    if (!this.#asking.has(stream)) return;
     this.#asking.set(stream, setTimeout(() => { this.#ask(stream); }, ms).unref());
   }
 

@@ -119,7 +119,8 @@ export class StreamDriver {
     const checkpoint = newerOf(stored, copy);
     if (checkpoint !== undefined) {
       this.intake.restore(checkpoint);
-      this.#checkpointer.restored({ ...checkpoint, epoch: this.epoch });
+      const { drained: _, ...record } = checkpoint;
+      this.#checkpointer.restored({ ...record, epoch: this.epoch });
       if (!(connected && checkpoint.drained === true) && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
       if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
         this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
@@ -127,7 +128,8 @@ export class StreamDriver {
       if (!connected) this.intake.interrupted('restart', true);
     }
     this.#begun = true;
-    if (checkpoint === undefined || checkpoint !== stored) this.#checkpointer.reopened(true);
+    // Nothing is drained any more once somebody connects again.
+    if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true) this.#checkpointer.reopened(true);
     if (!this.plan.suspend && !this.#stopping) this.session.dispatch({ kind: 'start' });
     if (connected) this.#announceGap();
     this.#soon();
@@ -221,11 +223,6 @@ export class StreamDriver {
     this.#arm();
   }
 
-  cursorKnown(cursor: string): boolean {
-    const match = /^(\d+)\.(\d+)$/.exec(cursor);
-    return match !== null && Number(match[1]) === this.epoch && Number(match[2]) <= this.outbox.lastOrd;
-  }
-
   status(): Record<string, unknown> {
     return this.#report.status({
       session: this.session.state,
@@ -275,6 +272,7 @@ export class StreamDriver {
       case 'ready':
         return this.#onReady(effect);
       default:
+        if (effect.kind === 'halted' || effect.kind === 'fatal') this.client.leave(this.plan);
         return this.#report.effect(effect, {
           session: this.session.state,
           continuityRate: this.intake.continuityRate,

@@ -4,6 +4,7 @@ import type { ServedStream } from '../delivery/server.ts';
 import type { Deps, World } from './deps.ts';
 import { Election } from './election.ts';
 import { Heartbeats } from './heartbeats.ts';
+import { cursorKnown } from './positions.ts';
 import { Seat } from './seat.ts';
 import type { StreamDriver } from './stream.ts';
 
@@ -40,6 +41,7 @@ export class Supervisor {
   /** Gives every lease away: no new delivery, acknowledgements are awaited, checkpoints written, sockets closed with 1000. */
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true;
+    for (const seat of this.#seats) seat.stop();
     await this.election.stop(limitMs);
     for (const seat of this.#seats) {
       seat.lost('stopped');
@@ -48,10 +50,11 @@ export class Supervisor {
     await this.#heartbeats.stop();
   }
 
-  /** Gives every lease away and stays up, retired: what preStop asks for. Afterwards nothing is held. */
-  async drain(limitMs: number): Promise<void> {
+  /** Gives every lease away and stays up, retired: what preStop asks for. @returns false when something is still held. */
+  async drain(limitMs: number): Promise<boolean> {
     this.#stopping = true;
-    await this.election.stop(limitMs);
+    for (const seat of this.#seats) seat.stop();
+    return this.election.stop(limitMs);
   }
 
   /** This replica leads some client. */
@@ -80,7 +83,7 @@ export class Supervisor {
           pull: seat.pulls.get(name),
           letters: stream === undefined ? undefined : new DeadLetters(stream.letters),
           maxInFlight: delivery.maxInFlight,
-          cursorKnown: (cursor) => stream?.cursorKnown(cursor) ?? false,
+          cursorKnown: (cursor) => stream !== undefined && cursorKnown(cursor, stream.epoch, stream.outbox.lastOrd),
         });
       }
     }

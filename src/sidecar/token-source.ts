@@ -15,6 +15,12 @@ export interface SharedToken {
   readonly lifeMs: number;
 }
 
+/** The files' content when a token was asked for, and what was asked with: a rotated refresh token replaces the file's. */
+interface Used {
+  readonly file: Credentials;
+  readonly credentials: Credentials;
+}
+
 /**
  * Where one client's tokens come from: the credential files, the token endpoint, and the store, where the leader leaves its tokens sealed so that the
  * next leader asks for none.
@@ -39,16 +45,17 @@ export class TokenSource {
 
   /** @throws HoldfastError HF_TOKEN_* */
   async obtain(oldToken: string | undefined): Promise<FetchedToken> {
-    const credentials = await this.#credentials();
+    const { file, credentials } = await this.#credentials();
+    const used = { file, credentials };
     const endpoint = this.#plan.streams[0]?.profile.inStream?.endpoint;
     if (endpoint !== undefined && oldToken !== undefined) {
       try {
-        return await this.#keep(await refreshByRest(this.#agent, this.#plan, { path: endpoint, oldToken, credentials }, this.#deps.nowEpochMs), credentials);
+        return await this.#keep(await refreshByRest(this.#agent, this.#plan, { path: endpoint, oldToken, credentials }, this.#deps.nowEpochMs), used);
       } catch (error) {
         this.#deps.log.warn({ err: error, client: this.#plan.name }, 'the REST token refresh failed; asking the token endpoint');
       }
     }
-    return this.#keep(await fetchToken(this.#agent, this.#plan, credentials, this.#deps.nowEpochMs), credentials);
+    return this.#keep(await fetchToken(this.#agent, this.#plan, credentials, this.#deps.nowEpochMs), used);
   }
 
   /** The token the last leader left; undefined when there is none or it cannot be read. Its end is by its wall clock: a wrong one costs a refused dial. */
@@ -71,7 +78,8 @@ export class TokenSource {
     void this.#agent.destroy();
   }
 
-  async #credentials(): Promise<Credentials> {
+  /** What the files hold, and what is asked with. */
+  async #credentials(): Promise<Used> {
     const read = await readCredentials(this.#plan);
     if ('problems' in read) {
       this.problem = read.problems.map((one) => `${one.file} ${one.rule}`).join('; ');
@@ -79,7 +87,7 @@ export class TokenSource {
     }
     this.problem = '';
     for (const value of [read.credentials.clientSecret, read.credentials.refreshToken]) if (value !== undefined) this.#deps.secrets.add(value);
-    return this.#withStoredRefreshToken(read.credentials);
+    return { file: read.credentials, credentials: await this.#withStoredRefreshToken(read.credentials) };
   }
 
   /** A rotated refresh token replaces the file's, until the file itself changes. */
@@ -89,7 +97,8 @@ export class TokenSource {
     if (this.#newestRefresh?.fileHash === fileHash) return { ...credentials, refreshToken: this.#newestRefresh.token };
     // Not without the store: the file's token may have been used up, and using it again can revoke its successors.
     const sealed = await this.#deps.store.loadSealed(this.#plan.lease, 'refreshToken');
-    const opened = sealed === undefined ? undefined : unseal(sealed, sealKey(credentials), this.#plan.lease);
+    // Sealed with the file's token: it opens as long as it descends from this file, whatever else was rotated.
+    const opened = sealed === undefined ? undefined : unseal(sealed, credentials.refreshToken, this.#plan.lease);
     if (opened === undefined) return credentials;
     const [sealedFor, refreshToken] = JSON.parse(opened) as [string, string];
     if (sealedFor !== fileHash) return credentials;
@@ -98,19 +107,17 @@ export class TokenSource {
   }
 
   /** A new refresh token is stored before anything uses the answer it came with: it is single use. The access token is left for the next leader. */
-  async #keep(fetched: FetchedToken, credentials: Credentials): Promise<FetchedToken> {
+  async #keep(fetched: FetchedToken, { file, credentials }: Used): Promise<FetchedToken> {
     this.#deps.secrets.add(fetched.accessToken);
-    const read = await readCredentials(this.#plan);
-    if ('problems' in read) return fetched;
-    const key = sealKey(read.credentials);
     const { refreshToken } = fetched;
-    if (refreshToken !== undefined && refreshToken !== credentials.refreshToken && read.credentials.refreshToken !== undefined) {
+    // It belongs to the files it was asked with, whatever lies there now.
+    if (refreshToken !== undefined && refreshToken !== credentials.refreshToken && file.refreshToken !== undefined) {
       this.#deps.secrets.add(refreshToken);
-      const fileHash = hashOf(read.credentials.refreshToken);
+      const fileHash = hashOf(file.refreshToken);
       this.#newestRefresh = { fileHash, token: refreshToken };
-      await this.#save('refreshToken', JSON.stringify([fileHash, refreshToken]), key);
+      await this.#save('refreshToken', JSON.stringify([fileHash, refreshToken]), file.refreshToken);
     }
-    void this.#save('accessToken', JSON.stringify([fetched.accessToken, this.#deps.nowEpochMs() + fetched.lifeMs, fetched.lifeMs]), key);
+    void this.#save('accessToken', JSON.stringify([fetched.accessToken, this.#deps.nowEpochMs() + fetched.lifeMs, fetched.lifeMs]), sealKey(file));
     return fetched;
   }
 
@@ -123,7 +130,8 @@ export class TokenSource {
   async #save(name: string, value: string, key: string): Promise<void> {
     this.#newest.set(name, { value, key });
     try {
-      await this.#deps.store.saveSealed(this.#plan.lease, this.#epoch, name, seal(value, key, this.#plan.lease));
+      const answer = await this.#deps.store.saveSealed(this.#plan.lease, this.#epoch, name, seal(value, key, this.#plan.lease));
+      if (answer === 'fenced') this.#deps.log.warn({ client: this.#plan.name, name }, 'a token was not stored: another epoch holds the client');
     } catch (error) {
       this.#deps.log.warn({ err: error, client: this.#plan.name, name }, 'a token could not be stored');
     }

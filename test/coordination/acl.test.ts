@@ -48,7 +48,7 @@ describe('the shipped ACL', () => {
     await leases.leave(['L'], 'a');
     const admin = new Redis({ host: '127.0.0.1', port: redis.port, username: 'admin', password: 'admin-word' });
     expect(await admin.call('ACL', 'LOG'), 'refused commands').to.deep.equal([]);
-    for (const command of [['FLUSHALL'], ['CONFIG', 'GET', '*'], ['KEYS', '*'], ['GET', 'other:key']] as const) {
+    for (const command of [['FLUSHALL'], ['CONFIG', 'GET', '*'], ['KEYS', '*'], ['GET', 'other:key'], ['CLIENT', 'KILL', 'ID', '1'], ['CLIENT', 'PAUSE', '1'], ['CLIENT', 'NO-EVICT', 'on']] as const) {
       let refused = false;
       await link.redis.call(command[0], ...command.slice(1)).catch((error: unknown) => { refused = error instanceof Error && error.message.startsWith('NOPERM'); });
       expect(refused, command.join(' ')).to.equal(true);

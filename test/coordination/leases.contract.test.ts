@@ -156,6 +156,15 @@ for (const adapter of ['redlock', 'plain'] as const) {
       expect((await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)).to.deep.equal({ kind: 'lost' });
     });
 
+    it('an heir that gives back what it never renewed leaves the record of its own term, not of those before', async () => {
+      const { a, b } = await pair();
+      const won = await win(a, 'a');
+      expect(await a.transfer(L, { token: won.token, epoch: won.epoch }, { heir: 'b', token: 'heir-token', epoch: won.epoch + 5 }, TTL)).to.equal(true);
+      expect(await b.release(L, 'heir-token')).to.equal(true);
+      expect((await look(b, 'b')).view).to.deep.include({ token: undefined, state: 'released', epoch: won.epoch + 5 });
+      expect((await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)).to.deep.equal({ kind: 'lost' });
+    });
+
     it('a key of ours that holds something else blinds nobody to the other leases', async () => {
       const { a } = await pair();
       const other = new ClientKeys(`p${String(serial)}`, 'bad');
@@ -166,8 +175,9 @@ for (const adapter of ['redlock', 'plain'] as const) {
       await raw.hset(new ClientKeys(`p${String(serial)}`, L).fence, 'epoch', 'many');
       expect((await a.observe([L], me('a'))).size).to.equal(0);
       let code = '';
-      await a.acquire(L, { ttlMs: TTL, incarnation: 'x@y', floor: 0, fenceToken: '', beat: '' }, me('a')).catch((error: unknown) => { code = error instanceof HoldfastError ? error.code : ''; });
-      expect(code).to.be.oneOf(['', 'HF_STORE_CORRUPT']);
+      const incarnation = seen.get(L)?.view.incarnation ?? '';
+      await a.acquire(L, { ttlMs: TTL, incarnation, floor: 0, fenceToken: '', beat: '' }, me('a')).catch((error: unknown) => { code = error instanceof HoldfastError ? error.code : ''; });
+      expect(code).to.equal('HF_STORE_CORRUPT');
     });
 
     it('survives whatever is published', async () => {

@@ -132,9 +132,9 @@ export class Cluster {
   }
 
   /** An object, or undefined. */
-  get<T = Record<string, unknown>>(...args: readonly string[]): T | undefined {
+  get(...args: readonly string[]): unknown {
     const { code, out } = this.kubectl('get', ...args, '-o', 'json');
-    return code === 0 ? (JSON.parse(out) as T) : undefined;
+    return code === 0 ? JSON.parse(out) : undefined;
   }
 
   async until(what: string, done: () => boolean | Promise<boolean>, limitMs = 30_000): Promise<void> {
