@@ -1,0 +1,21 @@
+import type { LeasePolicy } from '../core/lease.ts';
+import type { Unfit } from './fitness.ts';
+
+/** What holds one lease's streams while it leads. Calls come in order; `lead` and `lost` alternate. */
+export interface Contender {
+  readonly lease: string;
+  readonly client: string;
+  readonly policy: LeasePolicy;
+  /** It could lead now: its consumer is there. */
+  readonly fit: boolean;
+  /** As the leader: why somebody else should lead. */
+  unfit(): Unfit | undefined;
+  lead(epoch: number, how: 'acquired' | 'transferred'): void;
+  shut(why: string): void;
+  reopen(storeLostData: boolean): void;
+  closeSockets(): void;
+  lost(why: string): void;
+  drain(limitMs: number): Promise<void>;
+  /** Makes ready to lead with this epoch. @returns false when it could not. */
+  warm(epoch: number): Promise<boolean>;
+}
