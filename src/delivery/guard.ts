@@ -69,7 +69,9 @@ export class IdleWaiters {
 const LOOK_EVERY_MS = 10;
 
 /** Resolves when everything accepted is settled, or after `limitMs`. */
-export async function settledWithin(host: DeliveryHost, limitMs: number): Promise<void> {
+export async function settledWithin(host: DeliveryHost, limitMs: number): Promise<boolean> {
   const endsAtMs = host.nowMs() + limitMs;
-  while (host.outbox.backlog > 0 && host.open() && host.nowMs() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  const here = host.outbox.lastOrd;
+  while (host.outbox.floor < here && host.open() && host.nowMs() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  return host.outbox.floor >= here;
 }

@@ -36,7 +36,7 @@ export interface Delivery {
   /** What holds the stream, if anything. */
   readonly hold: HoldReason | undefined;
   /** Goes on until everything accepted is settled, or for `limitMs`. */
-  finish(limitMs: number): Promise<void>;
+  finish(limitMs: number): Promise<boolean>;
   /** Begins nothing new; resolves when nothing is in flight, or after `limitMs`. */
   drain(limitMs: number): Promise<void>;
   close(): void;

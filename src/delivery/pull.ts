@@ -156,8 +156,8 @@ export class PullDelivery implements Delivery {
     if (ord > 0) this.#consumer?.durable(`${String(this.#host.epoch)}.${String(ord)}`);
   }
 
-  finish(limitMs: number): Promise<void> {
-    return this.#consumer === undefined ? Promise.resolve() : settledWithin(this.#host, limitMs);
+  finish(limitMs: number): Promise<boolean> {
+    return this.#consumer === undefined ? Promise.resolve(this.#host.outbox.backlog === 0) : settledWithin(this.#host, limitMs);
   }
 
   async drain(limitMs: number): Promise<void> {

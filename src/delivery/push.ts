@@ -82,7 +82,7 @@ export class PushDelivery implements Delivery {
     }
   }
 
-  finish(limitMs: number): Promise<void> {
+  finish(limitMs: number): Promise<boolean> {
     return settledWithin(this.#host, limitMs);
   }
 

@@ -203,7 +203,10 @@ export class Seat implements Contender {
     }
     const open = await Promise.all([...term.streams.values()].map((stream) => stream.startEarly(EARLY_LIMIT_MS)));
     // Without it the change still comes about, and the hole is announced.
-    if (this.#warm === term && !open.every(Boolean)) this.#dropWarm();
+    if (this.#warm === term && !open.every(Boolean)) {
+      this.#deps.log.warn({ client: this.plan.name, states: [...term.streams.values()].map((stream) => stream.status()['state']) }, 'not connected before the change of leader; a gap will be announced');
+      this.#dropWarm();
+    }
     return true;
   }
 

@@ -159,10 +159,11 @@ export class StreamDriver {
     this.#stopping = true;
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     // What cannot be replayed and is here already is delivered before the end.
-    if (this.plan.profile.streamClass === 'C') await this.delivery.finish(left() / 2);
+    const finished = this.plan.profile.streamClass === 'C' && (await this.delivery.finish(left() / 2));
     await this.delivery.drain(left() - 100);
     await this.#checkpointer.flush(left());
-    if (this.plan.profile.streamClass === 'C' && this.outbox.backlog === 0) await this.#checkpointer.seal();
+    // What came after that, an heir that was connected before has as well.
+    if (finished) await this.#checkpointer.seal();
     await this.sockets.gone(left());
     this.#end();
   }
