@@ -183,7 +183,7 @@ export class Simulator {
     const conn = `conn-${String(this.#serial)}`;
     const token = tokenOf(request, url, dialect);
     const tok = this.office.valid(token);
-    this.history.add('conn.req', { conn, port: socket.remotePort, stream: url.pathname, tok: tok ?? 'invalid', placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
+    this.history.add('conn.req', { conn, port: socket.remotePort, stream: url.pathname, tok: tok ?? (token !== undefined && this.office.expired(token) ? 'expired' : 'invalid'), placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
     socket.on('error', () => socket.destroy());
     const refuse = (status: number, retryAfter?: number, more: Record<string, unknown> = {}): void => {
       this.history.add('conn.rej', { conn, status, retryAfter });
@@ -206,7 +206,10 @@ export class Simulator {
     if (same.length > 0 && this.faults.secondSocket === 'reject') return refuse(409);
     if (this.#tooOld(url, journal)) return refuse(410, undefined, { oldest: journal.oldestPosition() });
     this.#wss.handleUpgrade(request, socket, head, (ws) => {
-      if (this.faults.secondSocket === 'evict') for (const one of same) one.close(1000, 'replaced');
+      for (const one of this.faults.secondSocket === 'evict' ? same : []) {
+        this.history.add('conn.evict', { conn: one.id });
+        one.close(1000, 'replaced');
+      }
       const connection = new SimConnection(ws, socket, { id: conn, url, token, journal, faults: this.faults, history: this.history, office: this.office });
       this.#connections.add(connection);
       ws.on('close', () => this.#connections.delete(connection));

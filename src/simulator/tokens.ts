@@ -53,6 +53,12 @@ export class TokenOffice {
     return issued !== undefined && !issued.revoked && Date.now() < issued.expiresAtMs ? issued.id : undefined;
   }
 
+  /** It was good once, and its time is over. */
+  expired(token: string): boolean {
+    const issued = this.#tokens.get(token);
+    return issued !== undefined && !issued.revoked && Date.now() >= issued.expiresAtMs;
+  }
+
   /** When a token ends; undefined when it was never issued or is revoked. */
   endOf(token: string): number | undefined {
     const issued = this.#tokens.get(token);

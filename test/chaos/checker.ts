@@ -318,7 +318,9 @@ class Court {
     const last = this.#lines.filter((line) => line.k === 'n.off' || line.k === 'n.do').at(-1);
     if (last === undefined) return;
     const byT = ms(last) + this.#facts.convergeMs;
-    if (ms(this.#lines.at(-1)) < byT) return;
+    // After the end of the judged time the fleet is being stopped.
+    const endT = ms(this.#lines.find((line) => line.k === 'n.end') ?? this.#lines.at(-1));
+    if (endT < byT) return;
     if (!this.#intervals().some((one) => one.from <= byT && one.to > byT)) this.#say('C9', `no connection is open ${String(this.#facts.convergeMs)} ms after the last fault`, last);
     const late = [...this.#made.values()].find((made) => made.t < byT && this.#offered(made) && made.gapAt === undefined && (made.acked ?? Infinity) > byT + ACK_AFTER_MS);
     if (late !== undefined && late.acked !== undefined) this.#say('C9', `event ${String(late.seq)} was acknowledged too late`, last);
@@ -327,6 +329,7 @@ class Court {
   /** C12: every end of a process has a cause; C17: no token after its end. */
   #ends(): void {
     for (const line of this.#lines) {
+      if (line.k === 'p.down' && line['expected'] === true && typeof line['code'] === 'number' && line['code'] !== 0) this.#say('C12', `the process of ${String(line['pod'])} was told to stop and ended with code ${String(line['code'])}`, line);
       if (line.k === 'p.down' && line['expected'] !== true) this.#say('C12', `the process of ${String(line['pod'])} ended by itself (code ${String(line['code'])}, signal ${String(line['sig'])})`, line);
       if (line.k === 'conn.req' && line['tok'] === 'expired') this.#say('C17', 'a token was used after its end', line);
     }

@@ -40,7 +40,7 @@ export const PLANTS: readonly Plant[] = [
     replace: `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? 'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
   },
   {
-    id: 'no-guard', say: 'no second thread ends a process that is stuck', file: 'src/sidecar/guard.ts', row: 'P6', rules: ['C7', 'C12', 'row'],
+    id: 'no-guard', say: 'no second thread ends a process that is stuck', file: 'src/sidecar/guard.ts', row: 'P6', rules: ['C7', 'C9'],
     find: '    Atomics.store(this.#deadline, 0, ns);',
     replace: `    ${MARK};\n    Atomics.store(this.#deadline, 0, 0n * ns);`,
   },

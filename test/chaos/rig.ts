@@ -76,6 +76,7 @@ export class Rig {
     // In vain or not, the judge has the last word.
     await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), ARRIVE_LIMIT_MS).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    this.nemesis.add('n.end');
     clearInterval(this.#looking);
     this.#redis.disconnect();
     await this.fleet.stop();

@@ -105,6 +105,7 @@ export const SCENARIOS: readonly Scenario[] = [
       const leader = await rig.leader();
       const end = rig.fault('kill', leader.pod);
       const stopped = rig.fleet.end(leader, 'SIGTERM');
+      await until('the hand-over has begun', () => leader.program.output.includes('draining'));
       leader.program.kill();
       await stopped;
       end();
@@ -138,10 +139,9 @@ export const SCENARIOS: readonly Scenario[] = [
       const end = rig.fault('block', leader.pod);
       leader.program.told = true;
       leader.program.signal('SIGUSR2');
-      await until('the guard ended it', () => leader.program.ended?.signal === 'SIGKILL', 3 * T_MS);
+      await until('the guard ended it', () => leader.program.ended?.signal === 'SIGKILL', 3 * T_MS).finally(end);
       if (!leader.program.output.includes('lease_guard')) throw new Error('the guard did not say so');
       rig.fleet.forget(leader);
-      end();
       await rig.flows(300);
     },
   },
@@ -197,7 +197,14 @@ export const SCENARIOS: readonly Scenario[] = [
     await rig.flows(500);
   } },
   { id: 'S3', say: 'the platform closes with 1000 and 1001', async run(rig) { for (const code of [1000, 1001]) { rig.fleet.sim.do({ do: 'close', code, reason: 'maintenance' }); rig.nemesis.add('n.do', { what: `close ${String(code)}` }); await rig.flows(300); } } },
-  { id: 'S12', say: 'the platform evicts the older of two sockets: replicas do not fight', async run(rig) { rig.fleet.sim.faults.secondSocket = 'evict'; await kill(rig); await kill(rig); } },
+  { id: 'S12', say: 'the platform evicts the older of two sockets: replicas do not fight', async run(rig) {
+    rig.fleet.sim.faults.secondSocket = 'evict';
+    // A frozen leader keeps its socket: the next one's makes the platform choose.
+    const leader = await rig.leader();
+    await during(rig, { kind: 'freeze', target: leader.pod, forMs: 2 * T_MS }, () => { leader.program.signal('SIGSTOP'); }, () => { leader.program.signal('SIGCONT'); });
+    if (rig.fleet.sim.history.of('conn.evict').length === 0) throw new Error('nobody was evicted');
+    await kill(rig);
+  } },
   { id: 'A3', say: 'all tokens are revoked', async run(rig) { rig.fleet.sim.do({ do: 'revoke-tokens' }); rig.nemesis.add('n.do', { what: 'revoke' }); await rig.flows(500); } },
   { id: 'A3b', say: 'all tokens are revoked and the leader dies', async run(rig) { rig.fleet.sim.do({ do: 'revoke-tokens' }); await kill(rig); } },
   {

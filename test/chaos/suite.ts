@@ -13,11 +13,13 @@ export function row(scenario: Scenario): void {
     const sentinel = scenario.sentinel === true ? await TestSentinel.start() : undefined;
     const options = sentinel === undefined ? {} : { store: sentinel.url, redis: sentinel.primary };
     const rig = await Rig.start('genesys-streams', scenario.facts ?? {}, { ...scenario.options, ...options }, sentinel);
+    let failed: unknown;
     rig.fleet.sim.rate = RATE;
-    await rig.flows(WARM_EVENTS);
-    await scenario.run(rig);
+    // A row that fails is judged all the same, and leaves nothing running.
+    await rig.flows(WARM_EVENTS).then(() => scenario.run(rig)).catch((error: unknown) => { failed = error; });
     const judgement = await rig.judge();
     await sentinel?.stop();
+    if (failed !== undefined && judgement.violations.length === 0) throw failed as Error;
     const shown = judgement.violations.map(({ rule, text, at }) => `${rule}: ${text}${at === undefined ? '' : ` [${at.w} ${String(at.i)} ${at.k}]`}`);
     expect(shown, `${judgement.verdict} ${JSON.stringify(judgement.figures)}`).to.deep.equal([]);
     if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined) process.stdout.write(`      ${JSON.stringify(judgement.figures)}\n`);

@@ -119,14 +119,19 @@ export class Fleet {
   async end(replica: Replica, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
     const code = await replica.program.stop(signal);
     this.#output += replica.program.output;
-    this.replicas.splice(this.replicas.indexOf(replica), 1);
+    this.#drop(replica);
     return code;
   }
 
   /** It ended without us. */
   forget(replica: Replica): void {
     this.#output += replica.program.output;
-    this.replicas.splice(this.replicas.indexOf(replica), 1);
+    this.#drop(replica);
+  }
+
+  #drop(replica: Replica): void {
+    const at = this.replicas.indexOf(replica);
+    if (at !== -1) this.replicas.splice(at, 1);
   }
 
   /** The longest time without a first delivery that began after `t` (CLOCK_MONOTONIC ns), in ms. */

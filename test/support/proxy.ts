@@ -47,6 +47,7 @@ export class TcpProxy {
       near.resetAndDestroy();
       far.resetAndDestroy();
     }
+    this.#pairs.clear();
   }
 
   async close(): Promise<void> {
@@ -65,9 +66,9 @@ export class TcpProxy {
     this.#pipe(near, far);
     this.#pipe(far, near);
     const end = (): void => {
-      this.#pairs.delete(pair);
-      // A link that is cut tells nobody that the other side has gone.
+      // A link that is cut tells nobody that the other side has gone, until it is whole again.
       if (this.#cut) return;
+      this.#pairs.delete(pair);
       near.destroy();
       far.destroy();
     };
