@@ -24,6 +24,7 @@ const PACKAGES = {
   yaml: ['config', 'simulator', 'operator'],
   '@kubernetes/client-node': ['operator'],
   '@peculiar/x509': ['operator'],
+  'reflect-metadata': ['operator'],
 };
 module.exports = {
   forbidden: [

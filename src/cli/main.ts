@@ -6,6 +6,9 @@ const COMMANDS: Readonly<Record<string, { readonly load: () => Promise<{ main(ar
   drain: { load: () => import('./drain.ts'), does: 'give all leases of a running sidecar away (preStop)' },
   'hand-over': { load: () => import('./hand-over.ts'), does: 'give one client\'s lease to another replica' },
   dlq: { load: () => import('./dlq.ts'), does: 'list, show, redrive and purge dead letters' },
+  inject: { load: () => import('./inject.ts'), does: 'attach the sidecar to workloads in YAML, without a webhook' },
+  injector: { load: () => import('./injector.ts'), does: 'the admission webhook of the control plane' },
+  controller: { load: () => import('./controller.ts'), does: 'the controller of the control plane' },
   simulate: { load: () => import('./simulate.ts'), does: 'play the platforms, faithful or misbehaving' },
   demo: { load: () => import('./demo.ts'), does: 'simulator, sidecar and consumer together, with faults, live in the terminal' },
 };
@@ -14,7 +17,7 @@ const USAGE = `holdfast: holds contact-centre event streams for the container be
 
 usage: holdfast COMMAND [options]
 
-${Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(10)} ${does}`).join('\n')}
+${Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(11)} ${does}`).join('\n')}
 
 holdfast COMMAND --help tells more.
 `;

@@ -21,7 +21,7 @@ const CLIENT_RULES: readonly CelRule[] = [
   { rule: 'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) < duration(self.lease.ttl)', message: 'lease.renewEvery must be less than half of ttl: keep renewEvery < ttl / 2' },
   { rule: 'duration(self.lease.guard) + duration(self.lease.guard) < duration(self.lease.ttl)', message: 'lease.guard must be less than half of ttl: keep guard < ttl / 2' },
   { rule: 'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.guard) <= duration(self.lease.ttl)', message: 'lease.ttl must be at least 2 * renewEvery + guard: lengthen ttl or shorten renewEvery' },
-  { rule: 'self.maintenance.all(w, !has(w.from) || w.to > w.from)', message: 'maintenance: to is not after from: put the end after the beginning' },
+  { rule: '!has(self.maintenance) || self.maintenance.all(w, !has(w.from) || w.to > w.from)', message: 'maintenance: to is not after from: put the end after the beginning' },
 ];
 
 const dialects = Object.values(PROFILES);

@@ -1,0 +1,110 @@
+import { createServer } from 'node:http';
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../config/problem.ts';
+import { HOLDFAST_VERSION } from '../config/version.ts';
+import { openStore, parseStore } from '../coordination/open.ts';
+import { Controller } from '../operator/controller.ts';
+import { Elector, type ElectorPolicy } from '../operator/elector.ts';
+import { Kube } from '../operator/kubernetes.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { createSecrets } from '../telemetry/secrets.ts';
+import { LineSink, openDescriptor } from '../telemetry/sink.ts';
+import { EXIT_OK, guarded, portOf, storePassword } from './options.ts';
+
+const USAGE = `holdfast controller --store STORE [options]
+
+Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of pods; brings changed documents
+to their sidecars and passes on orders. Several may run: one writes. Streams never depend on it.
+
+      --store STORE            redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,…/NAME: the one of the sidecars
+      --store-password-file F  the store's password (or HOLDFAST_STORE_PASSWORD)
+      --store-prefix NAME      prefix of all keys (default hf)
+      --namespace NAME         where its Lease is (default POD_NAMESPACE or default)
+      --watch NAME,NAME        namespaces that are watched (default: all)
+      --lease NAME             name of its Lease (default holdfast-controller)
+      --admin-port N           default 9464: /healthz, /readyz, /metrics
+      --status-seconds N       figures that move all the time are written at most this often (default 30)
+      --log-level LEVEL        trace, debug, info (default), warn, error, silent
+
+The API server: KUBECONFIG, or the ServiceAccount of its pod.
+`;
+
+/** client-go's defaults. */
+const ELECTION: ElectorPolicy = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2000 };
+/** A status is true within 5 s: sidecars report every 1.5 s. */
+const ROUND_EVERY_MS = 1500;
+const REGISTRY = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
+/** For the timing of the link only: it keeps no lease of a stream. */
+const LINK_TTL_MS = 6000;
+/** A controller that has not finished a round for so long while it leads is broken. */
+const STUCK_MS = 60_000;
+
+export function main(args: readonly string[]): Promise<number> {
+  return guarded(async () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        store: { type: 'string' },
+        'store-password-file': { type: 'string' },
+        'store-prefix': { type: 'string', default: 'hf' },
+        namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
+        watch: { type: 'string', default: '' },
+        lease: { type: 'string', default: 'holdfast-controller' },
+        'admin-port': { type: 'string', default: '9464' },
+        'status-seconds': { type: 'string', default: '30' },
+        'log-level': { type: 'string', default: 'info' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      return EXIT_OK;
+    }
+    const secrets = createSecrets();
+    const password = storePassword(values['store-password-file']);
+    if (password !== undefined) secrets.add(password);
+    const store = parseStore(values.store ?? '', values['store-prefix'], password);
+    if ('code' in store) throw new ConfigError([store]);
+    if (store.kind === 'embedded') throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '--store', rule: 'is embedded', remedy: 'name the Redis that the sidecars use' }]);
+    const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), secrets), { part: 'controller' });
+    const nowMs = (): number => performance.now();
+    const nowEpochMs = (): number => Date.now();
+    const coordination = openStore(store, { lockAdapter: 'plain', nowMs, ttlMs: LINK_TTL_MS, registry: REGISTRY, onTrouble: (error) => { log.debug({ err: error }, 'redis connection'); } });
+    const { reports, leases } = coordination;
+    if (reports === undefined) throw new Error('a Redis store has reports');
+    const kube = Kube.fromEnvironment();
+    const identity = `${process.env['POD_NAME'] ?? `local-${String(process.pid)}`}_${process.env['POD_UID'] ?? ''}`;
+    const elector = new Elector(kube, { namespace: values.namespace, name: values.lease, id: identity }, ELECTION, { nowMs, nowEpochMs });
+    elector.onTrouble = (error) => { log.warn({ err: error }, 'the Lease cannot be read or renewed'); };
+    const controller = new Controller(
+      { namespaces: values.watch === '' ? [] : values.watch.split(','), version: HOLDFAST_VERSION, everyMs: ROUND_EVERY_MS, figuresEveryMs: Number(values['status-seconds']) * 1000, identity },
+      { kube, reports, leases, leading: () => elector.leading, nowMs, nowEpochMs, random: () => Math.random(), log },
+    );
+    const server = createServer((request, response) => {
+      request.resume();
+      const stuck = elector.leading && controller.rounds > 0 && nowMs() - controller.lastRoundMs > STUCK_MS;
+      const [status, text] = request.url === '/healthz' ? [stuck ? 500 : 200, stuck ? 'no round for a minute\n' : 'ok\n'] : request.url === '/readyz' ? [controller.ready ? 200 : 503, controller.ready ? 'ready\n' : 'the cluster was not read yet\n'] : request.url === '/metrics' ? [200, `# TYPE holdfast_controller_leading gauge\nholdfast_controller_leading ${elector.leading ? '1' : '0'}\n# TYPE holdfast_controller_rounds_total counter\nholdfast_controller_rounds_total ${String(controller.rounds)}\n`] : [404, 'use /healthz, /readyz or /metrics\n'];
+      response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' });
+      response.end(text);
+    });
+    await new Promise<void>((resolve) => server.listen(portOf('--admin-port', values['admin-port']), resolve));
+    elector.start();
+    controller.start();
+    log.info({ identity, watch: values.watch === '' ? 'all namespaces' : values.watch }, 'the controller runs');
+    await stopSignal();
+    controller.stop();
+    await elector.stop();
+    server.close();
+    server.closeAllConnections();
+    await coordination.close();
+    return process.exit(EXIT_OK);
+  });
+}
+
+/** Resolves on SIGTERM or SIGINT. */
+export function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => { resolve(); });
+    process.once('SIGINT', () => { resolve(); });
+  });
+}

@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ConfigError } from '../config/problem.ts';
+import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach.ts';
+import { CertificateKeeper } from '../operator/certificate-keeper.ts';
+import { Injector } from '../operator/injector.ts';
+import { Kube } from '../operator/kubernetes.ts';
+import { Reflector } from '../operator/reflector.ts';
+import { GROUP, VERSION, type ClientObject, type StreamObject } from '../operator/resources.ts';
+import { createLogger } from '../telemetry/log.ts';
+import { createSecrets } from '../telemetry/secrets.ts';
+import { LineSink, openDescriptor } from '../telemetry/sink.ts';
+import { stopSignal } from './controller.ts';
+import { EXIT_OK, guarded, portOf } from './options.ts';
+
+const USAGE = `holdfast injector --settings FILE [options]
+
+The admission webhook that attaches the sidecar to pods with the label holdfast.dev/client.
+
+      --settings FILE          how sidecars are attached, JSON (the chart writes it)
+      --watch NAME,NAME        namespaces it serves (default: all)
+      --host ADDRESS           default ::
+      --port N                 of the webhook, default 10250
+      --admin-port N           of /healthz, /readyz and /metrics, default 9464
+      --namespace NAME         where its Secret is (default POD_NAMESPACE or default)
+      --tls-secret NAME        keep certificates in this Secret and rotate them (default holdfast-injector-tls)
+      --tls-names NAME,NAME    names and addresses under which the API server calls
+      --tls-days N             life of a certificate, default 90; another one after two thirds of it
+      --webhook NAME           the MutatingWebhookConfiguration that is to trust them (default holdfast-injector)
+      --tls-dir DIR            instead: serve with DIR/tls.crt and DIR/tls.key, read again when they change
+      --log-level LEVEL        trace, debug, info (default), warn, error, silent
+`;
+
+const LOOK_EVERY_MS = Number(process.env['HOLDFAST_CERTIFICATES_EVERY_MS'] ?? 30_000);
+const DAY_MS = 86_400_000;
+const CLOSE_LIMIT_MS = 5000;
+
+export function main(args: readonly string[]): Promise<number> {
+  return guarded(async () => {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        settings: { type: 'string' },
+        watch: { type: 'string', default: '' },
+        host: { type: 'string', default: '::' },
+        port: { type: 'string', default: '10250' },
+        'admin-port': { type: 'string', default: '9464' },
+        namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
+        'tls-secret': { type: 'string', default: 'holdfast-injector-tls' },
+        'tls-names': { type: 'string', default: '127.0.0.1,localhost' },
+        'tls-days': { type: 'string', default: '90' },
+        webhook: { type: 'string', default: 'holdfast-injector' },
+        'tls-dir': { type: 'string' },
+        'log-level': { type: 'string', default: 'info' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(USAGE);
+      return EXIT_OK;
+    }
+    const settings = settingsOf(values.settings);
+    const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), createSecrets()), { part: 'injector' });
+    const nowMs = (): number => performance.now();
+    const kube = Kube.fromEnvironment();
+    const host = { changed: () => undefined, trouble: (error: unknown) => { log.warn({ err: error }, 'the API server cannot be watched; trying again'); } };
+    const scopes = values.watch === '' ? [''] : values.watch.split(',').map((one) => `/namespaces/${one}`);
+    const reflect = (plural: string): Reflector[] => scopes.map((scope) => new Reflector(kube, { path: `/apis/${GROUP}/${VERSION}${scope}/${plural}` }, host, { nowMs, random: () => Math.random() }));
+    const clients = reflect('streamclients');
+    const streams = reflect('eventstreams');
+    for (const reflector of [...clients, ...streams]) void reflector.run();
+    const counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
+    let served = false;
+    let keeper: CertificateKeeper | undefined;
+    const injector = new Injector({
+      known: {
+        client: (namespace, name) => clients.map((one) => one.objects.get(`${namespace}/${name}`)).find((one) => one !== undefined) as ClientObject | undefined,
+        streamsOf: (namespace, client) => streams.flatMap((one) => [...one.objects.values()]).filter((one): one is StreamObject & typeof one => one.metadata.namespace === namespace && (one as unknown as StreamObject).spec.clientRef.name === client) as unknown as StreamObject[],
+      },
+      settings,
+      ready: () => served && [...clients, ...streams].every((one) => one.listed),
+      metrics: () => Promise.resolve(metricsText(counts, keeper?.notAfterMs ?? 0)),
+      answered: (outcome) => { counts[outcome] += 1; },
+      nowMs,
+    });
+    const serve = (pair: { readonly cert: string; readonly key: string }): void => {
+      injector.serve(pair);
+      served = true;
+      log.info({}, 'serving with a new certificate');
+    };
+    if (values['tls-dir'] === undefined) {
+      keeper = new CertificateKeeper(kube, { namespace: values.namespace, secret: values['tls-secret'], webhook: values.webhook, names: values['tls-names'].split(','), lifeMs: Number(values['tls-days']) * DAY_MS, everyMs: LOOK_EVERY_MS }, { nowEpochMs: () => Date.now() }, serve);
+      keeper.onTrouble = (error) => { log.warn({ err: error }, 'the certificates cannot be kept; trying again'); };
+      void keeper.start();
+    } else {
+      follow(values['tls-dir'], serve, (error) => { log.warn({ err: error }, 'the certificate files cannot be read; trying again'); });
+    }
+    const ports = await injector.listen({ host: values.host, webhook: portOf('--port', values.port), admin: portOf('--admin-port', values['admin-port']) });
+    process.stdout.write(`${JSON.stringify({ listening: ports })}\n`);
+    await stopSignal();
+    keeper?.stop();
+    for (const reflector of [...clients, ...streams]) reflector.stop();
+    await injector.close(CLOSE_LIMIT_MS);
+    return process.exit(EXIT_OK);
+  });
+}
+
+function settingsOf(file: string | undefined): AttachSettings {
+  const refuse = (rule: string): ConfigError => new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '--settings', rule, remedy: 'name the JSON file that the chart writes (values sidecar and redis)' }]);
+  if (file === undefined) throw refuse('is missing');
+  let read: unknown;
+  try {
+    read = JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    throw refuse('cannot be read as JSON');
+  }
+  const given = read as Record<string, unknown>;
+  const unknown = Object.keys(given).find((name) => !(name in DEFAULT_SETTINGS));
+  if (unknown !== undefined) throw refuse(`holds "${unknown}", which is no setting`);
+  const wrong = Object.entries(given).find(([name, value]) => typeof value !== typeof DEFAULT_SETTINGS[name as keyof AttachSettings]);
+  if (wrong !== undefined) throw refuse(`holds "${wrong[0]}" of the wrong type`);
+  return { ...DEFAULT_SETTINGS, ...given };
+}
+
+/** Certificates that somebody else keeps (cert-manager): served again when the files change. */
+function follow(directory: string, serve: (pair: { readonly cert: string; readonly key: string }) => void, trouble: (error: unknown) => void): void {
+  let last = '';
+  const look = (): void => {
+    try {
+      const cert = readFileSync(join(directory, 'tls.crt'), 'utf8');
+      if (cert === last) return;
+      serve({ cert, key: readFileSync(join(directory, 'tls.key'), 'utf8') });
+      last = cert;
+    } catch (error) {
+      trouble(error);
+    }
+  };
+  look();
+  setInterval(look, LOOK_EVERY_MS).unref();
+}
+
+function metricsText(counts: Readonly<Record<string, number>>, notAfterMs: number): string {
+  const answers = Object.entries(counts).map(([outcome, count]) => `holdfast_injector_reviews_total{outcome="${outcome}"} ${String(count)}\n`).join('');
+  return `# TYPE holdfast_injector_reviews_total counter\n${answers}# TYPE holdfast_injector_certificate_expiry_seconds gauge\nholdfast_injector_certificate_expiry_seconds ${String(notAfterMs / 1000)}\n`;
+}

@@ -1,0 +1,143 @@
+import { Agent, request } from 'node:https';
+import { createInterface } from 'node:readline';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { KubeConfig } from '@kubernetes/client-node';
+
+/** An answer of the API server that is not a success. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly status: number;
+  /** reason of the Status object: NotFound, Conflict, AlreadyExists, Forbidden, Expired, ... */
+  readonly reason: string;
+
+  constructor(status: number, reason: string, message: string) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+export type PatchType = 'application/merge-patch+json' | 'application/apply-patch+yaml' | 'application/json-patch+json';
+
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: KubeObject;
+}
+
+/** What every object has; the rest is read where it is used. */
+export interface KubeObject {
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string; readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>>; readonly [field: string]: unknown };
+  readonly [field: string]: unknown;
+}
+
+/** A request that has not been answered by then has failed. Not for watches. */
+const REQUEST_LIMIT_MS = 10_000;
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/** The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried inside. */
+export class Kube {
+  readonly #config: KubeConfig;
+  #agent: RequestOptions['agent'];
+
+  constructor(config: KubeConfig) {
+    this.#config = config;
+  }
+
+  /** In a pod: its ServiceAccount. Elsewhere: KUBECONFIG. */
+  static fromEnvironment(): Kube {
+    const config = new KubeConfig();
+    config.loadFromDefault();
+    return new Kube(config);
+  }
+
+  static fromText(kubeconfig: string): Kube {
+    const config = new KubeConfig();
+    config.loadFromString(kubeconfig);
+    return new Kube(config);
+  }
+
+  get(path: string, query: Readonly<Record<string, string>> = {}): Promise<unknown> {
+    return this.#call('GET', path, { query });
+  }
+
+  create(path: string, body: unknown): Promise<unknown> {
+    return this.#call('POST', path, { body, type: 'application/json' });
+  }
+
+  replace(path: string, body: unknown): Promise<unknown> {
+    return this.#call('PUT', path, { body, type: 'application/json' });
+  }
+
+  patch(path: string, body: unknown, type: PatchType = 'application/merge-patch+json', query: Readonly<Record<string, string>> = {}): Promise<unknown> {
+    return this.#call('PATCH', path, { body, type, query });
+  }
+
+  /**
+   * Watches until the server closes, the connection breaks, nothing came for `silenceMs`, or `signal` is aborted. Resolves then; rejects when it was refused.
+   */
+  async watch(path: string, query: Readonly<Record<string, string>>, on: (event: WatchEvent) => void, { silenceMs, signal }: { readonly silenceMs: number; readonly signal: AbortSignal }): Promise<void> {
+    const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal });
+    if (response.statusCode !== 200) throw await failure(response);
+    response.setTimeout(silenceMs, () => response.destroy());
+    const lines = createInterface({ input: response });
+    response.on('error', () => { lines.close(); });
+    try {
+      for await (const line of lines) if (line !== '') on(JSON.parse(line) as WatchEvent);
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      // The connection broke: whoever watches begins again where it was.
+    }
+  }
+
+  async #call(method: string, path: string, { body, type, query }: { readonly body?: unknown; readonly type?: string; readonly query?: Readonly<Record<string, string>> }): Promise<unknown> {
+    const response = await this.#send(method, path, { query: query ?? {}, body, type, signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
+    if ((response.statusCode ?? 500) >= 300) throw await failure(response);
+    return JSON.parse(await textOf(response)) as unknown;
+  }
+
+  async #send(method: string, path: string, { query, body, type, signal }: { readonly query: Readonly<Record<string, string>>; readonly body?: unknown; readonly type?: string | undefined; readonly signal: AbortSignal }): Promise<IncomingMessage> {
+    const server = this.#config.getCurrentCluster()?.server;
+    if (server === undefined) throw new ApiError(0, 'NoCluster', 'no cluster: set KUBECONFIG, or run in a pod');
+    const url = new URL(path, server);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const options: RequestOptions = { method, headers: { accept: 'application/json', ...(type === undefined ? {} : { 'content-type': type }) } };
+    await this.#config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0]);
+    // One agent for all: each new one would be a new connection.
+    this.#agent ??= keptAlive(options.agent);
+    return new Promise((resolve, reject) => {
+      const asked = request(url, { ...options, agent: this.#agent as Agent, signal }, resolve);
+      asked.once('error', reject);
+      asked.end(body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body));
+    });
+  }
+}
+
+function keptAlive(agent: RequestOptions['agent']): RequestOptions['agent'] {
+  return agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, keepAliveMsecs: 10_000 }) : agent;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_ANSWER_BYTES) throw new ApiError(0, 'TooLarge', `the answer is larger than ${String(MAX_ANSWER_BYTES)} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+async function failure(response: IncomingMessage): Promise<ApiError> {
+  const text = await textOf(response).catch(() => '');
+  try {
+    const status = JSON.parse(text) as { readonly reason?: string; readonly message?: string };
+    return new ApiError(response.statusCode ?? 0, status.reason ?? '', status.message ?? text);
+  } catch {
+    return new ApiError(response.statusCode ?? 0, '', text.slice(0, 200));
+  }
+}
+
+/** Time as Leases and Events take it: microseconds. */
+export function microTime(epochMs: number): string {
+  return new Date(epochMs).toISOString().replace('Z', '000Z');
+}
