@@ -76,7 +76,7 @@ export function main(args: readonly string[]): Promise<number> {
     const injector = new Injector({
       known: {
         client: (namespace, name) => clients.map((one) => one.objects.get(`${namespace}/${name}`)).find((one) => one !== undefined) as ClientObject | undefined,
-        streamsOf: (namespace, client) => streams.flatMap((one) => [...one.objects.values()]).filter((one): one is StreamObject & typeof one => one.metadata.namespace === namespace && (one as unknown as StreamObject).spec.clientRef.name === client) as unknown as StreamObject[],
+        streamsOf: (namespace, client) => streams.flatMap((one) => [...one.objects.values()]).filter((one): one is StreamObject & typeof one => one.metadata.namespace === namespace && (one as unknown as StreamObject).spec.clientRef.name === client),
       },
       settings,
       ready: () => served && [...clients, ...streams].every((one) => one.listed),

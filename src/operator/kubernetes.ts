@@ -101,11 +101,11 @@ export class Kube {
     const url = new URL(path, server);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     const options: RequestOptions = { method, headers: { accept: 'application/json', ...(type === undefined ? {} : { 'content-type': type }) } };
-    await this.#config.applyToHTTPSOptions(options as Parameters<KubeConfig['applyToHTTPSOptions']>[0]);
+    await this.#config.applyToHTTPSOptions(options);
     // One agent for all: each new one would be a new connection.
     this.#agent ??= keptAlive(options.agent);
     return new Promise((resolve, reject) => {
-      const asked = request(url, { ...options, agent: this.#agent as Agent, signal }, resolve);
+      const asked = request(url, { ...options, agent: this.#agent, signal }, resolve);
       asked.once('error', reject);
       asked.end(body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body));
     });
