@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { loadDocuments } from '../config/load.ts';
+import { clientNames, loadDocuments } from '../config/load.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import type { ClientPlan } from '../config/resolve.ts';
 import type { StoreTarget } from '../coordination/open.ts';
@@ -148,7 +148,7 @@ class WaitingRoom {
     const { identity, files } = this.#waiting;
     const text = JSON.stringify({ ...reportHead(identity, configHash(files)), ready: false, problems: this.#problems.map(({ code, field, rule, remedy }) => ({ code, field, rule, remedy })) });
     try {
-      for (const name of clientsOf(files)) await new Reports(this.#link).write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, text);
+      for (const name of clientNames(files)) await new Reports(this.#link).write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, text);
     } catch {
       // Told again in a moment.
     }
@@ -166,13 +166,4 @@ class WaitingRoom {
 
 function sentence({ field, rule, remedy }: ConfigProblem): string {
   return `${field} ${rule}: ${remedy}`;
-}
-
-/** The clients a configuration names, as far as it can be read. */
-function clientsOf(files: readonly string[]): readonly string[] {
-  try {
-    return loadDocuments(files).clients.map((client) => client.metadata.name);
-  } catch {
-    return [];
-  }
 }

@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/problem.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
@@ -72,7 +72,7 @@ export function main(args: readonly string[]): Promise<number> {
     const coordination = openStore(store, { lockAdapter: 'plain', nowMs, ttlMs: LINK_TTL_MS, registry: REGISTRY, onTrouble: (error) => { log.debug({ err: error }, 'redis connection'); } });
     const { reports, leases } = coordination;
     if (reports === undefined) throw new Error('a Redis store has reports');
-    const kube = Kube.fromEnvironment();
+    const kube = Kube.fromEnvironment(`holdfast-controller/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`);
     const identity = `${process.env['POD_NAME'] ?? `local-${String(process.pid)}`}_${process.env['POD_UID'] ?? ''}`;
     const elector = new Elector(kube, { namespace: values.namespace, name: values.lease, id: identity }, ELECTION, { nowMs, nowEpochMs });
     elector.onTrouble = (error) => { log.warn({ err: error }, 'the Lease cannot be read or renewed'); };
@@ -80,13 +80,7 @@ export function main(args: readonly string[]): Promise<number> {
       { namespaces: values.watch === '' ? [] : values.watch.split(','), version: HOLDFAST_VERSION, everyMs: ROUND_EVERY_MS, figuresEveryMs: Number(values['status-seconds']) * 1000, identity },
       { kube, reports, leases, leading: () => elector.leading, nowMs, nowEpochMs, random: () => Math.random(), log },
     );
-    const server = createServer((request, response) => {
-      request.resume();
-      const stuck = elector.leading && controller.rounds > 0 && nowMs() - controller.lastRoundMs > STUCK_MS;
-      const [status, text] = request.url === '/healthz' ? [stuck ? 500 : 200, stuck ? 'no round for a minute\n' : 'ok\n'] : request.url === '/readyz' ? [controller.ready ? 200 : 503, controller.ready ? 'ready\n' : 'the cluster was not read yet\n'] : request.url === '/metrics' ? [200, `# TYPE holdfast_controller_leading gauge\nholdfast_controller_leading ${elector.leading ? '1' : '0'}\n# TYPE holdfast_controller_rounds_total counter\nholdfast_controller_rounds_total ${String(controller.rounds)}\n`] : [404, 'use /healthz, /readyz or /metrics\n'];
-      response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' });
-      response.end(text);
-    });
+    const server = adminServer(controller, elector);
     await new Promise<void>((resolve) => server.listen(portOf('--admin-port', values['admin-port']), resolve));
     elector.start();
     controller.start();
@@ -98,6 +92,20 @@ export function main(args: readonly string[]): Promise<number> {
     server.closeAllConnections();
     await coordination.close();
     return process.exit(EXIT_OK);
+  });
+}
+
+function adminServer(controller: Controller, elector: Elector): Server {
+  return createServer((request, response) => {
+    request.resume();
+    const answers: Readonly<Record<string, () => readonly [number, string]>> = {
+      '/healthz': () => (elector.leading && controller.rounds > 0 && performance.now() - controller.lastRoundMs > STUCK_MS ? [500, 'no round for a minute\n'] : [200, 'ok\n']),
+      '/readyz': () => (controller.ready ? [200, 'ready\n'] : [503, 'the cluster was not read yet\n']),
+      '/metrics': () => [200, `# TYPE holdfast_controller_leading gauge\nholdfast_controller_leading ${elector.leading ? '1' : '0'}\n# TYPE holdfast_controller_rounds_total counter\nholdfast_controller_rounds_total ${String(controller.rounds)}\n`],
+    };
+    const [status, text] = answers[request.url ?? '']?.() ?? [404, 'use /healthz, /readyz or /metrics\n'];
+    response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' });
+    response.end(text);
   });
 }
 

@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/problem.ts';
+import type { Known } from '../operator/admission.ts';
 import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach.ts';
 import { CertificateKeeper } from '../operator/certificate-keeper.ts';
 import { Injector } from '../operator/injector.ts';
 import { Kube } from '../operator/kubernetes.ts';
 import { Reflector } from '../operator/reflector.ts';
 import { GROUP, VERSION, type ClientObject, type StreamObject } from '../operator/resources.ts';
+import { HOLDFAST_VERSION } from '../config/version.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/sink.ts';
@@ -60,50 +62,73 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
-    const settings = settingsOf(values.settings);
-    const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), createSecrets()), { part: 'injector' });
-    const nowMs = (): number => performance.now();
-    const kube = Kube.fromEnvironment();
-    const host = { changed: () => undefined, trouble: (error: unknown) => { log.warn({ err: error }, 'the API server cannot be watched; trying again'); } };
-    const scopes = values.watch === '' ? [''] : values.watch.split(',').map((one) => `/namespaces/${one}`);
-    const reflect = (plural: string): Reflector[] => scopes.map((scope) => new Reflector(kube, { path: `/apis/${GROUP}/${VERSION}${scope}/${plural}` }, host, { nowMs, random: () => Math.random() }));
-    const clients = reflect('streamclients');
-    const streams = reflect('eventstreams');
-    for (const reflector of [...clients, ...streams]) void reflector.run();
-    const counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
-    let served = false;
-    let keeper: CertificateKeeper | undefined;
-    const injector = new Injector({
-      known: {
-        client: (namespace, name) => clients.map((one) => one.objects.get(`${namespace}/${name}`)).find((one) => one !== undefined) as ClientObject | undefined,
-        streamsOf: (namespace, client) => streams.flatMap((one) => [...one.objects.values()]).filter((one): one is StreamObject & typeof one => one.metadata.namespace === namespace && (one as unknown as StreamObject).spec.clientRef.name === client),
-      },
-      settings,
-      ready: () => served && [...clients, ...streams].every((one) => one.listed),
-      metrics: () => Promise.resolve(metricsText(counts, keeper?.notAfterMs ?? 0)),
-      answered: (outcome) => { counts[outcome] += 1; },
-      nowMs,
-    });
-    const serve = (pair: { readonly cert: string; readonly key: string }): void => {
-      injector.serve(pair);
-      served = true;
-      log.info({}, 'serving with a new certificate');
-    };
-    if (values['tls-dir'] === undefined) {
-      keeper = new CertificateKeeper(kube, { namespace: values.namespace, secret: values['tls-secret'], webhook: values.webhook, names: values['tls-names'].split(','), lifeMs: Number(values['tls-days']) * DAY_MS, everyMs: LOOK_EVERY_MS }, { nowEpochMs: () => Date.now() }, serve);
-      keeper.onTrouble = (error) => { log.warn({ err: error }, 'the certificates cannot be kept; trying again'); };
-      void keeper.start();
-    } else {
-      follow(values['tls-dir'], serve, (error) => { log.warn({ err: error }, 'the certificate files cannot be read; trying again'); });
-    }
-    const ports = await injector.listen({ host: values.host, webhook: portOf('--port', values.port), admin: portOf('--admin-port', values['admin-port']) });
-    process.stdout.write(`${JSON.stringify({ listening: ports })}\n`);
-    await stopSignal();
-    keeper?.stop();
-    for (const reflector of [...clients, ...streams]) reflector.stop();
-    await injector.close(CLOSE_LIMIT_MS);
-    return process.exit(EXIT_OK);
+    return serveUntilStopped(values, settingsOf(values.settings));
   });
+}
+
+type Values = Readonly<Record<'watch' | 'host' | 'port' | 'admin-port' | 'namespace' | 'tls-secret' | 'tls-names' | 'tls-days' | 'webhook' | 'log-level', string>> & { readonly 'tls-dir'?: string | undefined };
+
+/** What the injector knows: every StreamClient and EventStream it may see. */
+class View implements Known {
+  readonly #clients: readonly Reflector[];
+  readonly #streams: readonly Reflector[];
+
+  constructor(kube: Kube, watch: string, trouble: (error: unknown) => void) {
+    const scopes = watch === '' ? [''] : watch.split(',').map((one) => `/namespaces/${one}`);
+    const reflect = (plural: string): Reflector[] => scopes.map((scope) => new Reflector(kube, { path: `/apis/${GROUP}/${VERSION}${scope}/${plural}` }, { changed: () => undefined, trouble }, { nowMs: () => performance.now(), random: () => Math.random() }));
+    this.#clients = reflect('streamclients');
+    this.#streams = reflect('eventstreams');
+    for (const reflector of [...this.#clients, ...this.#streams]) void reflector.run();
+  }
+
+  get complete(): boolean {
+    return [...this.#clients, ...this.#streams].every((one) => one.listed);
+  }
+
+  client(namespace: string, name: string): ClientObject | undefined {
+    return this.#clients.map((one) => one.objects.get(`${namespace}/${name}`)).find((one) => one !== undefined) as ClientObject | undefined;
+  }
+
+  streamsOf(namespace: string, client: string): readonly StreamObject[] {
+    const all = this.#streams.flatMap((one) => [...one.objects.values()]) as unknown as readonly StreamObject[];
+    return all.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === client);
+  }
+
+  stop(): void {
+    for (const reflector of [...this.#clients, ...this.#streams]) reflector.stop();
+  }
+}
+
+async function serveUntilStopped(values: Values, settings: AttachSettings): Promise<number> {
+  const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), createSecrets()), { part: 'injector' });
+  const kube = Kube.fromEnvironment(`holdfast-injector/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`);
+  const view = new View(kube, values.watch, (error) => { log.warn({ err: error }, 'the API server cannot be watched; trying again'); });
+  const counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
+  let served = false;
+  const injector = new Injector({
+    known: view,
+    settings,
+    ready: () => served && view.complete,
+    metrics: () => Promise.resolve(metricsText(counts, keeper.notAfterMs)),
+    answered: (outcome) => { counts[outcome] += 1; },
+    nowMs: () => performance.now(),
+  });
+  const serve = (pair: { readonly cert: string; readonly key: string }): void => {
+    injector.serve(pair);
+    served = true;
+    log.info({}, 'serving with a new certificate');
+  };
+  const keeper = new CertificateKeeper(kube, { namespace: values.namespace, secret: values['tls-secret'], webhook: values.webhook, names: values['tls-names'].split(','), lifeMs: Number(values['tls-days']) * DAY_MS, everyMs: LOOK_EVERY_MS }, { nowEpochMs: () => Date.now() }, serve);
+  keeper.onTrouble = (error) => { log.warn({ err: error }, 'the certificates cannot be kept; trying again'); };
+  if (values['tls-dir'] === undefined) void keeper.start();
+  else follow(values['tls-dir'], serve, (error) => { log.warn({ err: error }, 'the certificate files cannot be read; trying again'); });
+  const ports = await injector.listen({ host: values.host, webhook: portOf('--port', values.port), admin: portOf('--admin-port', values['admin-port']) });
+  process.stdout.write(`${JSON.stringify({ listening: ports })}\n`);
+  await stopSignal();
+  keeper.stop();
+  view.stop();
+  await injector.close(CLOSE_LIMIT_MS);
+  return process.exit(EXIT_OK);
 }
 
 function settingsOf(file: string | undefined): AttachSettings {

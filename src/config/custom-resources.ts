@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { API_VERSION, eventStream, streamClient } from './schema.ts';
+import { eventStream, streamClient } from './schema.ts';
 
 export type Kind = 'StreamClient' | 'EventStream';
 
@@ -29,14 +29,6 @@ export function specSchema(kind: Kind): SchemaNode {
   if (spec === undefined) throw new Error(`${kind} has no spec`);
   return structural(spec);
 }
-
-/** Checks one object as it came from the API server. @returns one sentence a problem, empty when it is fine. */
-export function problemsOf(kind: Kind, object: unknown): readonly string[] {
-  const result = SCHEMAS[kind].safeParse(object);
-  return result.success ? [] : result.error.issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`);
-}
-
-export { API_VERSION };
 
 /** What JSON Schema says and a structural schema cannot is said otherwise, or left to the conditions. */
 function structural(node: SchemaNode): SchemaNode {

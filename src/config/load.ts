@@ -20,24 +20,44 @@ export interface Documents {
  */
 export function loadDocuments(files: readonly string[]): Documents {
   const problems: ConfigProblem[] = [];
+  if (files.length === 0) problems.push({ code: 'HF_CONFIG_OPTION', field: '-f', rule: 'is missing', remedy: 'name at least one configuration file: -f FILE' });
+  const texts = files.flatMap((file) => {
+    const text = readText(file, problems);
+    return text === undefined ? [] : [{ name: file, text }];
+  });
+  const { documents, problems: found } = checkDocuments(texts);
+  // A file that cannot be read is the reason why something is missing elsewhere.
+  problems.push(...(problems.length > 0 ? found.filter((one) => one.code !== 'HF_CONFIG_UNREADABLE') : found));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return documents;
+}
+
+/** Checks the documents of some texts, each by itself and all together. `name` is what problems call a text. */
+export function checkDocuments(texts: readonly { readonly name: string; readonly text: string }[]): { readonly documents: Documents; readonly problems: readonly ConfigProblem[] } {
+  const problems: ConfigProblem[] = [];
   const clients: { where: string; value: StreamClient }[] = [];
   const streams: { where: string; value: EventStream }[] = [];
-  if (files.length === 0) problems.push({ code: 'HF_CONFIG_OPTION', field: '-f', rule: 'is missing', remedy: 'name at least one configuration file: -f FILE' });
-  for (const file of files) {
-    const text = readText(file, problems);
-    if (text === undefined) continue;
-    for (const { where, value } of documentsOf(file, text, problems)) {
+  for (const { name, text } of texts) {
+    for (const { where, value } of documentsOf(name, text, problems)) {
       const kind = isRecord(value) ? value['kind'] : undefined;
       if (kind === 'StreamClient') collect(where, streamClient.safeParse(value), clients, problems);
       else if (kind === 'EventStream') collect(where, eventStream.safeParse(value), streams, problems);
       else problems.push({ code: 'HF_CONFIG_SCHEMA', field: `${where}.kind`, rule: 'is neither StreamClient nor EventStream', remedy: `write apiVersion: ${API_VERSION} and kind: StreamClient or EventStream` });
     }
   }
-  if (problems.length === 0 && clients.length === 0) problems.push({ code: 'HF_CONFIG_UNREADABLE', field: files.join(', '), rule: 'holds no StreamClient', remedy: 'write one StreamClient and at least one EventStream' });
+  if (problems.length === 0 && clients.length === 0) problems.push({ code: 'HF_CONFIG_UNREADABLE', field: texts.map((one) => one.name).join(', '), rule: 'holds no StreamClient', remedy: 'write one StreamClient and at least one EventStream' });
   const relations = checkRelations(clients, streams);
   problems.push(...relations.problems);
-  if (problems.length > 0) throw new ConfigError(problems);
-  return { clients: clients.map((one) => one.value), streams: streams.map((one) => one.value), warnings: relations.warnings };
+  return { documents: { clients: clients.map((one) => one.value), streams: streams.map((one) => one.value), warnings: relations.warnings }, problems };
+}
+
+/** Names of the StreamClients in some files, whatever else is wrong with them. */
+export function clientNames(files: readonly string[]): readonly string[] {
+  return files.flatMap((file) => {
+    const text = readText(file, []);
+    const values = text === undefined ? [] : documentsOf(file, text, []).map((one) => one.value);
+    return values.flatMap((value) => (isRecord(value) && value['kind'] === 'StreamClient' && isRecord(value['metadata']) && typeof value['metadata']['name'] === 'string' ? [value['metadata']['name']] : []));
+  });
 }
 
 function readText(file: string, problems: ConfigProblem[]): string | undefined {

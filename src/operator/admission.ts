@@ -1,4 +1,3 @@
-import { problemsOf } from '../config/custom-resources.ts';
 import { attach, attached, compileDocuments, patchOf, type AttachSettings, type PodLike } from './attach.ts';
 import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
@@ -37,8 +36,6 @@ export function answer(request: AdmissionRequest, known: Known, settings: Attach
   const deny = (message: string): AdmissionResponse => ({ uid, allowed: false, status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` } });
   const client = known.client(namespace, name);
   if (client === undefined) return deny(`the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace "${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove the label`);
-  const problems = problemsOf('StreamClient', client);
-  if (problems.length > 0) return deny(`StreamClient "${name}" cannot be used: ${problems.join('; ')}`);
   const compiled = compileDocuments(client, known.streamsOf(namespace, name));
   if ('problem' in compiled) return deny(compiled.problem);
   const attachment = attach(pod, { name, secret: client.spec.credentials.secretRef?.name ?? name }, settings, compiled.documents);

@@ -1,3 +1,4 @@
+import { checkDocuments } from '../config/load.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 /** How sidecars are attached in this installation: the same for every pod. */
@@ -172,8 +173,20 @@ export function compileDocuments(client: ClientObject, streams: readonly StreamO
     ...[...streams].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
   ];
   const documents = all.map((one) => JSON.stringify(one)).join('\n---\n');
+  const { problems } = checkDocuments([{ name: '', text: documents }]);
+  const [first] = problems;
+  if (first !== undefined) return { problem: problems.map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`).join('; ') };
   if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES) return { problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients` };
   return { documents };
+}
+
+/** `#2.spec.path` of the compiled text as a person would say it: the object's name and the field. */
+function objectOf(field: string, objects: readonly (ClientObject | StreamObject)[]): string {
+  const [client, ...streams] = objects;
+  const ordered = [client, ...streams.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))];
+  const match = /^#(\d+)\.?(.*)$/.exec(field);
+  const object = ordered[Number(match?.[1] ?? 1) - 1];
+  return object === undefined ? field : `${object.kind} ${object.metadata.name}: ${match?.[2] ?? field}`;
 }
 
 /** A pod with the attachment in place. Idempotent: a pod that has the container already comes back as it is. */

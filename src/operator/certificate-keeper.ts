@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { ApiError, type Kube } from './kubernetes.ts';
-import { dueForRotation, issue, type Certificates } from './certificates.ts';
+import { BACKDATE_MS, dueForRotation, issue, type Certificates } from './certificates.ts';
 
 export interface KeeperSettings {
   readonly namespace: string;
@@ -31,6 +31,7 @@ export class CertificateKeeper {
   readonly #clock: { readonly nowEpochMs: () => number };
   readonly #serve: (certificates: Certificates) => void;
   #serving = '';
+  #busy = false;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   onTrouble: (error: unknown) => void = () => undefined;
@@ -45,17 +46,31 @@ export class CertificateKeeper {
 
   /** Resolves when there is something to serve; goes on looking until `stop`. */
   async start(): Promise<void> {
-    while (this.#serving === '' && !this.#stopped) {
-      await this.#round().catch((error: unknown) => { this.onTrouble(error); });
-      if (this.#serving === '') await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
-    this.#timer = setInterval(() => { this.#round().catch((error: unknown) => { this.onTrouble(error); }); }, this.#settings.everyMs);
+    for (await this.#look(); !this.#served && !this.#stopped; await this.#look()) await new Promise((resolve) => setTimeout(resolve, 1000));
+    this.#timer = setInterval(() => { void this.#look(); }, this.#settings.everyMs);
     this.#timer.unref();
+  }
+
+  get #served(): boolean {
+    return this.#serving !== '';
   }
 
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#timer);
+  }
+
+  /** One at a time: a rotation takes longer than the time between two looks. */
+  async #look(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      await this.#round();
+    } catch (error) {
+      this.onTrouble(error);
+    } finally {
+      this.#busy = false;
+    }
   }
 
   async #round(): Promise<void> {
@@ -100,8 +115,7 @@ function read({ data }: Secret): Certificates | undefined {
   const text = (name: string): string => Buffer.from(data?.[name] ?? '', 'base64').toString('utf8');
   try {
     const leaf = new X509Certificate(text('tls.crt'));
-    // Signed an hour into the past: life counts from when it was made.
-    return { ca: text('ca.crt'), bundle: text('bundle.crt'), cert: text('tls.crt'), key: text('tls.key'), notAfterMs: Date.parse(leaf.validTo), notBeforeMs: Date.parse(leaf.validFrom) };
+    return { ca: text('ca.crt'), bundle: text('bundle.crt'), cert: text('tls.crt'), key: text('tls.key'), notAfterMs: Date.parse(leaf.validTo), madeMs: Date.parse(leaf.validFrom) + BACKDATE_MS };
   } catch {
     return undefined; // empty, or not what it should be: made anew
   }

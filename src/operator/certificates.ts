@@ -5,7 +5,7 @@ import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension, ExtendedKey
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 /** Clocks of the API server and ours may differ by this. */
-const BACKDATE_MS = 3_600_000;
+export const BACKDATE_MS = 3_600_000;
 
 /** What the injector serves with, and what others must trust. PEM. */
 export interface Certificates {
@@ -15,7 +15,7 @@ export interface Certificates {
   readonly cert: string;
   readonly key: string;
   readonly notAfterMs: number;
-  readonly notBeforeMs: number;
+  readonly madeMs: number;
 }
 
 /**
@@ -59,10 +59,10 @@ export async function issue(names: readonly string[], { nowMs, lifeMs, previousC
   });
   const key = Buffer.from(await subtle.exportKey('pkcs8', leafKeys.privateKey)).toString('base64').replace(/.{64}/g, '$&\n');
   const pem = (text: string): string => `${text.trimEnd()}\n`;
-  return { ca: pem(ca.toString('pem')), bundle: pem(ca.toString('pem')) + (previousCa === '' ? '' : pem(previousCa)), cert: pem(leaf.toString('pem')), key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`, notAfterMs: dates.notAfter.getTime(), notBeforeMs: nowMs };
+  return { ca: pem(ca.toString('pem')), bundle: pem(ca.toString('pem')) + (previousCa === '' ? '' : pem(previousCa)), cert: pem(leaf.toString('pem')), key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`, notAfterMs: dates.notAfter.getTime(), madeMs: nowMs };
 }
 
 /** Time for another one: two thirds of its life are over. */
-export function dueForRotation({ notBeforeMs, notAfterMs }: Pick<Certificates, 'notBeforeMs' | 'notAfterMs'>, nowMs: number): boolean {
-  return nowMs >= notBeforeMs + ((notAfterMs - notBeforeMs) * 2) / 3;
+export function dueForRotation({ madeMs, notAfterMs }: Pick<Certificates, 'madeMs' | 'notAfterMs'>, nowMs: number): boolean {
+  return nowMs >= madeMs + ((notAfterMs - madeMs) * 2) / 3;
 }

@@ -29,6 +29,8 @@ const quoted = (words: readonly string[]): string => `[${words.map((word) => `'$
 const withPaths = dialects.filter((profile) => profile.paths.length > 0);
 const withoutPaths = dialects.filter((profile) => profile.paths.length === 0).map((profile) => profile.dialect);
 
+const silent = dialects.filter((profile) => profile.liveness.ping === undefined).map((profile) => profile.dialect);
+
 const STREAM_RULES: readonly CelRule[] = [
   ...withPaths.map((profile) => ({ rule: `self.dialect != '${profile.dialect}' || (has(self.path) && self.path in ${quoted(profile.paths)})`, message: `path must be one of: ${profile.paths.join(', ')}: set path for the dialect ${profile.dialect}` })),
   { rule: `!(self.dialect in ${quoted(withoutPaths)}) || !has(self.path)`, message: 'path is not used by this dialect: remove it' },
@@ -41,6 +43,7 @@ const STREAM_RULES: readonly CelRule[] = [
   { rule: 'duration(self.delivery.retryMaxDelay) >= duration(self.delivery.retryBaseDelay)', message: 'delivery.retryMaxDelay is less than retryBaseDelay: make retryMaxDelay >= retryBaseDelay' },
   { rule: `!has(self.delivery.push) || self.delivery.push.allowRemote || self.delivery.push.url.matches('${LOOPBACK}')`, message: 'delivery.push.url is not loopback: deliver to the container beside this one, or set delivery.push.allowRemote: true' },
   { rule: `!has(self.delivery.push) || self.delivery.push.url.matches('^https://') || self.delivery.push.url.matches('${LOOPBACK}')`, message: 'delivery.push.url uses http toward a host that is not loopback: use https://' },
+  { rule: `!has(self.heartbeat.pingEvery) || !(self.dialect in ${quoted(silent)})`, message: 'heartbeat.pingEvery: this dialect allows no keep-alive from the client: remove it, use heartbeat.silence' },
   { rule: '!has(self.heartbeat.pingEvery) || !has(self.heartbeat.pongTimeout) || duration(self.heartbeat.pongTimeout) < duration(self.heartbeat.pingEvery)', message: 'heartbeat.pongTimeout must be less than pingEvery: shorten pongTimeout or lengthen pingEvery' },
 ];
 

@@ -1,5 +1,4 @@
 import { parseAllDocuments, stringify } from 'yaml';
-import { problemsOf } from '../config/custom-resources.ts';
 import { applyTo, attach, compileDocuments, type AttachSettings, type PodLike } from './attach.ts';
 import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
@@ -40,10 +39,8 @@ function injectOne(value: Workload, all: readonly unknown[], settings: AttachSet
   const ours = all as readonly { readonly kind?: string; readonly metadata?: { readonly name?: string }; readonly spec?: { readonly clientRef?: { readonly name?: string } } }[];
   const client = ours.find((one) => one.kind === 'StreamClient' && one.metadata?.name === name) as unknown as ClientObject | undefined;
   const streams = ours.filter((one) => one.kind === 'EventStream' && one.spec?.clientRef?.name === name) as unknown as StreamObject[];
-  const problems = client === undefined ? [] : problemsOf('StreamClient', client);
-  const compiled = client === undefined || problems.length > 0 ? undefined : compileDocuments(client, streams);
+  const compiled = client === undefined ? undefined : compileDocuments(client, streams);
   if (compiled !== undefined && 'problem' in compiled) found.problems.push(`${where}: ${compiled.problem}`);
-  found.problems.push(...problems.map((one) => `${where}: StreamClient ${name}: ${one}`));
   if (client === undefined) found.warnings.push(`${where}: StreamClient ${name} is not among the documents: the sidecar waits until the annotation holdfast.dev/config is there (the controller writes it)`);
   const attachment = attach(pod, { name, secret: client?.spec.credentials.secretRef?.name ?? name }, settings, compiled !== undefined && 'documents' in compiled ? compiled.documents : undefined);
   found.warnings.push(...attachment.warnings.map((one) => `${where}: ${one}`));

@@ -37,23 +37,20 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried inside. */
 export class Kube {
   readonly #config: KubeConfig;
+  readonly #name: string;
   #agent: RequestOptions['agent'];
 
-  constructor(config: KubeConfig) {
+  /** @param name who asks, as the API server's audit log shows it. */
+  constructor(config: KubeConfig, name: string) {
+    this.#name = name;
     this.#config = config;
   }
 
   /** In a pod: its ServiceAccount. Elsewhere: KUBECONFIG. */
-  static fromEnvironment(): Kube {
+  static fromEnvironment(name: string): Kube {
     const config = new KubeConfig();
     config.loadFromDefault();
-    return new Kube(config);
-  }
-
-  static fromText(kubeconfig: string): Kube {
-    const config = new KubeConfig();
-    config.loadFromString(kubeconfig);
-    return new Kube(config);
+    return new Kube(config, name);
   }
 
   get(path: string, query: Readonly<Record<string, string>> = {}): Promise<unknown> {
@@ -100,7 +97,7 @@ export class Kube {
     if (server === undefined) throw new ApiError(0, 'NoCluster', 'no cluster: set KUBECONFIG, or run in a pod');
     const url = new URL(path, server);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const options: RequestOptions = { method, headers: { accept: 'application/json', ...(type === undefined ? {} : { 'content-type': type }) } };
+    const options: RequestOptions = { method, headers: { accept: 'application/json', 'user-agent': this.#name, ...(type === undefined ? {} : { 'content-type': type }) } };
     await this.#config.applyToHTTPSOptions(options);
     // One agent for all: each new one would be a new connection.
     this.#agent ??= keptAlive(options.agent);

@@ -61,19 +61,23 @@ export class Reflector {
 
   /** Goes on until `stop`. Never throws. */
   async run(): Promise<void> {
-    for (let failures = 0; !this.#stopped.signal.aborted;) {
+    for (let failures = 0; !this.#over();) {
       try {
         if (this.#version === '' || this.#clock.nowMs() - this.#listedAtMs > RELIST_MS) await this.#list();
         await this.#watch();
         failures = 0;
       } catch (error) {
-        if (this.#stopped.signal.aborted) return;
+        if (this.#over()) return;
         if (error instanceof ApiError && (error.status === 410 || error.reason === 'Expired')) this.#version = '';
         else this.#host.trouble(error);
         await this.#pause(backoffDelay(BACKOFF, failures, this.#clock.random()));
         failures += 1;
       }
     }
+  }
+
+  #over(): boolean {
+    return this.#stopped.signal.aborted;
   }
 
   async #list(): Promise<void> {

@@ -1,14 +1,9 @@
-import { problemsOf } from '../config/custom-resources.ts';
-import { PROFILES } from '../platforms/index.ts';
 import { compileDocuments } from './attach.ts';
 import type { Sidecar, StreamReport } from './reported.ts';
 import type { ClientObject, ClientState, ClientStatus, Condition, StreamObject, StreamStatus } from './resources.ts';
 
 /** A report older than this is of a sidecar that may be gone: three reports were missed. */
 export const FRESH_MS = 5000;
-/** Streams one process holds. */
-const MAX_STREAMS = 200;
-
 /** A pod that asks for this client's sidecar. */
 export interface PodFacts {
   readonly name: string;
@@ -80,16 +75,10 @@ function stateOf(findings: Readonly<Record<string, Finding>>, { suspended, pods 
   return Object.values(findings).every((one) => one.status === 'True') ? 'Active' : 'Degraded';
 }
 
-/** Rules that concern several objects; those of one object the API server has checked. */
+/** The same check that the sidecar makes of its documents: all of them together. */
 function accepted({ client, streams }: Facts): Finding {
-  const problems = problemsOf('StreamClient', client);
-  if (problems.length > 0) return no('Invalid', problems.join('; '));
-  const foreign = streams.find((stream) => PROFILES[stream.spec.dialect].platform !== client.spec.platform);
-  if (foreign !== undefined) return no('DialectMismatch', `EventStream ${foreign.metadata.name}: ${foreign.spec.dialect} belongs to ${PROFILES[foreign.spec.dialect].platform}, this client to ${client.spec.platform}`);
-  const limit = Math.min(MAX_STREAMS, client.spec.pool.maxStreams);
-  if (streams.length > limit) return no('TooManyStreams', `${String(streams.length)} EventStreams refer to this client and ${String(limit)} can be held: raise pool.maxStreams or spread them over several clients`);
   const compiled = compileDocuments(client, streams);
-  if ('problem' in compiled) return no('TooLarge', compiled.problem);
+  if ('problem' in compiled) return no('Invalid', compiled.problem);
   return streams.length === 0 ? yes('NoStreams', 'no EventStream refers to this client yet') : yes('Valid', `${String(streams.length)} EventStreams`);
 }
 

@@ -1,6 +1,9 @@
 import { attaching } from './attach.k8s.ts';
+import { charting } from './chart.k8s.ts';
 import { assets, Cluster } from './cluster.ts';
+import { controlling } from './control.k8s.ts';
 import { definitions } from './crd.k8s.ts';
+import { failing } from './failure.k8s.ts';
 import { install } from './plane.ts';
 
 /**
@@ -30,4 +33,7 @@ describe('Kubernetes', function () {
 
   definitions(of);
   attaching(of);
+  charting(of);
+  failing(of);
+  controlling(of);
 });

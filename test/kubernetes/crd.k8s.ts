@@ -86,7 +86,8 @@ export function definitions(of: () => Cluster): void {
       ['retry delays', { delivery: { retryBaseDelay: '1m', retryMaxDelay: '1s' } }, /retryMaxDelay is less than retryBaseDelay/],
       ['remote url', { delivery: { mode: 'Push', push: { url: 'https://example.com/' } } }, /url is not loopback/],
       ['plain remote url', { delivery: { mode: 'Push', push: { url: 'http://example.com/', allowRemote: true } } }, /uses http toward a host that is not loopback/],
-      ['heartbeat', { heartbeat: { pingEvery: '10s', pongTimeout: '20s' } }, /pongTimeout must be less than pingEvery/],
+      ['keep-alive of a dialect without', { heartbeat: { pingEvery: '10s' } }, /allows no keep-alive from the client/],
+      ['heartbeat', { dialect: 'genesys-gateway', path: undefined, heartbeat: { pingEvery: '10s', pongTimeout: '20s' } }, /pongTimeout must be less than pingEvery/],
       ['dialect', { dialect: 'other' }, /spec\.dialect: Unsupported value/],
       ['number', { delivery: { maxInFlight: 0 } }, /spec\.delivery\.maxInFlight/],
     ];

@@ -15,6 +15,12 @@ export function install(cluster: Cluster, values: readonly string[] = [], helm: 
   return cluster.run(helm, ['upgrade', '--install', 'holdfast', CHART, '-n', SYSTEM, '--create-namespace', '--set', 'redis.url=redis://127.0.0.1:6379/0', ...values.flatMap((value) => ['--set', value])]);
 }
 
+/** A fresh release: a webhook that was rerouted by hand is no longer Helm's to change. */
+export function reinstall(cluster: Cluster, values: readonly string[] = []) {
+  cluster.run('helm4', ['uninstall', 'holdfast', '-n', SYSTEM]);
+  return install(cluster, values);
+}
+
 /** One process of the control plane, with the rights of its own ServiceAccount and no others. */
 export class Part {
   readonly #child: ChildProcess;
