@@ -49,6 +49,9 @@ const { schema, fields } = valuesSchema(readFileSync('charts/holdfast/values.yam
 files.set('charts/holdfast/values.schema.json', `${JSON.stringify(schema, undefined, 2)}\n`);
 files.set('charts/holdfast/README.md', chartReadme(fields));
 
+files.set('manifests/alerts/holdfast.yaml', readFileSync('charts/holdfast/files/alerts.yaml', 'utf8'));
+files.set('manifests/dashboard/holdfast.json', readFileSync('charts/holdfast/files/dashboard.json', 'utf8'));
+
 const check = process.argv.includes('--check');
 let stale = 0;
 for (const [path, text] of files) {

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, { readonly load: () => Promise<{ main(ar
   inject: { load: () => import('./inject.ts'), does: 'attach the sidecar to workloads in YAML, without a webhook' },
   injector: { load: () => import('./injector.ts'), does: 'the admission webhook of the control plane' },
   controller: { load: () => import('./controller.ts'), does: 'the controller of the control plane' },
+  check: { load: () => import('./check.ts'), does: 'look whether an installation in a cluster works' },
   simulate: { load: () => import('./simulate.ts'), does: 'play the platforms, faithful or misbehaving' },
   demo: { load: () => import('./demo.ts'), does: 'simulator, sidecar and consumer together, with faults, live in the terminal' },
 };

@@ -1,3 +1,4 @@
+import { config } from 'chai';
 import { attaching } from './attach.k8s.ts';
 import { charting } from './chart.k8s.ts';
 import { assets, Cluster } from './cluster.ts';
@@ -10,6 +11,9 @@ import { install } from './plane.ts';
  * Everything that a real API server can prove, on one cluster, in order. Without the parts (no Go, no KUBEBUILDER_ASSETS) this is a loud skip; with
  * HOLDFAST_REQUIRE_APISERVER=1 (CI) a failure.
  */
+// What a tool printed is the evidence: all of it is shown.
+config.truncateThreshold = 0;
+
 describe('Kubernetes', function () {
   this.timeout(180_000);
   let cluster: Cluster | undefined;

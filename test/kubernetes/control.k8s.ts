@@ -143,7 +143,7 @@ export function controlling(of: () => Cluster): void {
       namespace(of(), NS);
       await of().until('the service account is there', () => of().kubectl('get', 'serviceaccount', 'default', '-n', NS).code === 0);
       const http = `http://127.0.0.1:${String(simPort)}`;
-      const fast = { hosts: { login: http, api: http, streaming: `ws://127.0.0.1:${String(simPort)}` }, reconnect: { baseDelay: '20ms', maxDelay: '200ms', extendedBaseDelay: '30ms', extendedMaxDelay: '300ms' }, circuitBreaker: { open: '6s', minSamples: 3, window: '5s' }, gate: { capacity: 1000, refillEvery: '10ms', concurrent: 10 }, token: { leadTime: '1s', minRemainingAtDial: '100ms', minRemainingAtRedial: '100ms', minInterval: '50ms' }, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' } };
+      const fast = { hosts: { login: http, api: http, streaming: `ws://127.0.0.1:${String(simPort)}` }, reconnect: { baseDelay: '20ms', maxDelay: '200ms', extendedBaseDelay: '30ms', extendedMaxDelay: '300ms' }, circuitBreaker: { open: '6s', minSamples: 3, window: '3s', failureRatePercent: 50 }, gate: { capacity: 1000, refillEvery: '10ms', concurrent: 10 }, token: { leadTime: '1s', minRemainingAtDial: '100ms', minRemainingAtRedial: '100ms', minInterval: '50ms' }, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' } };
       const delivery = { mode: 'Push', push: { url: `http://127.0.0.1:${String(consumerPort)}/events`, contentMode: 'batch' }, retryBaseDelay: '20ms', retryMaxDelay: '200ms' };
       expect(of().pipe([streamClient('acme', { region: 'local', ...fast }), eventStream('main', 'acme', { heartbeat: { silence: '600ms' }, resume: { reorderWindow: '100ms' }, delivery })], 'apply', '-n', NS).err).to.equal('');
       await controller();
@@ -211,7 +211,7 @@ export function controlling(of: () => Cluster): void {
     });
 
     it('a breaker that opens is shown, and that it closed', async () => {
-      sim.do({ do: 'set', faults: { upgrade: { status: 503, times: 4 } } });
+      sim.do({ do: 'set', faults: { upgrade: { status: 503, times: 5 } } });
       sim.do({ do: 'drop' });
       await told('the breaker is open', () => condition(client(), 'CircuitClosed').startsWith('False'), 20_000);
       await told('the Event is there', () => events('CircuitOpened') !== '');
@@ -230,6 +230,7 @@ export function controlling(of: () => Cluster): void {
       await told('it is counted', () => (stream().status?.continuity?.gaps ?? 0) > gaps && condition(stream(), 'Continuous') === 'False ResumeGap');
       expect(stream().status?.conditions?.find((one) => one.type === 'Continuous')?.message).to.match(/gaps were announced; the last one from \d+ to \d+/);
       await told('there is an Event', () => events('ResumeGap').includes('EventStream/main'));
+      await told('all else is well', () => condition(client(), 'Ready') === 'True Leading' && condition(stream(), 'Ready') === 'True Streaming', 60_000);
     });
 
     it('the plugin: status, gaps, handover, outdated, from any directory, with -n, -A and --context', async () => {
