@@ -4,11 +4,13 @@ SHELL := /bin/bash
 DEMO_FOR ?= 60s
 STAMP := node_modules/.holdfast-installed
 
-.PHONY: help demo test check lint types layers build bench install redis clean
+.PHONY: help demo test test-kubernetes image charts check lint types layers build bench install redis clean
 
 help:
 	@echo "make demo    simulator, redis-server, three replicas and a consumer, with faults, live (DEMO_FOR=30s to shorten)"
 	@echo "make test    all tests, with a real redis-server"
+	@echo "make test-kubernetes   the Kubernetes side on a real API server (built once with Go, or KUBEBUILDER_ASSETS)"
+	@echo "make image   the container image, with buildah and stand-ins for its bases"
 	@echo "make check   types, lint, layers, generated papers"
 	@echo "make build   dist/, one bundle per command"
 	@echo "make bench   the figures of docs/performance.md"
@@ -29,6 +31,12 @@ demo: $(STAMP) redis
 
 test: $(STAMP) redis
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" npm test --silent
+
+test-kubernetes: $(STAMP) redis
+	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" npm run --silent test:kubernetes
+
+image: $(STAMP)
+	@bash test/image/build.sh
 
 check types lint layers build bench: $(STAMP)
 	@npm run --silent $@

@@ -113,9 +113,9 @@ function checkResume(at: (path: string) => string, spec: EventStream['spec'], pr
 }
 
 function checkDelivery(at: (path: string) => string, delivery: EventStream['spec']['delivery'], say: Say): void {
+  if (delivery.retryMaxDelay < delivery.retryBaseDelay) say(at('delivery.retryMaxDelay'), 'is less than retryBaseDelay', 'make retryMaxDelay >= retryBaseDelay');
   if (delivery.mode === 'Pull') return delivery.push === undefined ? undefined : say(at('delivery.push'), 'is not used with mode Pull', 'set mode: Push, or remove push');
   if (delivery.push === undefined) return say(at('delivery.push'), 'is needed with mode Push', 'set delivery.push.url');
-  if (delivery.retryMaxDelay < delivery.retryBaseDelay) say(at('delivery.retryMaxDelay'), 'is less than retryBaseDelay', 'make retryMaxDelay >= retryBaseDelay');
   if (!URL.canParse(delivery.push.url)) return say(at('delivery.push.url'), 'is not a URL', 'write it like http://127.0.0.1:8080/events');
   const url = new URL(delivery.push.url);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') say(at('delivery.push.url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');

@@ -39,6 +39,11 @@ export function breakerAllows(
   return state.probing ? { allowed: false, waitUntilMs: undefined } : { allowed: true };
 }
 
+/** As it is to be shown: one whose time is over keeps nobody out. */
+export function breakerShown(state: BreakerState, nowMs: Millis): 'closed' | 'open' | 'half-open' {
+  return state.kind === 'open' && nowMs >= state.untilMs ? 'closed' : state.kind;
+}
+
 /** Call when an attempt that `breakerAllows` allowed begins: an expired open breaker becomes half-open with one probe out. */
 export function breakerStarted(state: BreakerState): BreakerState {
   return state.kind === 'closed' ? state : { kind: 'half-open', probing: true };
@@ -57,6 +62,7 @@ export function breakerRecorded(policy: BreakerPolicy, state: BreakerState, ok: 
   const buckets = [...earlier, { startMs, ok: current.ok + (ok ? 1 : 0), failed: current.failed + (ok ? 0 : 1) }];
   const failed = buckets.reduce((sum, bucket) => sum + bucket.failed, 0);
   const total = buckets.reduce((sum, bucket) => sum + bucket.ok + bucket.failed, 0);
-  const trips = total >= policy.minSamples && failed * 100 > total * policy.failureRatePercent;
+  // A success says that it works: it may complete the samples, it does not open the breaker.
+  const trips = !ok && total >= policy.minSamples && failed * 100 > total * policy.failureRatePercent;
   return trips ? tripBreaker(policy, nowMs) : { kind: 'closed', buckets };
 }

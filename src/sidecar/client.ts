@@ -1,6 +1,7 @@
 import type { Agent } from 'undici';
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
 import { admit, askAdmission, cancelAdmission, holdAdmission, openAdmission, reportDial, tripAdmission, type AdmissionState } from '../core/admission.ts';
+import { breakerShown } from '../core/breaker.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { TokenRef } from '../core/session-types.ts';
 import { salted } from '../core/backoff.ts';
@@ -85,7 +86,7 @@ export class ClientDriver {
   /** Nobody of this client may dial now, wherever it is. */
   get restrained(): boolean {
     const { breaker, holdUntilMs } = this.#admission;
-    return breaker.kind !== 'closed' || (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs());
+    return breakerShown(breaker, this.#deps.nowMs()) !== 'closed' || (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs());
   }
 
   /** The lease is open again: what waited may go on, and what could not be stored is stored. */
@@ -199,7 +200,7 @@ export class ClientDriver {
         failure: this.#token.failure,
       },
       credentials: this.#source.problem === '' ? 'ok' : this.#source.problem,
-      breaker: breaker.kind,
+      breaker: breakerShown(breaker, now),
       breakerOpenForMs: breaker.kind === 'open' ? Math.max(0, Math.round(breaker.untilMs - now)) : undefined,
       holdMs: holdUntilMs === undefined ? undefined : Math.max(0, Math.round(holdUntilMs - now)),
       holdReason,

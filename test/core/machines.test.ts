@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { admit, askAdmission, holdAdmission, openAdmission, reportDial, type AdmissionPolicy, type AdmissionState } from '../../src/core/admission.ts';
 import { backoffDelay, salted, type BackoffPolicy } from '../../src/core/backoff.ts';
-import { breakerAllows, breakerRecorded, breakerStarted, closedBreaker, type BreakerPolicy, type BreakerState } from '../../src/core/breaker.ts';
+import { breakerAllows, breakerRecorded, breakerShown, breakerStarted, closedBreaker, tripBreaker, type BreakerPolicy, type BreakerState } from '../../src/core/breaker.ts';
 import { gateAsk, gateDone, openGate, type GatePolicy } from '../../src/core/gate.ts';
 import { livenessDeadline, openedLiveness, stepLiveness, type LivenessPolicy } from '../../src/core/liveness.ts';
 
@@ -54,6 +54,15 @@ describe('backoffDelay', () => {
 
 describe('the circuit breaker', () => {
   const policy: BreakerPolicy = { failureRatePercent: 80, windowMs: 60_000, minSamples: 5, openMs: 300_000 };
+  it('is never opened by a success, even one that completes the samples', () => {
+    const few: BreakerPolicy = { failureRatePercent: 50, windowMs: 3000, minSamples: 3, openMs: 6000 };
+    let state: BreakerState = closedBreaker;
+    for (const ok of [false, false, true]) state = breakerRecorded(few, state, ok, 1000);
+    expect(state.kind).to.equal('closed');
+    expect(breakerShown(tripBreaker(few, 0), 5999)).to.equal('open');
+    expect(breakerShown(tripBreaker(few, 0), 6000), 'its time is over').to.equal('closed');
+  });
+
   const fail = (state: BreakerState, nowMs: number): BreakerState => breakerRecorded(policy, state, false, nowMs);
 
   it('opens above 80 % failures of at least five attempts, for five minutes, then lets one probe through', () => {

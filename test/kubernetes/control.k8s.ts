@@ -143,9 +143,10 @@ export function controlling(of: () => Cluster): void {
       namespace(of(), NS);
       await of().until('the service account is there', () => of().kubectl('get', 'serviceaccount', 'default', '-n', NS).code === 0);
       const http = `http://127.0.0.1:${String(simPort)}`;
+      // kubectl is waited for in this process, where the simulator stands still meanwhile: silence is no fault here.
       const fast = { hosts: { login: http, api: http, streaming: `ws://127.0.0.1:${String(simPort)}` }, reconnect: { baseDelay: '20ms', maxDelay: '200ms', extendedBaseDelay: '30ms', extendedMaxDelay: '300ms' }, circuitBreaker: { open: '6s', minSamples: 3, window: '3s', failureRatePercent: 50 }, gate: { capacity: 1000, refillEvery: '10ms', concurrent: 10 }, token: { leadTime: '1s', minRemainingAtDial: '100ms', minRemainingAtRedial: '100ms', minInterval: '50ms' }, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' } };
       const delivery = { mode: 'Push', push: { url: `http://127.0.0.1:${String(consumerPort)}/events`, contentMode: 'batch' }, retryBaseDelay: '20ms', retryMaxDelay: '200ms' };
-      expect(of().pipe([streamClient('acme', { region: 'local', ...fast }), eventStream('main', 'acme', { heartbeat: { silence: '600ms' }, resume: { reorderWindow: '100ms' }, delivery })], 'apply', '-n', NS).err).to.equal('');
+      expect(of().pipe([streamClient('acme', { region: 'local', ...fast }), eventStream('main', 'acme', { heartbeat: { silence: '30s' }, resume: { reorderWindow: '100ms' }, delivery })], 'apply', '-n', NS).err).to.equal('');
       await controller();
     });
     after(async () => {
@@ -246,7 +247,7 @@ export function controlling(of: () => Cluster): void {
       const shown = plugin('status', 'acme', '-n', NS, '--context', 'test');
       expect(shown.out).to.match(/live +acme +acme-\d +\d+ +Active +3\/3/).and.match(/live +main +acme +Streaming/).and.match(/acme-\d +acme +leader/);
       expect(shown.out).to.include('Continuous is False (ResumeGap)');
-      expect(plugin('status', '-A').out).to.include('apps').and.include('live');
+      expect(plugin('status', '-A').out).to.match(/live +acme/);
       expect(plugin('status', 'nobody', '-n', NS).err).to.include('there is no StreamClient nobody here');
       expect(plugin('gaps', 'main', '-n', NS).out).to.match(/live +main +\d+\.\d+% +\d+ +\d+ gaps were announced/).and.include('TIME');
       expect(plugin('outdated', '-n', NS).out).to.include('all 3 sidecars are of version 0.1.0');
