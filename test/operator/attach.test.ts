@@ -34,7 +34,7 @@ const pods: fc.Arbitrary<PodLike> = fc.record({
     },
     { requiredKeys: ['containers'] },
   ),
-}) as fc.Arbitrary<PodLike>;
+});
 
 describe('the attach function', () => {
   const attachment = (pod: PodLike) => attach(pod, { name: 'orders', secret: 's' }, DEFAULT_SETTINGS, '{}');

@@ -38,7 +38,7 @@ describe('what a status says', () => {
     ['the breaker is open', { sidecars: [sidecar({ client: { role: 'leader', open: true, epoch: 1, token: { state: 'active' }, breaker: 'open', breakerOpenForMs: 60_000 } })] }, 'CircuitClosed', 'False Open'],
     ['the lease is not open', { sidecars: [sidecar({ client: { role: 'leader', open: false, epoch: 1 } })] }, 'LeaderElected', 'False LeaseNotOpen'],
     ['Redis is away', { sidecars: [sidecar({ client: { role: 'standby' }, store: { trouble: 'HF_STORE_UNAVAILABLE' } })] }, 'LeaderElected', 'False StoreUnavailable'],
-    ['documents do not fit', { streams: [{ ...stream, spec: { ...stream.spec, dialect: 'cxone-events' } } as StreamObject] }, 'Accepted', 'False Invalid'],
+    ['documents do not fit', { streams: [{ ...stream, spec: { ...stream.spec, dialect: 'cxone-events' } }] }, 'Accepted', 'False Invalid'],
     ['suspended', { client: { ...client, spec: { ...client.spec, suspend: true } } }, 'Ready', 'False Suspended'],
   ];
   for (const [what, over, type, expected] of cases) it(`${what}: ${expected}`, () => { expect(condition(clientStatus(facts(over)), type)).to.equal(expected); });
