@@ -51,7 +51,7 @@ export function main(args: readonly string[]): Promise<number> {
 async function attaching(kube: Kube, namespace: string, mode: string): Promise<string> {
   if (mode === 'none') return 'attach.mode is none';
   const security = { runAsNonRoot: true, runAsUser: 65_532, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } };
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: NOBODY, labels: { [LABELS.client]: NOBODY } }, spec: { containers: [{ name: 'none', image: 'none', securityContext: security }] } };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'holdfast-check', labels: { [LABELS.client]: NOBODY } }, spec: { containers: [{ name: 'none', image: 'none', securityContext: security }] } };
   try {
     await kube.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, pod);
   } catch (error) {

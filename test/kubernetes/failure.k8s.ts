@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import { issue } from '../../src/operator/certificates.ts';
+import { command } from '../support/process.ts';
+import { TestRedis } from '../support/redis.ts';
 import type { Cluster } from './cluster.ts';
 import { injector, namespace, pod, reinstall, streamClient, SYSTEM, type Part } from './plane.ts';
 
@@ -36,6 +38,21 @@ export function failing(of: () => Cluster): void {
       await recovers();
     });
     after(async () => { await part.end(); });
+
+    it('holdfast check (helm test) tells the injector from the backstop', async () => {
+      const redis = await TestRedis.start();
+      const check = (): ReturnType<typeof command> => command(['check', '--store', `redis://127.0.0.1:${String(redis.port)}`, '--namespace', 'faults'], of().environment());
+      const well = await check();
+      expect(well.out).to.include('ok    kinds: StreamClient is served').and.include('ok    attach: the injector answers').and.include('ok    redis: Redis answers');
+      expect(well.code).to.equal(0);
+      part.signal('SIGSTOP');
+      await redis.stop();
+      const ill = await check();
+      part.signal('SIGCONT');
+      expect(ill.out).to.include('FAIL  attach: the backstop answered, the injector did not').and.include('FAIL  redis: no answer within');
+      expect(ill.code).to.equal(70);
+      await recovers();
+    });
 
     it('it is down: our sentence, others unaffected; recovery when it is back', async () => {
       await part.end('SIGKILL');
