@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { clientNames, loadDocuments } from '../config/load.ts';
+import { listenOn } from '../config/listen.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import type { ClientPlan } from '../config/resolve.ts';
 import type { StoreTarget } from '../coordination/open.ts';
@@ -13,9 +14,11 @@ import { EXIT_OK } from './options.ts';
 
 /** How often the files are looked at. The kubelet writes a changed annotation within seconds, a changed Secret within a minute or two. */
 const LOOK_EVERY_MS = 1000;
-/** After a change standbys begin anew first, the leader last: it hands over to one that has the new configuration. */
+/** After a change standbys begin anew first, the leader when one of them runs the new configuration; it does not wait longer than this. */
 const STANDBY_SPREAD_MS = 3000;
-const LEADER_WAITS_MS = 6000;
+const LEADER_WAITS_MS = 120_000;
+/** Looks without a further change before anything is done. */
+const STABLE_LOOKS = 2;
 /** A link that only reports keeps no lease. */
 const REPORT_TTL_MS = 6000;
 
@@ -28,20 +31,26 @@ export interface Waiting {
   readonly files: readonly string[];
   readonly adminHost: string;
   readonly adminPort: number;
-  /** Where reports go. */
-  readonly store: StoreTarget;
+  /** Where reports go; undefined: its password is not there yet either. */
+  readonly store: StoreTarget | undefined;
   readonly identity: Identity;
   readonly read: () => Promise<Configuration>;
 }
 
-/** Short name of what the files hold now; empty when one of them cannot be read. */
+/**
+ * Short name of what the files hold now: the revision that compiled documents state, else a hash of the content. Empty when one cannot be read.
+ */
 export function configHash(files: readonly string[]): string {
   try {
-    return files.reduce((hash, file) => hash.update(readFileSync(file)), createHash('sha256')).digest('hex').slice(0, 16);
+    const texts = files.map((file) => readFileSync(file, 'utf8'));
+    const stated = REVISION.exec(texts.join('\n'))?.[1];
+    return stated ?? createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 16);
   } catch {
     return '';
   }
 }
+
+const REVISION = /"holdfast\.dev\/revision":"([0-9a-f]{16})"/;
 
 /**
  * Reads the configuration of an attached sidecar. What is missing or wrong is waited for, not a reason to end: meanwhile the process is healthy, says in
@@ -70,24 +79,37 @@ async function problemsOr(read: () => Promise<Configuration>): Promise<Configura
   }
 }
 
-/** Waits for a file that the kubelet has not written yet. */
-export async function awaitFile(file: string): Promise<void> {
-  for (let told = false; !existsSync(file); told = true) {
-    if (!told) process.stderr.write(`${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code: 'HF_CONFIG_SECRET', field: file, rule: 'is missing', hint: 'make the Secret with the password of the store in this namespace' })}\n`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-  }
+/** A file that the kubelet has not written yet is a problem like any other. @throws ConfigError */
+export function requireFile(file: string): void {
+  if (existsSync(file)) return;
+  throw new ConfigError([{ code: 'HF_CONFIG_SECRET', field: file, rule: 'is missing', remedy: 'make the Secret with the password of the store, key "password", in the namespace of this pod' }]);
 }
 
-/** Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew. */
-export async function changedConfiguration(files: readonly string[], { random, leads }: { readonly random: () => number; readonly leads: () => boolean }): Promise<void> {
-  const running = configHash(files);
-  for (;;) {
+export interface Renewal {
+  readonly files: readonly string[];
+  /** Files whose change counts too, and which hold no documents. */
+  readonly also: readonly string[];
+  readonly random: () => number;
+  readonly leads: () => boolean;
+  /** Somebody else runs this configuration already, or there is nobody else. */
+  readonly othersRun: (hash: string) => Promise<boolean>;
+}
+
+/** Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew: standbys first, the leader when one of them is ready to take over. */
+export async function changedConfiguration({ files, also, random, leads, othersRun }: Renewal): Promise<void> {
+  const name = (): string => `${configHash(files)} ${configHash(also)}`;
+  const running = name();
+  for (let seen = running, stable = 0; ; stable += 1) {
     await new Promise((resolve) => { setTimeout(resolve, LOOK_EVERY_MS).unref(); });
-    const now = configHash(files);
-    if (now === running || now === '' || !readable(files)) continue;
-    await new Promise((resolve) => { setTimeout(resolve, (leads() ? LEADER_WAITS_MS : 0) + random() * STANDBY_SPREAD_MS).unref(); });
+    const now = name();
+    if (now !== seen) stable = 0;
+    seen = now;
+    // Several edits in a row are one change.
+    if (now === running || configHash(files) === '' || stable < STABLE_LOOKS || !readable(files)) continue;
+    await new Promise((resolve) => { setTimeout(resolve, random() * STANDBY_SPREAD_MS).unref(); });
+    for (let waited = 0; leads() && waited < LEADER_WAITS_MS && !(await othersRun(configHash(files))); waited += LOOK_EVERY_MS) await new Promise((resolve) => { setTimeout(resolve, LOOK_EVERY_MS).unref(); });
     // It may have been taken back meanwhile.
-    if (configHash(files) !== running) return;
+    if (name() !== running) return;
   }
 }
 
@@ -118,7 +140,7 @@ class WaitingRoom {
       response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain' });
       response.end(ready ? 'ok\n' : `waiting for its configuration:\n${this.#problems.map(sentence).join('\n')}\n`);
     });
-    this.#link = waiting.store.kind === 'redis' ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined }) : undefined;
+    this.#link = waiting.store?.kind === 'redis' ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined }) : undefined;
     this.#link?.open();
     this.#reporting = setInterval(() => { void this.#report(); }, REPORT_EVERY_MS);
     process.once('SIGTERM', this.#leave);
@@ -127,10 +149,7 @@ class WaitingRoom {
 
   static async open(waiting: Waiting): Promise<WaitingRoom> {
     const room = new WaitingRoom(waiting);
-    await new Promise<void>((resolve, reject) => {
-      room.#server.once('error', reject);
-      room.#server.listen(waiting.adminPort, waiting.adminHost, resolve);
-    });
+    await listenOn(room.#server, waiting.adminPort, waiting.adminHost);
     return room;
   }
 

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { DEFAULT_SETTINGS } from '../operator/attach.ts';
+import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach.ts';
 import { inject } from '../operator/inject.ts';
 import { auditLines, gapTables, outdated, statusTables, troubles, type EventObject, type PodObject } from '../operator/plugin.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../operator/resources.ts';
@@ -170,12 +170,25 @@ function attach({ file, kubectl }: Options): number {
       return []; // without a cluster what stands in the text must do
     }
   })();
-  const done = inject(text, DEFAULT_SETTINGS, known);
+  const settings = installed(kubectl);
+  if (settings === undefined) process.stderr.write('warning: no installation was found in this cluster (or it is not yours to read): image and store are the defaults\n');
+  const done = inject(text, { ...DEFAULT_SETTINGS, ...settings }, known);
   for (const one of [...done.problems, ...done.warnings.map((warning) => `warning: ${warning}`)]) process.stderr.write(`${one}\n`);
   if (done.problems.length > 0) return 1;
   process.stderr.write(done.attached.length === 0 ? `nothing to attach to: no pod template has the label ${LABELS.client}\n` : `attached to ${done.attached.join(', ')}\n`);
   process.stdout.write(done.text);
   return 0;
+}
+
+/** How this cluster's installation attaches sidecars. */
+function installed(kubectl: Kubectl): Partial<AttachSettings> | undefined {
+  try {
+    const maps = JSON.parse(kubectl.run(['get', 'configmaps', '-A', '-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json'])) as { readonly items: readonly { readonly data?: Readonly<Record<string, string>> }[] };
+    const text = maps.items.map((one) => one.data?.['settings.json']).find((one) => one !== undefined);
+    return text === undefined ? undefined : (JSON.parse(text) as Partial<AttachSettings>);
+  } catch {
+    return undefined;
+  }
 }
 
 function named(word: string | undefined, usage: string): string {

@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { awaitConfiguration, awaitFile, changedConfiguration, configHash, type Configuration } from './attached.ts';
+import { awaitConfiguration, changedConfiguration, configHash, requireFile, type Configuration } from './attached.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { loadDocuments } from '../config/load.ts';
 import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts';
@@ -47,6 +47,9 @@ Exit codes: 0 stopped on request, 70 internal fault, 78 bad configuration.
 const EXIT_MARGIN_MS = 2000;
 /** S4: hashes live 120 s; a connection without a sign of life for 35 s is dead; the reaper comes every 10 s. */
 const REGISTRY: RegistryPolicy = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
+/** Another replica's report that is older says nothing of it now. */
+const OTHERS_FRESH_MS = 5000;
+const NOTHING: Configuration = { plans: [], warnings: [] };
 /** How often the count of dropped lines is carried into the metrics. */
 const DROPPED_EVERY_MS = 1000;
 
@@ -73,22 +76,24 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
-    const passwordFile = values['store-password-file'];
-    if (values.attached && passwordFile !== undefined) await awaitFile(passwordFile);
-    const password = storePassword(passwordFile);
-    const store = parseStore(values.store, values['store-prefix'], password);
-    const problems: ConfigProblem[] = [...environmentProblems(process.env), ...('code' in store ? [store] : [])];
+    const problems: ConfigProblem[] = [...environmentProblems(process.env)];
     const number = (read: (field: string, text: string) => number, field: 'admin-port' | 'delivery-port' | 'drain-seconds'): number => collected(problems, () => read(`--${field}`, values[field]));
     const ports = { adminHost: values['admin-host'], admin: number(portOf, 'admin-port'), delivery: number(portOf, 'delivery-port') };
     const drainMs = number(secondsOf, 'drain-seconds') * 1000;
     const lockAdapter = values['lock-adapter'] === 'plain' ? 'plain' : 'redlock';
     if (values['lock-adapter'] !== lockAdapter) problems.push({ code: 'HF_CONFIG_OPTION', field: '--lock-adapter', rule: 'is neither redlock nor plain', remedy: 'leave it out for redlock' });
     const identity = identityOf(process.env);
+    const passwordFile = values['store-password-file'];
+    const waiting = { files: values.file, adminHost: ports.adminHost, adminPort: ports.admin, identity };
+    if (values.attached && passwordFile !== undefined && problems.length === 0) await awaitConfiguration({ ...waiting, store: undefined, read: () => Promise.resolve(requireFile(passwordFile)).then(() => NOTHING) });
+    const password = storePassword(passwordFile);
+    const store = parseStore(values.store, values['store-prefix'], password);
+    if ('code' in store) problems.push(store);
     const read = (): Promise<Configuration> => plansOf(values.file, problems);
     // What is wrong with the command line is not waited for.
     if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
-    const { plans, warnings } = values.attached ? await awaitConfiguration({ files: values.file, adminHost: ports.adminHost, adminPort: ports.admin, store, identity, read }) : await read();
-    return runUntilSignal({ plans, warnings, files: values.file, attached: values.attached, identity, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
+    const { plans, warnings } = values.attached ? await awaitConfiguration({ ...waiting, store, read }) : await read();
+    return runUntilSignal({ plans, warnings, files: values.file, attached: values.attached, also: passwordFile === undefined ? [] : [passwordFile], identity, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
   });
 }
 
@@ -141,6 +146,8 @@ async function tokenFileProblems(plan: ClientPlan): Promise<readonly ConfigProbl
 interface RunSettings {
   readonly files: readonly string[];
   readonly attached: boolean;
+  /** Files beside the documents whose change is one of the configuration. */
+  readonly also: readonly string[];
   readonly identity: Identity;
   readonly plans: readonly ClientPlan[];
   readonly warnings: readonly string[];
@@ -205,7 +212,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   supervisor.start();
   const reporter = new Reporter(deps, { clients: settings.plans.map((plan) => plan.name), configHash: configHash(settings.files), status: () => supervisor.status() });
   stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
-  const code = await (settings.attached ? Promise.race([ended, renewed(settings.files, deps, supervisor)]) : ended);
+  const code = await (settings.attached ? Promise.race([ended, renewed(settings, deps, supervisor)]) : ended);
   const forced = setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + EXIT_MARGIN_MS);
   forced.unref();
   await supervisor.stop(settings.drainMs);
@@ -221,8 +228,16 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
 }
 
 /** Resolves when this replica is to end and be started again with another configuration. */
-async function renewed(files: readonly string[], deps: World, supervisor: Supervisor): Promise<number> {
-  await changedConfiguration(files, { random: deps.random, leads: () => supervisor.leads });
+async function renewed({ files, also, plans }: RunSettings, deps: World, supervisor: Supervisor): Promise<number> {
+  const { namespace, pod, uid } = deps.identity;
+  const othersRun = async (hash: string): Promise<boolean> => {
+    const reports = await Promise.all(plans.map(async ({ name }) => (await deps.reports?.read({ namespace, name })) ?? []));
+    return reports.every((all) => {
+      const others = all.filter((one) => one.replica !== `${pod}/${uid}` && one.ageMs < OTHERS_FRESH_MS);
+      return others.length === 0 || others.some((one) => one.content?.['configHash'] === hash && one.content['ready'] === true);
+    });
+  };
+  await changedConfiguration({ files, also, random: deps.random, leads: () => supervisor.leads, othersRun: (hash) => othersRun(hash).catch(() => false) });
   deps.log.info('the configuration changed; handing over and beginning anew');
   return EXIT_OK;
 }

@@ -59,8 +59,8 @@ export type Notice =
   | { readonly kind: 'changed'; readonly lease: string }
   | { readonly kind: 'offer'; readonly lease: string; readonly heir: string; readonly epoch: number }
   | { readonly kind: 'warm'; readonly lease: string; readonly heir: string; readonly token: string }
-  /** Asks whoever leads it to hand over. */
-  | { readonly kind: 'hand-over'; readonly lease: string }
+  /** Asks the leader of that epoch to hand over; a later one is not meant. */
+  | { readonly kind: 'hand-over'; readonly lease: string; readonly epoch: number }
   | { readonly kind: 'dead'; readonly connection: string };
 
 /**

@@ -240,7 +240,7 @@ function noticeOf(text: string): Notice | undefined {
     case 'warm':
       return strings('lease', 'heir', 'token') ? (value as Notice) : undefined;
     case 'hand-over':
-      return strings('lease') ? (value as Notice) : undefined;
+      return strings('lease') && 'epoch' in value && typeof value.epoch === 'number' ? (value as Notice) : undefined;
     case 'dead':
       return strings('connection') ? (value as Notice) : undefined;
     default:

@@ -6,7 +6,7 @@ export const REPORT_LIFE_MS = 30_000;
 /** Reports of one client above which a writer throws out old ones. */
 const MANY = 64;
 /** Larger ones are not written: a report is a summary. */
-const MAX_BYTES = 64 * 1024;
+const MAX_BYTES = 256 * 1024;
 
 /** KEYS[1] hash of one client's reports. ARGV replica, text, life ms, many. */
 export const REPORT: Script = {
@@ -60,9 +60,11 @@ export class Reports {
     this.#link = link;
   }
 
-  async write(client: { readonly namespace: string; readonly name: string }, replica: string, text: string): Promise<void> {
-    if (Buffer.byteLength(text) > MAX_BYTES) return;
+  /** @returns false when it is too large. */
+  async write(client: { readonly namespace: string; readonly name: string }, replica: string, text: string): Promise<boolean> {
+    if (Buffer.byteLength(text) > MAX_BYTES) return false;
     await this.#link.script(REPORT, [this.#key(client)], [replica, text, String(REPORT_LIFE_MS), String(MANY)]);
+    return true;
   }
 
   /** Reports younger than REPORT_LIFE_MS. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { checkDocuments } from '../config/load.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
@@ -165,19 +166,25 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
  * The documents a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON document a line.
  * @returns the text, or what is wrong with it in one sentence.
  */
-export function compileDocuments(client: ClientObject, streams: readonly StreamObject[]): { readonly documents: string } | { readonly problem: string } {
+export function compileDocuments(client: ClientObject, streams: readonly StreamObject[]): { readonly documents: string; readonly revision: string } | { readonly problem: string } {
   const { secretRef: _, ...credentials } = client.spec.credentials;
   const head = (kind: string, metadata: ClientObject['metadata']): Record<string, unknown> => ({ apiVersion: client.apiVersion, kind, metadata: { name: metadata.name } });
   const all = [
     { ...head('StreamClient', client.metadata), spec: { ...client.spec, credentials: { ...credentials, directory: CREDENTIALS_DIR } } },
     ...[...streams].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
   ];
-  const documents = all.map((one) => JSON.stringify(one)).join('\n---\n');
+  const revision = revisionOf(all);
+  const [first, ...rest] = all;
+  const documents = [{ ...first, metadata: { name: client.metadata.name, annotations: { [ANNOTATIONS.revision]: revision } } }, ...rest].map((one) => JSON.stringify(one)).join('\n---\n');
   const { problems } = checkDocuments([{ name: '', text: documents }]);
-  const [first] = problems;
-  if (first !== undefined) return { problem: problems.map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`).join('; ') };
+  if (problems.length > 0) return { problem: problems.map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`).join('; ') };
   if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES) return { problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients` };
-  return { documents };
+  return { documents, revision };
+}
+
+/** Short name of some documents: sidecars report the one they run. */
+function revisionOf(documents: unknown): string {
+  return createHash('sha256').update(JSON.stringify(documents)).digest('hex').slice(0, 16);
 }
 
 /** `#2.spec.path` of the compiled text as a person would say it: the object's name and the field. */

@@ -51,6 +51,10 @@ export class CertificateKeeper {
     this.#timer.unref();
   }
 
+  get #path(): string {
+    return `/api/v1/namespaces/${this.#settings.namespace}/secrets/${this.#settings.secret}`;
+  }
+
   get #served(): boolean {
     return this.#serving !== '';
   }
@@ -74,7 +78,7 @@ export class CertificateKeeper {
   }
 
   async #round(): Promise<void> {
-    const path = `/api/v1/namespaces/${this.#settings.namespace}/secrets/${this.#settings.secret}`;
+    const path = this.#path;
     let secret = (await this.#kube.get(path)) as Secret;
     let stored = read(secret);
     if (stored === undefined || dueForRotation(stored, this.#clock.nowEpochMs())) {
@@ -97,12 +101,15 @@ export class CertificateKeeper {
     this.notAfterMs = stored.notAfterMs;
   }
 
-  async #trust({ bundle }: Certificates): Promise<void> {
+  async #trust({ bundle, cert }: Certificates): Promise<void> {
     const path = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${this.#settings.webhook}`;
     const found = (await this.#kube.get(path)) as { readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[] };
     const caBundle = Buffer.from(bundle).toString('base64');
     const patch = found.webhooks.flatMap(({ clientConfig }, index) => (clientConfig.caBundle === caBundle ? [] : [{ op: 'add', path: `/webhooks/${String(index)}/clientConfig/caBundle`, value: caBundle }]));
-    if (patch.length > 0) await this.#kube.patch(path, patch, 'application/json-patch+json');
+    if (patch.length === 0) return;
+    // The other replica may have rotated since we read: its bundle must not be replaced by an older one.
+    if (read((await this.#kube.get(this.#path)) as Secret)?.cert !== cert) return;
+    await this.#kube.patch(path, patch, 'application/json-patch+json');
   }
 }
 

@@ -6,7 +6,7 @@ import { ApiError, microTime, type Kube, type KubeObject } from './kubernetes.ts
 import { Reflector, type ReflectorClock } from './reflector.ts';
 import { sidecarOf, type Sidecar } from './reported.ts';
 import { ANNOTATIONS, GROUP, LABELS, VERSION, type ClientObject, type ClientStatus, type StreamObject, type StreamStatus } from './resources.ts';
-import { clientStatus, leaderOf, sameNews, streamStatus, type Facts, type PodFacts } from './verdict.ts';
+import { clientStatus, FRESH_MS, leaderOf, sameNews, streamStatus, type Facts, type PodFacts } from './verdict.ts';
 
 export interface ControllerSettings {
   /** Namespaces that are watched; empty: all. */
@@ -32,6 +32,12 @@ export interface ControllerDeps extends ReflectorClock {
 
 /** Ids of Events that were written lately, so that they are not tried again and again. */
 const MAX_REMEMBERED = 10_000;
+/** Between two rounds, however much happens. */
+const ROUND_REST_MS = 300;
+/** Events of one client in a minute; the audit log has all. */
+const MAX_EVENTS_A_MINUTE = 60;
+/** A request for a hand-over that is older was meant for another leader; a happening that is older is no news. */
+const OLD_MS = 600_000;
 /** Writes of one round at the same time. */
 const WIDTH = 8;
 
@@ -56,6 +62,12 @@ export class Controller {
   readonly #pods: Reflector[];
   readonly #written = new Set<string>();
   readonly #figuresAtMs = new Map<string, number>();
+  readonly #readAtMs = new Map<string, number>();
+  /** Hand-overs that were passed on, by the object's uid: the status that says so comes back a moment later. */
+  readonly #asked = new Map<string, string>();
+  /** Events of one client in the present minute. */
+  readonly #told = new Map<string, { readonly minute: number; readonly count: number }>();
+  #roundAtMs = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #busy = false;
   #again = false;
@@ -101,7 +113,13 @@ export class Controller {
     }
     this.#busy = true;
     this.#again = false;
-    this.#round()
+    const restMs = Math.max(0, this.#roundAtMs + ROUND_REST_MS - this.#deps.nowMs());
+    new Promise((resolve) => setTimeout(resolve, restMs))
+      .then(() => {
+        this.#again = false;
+        this.#roundAtMs = this.#deps.nowMs();
+        return this.#round();
+      })
       .catch((error: unknown) => { this.#deps.log.warn({ err: error }, 'a round was cut short'); })
       .finally(() => {
         this.#busy = false;
@@ -118,9 +136,10 @@ export class Controller {
     const known = new Map<string, Facts>();
     await inParallel(clients, WIDTH, async (client) => {
       const { namespace, name } = client.metadata;
-      const reported: readonly Report[] = await this.#deps.reports.read({ namespace, name });
+      const reported = await this.#read(client);
+      if (reported === undefined) return;
       const own = pods.filter((pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[LABELS.client] === name);
-      const facts: Facts = { client, streams: streams.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === name), pods: own.map(factsOf), sidecars: reported.map(sidecarOf), nowEpochMs: this.#deps.nowEpochMs() };
+      const facts: Facts = { client, streams: streams.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === name), pods: own.map(factsOf), sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own), unread: reported === 'unread', nowEpochMs: this.#deps.nowEpochMs() };
       known.set(`${namespace}/${name}`, facts);
       await this.#tend(facts, own);
     });
@@ -130,6 +149,21 @@ export class Controller {
     });
     this.rounds += 1;
     this.lastRoundMs = this.#deps.nowMs();
+  }
+
+  /** What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word stands. */
+  async #read({ metadata }: ClientObject): Promise<readonly Report[] | 'unread' | undefined> {
+    const { namespace, name, uid } = metadata;
+    try {
+      const reports = await this.#deps.reports.read({ namespace, name });
+      this.#readAtMs.set(uid, this.#deps.nowMs());
+      return reports;
+    } catch (error) {
+      this.#deps.log.debug({ err: error, client: name }, 'the reports cannot be read');
+      const since = this.#readAtMs.get(uid) ?? this.#deps.nowMs();
+      this.#readAtMs.set(uid, since);
+      return this.#deps.nowMs() - since > FRESH_MS ? 'unread' : undefined;
+    }
   }
 
   /** One client: its status, its pods, its Events, what is asked of its leader. A failure of one step is told and leaves the others. */
@@ -162,7 +196,9 @@ export class Controller {
     if (over(pod) || pod.metadata['deletionTimestamp'] !== undefined) return this.#lastWord(pod, sidecars);
     if (!hasSidecar(pod)) return this.#event(namespace, this.#about(pod, 'SidecarMissing', 'the pod asks for a sidecar and has none; restart it (kubectl rollout restart)'), new Map([[`Pod/${name}`, uid]]));
     const compiled = compileDocuments(client, streams);
-    const role = sidecars.find((one) => one.uid === uid)?.client?.role;
+    const said = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS)?.client?.role;
+    // One that is silent while another leads does not.
+    const role = said ?? (leaderOf(sidecars) === undefined ? undefined : 'standby');
     const wanted: { labels?: Record<string, string>; annotations?: Record<string, string> } = {};
     const shown = role === 'leader' || role === 'standby' ? role : undefined;
     if (shown !== undefined && labels[LABELS.role] !== shown) wanted.labels = { [LABELS.role]: shown };
@@ -189,15 +225,23 @@ export class Controller {
   async #handOver({ client, sidecars }: Facts): Promise<string | undefined> {
     const asked = client.metadata.annotations?.[ANNOTATIONS.handOver];
     const leader = leaderOf(sidecars);
-    if (asked === undefined || asked === client.status?.handledHandOver || leader?.client === undefined || !this.#deps.leading()) return undefined;
-    await this.#deps.leases.publish({ kind: 'hand-over', lease: leader.client.lease });
+    if (asked === undefined || asked === client.status?.handledHandOver || !this.#deps.leading()) return undefined;
+    if (this.#asked.get(client.metadata.uid) === asked || !(this.#deps.nowEpochMs() - Date.parse(asked) < OLD_MS)) return asked;
+    if (leader?.client === undefined) return undefined;
+    this.#asked.set(client.metadata.uid, asked);
+    await this.#deps.leases.publish({ kind: 'hand-over', lease: leader.client.lease, epoch: leader.client.epoch });
     this.#deps.log.info({ client: client.metadata.name, namespace: client.metadata.namespace, leader: leader.pod }, 'asked the leader to hand over');
     return asked;
   }
 
   async #event(namespace: string, event: EventFacts, uids: ReadonlyMap<string, string>): Promise<void> {
     const uid = uids.get(`${event.kind}/${event.object}`);
-    if (uid === undefined || this.#written.has(event.id)) return;
+    if (uid === undefined || this.#written.has(event.id) || this.#deps.nowEpochMs() - event.atEpochMs > OLD_MS) return;
+    const minute = Math.floor(this.#deps.nowMs() / 60_000);
+    const told = this.#told.get(uid);
+    const count = told?.minute === minute ? told.count + 1 : 1;
+    if (count > MAX_EVENTS_A_MINUTE) return;
+    this.#told.set(uid, { minute, count });
     const core = event.kind === 'Pod';
     const body = {
       apiVersion: 'events.k8s.io/v1',
@@ -260,6 +304,12 @@ function factsOf(pod: Pod): PodFacts {
 
 function uidsOf({ client, streams }: Facts): ReadonlyMap<string, string> {
   return new Map([[`StreamClient/${client.metadata.name}`, client.metadata.uid], ...streams.map((stream) => [`EventStream/${stream.metadata.name}`, stream.metadata.uid] as const)]);
+}
+
+/** Whoever may write to the store may write reports; only pods that the cluster knows are believed. */
+function ownOnly(sidecars: readonly Sidecar[], pods: readonly Pod[]): readonly Sidecar[] {
+  const known = new Set(pods.map((pod) => `${pod.metadata.name}/${pod.metadata.uid ?? ''}`));
+  return sidecars.filter((one) => known.has(`${one.pod}/${one.uid}`));
 }
 
 async function inParallel<T>(all: readonly T[], width: number, work: (one: T) => Promise<void>): Promise<void> {

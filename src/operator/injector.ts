@@ -1,6 +1,7 @@
 import { createServer as createPlainServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { listenOn } from '../config/listen.ts';
 import { answer, type AdmissionRequest, type Known } from './admission.ts';
 import type { AttachSettings } from './attach.ts';
 
@@ -43,10 +44,7 @@ export class Injector {
 
   async listen(ports: { readonly host: string; readonly webhook: number; readonly admin: number }): Promise<{ readonly webhook: number; readonly admin: number }> {
     const open = async (server: Server | TlsServer, port: number): Promise<number> => {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(port, ports.host, resolve);
-      });
+      await listenOn(server, port, ports.host);
       return (server.address() as AddressInfo).port;
     };
     return { webhook: await open(this.#tls, ports.webhook), admin: await open(this.#plain, ports.admin) };

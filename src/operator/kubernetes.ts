@@ -73,7 +73,10 @@ export class Kube {
    * Watches until the server closes, the connection breaks, nothing came for `silenceMs`, or `signal` is aborted. Resolves then; rejects when it was refused.
    */
   async watch(path: string, query: Readonly<Record<string, string>>, on: (event: WatchEvent) => void, { silenceMs, signal }: { readonly silenceMs: number; readonly signal: AbortSignal }): Promise<void> {
-    const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal });
+    // A kept connection whose other end is gone must not keep the request for a quarter of an hour.
+    const begun = new AbortController();
+    const late = setTimeout(() => { begun.abort(); }, REQUEST_LIMIT_MS * 3);
+    const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal: AbortSignal.any([signal, begun.signal]) }).finally(() => { clearTimeout(late); });
     if (response.statusCode !== 200) throw await failure(response);
     response.setTimeout(silenceMs, () => response.destroy());
     const lines = createInterface({ input: response });

@@ -34,6 +34,8 @@ export class Reflector {
   readonly #objects = new Map<string, KubeObject>();
   readonly #stopped = new AbortController();
   #version = '';
+  /** What is known may be old after a break, but it is all there. */
+  #everListed = false;
   #listedAtMs = -Infinity;
   /** When the server last said anything. */
   lastHeardMs = -Infinity;
@@ -52,7 +54,7 @@ export class Reflector {
   }
 
   get listed(): boolean {
-    return this.#version !== '';
+    return this.#everListed;
   }
 
   stop(): void {
@@ -90,6 +92,7 @@ export class Reflector {
     }
     for (const key of [...this.#objects.keys()]) if (!there.has(key)) this.#set(key, undefined);
     this.#version = list.metadata.resourceVersion;
+    this.#everListed = true;
     this.#listedAtMs = this.#clock.nowMs();
     this.lastHeardMs = this.#listedAtMs;
   }

@@ -122,12 +122,18 @@ function list(value: unknown): readonly Loose[] {
 
 const MAX_TEXT = 500;
 
+/** Ends on terminals and in Events: no control characters. */
+function clean(value: string): string {
+   
+  return value.slice(0, MAX_TEXT).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
+
 function text(value: unknown): string {
-  return typeof value === 'string' ? value.slice(0, MAX_TEXT) : '';
+  return typeof value === 'string' ? clean(value) : '';
 }
 
 function textOr(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value.slice(0, MAX_TEXT) : undefined;
+  return typeof value === 'string' && value !== '' ? clean(value) : undefined;
 }
 
 function number(value: unknown): number {

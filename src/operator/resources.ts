@@ -16,6 +16,8 @@ export const LABELS = {
 export const ANNOTATIONS = {
   /** On a pod: the documents its sidecar reads. */
   config: `${GROUP}/config`,
+  /** Inside those documents, on the StreamClient: which ones they are. */
+  revision: `${GROUP}/revision`,
   /** On a StreamClient: changes when somebody asks for a hand-over. */
   handOver: `${GROUP}/handover-requested-at`,
 } as const;

@@ -17,6 +17,8 @@ export interface Facts {
   readonly streams: readonly StreamObject[];
   readonly pods: readonly PodFacts[];
   readonly sidecars: readonly Sidecar[];
+  /** The reports cannot be read for some time. */
+  readonly unread: boolean;
   /** Wall clock, for the times that are written. */
   readonly nowEpochMs: number;
 }
@@ -41,9 +43,16 @@ export function clientStatus(facts: Facts): ClientStatus {
   const missing = asking.filter((pod) => !pod.attached);
   const first = Object.entries(findings).find(([, finding]) => finding.status !== 'True');
   const suspended = client.spec.suspend;
-  const ready = suspended
+  const closing = leader?.streams.some((stream) => CONNECTED.has(stream.state)) === true;
+  const compiled = compileDocuments(client, facts.streams);
+  const pending = leader !== undefined && leader.configHash !== '' && 'revision' in compiled && leader.configHash !== compiled.revision;
+  const ready = suspended && !pending && !closing
     ? no('Suspended', 'spec.suspend is true: no stream is held')
-    : first === undefined
+    : first === undefined && pending
+      ? no('ConfigurationPending', `${leader.pod} still runs an older configuration; the sidecars begin anew one after another`)
+      : suspended
+        ? no('Suspending', 'spec.suspend is true: the streams are being closed')
+        : first === undefined
       ? missing.length === 0
         ? yes('Leading', `${leader?.pod ?? ''} holds the streams`)
         : yes('SidecarMissing', `${missing.map((pod) => pod.name).join(', ')}: asks for the sidecar and has none; restart it (kubectl rollout restart)`)
@@ -53,17 +62,18 @@ export function clientStatus(facts: Facts): ClientStatus {
   const token = leader?.client?.token;
   return {
     observedGeneration: client.metadata.generation,
-    state: stateOf(findings, { suspended, pods: asking.length + live.length }),
+    state: stateOf(findings, { suspended: suspended && !closing, pods: asking.length + live.length }),
     podsSummary: `${String(live.length)}/${String(Math.max(asking.length, live.length))}`,
     ...(leader?.client === undefined ? {} : { leader: { podName: leader.pod, epoch: leader.client.epoch, since } }),
-    ...(token === undefined ? {} : { token: { state: token.failure === undefined ? token.state : 'failed', ...(token.remainingMs === undefined ? {} : { expiresAt: minute(nowEpochMs + token.remainingMs) }) } }),
+    ...(token === undefined ? {} : { token: { state: token.failure === undefined ? token.state : 'failed', ...(token.remainingMs === undefined ? {} : { expiresAt: minute(nowEpochMs + token.remainingMs - (leader?.ageMs ?? 0), before?.token?.expiresAt) }) } }),
     ...(before?.handledHandOver === undefined ? {} : { handledHandOver: before.handledHandOver }),
     conditions: conditionsOf({ Ready: ready, ...findings }, before?.conditions ?? [], client.metadata.generation, nowEpochMs),
   };
 }
 
-/** The end of a token is a little different with each report; a minute is as exact as anybody needs, and does not change each time. */
-function minute(epochMs: number): string {
+/** The end of a token is a little different with each report: a minute is as exact as anybody needs, and what was written stays while it is near enough. */
+function minute(epochMs: number, before: string | undefined): string {
+  if (before !== undefined && Math.abs(Date.parse(before) - epochMs) < 60_000) return before;
   return new Date(Math.round(epochMs / 60_000) * 60_000).toISOString().replace('.000Z', 'Z');
 }
 
@@ -82,7 +92,8 @@ function accepted({ client, streams }: Facts): Finding {
   return streams.length === 0 ? yes('NoStreams', 'no EventStream refers to this client yet') : yes('Valid', `${String(streams.length)} EventStreams`);
 }
 
-function elected({ pods, sidecars }: Facts, leader: Sidecar | undefined): Finding {
+function elected({ pods, sidecars, unread }: Facts, leader: Sidecar | undefined): Finding {
+  if (unread) return unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report');
   if (leader !== undefined) return leader.client?.open === true ? yes('Leading', `${leader.pod} leads with epoch ${String(leader.client.epoch)}`) : no('LeaseNotOpen', `${leader.pod} leads but cannot renew its lease: ${leader.storeTrouble ?? 'the store does not answer'}`);
   const live = sidecars.filter((one) => one.ageMs <= FRESH_MS);
   const waiting = live.flatMap((one) => one.problems)[0];
@@ -119,10 +130,12 @@ const CONNECTED: ReadonlySet<string> = new Set(['LIVE', 'OPEN', 'DEGRADED']);
 export function streamStatus(stream: StreamObject, facts: Facts | undefined, nowEpochMs: number): StreamStatus {
   const { generation } = stream.metadata;
   const before = stream.status?.conditions ?? [];
-  const bare = (state: string, ready: Finding): StreamStatus => ({ observedGeneration: generation, state, conditions: conditionsOf({ Ready: ready, Connected: { ...ready, status: ready.status === 'True' ? 'True' : 'False' } }, before, generation, nowEpochMs) });
+  const bare = (state: string, ready: Finding): StreamStatus => ({ observedGeneration: generation, state, conditions: conditionsOf({ Ready: ready, Connected: ready }, before, generation, nowEpochMs) });
   if (facts === undefined) return bare('NoClient', no('ClientMissing', `StreamClient ${stream.spec.clientRef.name} does not exist in this namespace`));
-  if (stream.spec.suspend || facts.client.spec.suspend) return bare('Suspended', no('Suspended', stream.spec.suspend ? 'spec.suspend is true' : 'the StreamClient is suspended'));
+  if (facts.unread) return { ...(stream.status ?? bare('Unknown', unknown('StoreUnavailable', ''))), ...bare('Unknown', unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report')) };
   const leader = leaderOf(facts.sidecars);
+  const open = leader?.streams.some((one) => one.name === stream.metadata.name && CONNECTED.has(one.state)) === true;
+  if ((stream.spec.suspend || facts.client.spec.suspend) && !open) return bare('Suspended', no('Suspended', stream.spec.suspend ? 'spec.suspend is true' : 'the StreamClient is suspended'));
   if (leader === undefined) return bare('NoLeader', no('NoLeader', `nobody leads StreamClient ${facts.client.metadata.name}: kubectl describe streamclient ${facts.client.metadata.name} says why`));
   const report = leader.streams.find((one) => one.name === stream.metadata.name);
   if (report === undefined) return bare('Pending', no('ConfigurationPending', `${leader.pod} does not know this stream yet: its configuration is on the way`));

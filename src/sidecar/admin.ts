@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { listenOn } from '../config/listen.ts';
 import { HoldfastError } from '../core/failure.ts';
 import { originProblem, urlOf } from '../delivery/server.ts';
 import type { World } from './deps.ts';
@@ -34,11 +35,8 @@ export class AdminServer {
 
   /** @param port 0 = any free one. @returns the port. */
   async listen(host: string, port: number): Promise<number> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new HoldfastError('HF_CONFIG_PORT', `the admin port ${String(port)} cannot be used (${String(error.code)})`, { cause: error }));
-      });
-      this.#server.listen(port, host, resolve);
+    await listenOn(this.#server, port, host).catch((error: unknown) => {
+      throw new HoldfastError('HF_CONFIG_PORT', `the admin port ${String(port)} cannot be used (${String((error as NodeJS.ErrnoException).code)})`, { cause: error });
     });
     return (this.#server.address() as AddressInfo).port;
   }

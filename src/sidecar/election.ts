@@ -261,7 +261,7 @@ export class Election {
       case 'warm':
         return this.#dispatch(entry, { kind: 'warm', heir: notice.heir, token: notice.token });
       case 'hand-over':
-        if (entry.state.role.kind === 'leading') void this.handOver(notice.lease);
+        if (entry.state.role.kind === 'leading' && entry.state.role.epoch === notice.epoch) void this.handOver(notice.lease);
     }
   }
 

@@ -26,6 +26,7 @@ export class Reporter {
   readonly #what: Reporting;
   readonly #timer: NodeJS.Timeout | undefined;
   #writing = false;
+  #warned = false;
 
   constructor(deps: World, what: Reporting) {
     this.#deps = deps;
@@ -49,7 +50,9 @@ export class Reporter {
       const status = this.#what.status();
       for (const name of this.#what.clients) {
         const text = JSON.stringify({ ...reportHead(identity, this.#what.configHash), ...of(status, name), notices: this.#notices(name) });
-        await reports.write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, secrets.scrub(text));
+        const written = await reports.write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, secrets.scrub(text));
+        if (!written && !this.#warned) log.warn({ client: name, bytes: text.length }, 'the report is too large to be written; the controller does not see this sidecar');
+        if (!written) this.#warned = true;
       }
     } catch (error) {
       log.debug({ err: error }, 'the report could not be written');
@@ -64,6 +67,21 @@ export class Reporter {
 }
 
 function of(status: Readonly<Record<string, unknown>>, client: string): Record<string, unknown> {
-  const { clients, streams, store, broken, startedAt, ready } = status as { readonly clients: readonly { readonly name: string }[]; readonly streams: readonly { readonly client: string }[]; readonly store: unknown; readonly broken: unknown; readonly startedAt: unknown; readonly ready: unknown };
-  return { startedAt, ready, store, broken, client: clients.find((one) => one.name === client), streams: streams.filter((one) => one.client === client) };
+  const { clients, streams, store, broken, startedAt, ready } = status as { readonly clients: readonly { readonly name: string }[]; readonly streams: readonly StreamFacts[]; readonly store: unknown; readonly broken: unknown; readonly startedAt: unknown; readonly ready: unknown };
+  return { startedAt, ready, store, broken, client: clients.find((one) => one.name === client), streams: streams.filter((one) => one.client === client).map(brief) };
+}
+
+interface StreamFacts {
+  readonly client: string;
+  readonly [field: string]: unknown;
+}
+
+/** Of a stream's status what its EventStream shows: with 200 streams the whole would be too much to write every second. */
+function brief(stream: StreamFacts): Record<string, unknown> {
+  const part = (name: string, fields: readonly string[]): Record<string, unknown> => {
+    const whole = stream[name] as Readonly<Record<string, unknown>> | undefined;
+    return Object.fromEntries(fields.map((field) => [field, whole?.[field]]));
+  };
+  const { name, class: streamClass, state, reason, retryInMs, lastEventAt, position } = stream;
+  return { name, class: streamClass, state, reason, retryInMs, lastEventAt, position, connection: part('connection', ['reconnects']), events: part('events', ['deadLettered']), continuity: part('continuity', ['rate', 'gaps', 'lastGap']), delivery: part('delivery', ['inFlight', 'backlog', 'hold']) };
 }

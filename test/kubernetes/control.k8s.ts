@@ -199,7 +199,7 @@ export function controlling(of: () => Cluster): void {
       // Here a kubelet would write the file.
       const restarts = sidecars.map((one) => one.restarts);
       for (const one of sidecars) one.project();
-      await until('each has begun anew', () => sidecars.every((one, index) => one.restarts === (restarts[index] ?? 0) + 1), 40_000);
+      await until('each has begun anew', () => sidecars.every((one, index) => one.restarts === (restarts[index] ?? 0) + 1), 60_000);
       await flows(50);
       await told('another term has begun and all is well', () => (client().status?.leader?.epoch ?? 0) > (old?.epoch ?? 0) && condition(client(), 'Ready') === 'True Leading' && client().status?.podsSummary === '3/3' && condition(stream(), 'Ready') === 'True Streaming', 30_000);
       expect(stream().status?.continuity?.gaps ?? 0).to.be.at.most(continuity?.gaps ?? 0);
@@ -211,12 +211,13 @@ export function controlling(of: () => Cluster): void {
         for (const one of sidecars) one.project();
       };
       kubectl('patch', 'hfc', 'acme', '-n', NS, '--type=merge', '-p', '{"spec":{"suspend":true}}');
-      await told('it says so', () => client().status?.state === 'Suspended' && condition(client(), 'Ready') === 'False Suspended' && stream().status?.state === 'Suspended');
+      await told('it says that it begins', () => condition(client(), 'Ready') === 'False Suspending' || condition(client(), 'Ready') === 'False ConfigurationPending');
       await project('true');
-      await until('no connection is open', () => sim.connections.length === 0, 40_000);
+      await until('no connection is open', () => sim.connections.length === 0, 60_000);
+      await told('it says so', () => client().status?.state === 'Suspended' && condition(client(), 'Ready') === 'False Suspended' && stream().status?.state === 'Suspended', 20_000);
       kubectl('patch', 'hfc', 'acme', '-n', NS, '--type=merge', '-p', '{"spec":{"suspend":false}}');
       await project('false');
-      await until('a connection is open', () => sim.connections.length > 0, 40_000);
+      await until('a connection is open', () => sim.connections.length > 0, 60_000);
       await flows(50);
       await told('all is well', () => condition(client(), 'Ready') === 'True Leading' && client().status?.podsSummary === '3/3', 30_000);
     });

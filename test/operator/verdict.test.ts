@@ -12,7 +12,7 @@ const client = { ...streamClient('c', { suspend: false, pool: { maxStreams: 50 }
 const stream = { ...eventStream('s', 'c'), metadata: meta('s') } as unknown as StreamObject;
 const report = (over: Record<string, unknown> = {}): Record<string, unknown> => ({ pod: 'p-0', uid: 'u0', version: '0.1.0', client: { lease: 'L', role: 'leader', open: true, epoch: 7, token: { state: 'active', remainingMs: 600_000 }, credentials: 'ok', breaker: 'closed' }, streams: [{ name: 's', class: 'A', state: 'LIVE', connection: { reconnects: 1 }, continuity: { rate: 1, gaps: 0 }, delivery: { inFlight: 2 }, events: { deadLettered: 0 } }], notices: [], ...over });
 const sidecar = (over: Record<string, unknown> = {}, ageMs = 100): Sidecar => sidecarOf({ replica: 'p-0/u0', ageMs, content: report(over) });
-const facts = (over: Partial<Facts> = {}): Facts => ({ client, streams: [stream], pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }], sidecars: [sidecar()], nowEpochMs: 1_800_000_000_000, ...over });
+const facts = (over: Partial<Facts> = {}): Facts => ({ client, streams: [stream], pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }], sidecars: [sidecar()], unread: false, nowEpochMs: 1_800_000_000_000, ...over });
 const condition = (status: { readonly conditions: readonly { readonly type: string; readonly status: string; readonly reason: string }[] }, type: string): string => {
   const one = status.conditions.find((each) => each.type === type);
   return `${one?.status ?? ''} ${one?.reason ?? ''}`;
@@ -39,7 +39,10 @@ describe('what a status says', () => {
     ['the lease is not open', { sidecars: [sidecar({ client: { role: 'leader', open: false, epoch: 1 } })] }, 'LeaderElected', 'False LeaseNotOpen'],
     ['Redis is away', { sidecars: [sidecar({ client: { role: 'standby' }, store: { trouble: 'HF_STORE_UNAVAILABLE' } })] }, 'LeaderElected', 'False StoreUnavailable'],
     ['documents do not fit', { streams: [{ ...stream, spec: { ...stream.spec, dialect: 'cxone-events' } }] }, 'Accepted', 'False Invalid'],
-    ['suspended', { client: { ...client, spec: { ...client.spec, suspend: true } } }, 'Ready', 'False Suspended'],
+    ['Redis cannot be read', { unread: true, sidecars: [] }, 'LeaderElected', 'Unknown StoreUnavailable'],
+    ['an older configuration runs', { sidecars: [sidecar({ configHash: '0123456789abcdef' })] }, 'Ready', 'False ConfigurationPending'],
+    ['still closing', { client: { ...client, spec: { ...client.spec, suspend: true } } }, 'Ready', 'False Suspending'],
+    ['suspended', { sidecars: [sidecar({ streams: [] })], client: { ...client, spec: { ...client.spec, suspend: true } } }, 'Ready', 'False Suspended'],
   ];
   for (const [what, over, type, expected] of cases) it(`${what}: ${expected}`, () => { expect(condition(clientStatus(facts(over)), type)).to.equal(expected); });
 

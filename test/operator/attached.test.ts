@@ -1,0 +1,37 @@
+import { expect } from 'chai';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { freePort } from '../support/redis.ts';
+import { until } from '../support/until.ts';
+import { eventStream, streamClient } from '../kubernetes/plane.ts';
+
+const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+
+describe('a sidecar that is attached', () => {
+  it('is healthy and says what it waits for: password of the store, documents, credentials; SIGTERM ends it at once', async function () {
+    this.timeout(30_000);
+    const directory = mkdtempSync(join(tmpdir(), 'hf-attached-'));
+    const file = (name: string): string => join(directory, name);
+    const admin = await freePort();
+    const child = spawn(process.execPath, [MAIN, 'run', '--attached', '--file', file('documents.yaml'), '--store', 'redis://127.0.0.1:1', '--store-password-file', file('password'), '--admin-host', '::', '--admin-port', String(admin), '--delivery-port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    const get = async (path: string): Promise<{ readonly status: number; readonly text: string }> => {
+      const answer = await fetch(`http://127.0.0.1:${String(admin)}${path}`).catch(() => undefined);
+      return { status: answer?.status ?? 0, text: (await answer?.text()) ?? '' };
+    };
+    const waitsFor = (what: string): Promise<void> => until(`it waits for ${what}`, async () => (await get('/readyz')).text.includes(what) && (await get('/healthz')).status === 200, 15_000, () => said);
+    await waitsFor('password is missing');
+    writeFileSync(file('password'), 'word');
+    await waitsFor('documents.yaml cannot be read');
+    writeFileSync(file('documents.yaml'), `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c'))}`);
+    await waitsFor('clientSecret does not exist');
+    expect(said).to.include('HF_CONFIG_SECRET').and.not.include('"word"');
+    child.kill('SIGTERM');
+    expect(await ended).to.equal(0);
+  });
+});
