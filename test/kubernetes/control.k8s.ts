@@ -266,6 +266,14 @@ export function controlling(of: () => Cluster): void {
       expect(third.output).to.not.include('fatal');
     });
 
+    it('Redis is away: nobody is said to lead; all is true again when it is back', async () => {
+      await redis.stop();
+      await told('it is not known', () => condition(client(), 'LeaderElected') === 'Unknown StoreUnavailable' && condition(stream(), 'Ready') === 'Unknown StoreUnavailable', TRUTH_MS * 3);
+      await redis.again();
+      await told('somebody leads', () => condition(client(), 'Ready') === 'True Leading' && condition(stream(), 'Ready') === 'True Streaming', 40_000);
+      await flows(50);
+    });
+
     it('the controller may label a pod and bring its documents, and nothing else', async () => {
       const token = kubectl('create', 'token', 'holdfast-controller', '-n', 'holdfast-system').out.trim();
       // kubectl would read the pod first, which the controller may not.

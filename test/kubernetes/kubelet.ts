@@ -44,7 +44,8 @@ export class Sidecar {
   }
 
   start(): void {
-    this.project();
+    // A container that starts again finds the file as it is.
+    if (this.#uid === '') this.project();
     this.restarts += 1;
     const args = ['run', '--attached', '--file', join(this.#directory, 'documents.yaml'), '--store', `redis://127.0.0.1:${String(this.#redisPort)}/0`, '--admin-host', '127.0.0.1', '--admin-port', String(this.admin), '--delivery-port', '0'];
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, POD_NAME: this.name, POD_NAMESPACE: this.#namespace, POD_UID: this.#uid } });
