@@ -1,5 +1,5 @@
+import { request as plainRequest } from 'node:http';
 import { Agent, request } from 'node:https';
-import { createInterface } from 'node:readline';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { KubeConfig } from '@kubernetes/client-node';
 
@@ -79,10 +79,8 @@ export class Kube {
     const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal: AbortSignal.any([signal, begun.signal]) }).finally(() => { clearTimeout(late); });
     if (response.statusCode !== 200) throw await failure(response);
     response.setTimeout(silenceMs, () => response.destroy());
-    const lines = createInterface({ input: response });
-    response.on('error', () => { lines.close(); });
     try {
-      for await (const line of lines) if (line !== '') on(JSON.parse(line) as WatchEvent);
+      for await (const line of linesOf(response)) on(JSON.parse(line) as WatchEvent);
     } catch (error) {
       if (error instanceof ApiError) throw error;
       // The connection broke: whoever watches begins again where it was.
@@ -105,7 +103,9 @@ export class Kube {
     // One agent for all: each new one would be a new connection.
     this.#agent ??= keptAlive(options.agent);
     return new Promise((resolve, reject) => {
-      const asked = request(url, { ...options, agent: this.#agent, signal }, resolve);
+      // Plain HTTP only where the kubeconfig says so (kubectl proxy, tests).
+      const begin = url.protocol === 'http:' ? plainRequest : request;
+      const asked = begin(url, { ...options, agent: this.#agent, signal }, resolve);
       asked.once('error', reject);
       asked.end(body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body));
     });
@@ -114,6 +114,16 @@ export class Kube {
 
 function keptAlive(agent: RequestOptions['agent']): RequestOptions['agent'] {
   return agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, keepAliveMsecs: 10_000 }) : agent;
+}
+
+/** Whole lines only: the last one of a broken connection is a half. */
+async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    yield* lines.filter((line) => line !== '');
+  }
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

@@ -66,8 +66,8 @@ class Scribe {
     this.nem.add('n.off', { f, kind, target }, BigInt(toMs * 1_000_000));
     return this;
   }
-  down(expected: boolean): this {
-    this.proc.add('p.down', { pod: 'a', code: 1, expected }, this.#ns);
+  down(expected: boolean, code: number | null = expected ? null : 1): this {
+    this.proc.add('p.down', { pod: 'a', code, expected }, this.#ns);
     return this;
   }
   lines(): readonly HistoryLine[] {
@@ -124,6 +124,7 @@ const GOLDEN: readonly Golden[] = [
   ['events out of order', straight().make('c1', 5, 6).rx(1, [6, 5]).ack(5, 6), ['C3']],
   ['a changed payload', straight().make('c1', 5).rx(1, [5], { h: 'other' }).ack(5), ['C10']],
   ['an event nobody made', straight().rx(1, [99]), ['C10']],
+  ['a process that was told to stop and ended with a fault', straight().down(true, 70), ['C12']],
   ['a process that ended by itself', straight().down(false), ['C12']],
   ['a token after its end', straight().end('c1').at(100).connect('c2', 'a', 'expired'), ['C17']],
   ['nothing open after the last fault', straight().fault('f', 'kill', 'a', 60).at(70).end('c1').at(5000).stored(4, 1), ['C9']],

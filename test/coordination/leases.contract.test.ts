@@ -186,7 +186,7 @@ for (const adapter of ['redlock', 'plain'] as const) {
       a.onNotice((notice) => heard.push(notice));
       const channel = `p${String(serial)}:ev`;
       await until('it listens', async () => Number((await raw.pubsub('NUMSUB', channel))[1]) >= 1);
-      for (const text of ['', 'null', '{', '[]', '{"kind":"offer"}', '{"kind":"warm","lease":1}', 'changed nothing', 'x'.repeat(10_000), '{"kind":"hand-over","lease":"L"}']) await raw.publish(channel, text);
+      for (const text of ['', 'null', '{', '[]', '{"kind":"offer"}', '{"kind":"warm","lease":1}', 'changed nothing', 'x'.repeat(10_000), '{"kind":"hand-over","lease":"L"}', '{"kind":"hand-over","lease":"L","epoch":7}']) await raw.publish(channel, text);
       await until('the good one is heard', () => heard.length === 1);
     });
 
