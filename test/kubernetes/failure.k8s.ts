@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { expect } from 'chai';
 import { issue } from '../../src/operator/certificates.ts';
 import { command } from '../support/process.ts';
@@ -97,7 +98,21 @@ export function failing(of: () => Cluster): void {
       }, 60_000);
     });
 
-    it('certificates that have ended: our sentence, and recovery when the injector is back', async () => {
+    it('a certificate that has ended is served: our sentence; another one is made without hands', async () => {
+      await part.end();
+      of().kubectl('patch', 'secret', 'holdfast-injector-tls', '-n', SYSTEM, '--type=merge', '-p', '{"data":null}');
+      // Ends after 9 s and is looked at every 25 s.
+      part = await injector(of(), { HOLDFAST_CERTIFICATES_EVERY_MS: '25000' }, ['--tls-days', '0.0001']);
+      await recovers();
+      const ends = (): number => Date.parse(new X509Certificate(Buffer.from(of().kubectl('get', 'secret', 'holdfast-injector-tls', '-n', SYSTEM, '-o', 'jsonpath={.data.tls\\.crt}').out, 'base64')).validTo);
+      await of().until('it has ended', () => Date.now() > ends() + 1000);
+      // A connection that is open goes on with the certificate it began with: another address makes a new one.
+      patch({ op: 'replace', path: '/webhooks/0/clientConfig/url', value: `https://127.0.0.1:${String(part.ports.webhook)}/mutate/anew` });
+      await refusedWithOurWords();
+      await recovers();
+    });
+
+    it('certificates that have ended while it was down: our sentence, and recovery when the injector is back', async () => {
       await part.end('SIGKILL');
       await refusedWithOurWords();
       part = await injector(of(), { HOLDFAST_CERTIFICATES_EVERY_MS: '1000' });

@@ -159,8 +159,8 @@ logLevel: info
 resources:
   requests:
     cpu: 25m
-    memory: 96Mi
+    memory: 128Mi
   limits:
-    memory: 192Mi
+    memory: 512Mi
 caConfigMap: ""
 {{- end }}
