@@ -91,6 +91,10 @@ export function charting(of: () => Cluster): void {
     it('what is under manifests/ is what the chart renders', () => {
       const said = spawnSync('bash', [new URL('../../scripts/render-manifests.sh', import.meta.url).pathname, '--check'], { encoding: 'utf8', env: of().environment() });
       expect(said.status, said.stdout + said.stderr).to.equal(0);
+      for (const file of ['install.yaml', 'policy/attach.yaml', 'examples/consumer.yaml']) {
+        const applied = of().kubectl('apply', '--server-side', '--force-conflicts', '--dry-run=server', '--validate=strict', '-f', new URL(`../../manifests/${file}`, import.meta.url).pathname);
+        expect(applied.err, file).to.equal('');
+      }
     });
   });
 }
