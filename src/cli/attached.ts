@@ -137,7 +137,9 @@ class WaitingRoom {
     this.#server = createServer((request, response) => {
       request.resume();
       const ready = request.url !== '/readyz';
-      response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain' });
+      response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain; version=0.0.4' });
+      // Who waits does not lead: without this an alert on "nobody leads" would have nothing to count.
+      if (request.url === '/metrics') return void response.end(clientNames(waiting.files).map((name) => `holdfast_leader{client="${name}"} 0\n`).join(''));
       response.end(ready ? 'ok\n' : `waiting for its configuration:\n${this.#problems.map(sentence).join('\n')}\n`);
     });
     this.#link = waiting.store?.kind === 'redis' ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined }) : undefined;

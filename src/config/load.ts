@@ -56,7 +56,7 @@ export function clientNames(files: readonly string[]): readonly string[] {
   return files.flatMap((file) => {
     const text = readText(file, []);
     const values = text === undefined ? [] : documentsOf(file, text, []).map((one) => one.value);
-    return values.flatMap((value) => (isRecord(value) && value['kind'] === 'StreamClient' && isRecord(value['metadata']) && typeof value['metadata']['name'] === 'string' ? [value['metadata']['name']] : []));
+    return values.flatMap((value) => (isRecord(value) && value['kind'] === 'StreamClient' && isRecord(value['metadata']) && typeof value['metadata']['name'] === 'string' && /^[a-z0-9-]{1,63}$/.test(value['metadata']['name']) ? [value['metadata']['name']] : []));
   });
 }
 

@@ -30,6 +30,7 @@ describe('a sidecar that is attached', () => {
     await waitsFor('documents.yaml cannot be read');
     writeFileSync(file('documents.yaml'), `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c'))}`);
     await waitsFor('clientSecret does not exist');
+    expect((await get('/metrics')).text).to.equal('holdfast_leader{client="c"} 0\n');
     expect(said).to.include('HF_CONFIG_SECRET').and.not.include('"word"');
     child.kill('SIGTERM');
     expect(await ended).to.equal(0);
