@@ -93,7 +93,8 @@ export function charting(of: () => Cluster): void {
       expect(said.status, said.stdout + said.stderr).to.equal(0);
       for (const file of ['install.yaml', 'policy/attach.yaml', 'examples/consumer.yaml']) {
         const applied = of().kubectl('apply', '--server-side', '--force-conflicts', '--dry-run=server', '--validate=strict', '-f', new URL(`../../manifests/${file}`, import.meta.url).pathname);
-        expect(applied.err, file).to.equal('');
+        // A namespace that kubectl made in another way is warned about; nothing may be refused.
+        expect(applied.code, `${file}: ${applied.err}`).to.equal(0);
       }
     });
   });
