@@ -133,11 +133,11 @@ export class Controller {
     const clients = objects(this.#clients) as readonly ClientObject[];
     const streams = objects(this.#streams) as readonly StreamObject[];
     const pods = objects(this.#pods) as unknown as readonly Pod[];
-    const known = new Map<string, Facts>();
+    const known = new Map<string, Facts | 'skipped'>();
     await inParallel(clients, WIDTH, async (client) => {
       const { namespace, name } = client.metadata;
       const reported = await this.#read(client);
-      if (reported === undefined) return;
+      if (reported === undefined) return void known.set(`${namespace}/${name}`, 'skipped');
       const own = pods.filter((pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[LABELS.client] === name);
       const facts: Facts = { client, streams: streams.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === name), pods: own.map(factsOf), sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own), unread: reported === 'unread', nowEpochMs: this.#deps.nowEpochMs() };
       known.set(`${namespace}/${name}`, facts);
@@ -145,10 +145,17 @@ export class Controller {
     });
     await inParallel(streams, WIDTH, async (stream) => {
       const facts = known.get(`${stream.metadata.namespace}/${stream.spec.clientRef.name}`);
-      await this.#status(stream, 'eventstreams', streamStatus(stream, facts, this.#deps.nowEpochMs()));
+      // The reports could not be read just now: that says nothing about the stream.
+      if (facts !== 'skipped') await this.#status(stream, 'eventstreams', streamStatus(stream, facts, this.#deps.nowEpochMs()));
     });
+    this.#forget(new Set([...clients, ...streams, ...pods].map((one) => one.metadata.uid ?? '')));
     this.rounds += 1;
     this.lastRoundMs = this.#deps.nowMs();
+  }
+
+  /** Nothing is kept of objects that are gone. */
+  #forget(there: ReadonlySet<string>): void {
+    for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked, this.#told]) for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
   }
 
   /** What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word stands. */
