@@ -21,6 +21,16 @@ async function fresh(): Promise<RedisLink> {
   return link;
 }
 
+/** The store's clock is what the scripts go by. */
+async function storeTimePasses(ms: number): Promise<void> {
+  const now = async (): Promise<number> => {
+    const [seconds, micros] = await raw.time();
+    return Number(seconds) * 1000 + Number(micros) / 1000;
+  };
+  const end = (await now()) + ms;
+  await until("the store's clock has moved", async () => (await now()) > end);
+}
+
 before(async () => {
   redis = await TestRedis.start();
   raw = new Redis({ host: '127.0.0.1', port: redis.port });
@@ -160,7 +170,7 @@ describe('the pool of a tenant', () => {
   it('a more important stream preempts the least important, youngest one, after its time', async () => {
     const pool = new RedisPool(await fresh(), { minHoldMs: 0, preemptMs: 100, ageMs: 600_000 });
     await pool.admit(ask('old-low', 2));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await storeTimePasses(5);
     await pool.admit(ask('young-low', 2));
     expect((await pool.admit(ask('high', 0))).kind).to.equal('queued');
     expect((await pool.admit(ask('old-low', 2))).kind).to.equal('granted');
@@ -174,7 +184,7 @@ describe('the pool of a tenant', () => {
     const pool = new RedisPool(await fresh(), { minHoldMs: 60_000, preemptMs: 100, ageMs: 20 });
     await pool.admit(ask('a', 0, 1));
     await pool.admit(ask('low', 2, 1));
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await storeTimePasses(60);
     expect(await pool.admit(ask('normal', 1, 1)), 'the aged one is before it').to.deep.include({ kind: 'queued', place: 1 });
     expect(await pool.admit(ask('high', 0, 1)), 'but not before the first class').to.deep.include({ kind: 'queued', place: 0 });
   });
