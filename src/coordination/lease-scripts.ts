@@ -231,7 +231,7 @@ local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   -- A lock that no record belongs to is nobody's: only its age tells.
-  if ARGV[2] ~= '*' or not held or redis.call('HGET', KEYS[2], 'token') == ARGV[1] then return 0 end
+  if ARGV[2] ~= '*' or not held then return 0 end
   redis.call('DEL', KEYS[1])
   return 1
 end

@@ -6,7 +6,7 @@ import type { Script } from './scripts.ts';
 
 type Release = ReturnType<typeof releaseScript>;
 
-/** The lock itself: who may write the fence record. Two adapters run the same scripts; which one is a switch (--lease-adapter). */
+/** The lock itself: who may write the fence record. Two adapters run the same scripts; which one is a switch (--lock-adapter). */
 export interface LockAdapter {
   /** Tries once. @returns the token, or undefined when another one holds it. @throws HoldfastError */
   acquire(keys: LockKeys, ttlMs: number): Promise<string | undefined>;

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { RedisOptions } from 'ioredis';
 import type { ConfigProblem } from '../config/problem.ts';
 import { EmbeddedStore } from './embedded.ts';
@@ -38,7 +39,7 @@ export function parseStore(value: string, prefix: string, password: string | und
   const db = url.pathname.replace('/', '');
   if (db !== '' && !/^\d{1,2}$/.test(db)) return problem('has a database that is not a number from 0 to 15', 'write redis://HOST:PORT/0');
   if (Number(db) > 15) return problem('has a database above 15', 'write a number from 0 to 15');
-  const tls = url.protocol === 'rediss:' ? { tls: { minVersion: 'TLSv1.2' as const, servername: url.hostname } } : {};
+  const tls = url.protocol === 'rediss:' ? { tls: { minVersion: 'TLSv1.2' as const, ...(isIP(url.hostname.replace(/^\[|\]$/g, '')) === 0 ? { servername: url.hostname } : {}) } } : {};
   return { kind: 'redis', prefix, options: { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 6379), db: Number(db || 0), ...auth, ...tls } };
 }
 

@@ -2,6 +2,7 @@ import { lose, onStepOverdue } from './lease-hand-over.ts';
 import {
   LEASE_RETRY_MS,
   ORPHAN_SOCKETS_MS,
+  REFUSED_SOCKETS_MS,
   quarantine,
   type LeaseDraft,
   type Leading,
@@ -32,7 +33,7 @@ export function leadingDeadline(role: Leading, linked: boolean): Millis | undefi
 }
 
 function orphanAtMs(role: Leading): Millis | undefined {
-  return role.linkLostAtMs === undefined || role.refused || role.socketsClosed ? undefined : role.linkLostAtMs + ORPHAN_SOCKETS_MS;
+  return role.linkLostAtMs === undefined || role.socketsClosed ? undefined : role.linkLostAtMs + (role.refused ? REFUSED_SOCKETS_MS : ORPHAN_SOCKETS_MS);
 }
 
 interface Won {

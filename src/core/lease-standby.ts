@@ -136,7 +136,6 @@ function remember(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
     watch: {
       ...view,
       freeFromMs: sentAtMs + view.pttlMs,
-      freeByMs: draft.nowMs + view.pttlMs,
       beatSinceMs: sameBeat ? before.beatSinceMs : draft.nowMs,
       seenAtMs: draft.nowMs,
       sentAtMs,

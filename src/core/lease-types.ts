@@ -21,6 +21,11 @@ export const PROOF_EVERY_MS: Millis = 250;
 /** A holder that lost its own connection closes its sockets after this time: before anybody can have looked twice. */
 export const ORPHAN_SOCKETS_MS: Millis = 200;
 /**
+ * Where nothing listens the store is most likely gone for everybody, and a stream that cannot be resumed would be closed for nothing: it is kept a little
+ * longer. Refused to us alone, a successor can be connected after 500 ms: two sockets are open together for less than a second all the same.
+ */
+export const REFUSED_SOCKETS_MS: Millis = 1000;
+/**
  * The store's clock and ours may drift apart this much between two looks, and by this share of the time between them. Together less than the guard: a jump
  * that goes unnoticed must not outlast it.
  */
@@ -61,7 +66,6 @@ export interface LeaseView {
 export interface Watch extends LeaseView {
   /** The earliest and the latest instant, by our clock, at which the lock seen can expire. */
   readonly freeFromMs: Millis;
-  readonly freeByMs: Millis;
   /** Since when this token and beat have been seen. */
   readonly beatSinceMs: Millis;
   readonly seenAtMs: Millis;
@@ -88,7 +92,7 @@ export interface Leading {
   readonly renewal: { readonly gen: number; readonly sentAtMs: Millis } | undefined;
   readonly nextRenewMs: Millis;
   readonly linkLostAtMs: Millis | undefined;
-  /** The store's host refuses connections: nobody else can take the lease there either. */
+  /** The store's host refuses connections: most likely to everybody. */
   readonly refused: boolean;
   readonly socketsClosed: boolean;
   readonly handOver: HandOver | undefined;
@@ -120,13 +124,13 @@ export interface LeaseState {
   /** The holder's connection was first missing then. */
   readonly goneSinceMs: Millis | undefined;
   readonly linked: boolean;
-  /** An offer was accepted: this token may become ours without another word. */
   /** The holder's connection that was seen alive: only that one can be seen to be gone. */
   readonly aliveConn: string | undefined;
   /** Data set last looked at, also before the connection was lost. */
   readonly lastIncarnation: string | undefined;
   /** Until then not even a clean release is believed: the store went back to an earlier state. */
   readonly distrustUntilMs: Millis;
+  /** An offer was accepted: this token may become ours without another word. */
   readonly expecting: { readonly token: string; readonly untilMs: Millis } | undefined;
 }
 

@@ -15,7 +15,6 @@ export class Heartbeats {
   #known = new Set<string>();
   #beating = false;
   #timers: NodeJS.Timeout[] = [];
-  purged = 0;
 
   constructor(deps: World, held: () => readonly Heartbeat[], everyMs: { readonly beat: number; readonly sweep: number }) {
     this.#deps = deps;
@@ -56,7 +55,6 @@ export class Heartbeats {
   async #sweep(): Promise<void> {
     try {
       const dead = (await this.#deps.registry?.sweep()) ?? [];
-      this.purged += dead.length;
       if (dead.length > 0) this.#deps.metrics.purged.inc(dead.length);
       for (const connectionId of dead.slice(0, 100)) this.#deps.audit.write('connection.purged', '', { connectionId });
     } catch (error) {

@@ -1,0 +1,61 @@
+import { expect } from 'chai';
+import { leaseDeadline, newLease, stepLease, type LeaseInput, type LeasePolicy, type LeaseState } from '../../src/core/lease.ts';
+
+const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
+
+/** A leader since instant 0, through the machine alone. */
+class Leader {
+  state: LeaseState = newLease;
+
+  constructor() {
+    this.at(0, { kind: 'link', state: 'up' });
+    this.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
+    const view = { token: undefined, pttlMs: 0, epoch: 7, fenceToken: 'old', state: 'released' as const, conn: '', formerSelf: false, beat: '1', incarnation: 'i', storeMs: 1_000_000 };
+    this.at(0, { kind: 'observed', view, sentAtMs: 0, rank: 0, unit: 0 });
+    this.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
+    const { role } = this.state;
+    this.at(0, { kind: 'acquired', gen: role.kind === 'acquiring' ? role.gen : 0, token: 't', epoch: 8, storeMs: 1_000_000, incarnation: 'i', unit: 0.5 });
+  }
+
+  at(nowMs: number, input: LeaseInput): readonly string[] {
+    const step = stepLease(POLICY, this.state, input, nowMs);
+    this.state = step.state;
+    return step.effects.map((effect) => effect.kind);
+  }
+
+  /** @returns when the sockets are closed, if nothing but time happens. */
+  closesAfter(fromMs: number): number {
+    for (let due = leaseDeadline(this.state); due !== undefined && due < fromMs + 60_000; due = leaseDeadline(this.state)) {
+      if (this.at(due, { kind: 'tick', unit: 0, slackMs: 0 }).includes('close-sockets')) return due - fromMs;
+    }
+    return Infinity;
+  }
+}
+
+describe('a leader whose connection to the store is gone', () => {
+  it('delivers nothing more from that instant, and closes its sockets before anybody can have looked twice', () => {
+    const leader = new Leader();
+    expect(leader.at(1000, { kind: 'link', state: 'lost' })).to.deep.equal(['shut']);
+    expect(leader.closesAfter(1000)).to.equal(200);
+  });
+
+  it('keeps them a second where nothing listens, and no longer: it may be refused to us alone', () => {
+    const leader = new Leader();
+    expect(leader.at(1000, { kind: 'link', state: 'refused' })).to.deep.equal(['shut']);
+    expect(leader.closesAfter(1000)).to.equal(1000);
+  });
+
+  it('counts from the first loss, however often the next tries fail', () => {
+    const leader = new Leader();
+    leader.at(1000, { kind: 'link', state: 'lost' });
+    leader.at(1050, { kind: 'link', state: 'refused' });
+    leader.at(1500, { kind: 'link', state: 'refused' });
+    expect(leader.closesAfter(1000)).to.equal(1000);
+  });
+
+  it('closes them at its deadline, if that comes first', () => {
+    const leader = new Leader();
+    leader.at(5000, { kind: 'link', state: 'refused' });
+    expect(leader.closesAfter(0)).to.be.closeTo(6000 * 0.99 - 2 - 500, 1);
+  });
+});
