@@ -157,7 +157,8 @@ export class SimConnection {
     const since = url.searchParams.get('since');
     const cursor = url.searchParams.get('cursor');
     const lastId = url.searchParams.get('lastEventId');
-    if (sequence !== null) return this.#indexOf((event) => event.seq >= Number(sequence) + (faults.exclusive ? 1 : 0), Number(sequence) < (this.journal.oldest?.seq ?? 0));
+    const asked = sequence === null ? 0 : this.journal.local(sequence);
+    if (sequence !== null) return this.#indexOf((event) => event.seq >= asked + (faults.exclusive ? 1 : 0), asked < (this.journal.oldest?.seq ?? 0));
     if (since !== null) return this.#indexOf((event) => (faults.exclusive ? event.atMs > Date.parse(since) : event.atMs >= Date.parse(since)), false);
     if (cursor === null && lastId === null) return events.length;
     const at = events.findIndex((event) => event.cursor === cursor || event.id === lastId);

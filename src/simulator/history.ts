@@ -9,7 +9,7 @@ export interface HistoryRecord {
   readonly [field: string]: unknown;
 }
 
-/** Records kept in memory; older ones are only in the file. */
+/** Records kept in memory unless more are asked for; older ones are only in the file. */
 const KEPT = 200_000;
 const WRITE_EVERY_MS = 100;
 
@@ -20,9 +20,11 @@ export class History {
   #unwritten: string[] = [];
   #serial = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #limit: number;
   readonly counts = new Map<string, number>();
 
-  constructor(file: string | undefined) {
+  constructor(file: string | undefined, limit = KEPT) {
+    this.#limit = limit;
     this.#file = file;
     if (file === undefined) return;
     writeFileSync(file, '');
@@ -35,7 +37,7 @@ export class History {
     this.#serial += 1;
     this.counts.set(k, (this.counts.get(k) ?? 0) + 1);
     this.#kept.push(record);
-    if (this.#kept.length > KEPT * 1.25) this.#kept = this.#kept.slice(-KEPT);
+    if (this.#kept.length > this.#limit * 1.25) this.#kept = this.#kept.slice(-this.#limit);
     if (this.#file !== undefined) this.#unwritten.push(JSON.stringify(record));
   }
 

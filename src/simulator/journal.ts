@@ -23,6 +23,8 @@ export class Journal {
   #generation = 0;
   #lastAtMs = 0;
   #purgedUpToMs = -Infinity;
+  /** Added to every number on the wire: platforms count beyond what a double can hold. Set before the first event. */
+  base = 0n;
 
   constructor(name: string, dialect: SimDialect, history: History) {
     this.name = name;
@@ -47,8 +49,8 @@ export class Journal {
     const cursor = Buffer.from(`c:${String(this.#generation)}:${String(seq)}`).toString('base64url');
     const type = this.dialect.eventTypes[seq % this.dialect.eventTypes.length] ?? 'event';
     const members: Record<string, unknown> = { ...this.#position(seq, cursor), id, eventType: type, timestamp: new Date(this.#lastAtMs).toISOString(), conversationId: `conv-${String(seq % keys)}`, data: { n: seq, text: '' } };
-    const bare = JSON.stringify(members);
-    const bytes = Buffer.from(bare.length >= size ? bare : JSON.stringify({ ...members, data: { n: seq, text: 'x'.repeat(size - bare.length) } }));
+    const bare = exact(members);
+    const bytes = Buffer.from(bare.length >= size ? bare : exact({ ...members, data: { n: seq, text: 'x'.repeat(size - bare.length) } }));
     const event: SimEvent = { seq, id, atMs: this.#lastAtMs, cursor, bytes };
     this.#events.push(event);
     if (this.#events.length > LIMIT) this.#events = this.#events.slice(-LIMIT / 2);
@@ -87,7 +89,17 @@ export class Journal {
     const { oldest } = this;
     if (oldest === undefined) return undefined;
     if (this.dialect.resume === 'cursor') return oldest.cursor;
-    return this.dialect.resume === 'since' ? new Date(oldest.atMs).toISOString() : oldest.seq;
+    return this.dialect.resume === 'since' ? new Date(oldest.atMs).toISOString() : this.wire(oldest.seq);
+  }
+
+  /** The number as the platform writes it: exact, whatever its size. */
+  wire(seq: number): string | number {
+    return this.base === 0n ? seq : String(this.base + BigInt(seq));
+  }
+
+  /** Our own number of one that a client named. */
+  local(wire: string): number {
+    return /^\d+$/.test(wire) ? Number(BigInt(wire) - this.base) : Number(wire);
   }
 
   /** The oldest event on offer. */
@@ -99,11 +111,16 @@ export class Journal {
     switch (this.dialect.resume) {
       case 'sequence':
       case 'frame':
-        return { sequence: seq };
+        return { sequence: this.wire(seq) };
       case 'cursor':
         return { cursor };
       default:
         return {};
     }
   }
+}
+
+/** JSON with the sequence as a number of any size: it is the first member, and JSON.stringify writes no bigint. */
+function exact(members: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(members).replace(/^\{"sequence":"(\d+)"/, '{"sequence":$1');
 }

@@ -13,6 +13,8 @@ export interface SimulatorOptions {
   /** 0 = any free port. Always on 127.0.0.1. */
   readonly port: number;
   readonly historyFile?: string | undefined;
+  /** Records kept in memory. */
+  readonly historyLimit?: number;
   /** Events per second on every stream that somebody has ever connected to. */
   readonly rate: number;
   readonly size: number;
@@ -46,7 +48,7 @@ export class Simulator {
     this.rate = options.rate;
     this.size = options.size;
     this.keys = options.keys;
-    this.history = new History(options.historyFile);
+    this.history = new History(options.historyFile, options.historyLimit);
     this.office = new TokenOffice(this.history);
     this.#server = createServer((request, response) => { void this.#route(request, response); });
     this.#server.on('upgrade', (request, socket: Socket, head) => { this.#upgrade(request, socket, head); });
@@ -183,7 +185,7 @@ export class Simulator {
     const conn = `conn-${String(this.#serial)}`;
     const token = tokenOf(request, url, dialect);
     const tok = this.office.valid(token);
-    this.history.add('conn.req', { conn, port: socket.remotePort, stream: url.pathname, tok: tok ?? (token !== undefined && this.office.expired(token) ? 'expired' : 'invalid'), placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
+    this.history.add('conn.req', { conn, port: socket.remotePort, stream: url.pathname, tok: tok ?? (token !== undefined && this.office.expired(token) ? 'expired' : 'invalid'), tokId: this.office.idOf(token), placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
     socket.on('error', () => socket.destroy());
     const refuse = (status: number, retryAfter?: number, more: Record<string, unknown> = {}): void => {
       this.history.add('conn.rej', { conn, status, retryAfter });
@@ -222,7 +224,7 @@ export class Simulator {
     if (this.faults.expiredAs !== 'status') return false;
     const { oldest } = journal;
     const sequence = url.searchParams.get('sequence');
-    if (sequence !== null) return Number(sequence) + 1 < (oldest?.seq ?? journal.nextSeq);
+    if (sequence !== null) return journal.local(sequence) + 1 < (oldest?.seq ?? journal.nextSeq);
     const cursor = url.searchParams.get('cursor');
     if (cursor !== null) return !journal.events.some((event) => event.cursor === cursor) && journal.nextSeq > 1;
     const since = url.searchParams.get('since');

@@ -53,6 +53,11 @@ export class TokenOffice {
     return issued !== undefined && !issued.revoked && Date.now() < issued.expiresAtMs ? issued.id : undefined;
   }
 
+  /** The id of a token we issued, whatever became of it. */
+  idOf(token: string | undefined): string | undefined {
+    return token === undefined ? undefined : this.#tokens.get(token)?.id;
+  }
+
   /** It was good once, and its time is over. */
   expired(token: string): boolean {
     const issued = this.#tokens.get(token);

@@ -1,4 +1,6 @@
+import { conduct } from './conduct.ts';
 import type { HistoryLine, RunFacts } from './history.ts';
+import { ms } from './time.ts';
 
 /** A rule of docs/chaos.md that a history breaks, with the line that shows it. */
 export interface Violation {
@@ -13,7 +15,6 @@ export interface Judgement {
   readonly figures: Readonly<Record<string, number>>;
 }
 
-const NS_PER_MS = 1_000_000;
 /** Two instants of different writers closer than this have no order; ties go to the system under test. */
 const TIE_MS = 1;
 /** After a newer epoch spoke, the older one has this long to fall silent. */
@@ -101,6 +102,7 @@ class Court {
   judge(): readonly Violation[] {
     this.#index();
     this.#delivery();
+    this.#poison();
     this.#loss();
     this.#gaps();
     this.#floor();
@@ -108,7 +110,7 @@ class Court {
     this.#overlap();
     this.#rate();
     this.#liveness();
-    this.#ends();
+    conduct(this.#lines, { facts: this.#facts, figures: this.figures }, (rule, text, at) => { this.#say(rule, text, at); });
     return this.#out;
   }
 
@@ -184,6 +186,14 @@ class Court {
     this.figures['repeats'] = worst;
   }
 
+  /** C10 of what could not be read: every bad frame is announced by its hash, and nothing else is. */
+  #poison(): void {
+    const bad = new Set(this.#lines.filter((line) => line.k === 'fr.bad').map((line) => line['h']));
+    const told = new Set(this.#lines.filter((line) => line.k === 'c.poison').map((line) => line['h']));
+    for (const h of bad) if (!told.has(h)) this.#say('C10', `the bad frame ${String(h)} was never announced`, this.#lines.find((line) => line.k === 'fr.bad' && line['h'] === h));
+    for (const h of told) if (!bad.has(h)) this.#say('C10', `a frame ${String(h)} was announced as bad that nobody sent`, this.#lines.find((line) => line.k === 'c.poison' && line['h'] === h));
+  }
+
   /** C1. */
   #loss(): void {
     let lost = 0;
@@ -235,14 +245,17 @@ class Court {
   /** C6: epochs grow; an older leader falls silent. */
   #fencing(): void {
     const stored = new Map<string, number>();
+    const losing = new Set<string>();
     const firstOf = new Map<number, number>();
     let late = 0;
     for (const line of this.#lines) {
-      if (line.k === 'n.on' && line['storeLoss'] === true) stored.clear();
+      // While a store may lose what it has, its numbers may go back; never otherwise.
+      if (line.k === 'n.on' && line['storeLoss'] === true) losing.add(String(line['f']));
+      if (line.k === 'n.off' && losing.delete(String(line['f']))) stored.clear();
       if (line.k === 'r.lock' || line.k === 'r.ckpt') {
         const epoch = Number(line['epoch']);
         const before = stored.get(line.k) ?? 0;
-        if (epoch < before && !this.#facts.storeLoss) this.#say('C6', `the store shows epoch ${String(epoch)} after ${String(before)}`, line);
+        if (epoch < before && losing.size === 0) this.#say('C6', `the store shows epoch ${String(epoch)} after ${String(before)}`, line);
         stored.set(line.k, Math.max(before, epoch));
       }
       if (line.k !== 'c.rx') continue;
@@ -285,7 +298,13 @@ class Court {
       const conn = String(line['conn']);
       if (line.k === 'conn.open') out.set(conn, { conn, pod: pods.get(conn) ?? '', from: ms(line), to: endT });
       const open = out.get(conn);
-      if (line.k === 'conn.end' && open !== undefined) open.to = ms(line);
+      if (line.k === 'conn.end' && open !== undefined) open.to = Math.min(open.to, ms(line));
+    }
+    // What the replica closed behind a cut link is over, whatever the platform still believes.
+    const byPort = new Map(this.#lines.filter((line) => line.k === 'conn.req').map((line) => [line['port'], String(line['conn'])]));
+    for (const line of this.#lines) {
+      const open = line.k === 'net.closed' ? out.get(byPort.get(line['port']) ?? '') : undefined;
+      if (open !== undefined && ms(line) >= open.from) open.to = Math.min(open.to, ms(line));
     }
     return [...out.values()].sort((a, b) => a.from - b.from);
   }
@@ -298,7 +317,7 @@ class Court {
   #rate(): void {
     const asked = this.#lines.filter((line) => line.k === 'conn.req');
     for (const windowMs of WINDOWS_MS) {
-      const allowed = this.#facts.capacity + windowMs / this.#facts.refillMs;
+      const allowed = Math.min(this.#facts.capacity + windowMs / this.#facts.refillMs, this.#facts.attempts?.[windowMs] ?? Infinity);
       let first = 0;
       for (const [index, line] of asked.entries()) {
         while (ms(asked[first]) < ms(line) - windowMs + TIE_MS) first += 1;
@@ -325,21 +344,8 @@ class Court {
     const late = [...this.#made.values()].find((made) => made.t < byT && this.#offered(made) && made.gapAt === undefined && (made.acked ?? Infinity) > byT + ACK_AFTER_MS);
     if (late !== undefined && late.acked !== undefined) this.#say('C9', `event ${String(late.seq)} was acknowledged too late`, last);
   }
-
-  /** C12: every end of a process has a cause; C17: no token after its end. */
-  #ends(): void {
-    for (const line of this.#lines) {
-      if (line.k === 'p.down' && line['expected'] === true && typeof line['code'] === 'number' && line['code'] !== 0) this.#say('C12', `the process of ${String(line['pod'])} was told to stop and ended with code ${String(line['code'])}`, line);
-      if (line.k === 'p.down' && line['expected'] !== true) this.#say('C12', `the process of ${String(line['pod'])} ended by itself (code ${String(line['code'])}, signal ${String(line['sig'])})`, line);
-      if (line.k === 'conn.req' && line['tok'] === 'expired') this.#say('C17', 'a token was used after its end', line);
-    }
-  }
 }
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-function ms(line: HistoryLine | undefined): number {
-  return line === undefined ? 0 : Number(BigInt(line.t) / 1000n) / (NS_PER_MS / 1000);
 }

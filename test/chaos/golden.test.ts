@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { judge } from './checker.ts';
 import { Writer, type HistoryLine, type RunFacts } from './history.ts';
 
-const FACTS: RunFacts = { streamClass: 'A', maxAgain: 3, maxInFlight: 2, overlapMs: 1000, capacity: 3, refillMs: 600, convergeMs: 1000, storeLoss: false };
+const FACTS: RunFacts = { streamClass: 'A', maxAgain: 3, maxInFlight: 2, overlapMs: 1000, capacity: 3, refillMs: 600, convergeMs: 1000, rssMb: 200, fdsMore: 3, commandsPerSecond: 5 };
 const S = '/s';
 
 /** Writes a history by hand: times in ms. */
@@ -13,6 +13,7 @@ class Scribe {
   readonly obs = new Writer('obs');
   readonly proc = new Writer('proc');
   #t = 0;
+  #mute = false;
 
   at(ms: number): this {
     this.#t = ms;
@@ -22,14 +23,14 @@ class Scribe {
     return BigInt(Math.round(this.#t * 1_000_000));
   }
   connect(conn: string, pod: string, tok = 'k1'): this {
-    this.sim.add('conn.req', { conn, pod, tok }, this.#ns);
+    this.sim.add('conn.req', { conn, pod, tok, tokId: tok, port: conn }, this.#ns);
     this.sim.add('conn.open', { conn }, this.#ns);
     this.sim.add('sub.on', { conn, stream: S }, this.#ns);
     return this;
   }
-  refuse(conn: string, retryAfter: number): this {
-    this.sim.add('conn.req', { conn, pod: 'a', tok: 'k1' }, this.#ns);
-    this.sim.add('conn.rej', { conn, status: 429, retryAfter }, this.#ns);
+  refuse(conn: string, retryAfter: number | undefined, status = 429): this {
+    this.sim.add('conn.req', { conn, pod: 'a', tok: 'k1', tokId: 'k1' }, this.#ns);
+    this.sim.add('conn.rej', { conn, status, retryAfter }, this.#ns);
     return this;
   }
   end(conn: string): this {
@@ -46,7 +47,7 @@ class Scribe {
     return this;
   }
   rx(epoch: number, seqs: readonly number[], more: Readonly<Record<string, unknown>> = {}): this {
-    for (const seq of seqs) this.cons.add('c.rx', { pod: 'a', id: `e${String(seq)}`, h: `h${String(seq)}`, epoch, redeliv: false, ...more }, this.#ns);
+    for (const seq of seqs) this.cons.add('c.rx', { pod: 'a', attempt: 1, id: `e${String(seq)}`, h: `h${String(seq)}`, epoch, redeliv: false, ...more }, this.#ns);
     return this;
   }
   ack(...seqs: readonly number[]): this {
@@ -54,15 +55,20 @@ class Scribe {
     return this;
   }
   gap(from: number, to: number): this {
-    this.cons.add('c.gap', { stream: S, from: String(from), to: String(to), cause: 'x' }, this.#ns);
+    this.cons.add('c.gap', { pod: 'a', stream: S, from: String(from), to: String(to), cause: 'x' }, this.#ns);
     return this;
   }
   stored(seq: number, epoch: number): this {
     this.obs.add('r.ckpt', { stream: S, seq, epoch }, this.#ns);
     return this;
   }
-  fault(f: string, kind: string, target: string, toMs: number): this {
-    this.nem.add('n.on', { f, kind, target }, this.#ns);
+  locked(epoch: number): this {
+    this.obs.add('r.lock', { epoch }, this.#ns);
+    return this;
+  }
+  fault(f: string, kind: string, target: string, till: number | { readonly toMs: number; readonly [more: string]: unknown }): this {
+    const { toMs, ...more } = typeof till === 'number' ? { toMs: till } : till;
+    this.nem.add('n.on', { f, kind, target, ...more }, this.#ns);
     this.nem.add('n.off', { f, kind, target }, BigInt(toMs * 1_000_000));
     return this;
   }
@@ -70,8 +76,33 @@ class Scribe {
     this.proc.add('p.down', { pod: 'a', code, expected }, this.#ns);
     return this;
   }
+  proves(k: string, fields: Readonly<Record<string, unknown>>): this {
+    this.proc.add(k, { pod: 'a', ...fields }, this.#ns);
+    return this;
+  }
+  /** What the pods wrote down is not added by itself. */
+  mute(): this {
+    this.#mute = true;
+    return this;
+  }
+  says(k: string, fields: Readonly<Record<string, unknown>>): this {
+    this.cons.add(k, { pod: 'a', ...fields }, this.#ns);
+    return this;
+  }
+  bad(h: string): this {
+    this.sim.add('fr.bad', { h }, this.#ns);
+    return this;
+  }
   lines(): readonly HistoryLine[] {
-    return [this.sim, this.cons, this.nem, this.obs, this.proc].flatMap((writer) => {
+    const said = new Writer('said');
+    const terms = new Set<unknown>();
+    for (const line of this.#mute ? [] : this.cons.lines) {
+      const [pod, at] = [line['pod'], Number(line.t) / 1e6];
+      if (line.k === 'c.rx' && !terms.has(line['epoch'])) said.add('a.line', { pod, event: 'leader.changed', epoch: String(line['epoch']), at }, BigInt(1e14));
+      terms.add(line['epoch']);
+      if (line.k === 'c.gap') said.add('a.line', { pod, event: 'gap.detected', from: line['from'], to: line['to'], at }, BigInt(1e14));
+    }
+    return [this.sim, this.cons, this.nem, this.obs, this.proc, said].flatMap((writer) => {
       writer.add('eof', {}, BigInt(1e15));
       return writer.lines;
     });
@@ -114,7 +145,8 @@ const GOLDEN: readonly Golden[] = [
   ['the same pod on both', straight().connect('c2', 'a').at(5000).end('c1'), []],
   ['an overlap while the old one was frozen', straight().fault('f', 'freeze', 'a', 9000).at(500).connect('c2', 'b').at(9040).end('c1'), []],
   ['an old epoch in the store', straight().stored(3, 2).at(60).stored(4, 1), ['C6']],
-  ['an old epoch after the store lost its data', straight().stored(3, 2).at(60).stored(4, 1), [], { storeLoss: true }],
+  ['an old epoch while the store loses its data', straight().stored(3, 2).fault('f', 'flush', 'redis', { toMs: 70, storeLoss: true }).at(60).stored(4, 1), []],
+  ['an old epoch after the store had lost its data', straight().stored(3, 2).fault('f', 'flush', 'redis', { toMs: 50, storeLoss: true }).at(60).stored(4, 3).at(70).stored(4, 2), ['C6']],
   ['as many late events of an old epoch as are in flight', straight().make('c1', 5, 6, 7).rx(2, [5]).at(150).rx(1, [6, 7]).ack(5, 6, 7), []],
   ['one late event of an old epoch too many', straight().make('c1', 5, 6, 7, 8).rx(2, [5]).at(150).rx(1, [6, 7, 8]).ack(5, 6, 7, 8), ['C6']],
   ['attempts at the gate', new Scribe().at(0).connect('c1', 'a').at(1).end('c1').connect('c2', 'a').at(2).end('c2').connect('c3', 'a').at(600).end('c3').connect('c4', 'a'), []],
@@ -127,6 +159,27 @@ const GOLDEN: readonly Golden[] = [
   ['a process that was told to stop and ended with a fault', straight().down(true, 70), ['C12']],
   ['a process that ended by itself', straight().down(false), ['C12']],
   ['a token after its end', straight().end('c1').at(100).connect('c2', 'a', 'expired'), ['C17']],
+  ['a token again that was refused', new Scribe().at(0).refuse('c1', undefined, 401).at(100).connect('c2', 'a', 'k1'), ['C17']],
+  ['another token after a refusal', new Scribe().at(0).refuse('c1', undefined, 401).at(100).connect('c2', 'a', 'k2'), []],
+  ['a bad frame that was announced', straight().bad('x').at(60).says('c.poison', { id: 'p', h: 'x' }), []],
+  ['a bad frame that nobody was told of', straight().bad('x'), ['C10']],
+  ['a bad frame that nobody sent', straight().says('c.poison', { id: 'p', h: 'x' }), ['C10']],
+  ['memory at its limit', straight().proves('p.stat', { rssMb: 200, fds: 20 }), []],
+  ['memory beyond its limit', straight().proves('p.stat', { rssMb: 201, fds: 20 }), ['C11']],
+  ['descriptors that are not given back', straight().proves('p.stat', { rssMb: 100, fds: 20 }).at(90).proves('p.stat', { rssMb: 100, fds: 24 }), ['C11']],
+  ['a secret in an output', straight().proves('p.out', { what: 'output', secrets: 1 }), ['C13']],
+  ['five commands a second to a store that fails', straight().fault('f', 'redis', 'redis', { toMs: 9000, failing: true }).at(2000).proves('net.use', { commands: 4, connections: 1, overMs: 1000 }).at(9500).connect('c9', 'a'), []],
+  ['six commands a second to a store that fails', straight().fault('f', 'redis', 'redis', { toMs: 9000, failing: true }).at(2000).proves('net.use', { commands: 4, connections: 2, overMs: 1000 }).at(9500).connect('c9', 'a'), ['C14']],
+  ['as many commands to a store that answers', straight().proves('net.use', { commands: 99, connections: 2, overMs: 1000 }), []],
+  ['counters that tell the truth', straight().rx(1, [2], { redeliv: true, attempt: 2 }).says('c.ctl', { attempt: 1 }).proves('m.end', { delivered: 5, redelivered: 1, gaps: 0, poison: 0, leaderChanges: 1 }), ['C4']],
+  ['a counter off by one', straight().proves('m.end', { delivered: 5, redelivered: 0, gaps: 0, poison: 0, leaderChanges: 1 }), ['C15']],
+  ['a term that was not counted', straight().proves('m.end', { delivered: 4, redelivered: 0, gaps: 0, poison: 0, leaderChanges: 0 }), ['C15']],
+  ['a term that nobody wrote down', straight().mute(), ['C16']],
+  ['a gap that was written down and not announced', straight().proves('a.line', { event: 'gap.detected', from: '5', to: '6', at: 10 }), ['C16']],
+  ['a connection that ends while nothing may be noticed', straight().fault('f', 'load', 'all', { toMs: 100, steady: true }).at(60).end('c1').at(70).connect('c2', 'a'), ['C18']],
+  ['a term that begins while nothing may be noticed', straight().stored(4, 1).fault('f', 'load', 'all', { toMs: 100, steady: true }).at(60).locked(2), ['C18']],
+  ['attempts beyond what the backoff allows', [0, 700].reduce((scribe, t) => scribe.at(t).connect(`c${String(t)}`, 'a').end(`c${String(t)}`), new Scribe()), ['C8'], { attempts: { 1000: 1 } }],
+  ['an overlap behind a cut link that the replica had ended', straight().connect('c2', 'b').at(500).proves('net.closed', { port: 'c1' }).at(3000).end('c1'), []],
   ['nothing open after the last fault', straight().fault('f', 'kill', 'a', 60).at(70).end('c1').at(5000).stored(4, 1), ['C9']],
 ];
 

@@ -20,8 +20,15 @@ export interface RunFacts {
   readonly refillMs: number;
   /** After the last fault a connection is open again within this, ms; events made by then are acknowledged 5 s later. */
   readonly convergeMs: number;
-  /** Stores lost data in this run: the store's epochs may go back. */
-  readonly storeLoss: boolean;
+  /** Most connection attempts in a window of so many ms, below what the gate allows: what the backoff makes of it. */
+  readonly attempts?: Readonly<Record<number, number>>;
+  /** Exit codes besides 0 that a process which was told to end may have. */
+  readonly exitCodes?: readonly number[];
+  /** Most memory of one process, MiB, and most descriptors above those of its start. */
+  readonly rssMb: number;
+  readonly fdsMore: number;
+  /** Most commands and connections of one replica to a store that fails. */
+  readonly commandsPerSecond: number;
 }
 
 /** Writes the lines of one writer; `i` has no holes and the last line is `eof`. */

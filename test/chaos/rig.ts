@@ -1,47 +1,63 @@
 import { createHash } from 'node:crypto';
-import { Redis } from 'ioredis';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Dialect } from '../../src/platforms/profile.ts';
 import { PROFILES } from '../../src/platforms/index.ts';
-import type { Received } from '../../src/simulator/consumer.ts';
 import { Fleet, type FleetOptions, type Replica } from '../support/fleet.ts';
-import type { TestRedis } from '../support/redis.ts';
-import type { TestSentinel } from '../support/sentinel.ts';
+import { TestRedis } from '../support/redis.ts';
+import { TestSentinel } from '../support/sentinel.ts';
 import { until } from '../support/until.ts';
 import { judge, type Judgement } from './checker.ts';
 import { Writer, type HistoryLine, type RunFacts } from './history.ts';
+import { ConsumerWitness, Observer, ProcessWitness } from './witnesses.ts';
 
-const OBSERVE_EVERY_MS = 50;
 const SETTLE_MS = 1500;
 const ARRIVE_LIMIT_MS = 20_000;
+/** The gate every row runs behind, unless it says otherwise: ten attempts at once, five a second. */
+export const GATE = { capacity: 10, refillMs: 200 };
+const LEASE = { ttl: '3s', renewEvery: '1s', guard: '300ms' };
+
+export interface RigOptions extends Partial<FleetOptions> {
+  readonly gate?: { readonly capacity: number; readonly refillMs: number };
+  readonly reconnect?: Readonly<Record<string, string>>;
+  readonly sentinel?: boolean;
+  /** Redis writes down what it is told. */
+  readonly durable?: boolean;
+}
 
 /** A fleet whose every word is written down: platform, consumer, nemesis, observer, processes. The judge sees nothing else. */
 export class Rig {
   readonly fleet: Fleet;
   readonly nemesis = new Writer('nem');
-  readonly #consumer = new Writer('cons');
-  readonly #process = new Writer('proc');
-  readonly #observer = new Writer('obs');
+  readonly #consumer: ConsumerWitness;
+  readonly #process: ProcessWitness;
+  readonly #observer: Observer;
   readonly #facts: RunFacts;
   readonly #sentinel: TestSentinel | undefined;
-  readonly #redis: Redis;
-  readonly #looking: NodeJS.Timeout;
+  readonly seed = Number(process.env['HOLDFAST_CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  #chance = this.seed;
   #faults = 0;
-  #seen = { lock: '', checkpoint: '' };
 
   private constructor(fleet: Fleet, facts: RunFacts, sentinel: TestSentinel | undefined) {
     this.fleet = fleet;
     this.#sentinel = sentinel;
     this.#facts = facts;
-    fleet.consumer.onTaken = (events) => { this.#taken(events); };
-    fleet.onProcess = (pod, what, ended) => { this.#process.add(`p.${what}`, { pod, ...ended }); };
-    this.#redis = new Redis({ host: '127.0.0.1', port: fleet.redis.port, maxRetriesPerRequest: 0, enableOfflineQueue: false, retryStrategy: () => 100 });
-    this.#redis.on('error', () => undefined); // the nemesis kills it on purpose
-    this.#looking = setInterval(() => { void this.#observe(); }, OBSERVE_EVERY_MS);
+    this.#consumer = new ConsumerWitness(fleet);
+    this.#process = new ProcessWitness(fleet);
+    this.#observer = new Observer(fleet, sentinel);
   }
 
-  static async start(dialect: Dialect, facts: Partial<RunFacts> = {}, options: Partial<FleetOptions> & { readonly redis?: TestRedis } = {}, sentinel?: TestSentinel): Promise<Rig> {
-    const fleet = await Fleet.start({ replicas: 3, dialect, proxied: true, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' }, ...options }, options.redis);
-    return new Rig(fleet, { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, capacity: 1000, refillMs: 10, convergeMs: 9500, storeLoss: false, ...facts }, sentinel);
+  static async start(facts: Partial<RunFacts> = {}, options: RigOptions = {}): Promise<Rig> {
+    const { gate = GATE, reconnect, sentinel: wanted, durable, ...rest } = options;
+    const dialect: Dialect = rest.dialect ?? 'genesys-streams';
+    const sentinel = wanted === true ? await TestSentinel.start() : undefined;
+    const client = { gate: { capacity: gate.capacity, refillEvery: `${String(gate.refillMs)}ms`, concurrent: 10 }, ...(reconnect === undefined ? {} : { reconnect }), ...rest.documents?.client };
+    const store = sentinel === undefined ? {} : { store: sentinel.url };
+    const redis = durable === true ? await TestRedis.start(['--appendonly', 'yes', '--appendfsync', 'everysec', '--dir', mkdtempSync(join(tmpdir(), 'hf-aof-'))]) : sentinel?.primary;
+    const fleet = await Fleet.start({ replicas: 3, proxied: true, outputJudged: true, lease: LEASE, ...rest, ...store, dialect, documents: { ...rest.documents, client } }, redis);
+    const defaults: RunFacts = { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, ...gate, convergeMs: 9500, rssMb: 320, fdsMore: 8, commandsPerSecond: 30 };
+    return new Rig(fleet, { ...defaults, ...facts }, sentinel);
   }
 
   sentinel(): TestSentinel {
@@ -49,12 +65,29 @@ export class Rig {
     return this.#sentinel;
   }
 
-  /** Begins a fault. @returns what ends it. */
+  /** Begins a fault. `steady`: it must pass unnoticed. `failing`: the store refuses what it is asked. @returns what ends it. */
   fault(kind: string, target: string, more: Readonly<Record<string, unknown>> = {}): () => void {
     this.#faults += 1;
     const f = `f${String(this.#faults)}`;
     this.nemesis.add('n.on', { f, kind, target, ...more });
     return () => { this.nemesis.add('n.off', { f, kind, target }); };
+  }
+
+  /** The same order for the same seed. */
+  shuffled<T>(all: readonly T[]): readonly T[] {
+    const rest = [...all];
+    const out: T[] = [];
+    while (rest.length > 0) {
+      this.#chance = (Math.imul(this.#chance, 1_103_515_245) + 12_345) & 0x7fffffff;
+      out.push(...rest.splice(this.#chance % rest.length, 1));
+    }
+    return out;
+  }
+
+  /** The platform sends what nobody can read. */
+  badFrame(text: string): void {
+    this.fleet.sim.history.add('fr.bad', { h: createHash('sha256').update(text).digest('hex') });
+    this.fleet.sim.do({ do: 'send', text });
   }
 
   async leader(): Promise<Replica> {
@@ -77,9 +110,11 @@ export class Rig {
     await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), ARRIVE_LIMIT_MS).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     this.nemesis.add('n.end');
-    clearInterval(this.#looking);
-    this.#redis.disconnect();
+    this.#process.stop();
+    await this.#process.scrape();
+    this.#observer.stop();
     await this.fleet.stop();
+    await this.#sentinel?.stop();
     return judge(this.lines(), this.#facts);
   }
 
@@ -88,42 +123,5 @@ export class Rig {
     for (const { pod, toSim } of this.fleet.all) for (const port of toSim?.ports ?? []) owner.set(port, pod);
     const sim = this.fleet.sim.history.all().map((line) => (line.k === 'conn.req' ? { ...line, pod: owner.get(Number(line['port'])) ?? 'unknown' } : line));
     return [...sim, ...this.#consumer.close(), ...this.nemesis.close(), ...this.#process.close(), ...this.#observer.close()];
-  }
-
-  #taken(events: readonly Received[]): void {
-    const ids: string[] = [];
-    for (const event of events) {
-      if (event.type === 'dev.holdfast.gap.detected') this.#gap(event);
-      if (event.type.startsWith('dev.holdfast.')) continue;
-      ids.push(event.id);
-      const h = createHash('sha256').update(JSON.stringify(event.data)).digest('hex').slice(0, 16);
-      this.#consumer.add('c.rx', { pod: event.via, id: event.id, h, epoch: Number(event.epoch), redeliv: event.attempt > 1 || event.replay !== 'live', backfill: event.replay === 'backfill' });
-    }
-    if (ids.length > 0) this.#consumer.add('c.ack', { ids });
-  }
-
-  #gap(event: Received): void {
-    const data = event.data as { readonly from: string; readonly to: string; readonly cause: string; readonly fromTime?: string; readonly toTime?: string };
-    const offset = Number(process.hrtime.bigint() / 1_000_000n) - Date.now();
-    const at = (iso: string | undefined): number | undefined => (iso === undefined ? undefined : Date.parse(iso) + offset);
-    this.#consumer.add('c.gap', { stream: this.fleet.verdict.path, from: data.from, to: data.to, cause: data.cause, fromT: at(data.fromTime), toT: at(data.toTime) });
-  }
-
-  async #observe(): Promise<void> {
-    try {
-      const prefix = this.fleet.leaseKey;
-      const [fence, record] = await Promise.all([this.#redis.hget(`${prefix}:fence`, 'epoch'), this.#redis.hget(`${prefix}:ckpt`, 'main')]);
-      if (fence !== null && fence !== this.#seen.lock) this.#observer.add('r.lock', { epoch: Number(fence) });
-      if (record !== null && record !== this.#seen.checkpoint) this.#checkpoint(record);
-      this.#seen = { lock: fence ?? '', checkpoint: record ?? '' };
-    } catch {
-      // The store is away; what it says afterwards is what counts.
-    }
-  }
-
-  #checkpoint(record: string): void {
-    const { epoch, position } = JSON.parse(record) as { readonly epoch: number; readonly position: string };
-    const [kind, value] = position.split(':');
-    if (kind === 'sequence') this.#observer.add('r.ckpt', { stream: this.fleet.verdict.path, seq: Number(value), epoch });
   }
 }

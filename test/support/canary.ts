@@ -23,8 +23,15 @@ export function expectNoSecret(output: string, where: string, more: readonly str
   keep(output, where);
 }
 
+/** How many secrets stand in an output. */
+export function secretsIn(output: string): number {
+  const known = [SIM_CLIENT.clientSecret, SIM_CLIENT.refreshToken].flatMap((secret) => [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]);
+  const pieces = known.flatMap((spelling) => Array.from({ length: Math.max(0, spelling.length - WINDOW + 1) }, (_, at) => spelling.slice(at, at + WINDOW)));
+  return [...output.matchAll(new RegExp(TOKEN_SHAPE, 'g'))].length + pieces.filter((piece) => output.includes(piece)).length;
+}
+
 /** With HOLDFAST_KEEP_OUTPUT=DIR the searched output is kept, to be searched again over the whole run. */
-function keep(output: string, where: string): void {
+export function keep(output: string, where: string): void {
   const directory = process.env['HOLDFAST_KEEP_OUTPUT'];
   if (directory === undefined) return;
   mkdirSync(directory, { recursive: true });

@@ -37,7 +37,7 @@ export class Program {
   /** We ended it ourselves. */
   told = false;
 
-  onEnd(listener: (code: number | null) => void): void {
+  onEnd(listener: (code: number | null, signal: NodeJS.Signals | null) => void): void {
     this.#child.once('exit', listener);
   }
 
@@ -53,6 +53,14 @@ export class Program {
   kill(): void {
     this.told = true;
     this.#child.kill('SIGKILL');
+  }
+
+  /** Stops reading what it writes. */
+  deaf(on: boolean): void {
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (on) stream?.pause();
+      else stream?.resume();
+    }
   }
 
   signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void {

@@ -5,39 +5,75 @@ interface Pair {
   readonly far: Socket;
 }
 
-/** A TCP proxy of one replica to one server: the network between them, to be cut, slowed and reset. */
+type Direction = 'out' | 'in';
+
+/** Bytes of one write when the link slices; frames and heads are cut anywhere. */
+const SLICE_BYTES = 97;
+/** A link of limited bandwidth passes its share this often. */
+const SHARE_EVERY_MS = 20;
+const COMMAND = /\*\d+\r\n\$/g;
+
+/** A TCP proxy of one replica to one server: the network between them, to be cut, slowed, sliced and reset. */
 export class TcpProxy {
-  readonly #server: Server;
   readonly #target: () => number;
   readonly #pairs = new Set<Pair>();
   /** Our ports toward the server: who asked, as the server sees it. */
   readonly ports = new Set<number>();
-  /** Bytes are swallowed both ways, nobody is told. */
-  #cut = false;
-  #delayMs = 0;
+  #server: Server;
+  /** Bytes of these directions are swallowed, nobody is told. */
+  #cut: ReadonlySet<Direction> = new Set();
+  #delay: () => number = () => 0;
   #refusing = false;
+  #slicing = false;
+  #bytesPerSecond = Infinity;
+  /** Commands of a Redis client that went through, and connections it made. */
+  commands = 0;
+  connections = 0;
+  /** Told when the replica closed a connection, by our port toward the server, whether or not the server can hear of it. */
+  onClosed: (port: number) => void = () => undefined;
   port = 0;
 
   constructor(target: () => number) {
     this.#target = target;
-    this.#server = createServer({ allowHalfOpen: false }, (near) => { this.#accept(near); });
+    this.#server = this.#create();
   }
 
   async listen(): Promise<this> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => this.#server.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.#server.address() as AddressInfo).port;
     return this;
   }
 
-  /** Packets are dropped: connections stay, new ones hang. */
-  cut(on: boolean): void {
-    this.#cut = on;
+  /** Packets are dropped: connections stay, new ones hang. `out`: only what the replica sends. */
+  cut(on: boolean, directions: readonly Direction[] = ['out', 'in']): void {
+    this.#cut = new Set(on ? directions : []);
     // What was swallowed is gone: the connections cannot go on.
     if (!on) this.reset();
   }
 
-  delay(ms: number): void {
-    this.#delayMs = ms;
+  /** As it was at first; what cannot go on is reset. */
+  mend(): void {
+    const cut = this.#cut.size > 0 || this.#refusing;
+    this.#cut = new Set();
+    this.#delay = () => 0;
+    this.#slicing = false;
+    this.#bytesPerSecond = Infinity;
+    this.#refusing = false;
+    if (cut) this.reset();
+  }
+
+  /** @param ms delay of every piece; two numbers: anything between them, order kept. */
+  delay(ms: number, upTo = ms, unit: () => number = Math.random): void {
+    this.#delay = () => ms + (upTo - ms) * unit();
+  }
+
+  slice(on: boolean): void {
+    this.#slicing = on;
+  }
+
+  /** @param bytesPerSecond toward the replica; Infinity: as before. */
+  bandwidth(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond;
   }
 
   /** All connections end with a reset; with `refuse`, new ones are reset at once too. */
@@ -50,37 +86,88 @@ export class TcpProxy {
     this.#pairs.clear();
   }
 
+  /** Nobody listens any more: ECONNREFUSED. */
+  async down(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    this.reset();
+    await closed;
+  }
+
+  async up(): Promise<void> {
+    this.#server = this.#create();
+    await this.listen();
+  }
+
   async close(): Promise<void> {
     this.reset();
     await new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
   }
 
+  #create(): Server {
+    return createServer({ allowHalfOpen: false, noDelay: true }, (near) => { this.#accept(near); });
+  }
+
   #accept(near: Socket): void {
+    this.connections += 1;
     near.on('error', () => undefined);
     if (this.#refusing) return void near.resetAndDestroy();
-    const far = connect(this.#target(), '127.0.0.1');
+    const far = connect({ port: this.#target(), host: '127.0.0.1', noDelay: true });
     const pair: Pair = { near, far };
     this.#pairs.add(pair);
     far.on('error', () => near.resetAndDestroy());
-    far.once('connect', () => { if (far.localPort !== undefined) this.ports.add(far.localPort); });
-    this.#pipe(near, far);
-    this.#pipe(far, near);
+    let port: number | undefined;
+    far.once('connect', () => {
+      port = far.localPort;
+      if (port !== undefined) this.ports.add(port);
+    });
+    this.#pipe(near, far, 'out');
+    this.#pipe(far, near, 'in');
     const end = (): void => {
       // A link that is cut tells nobody that the other side has gone, until it is whole again.
-      if (this.#cut) return;
+      if (this.#cut.size > 0) return;
       this.#pairs.delete(pair);
       near.destroy();
       far.destroy();
     };
-    near.on('close', end);
+    near.on('close', () => {
+      if (port !== undefined) this.onClosed(port);
+      end();
+    });
     far.on('close', end);
   }
 
-  #pipe(from: Socket, to: Socket): void {
+  #pipe(from: Socket, to: Socket, direction: Direction): void {
+    /** When the last delayed piece goes: order is kept whatever the delays are. */
+    let freeAt = 0;
+    const waiting: Buffer[] = [];
     from.on('data', (chunk: Buffer) => {
-      if (this.#cut) return;
-      if (this.#delayMs === 0) return void to.write(chunk);
-      setTimeout(() => { if (!to.destroyed) to.write(chunk); }, this.#delayMs);
+      if (direction === 'out') this.commands += chunk.toString('latin1').match(COMMAND)?.length ?? 0;
+      if (this.#cut.has(direction)) return;
+      const slow = direction === 'in' && Number.isFinite(this.#bytesPerSecond);
+      const now = performance.now();
+      if (!slow && waiting.length === 0 && this.#delay() === 0) return this.#write(to, chunk);
+      const pieces = slow ? cutUp(chunk, Math.max(1, Math.round((this.#bytesPerSecond * SHARE_EVERY_MS) / 1000))) : [chunk];
+      if (slow) from.pause();
+      pieces.forEach((piece, index) => {
+        freeAt = Math.max(freeAt, now + this.#delay()) + (slow ? SHARE_EVERY_MS : 0);
+        // Timers of unequal lengths may swap; the queue does not.
+        waiting.push(piece);
+        setTimeout(() => {
+          const next = waiting.shift();
+          if (next !== undefined) this.#write(to, next);
+          if (slow && index === pieces.length - 1) from.resume();
+        }, freeAt - now);
+      });
     });
   }
+
+  #write(to: Socket, chunk: Buffer): void {
+    if (to.destroyed) return;
+    if (!this.#slicing) return void to.write(chunk);
+    for (const piece of cutUp(chunk, SLICE_BYTES)) to.write(piece);
+  }
+}
+
+function cutUp(chunk: Buffer, size: number): readonly Buffer[] {
+  return Array.from({ length: Math.ceil(chunk.length / size) }, (_, index) => chunk.subarray(index * size, (index + 1) * size));
 }

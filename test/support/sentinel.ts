@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { freePort, TestRedis } from './redis.ts';
 
 const SENTINELS = 3;
@@ -13,6 +14,7 @@ export class TestSentinel {
   readonly #others: readonly TestRedis[];
   readonly #sentinels: readonly ChildProcess[];
   readonly url: string;
+  readonly name = NAME;
 
   private constructor(parts: { readonly primary: TestRedis; readonly others: readonly TestRedis[]; readonly sentinels: readonly ChildProcess[]; readonly url: string }) {
     this.primary = parts.primary;
@@ -28,6 +30,20 @@ export class TestSentinel {
     const ports = await Promise.all(Array.from({ length: SENTINELS }, () => freePort()));
     const sentinels = await Promise.all(ports.map((port) => sentinel(port, primary.port)));
     return new TestSentinel({ primary, others, sentinels, url: `redis+sentinel://${ports.map((port) => `127.0.0.1:${String(port)}`).join(',')}/${NAME}` });
+  }
+
+  get addresses(): readonly { readonly host: string; readonly port: number }[] {
+    return [...this.url.matchAll(/127\.0\.0\.1:(\d+)/g)].map((match) => ({ host: '127.0.0.1', port: Number(match[1]) }));
+  }
+
+  /** The port of the server the sentinels call the primary. */
+  async primaryPort(): Promise<number> {
+    const [first] = this.addresses;
+    const redis = new Redis({ ...first, lazyConnect: true });
+    await redis.connect();
+    const [, port] = (await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as [string, string];
+    redis.disconnect();
+    return Number(port);
   }
 
   async stop(): Promise<void> {

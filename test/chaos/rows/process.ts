@@ -1,0 +1,207 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { connect, type Socket } from 'node:net';
+import { readdirSync } from 'node:fs';
+import { until } from '../../support/until.ts';
+import { during, freeze, kill, pause, T_MS, type Scenario } from '../row.ts';
+
+const preload = (name: string): readonly string[] => [`--import=${new URL(`../../support/${name}.ts`, import.meta.url).href}`];
+
+/** What the operating system, the orchestrator and our own mistakes do to a process. */
+export const PROCESS_ROWS: readonly Scenario[] = [
+  { id: 'P1', say: 'the leader is killed, three times', quick: true, async run(rig) { for (let n = 0; n < 3; n += 1) await kill(rig); } },
+  { id: 'P1-B', say: 'the leader is killed, where the platform resumes by time', options: { dialect: 'genesys-analytics-events' }, async run(rig) { for (let n = 0; n < 2; n += 1) await kill(rig); } },
+  { id: 'P1-C', say: 'the leader is killed, where nothing can be resumed', options: { dialect: 'genesys-gateway' }, async run(rig) { for (let n = 0; n < 2; n += 1) await kill(rig); } },
+  {
+    id: 'P2', say: 'rolling update', quick: true,
+    async run(rig) {
+      for (const old of [...rig.fleet.replicas]) {
+        await rig.fleet.add('v2');
+        await until('it takes part', async () => (await Promise.all(rig.fleet.replicas.map(async (one) => (await one.program.status())['ready']))).every(Boolean));
+        const end = rig.fault('stop', old.pod);
+        await rig.fleet.end(old, 'SIGTERM');
+        end();
+        await rig.flows(200);
+      }
+    },
+  },
+  {
+    id: 'P3', say: 'no grace left: SIGTERM, then SIGKILL at once',
+    async run(rig) {
+      const leader = await rig.leader();
+      const end = rig.fault('kill', leader.pod);
+      const stopped = rig.fleet.end(leader, 'SIGTERM');
+      await until('the hand-over has begun', () => leader.program.output.includes('draining'));
+      leader.program.kill();
+      await stopped;
+      end();
+      await rig.flows(300);
+    },
+  },
+  { id: 'P4', say: 'the leader is frozen for twice the ttl', quick: true, async run(rig) { await freeze(rig, 2 * T_MS); await rig.flows(300); } },
+  {
+    id: 'P4b', say: 'a frozen leader is told to stop, and goes on: what it still says in its lease’s name counts for nothing',
+    async run(rig) {
+      const leader = await rig.leader();
+      const end = rig.fault('freeze', leader.pod);
+      leader.program.signal('SIGSTOP');
+      await rig.flows(300);
+      await pause(T_MS);
+      const told = rig.fleet.end(leader, 'SIGTERM');
+      leader.program.signal('SIGCONT');
+      await until('its own connection is gone', () => rig.fleet.sim.connections.length === 1);
+      end();
+      await during(rig, { kind: 'stop', target: leader.pod, forMs: 3000, more: { steady: true } }, () => undefined, () => undefined);
+      await told;
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'P5', say: 'twenty short freezes change nothing',
+    async run(rig) {
+      for (let n = 0; n < 20; n += 1) {
+        await freeze(rig, 150, { steady: true });
+        await pause(150);
+      }
+    },
+  },
+  {
+    id: 'P6', say: 'the main thread of the leader is blocked past the deadline: the guard ends the process', quick: true, options: { node: preload('block') },
+    async run(rig) {
+      const leader = await rig.leader();
+      const end = rig.fault('block', leader.pod);
+      leader.program.told = true;
+      leader.program.signal('SIGUSR2');
+      await until('the guard ended it', () => leader.program.ended?.signal === 'SIGKILL', 3 * T_MS).finally(end);
+      if (!leader.program.output.includes('lease_guard')) throw new Error('the guard did not say so');
+      rig.fleet.forget(leader);
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'P8', say: 'the leader gets a tenth of the processor',
+    async run(rig) {
+      const leader = await rig.leader();
+      const end = rig.fault('starve', leader.pod);
+      for (let n = 0; n < 40; n += 1) {
+        leader.program.signal('SIGSTOP');
+        await pause(90);
+        leader.program.signal('SIGCONT');
+        await pause(10);
+      }
+      end();
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'P9', say: 'the leader has no descriptors left, and fifty clients knock: the stream goes on',
+    async run(rig) {
+      const { program } = await rig.leader();
+      const used = readdirSync(`/proc/${String(program.pid)}/fd`).length;
+      const limit = (soft: number): void => void spawnSync('prlimit', ['--pid', String(program.pid), `--nofile=${String(soft)}:`]);
+      const knocking: Socket[] = [];
+      await during(rig, { kind: 'descriptors', target: 'leader', forMs: 3000, more: { steady: true } }, () => {
+        limit(used + 8);
+        for (let n = 0; n < 50; n += 1) {
+          const socket = connect(program.delivery, '127.0.0.1');
+          socket.on('error', () => undefined); // refused is what we expect
+          knocking.push(socket);
+        }
+      }, () => {
+        for (const socket of knocking) socket.destroy();
+        limit(1024);
+      });
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'P11', say: 'a stray exception ends the leader with 70, and another takes over', options: { node: preload('throw') }, facts: { exitCodes: [70] },
+    async run(rig) {
+      const leader = await rig.leader();
+      const end = rig.fault('exception', leader.pod);
+      leader.program.told = true;
+      leader.program.signal('SIGUSR2');
+      await until('it has ended', () => leader.program.ended !== undefined);
+      end();
+      if (leader.program.ended?.code !== 70) throw new Error(`it ended with ${JSON.stringify(leader.program.ended)}`);
+      rig.fleet.forget(leader);
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'P12', say: 'all replicas are killed and started again', facts: { convergeMs: 14_000 },
+    async run(rig) {
+      const end = rig.fault('kill', 'all');
+      await Promise.all([...rig.fleet.replicas].map((one) => rig.fleet.end(one, 'SIGKILL')));
+      await Promise.all([1, 2, 3].map(() => rig.fleet.add()));
+      end();
+      await rig.flows(500);
+    },
+  },
+  {
+    id: 'P14', say: 'the leader is killed and started again under its old name and uid: its old lock is not adopted',
+    async run(rig) {
+      for (let n = 0; n < 3; n += 1) {
+        const leader = await rig.leader();
+        const end = rig.fault('kill', leader.pod);
+        await rig.fleet.end(leader, 'SIGKILL');
+        await rig.fleet.add('', leader.pod);
+        end();
+        await rig.flows(300);
+      }
+    },
+  },
+  {
+    id: 'P15', say: 'churn: some replica is killed every 1.5 s',
+    async run(rig) {
+      for (let n = 0; n < 10; n += 1) {
+        const victim = rig.fleet.replicas[n % rig.fleet.replicas.length];
+        if (victim === undefined) return;
+        const end = rig.fault('kill', victim.pod);
+        await rig.fleet.end(victim, 'SIGKILL');
+        await rig.fleet.add();
+        end();
+        await pause(1500);
+      }
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'H2', say: 'nobody reads the log of the leader any more: the stream goes on', options: { args: ['--log-level', 'debug'] },
+    async run(rig) {
+      const { program } = await rig.leader();
+      await during(rig, { kind: 'log', target: 'leader', forMs: 4000, more: { steady: true } }, () => { program.deaf(true); }, () => { program.deaf(false); });
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'H4', say: 'both cores are loaded by others',
+    async run(rig) {
+      const busy = [1, 2].map(() => spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }));
+      await during(rig, { kind: 'load', target: 'all', forMs: 6000 }, () => undefined, () => { for (const one of busy) one.kill('SIGKILL'); });
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'T1', say: 'the wall clock of the leader jumps by two hours, back and ahead, while it works', options: { node: preload('clock') },
+    async run(rig) {
+      const { program } = await rig.leader();
+      for (let step = 0; step < 4; step += 1) await during(rig, { kind: 'clock', target: 'leader', forMs: 1000, more: { steady: true } }, () => { program.signal('SIGUSR2'); }, () => undefined);
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'T1b', say: 'the wall clock of the leader jumps back while it is cut off from Redis: it stops all the same', options: { node: preload('clock') },
+    async run(rig) {
+      const leader = await rig.leader();
+      await during(rig, { kind: 'toRedis', target: leader.pod, forMs: 3 * T_MS }, () => {
+        leader.toRedis?.cut(true);
+        leader.program.signal('SIGUSR2');
+      }, () => {
+        leader.toRedis?.mend();
+        leader.program.signal('SIGUSR2');
+      });
+      await rig.flows(500);
+    },
+  },
+  { id: 'T2', say: 'all clocks of the replicas run five percent fast', options: { node: preload('clock'), env: { HOLDFAST_TEST_CLOCK_RATE: '1.05' } }, async run(rig) { await kill(rig); await freeze(rig, 2 * T_MS); await rig.flows(300); } },
+];
