@@ -76,7 +76,9 @@ export class Checkpointer {
 
   /** Stores the record of a stream that has settled nothing yet; tried again until a checkpoint makes it needless. */
   baseline(record: Checkpoint): void {
-    if (this.#state.fenced || this.#stopped || (this.#last !== undefined && this.#last !== record)) return;
+    // Only the record of a bare subscription gives way to another one.
+    const newer = this.#last !== undefined && this.#last !== record && (this.#last.index > 0 || this.#last.position !== '');
+    if (this.#state.fenced || this.#stopped || newer) return;
     this.#last = record;
     this.#deps.store.save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record }).catch((error: unknown) => {
       this.#deps.log.warn({ err: error, stream: this.#plan.name }, 'the first record of the stream could not be stored; it is tried again');

@@ -69,7 +69,8 @@ export class Intake implements FrameSink {
   readonly #replay = new ReplayMark();
   /** Class A: the position of the last parcel in the outbox. The tracker may already be further. */
   #lastPushed: Sequence | undefined;
-  #hasBaseline = false;
+  /** What the store was told of a stream that has settled nothing yet. */
+  #baselined: 'nothing' | 'subscribed' | 'position' = 'nothing';
   #nowMs = 0;
   /** Set from a disconnect until the first event after it. */
   #resuming: { readonly reason: string; readonly sinceMs: number; readonly announced: boolean } | undefined;
@@ -102,7 +103,7 @@ export class Intake implements FrameSink {
     this.lastReceivedEpochMs = checkpoint.settledAtEpochMs;
     this.#position = positionOf(checkpoint.position);
     this.#restored = this.#position;
-    this.#hasBaseline = true;
+    this.#baselined = 'position';
     this.#replay.restarted(this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed);
     if (this.#position?.kind === 'sequence') {
       const last = parseSequence(this.#position.value);
@@ -294,7 +295,7 @@ export class Intake implements FrameSink {
     if (this.#expired && this.#plan.profile.streamClass === 'B') this.#announceExpired(position);
     if (position !== undefined) this.#advance(position);
     this.#expired = false;
-    if (!this.#hasBaseline) this.#writeBaseline(view, position);
+    if (this.#baselined !== 'position') this.#writeBaseline(view, position);
     const encoded = this.#encoder.event(view, this.#stamp(replay, this.#position));
     const late = replay === 'backfill' && this.#lastPushed !== undefined;
     const parcel = late ? { ...encoded, sequence: this.#lastPushed } : encoded;
@@ -321,17 +322,17 @@ export class Intake implements FrameSink {
 
   /** The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named stays empty; the next start then announces the time. */
   #writeBaseline(view: EventView, position: Position | undefined): void {
-    this.#hasBaseline = true;
+    this.#baselined = 'position';
     const { sequence } = view;
     const before =
       this.#plan.profile.streamClass === 'A' ? (sequence > 0 ? `sequence:${String(pred(sequence))}` : '') : position?.kind === 'since' ? `since:${String(Number(position.value) - 1)}` : '';
     this.#host.baseline(this.#baseline(before));
   }
 
-  /** Class C: the stream is subscribed from now on. */
+  /** The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the first event never reaches us. */
   subscribed(): void {
-    if (this.#hasBaseline) return;
-    this.#hasBaseline = true;
+    if (this.#baselined !== 'nothing') return;
+    this.#baselined = 'subscribed';
     this.#host.baseline(this.#baseline(''));
   }
 

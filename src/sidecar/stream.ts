@@ -346,7 +346,7 @@ export class StreamDriver {
     this.#report.ready(effect, this.session.state, this.sockets.idOf(effect.gen), this.intake.continuityRate);
     this.intake.linkOpened(this.session.state.positionExpired);
     this.#oldest = undefined;
-    if (this.plan.profile.streamClass === 'C') this.intake.subscribed();
+    this.intake.subscribed();
     this.#whenReady?.();
     if (this.#begun) this.#announceGap();
   }

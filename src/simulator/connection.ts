@@ -27,6 +27,7 @@ export class SimConnection {
   readonly #timers: NodeJS.Timeout[] = [];
   #live = false;
   #emptied = 0;
+  #pings = 0;
   #held: SimEvent | undefined;
 
   constructor(ws: WebSocket, socket: Socket, facts: ConnectionFacts) {
@@ -64,7 +65,11 @@ export class SimConnection {
   }
 
   ping(): void {
-    if (!this.#facts.faults.stopPings && !this.#facts.faults.halfOpen && this.open) this.#ws.ping(`srv-${String(Date.now())}`);
+    if (this.#facts.faults.stopPings || this.#facts.faults.halfOpen || !this.open) return;
+    this.#pings += 1;
+    const payload = `srv-${String(this.#pings)}`;
+    this.#facts.history.add('ping.tx', { conn: this.id, payload });
+    this.#ws.ping(payload);
   }
 
   /** New events, live. */

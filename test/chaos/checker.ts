@@ -139,10 +139,10 @@ class Court {
     if (made !== undefined) made.acked ??= t;
   }
 
-  /** The events a gap record speaks of: by number in class A, by time elsewhere. */
+  /** The events a gap record speaks of: by number in class A (by time where no number was known yet), by time elsewhere. */
   #covered(line: HistoryLine): readonly Made[] {
     const all = this.#bySeq.get(String(line['stream'])) ?? [];
-    if (this.#facts.streamClass === 'A') return all.filter((made) => made.seq >= Number(line['from']) && made.seq <= Number(line['to']));
+    if (this.#facts.streamClass === 'A' && typeof line['fromT'] !== 'number') return all.filter((made) => made.seq >= Number(line['from']) && made.seq <= Number(line['to']));
     return all.filter((made) => made.t >= Number(line['fromT']) - TIE_MS && made.t <= Number(line['toT']) + TIE_MS);
   }
 
@@ -216,6 +216,7 @@ class Court {
     for (const line of this.#lines) {
       if (line.k !== 'c.gap') continue;
       this.figures['gaps'] = (this.figures['gaps'] ?? 0) + 1;
+      if (typeof line['fromT'] === 'number') continue;
       for (const made of this.#covered(line)) {
         if (this.#facts.streamClass === 'A' && made.received !== undefined) this.#say('C2', `event ${String(made.seq)} is inside a gap and was delivered`, line);
         if (this.#facts.streamClass === 'A' && !this.#unavailable(made, ms(line))) this.#say('C2', `event ${String(made.seq)} was announced as a gap although it could be had`, line);

@@ -15,7 +15,7 @@ const CLOCKS_MS = 50;
 
 /**
  * How the processes behaved, and whether what they say of themselves is true: memory and handles (C11), the ends of processes (C12), secrets (C13), restraint
- * toward a store that fails (C14), counters (C15), audit lines (C16), tokens (C17), and faults that must pass unnoticed (C18).
+ * toward a store that fails (C14), counters (C15), audit lines (C16), tokens (C17), faults that must pass unnoticed (C18), and the platform's pings (C19).
  */
 export function conduct(lines: readonly HistoryLine[], { facts, figures }: Run, say: Say): void {
   resources(lines, { facts, figures }, say);
@@ -26,6 +26,7 @@ export function conduct(lines: readonly HistoryLine[], { facts, figures }: Run, 
   audit(lines, say);
   tokens(lines, say);
   steady(lines, say);
+  if (facts.pongMs !== undefined) pongs(lines, facts.pongMs, say);
 }
 
 /** C11. */
@@ -147,15 +148,33 @@ function tokens(lines: readonly HistoryLine[], say: Say): void {
 
 /** C18: a fault that must pass unnoticed ends no connection and begins no term. */
 function steady(lines: readonly HistoryLine[], say: Say): void {
+  const pods = new Map(lines.filter((line) => line.k === 'conn.req').map((line) => [line['conn'], line['pod']]));
   for (const on of lines) {
     if (on.k !== 'n.on' || on['steady'] !== true) continue;
     const off = endOf(lines, on);
     const before = lines.filter((line) => line.k === 'r.lock' && ms(line) <= ms(on)).at(-1);
     for (const line of lines) {
       if (ms(line) <= ms(on) || ms(line) > off) continue;
-      if (line.k === 'conn.end') say('C18', `a connection ended (${String(line['code'])} ${String(line['reason'])}) although ${String(on['kind'])} must pass unnoticed`, line);
+      // What the victim itself still held may end.
+      if (line.k === 'conn.end' && (on['but'] === undefined || pods.get(line['conn']) !== on['but'])) say('C18', `a connection ended (${String(line['code'])} ${String(line['reason'])}) although ${String(on['kind'])} must pass unnoticed`, line);
       if (line.k === 'r.lock' && line['epoch'] !== before?.['epoch']) say('C18', `a term began although ${String(on['kind'])} must pass unnoticed`, line);
     }
+  }
+}
+
+/** C19: a platform's ping is answered in time, or the connection ends in time. */
+function pongs(lines: readonly HistoryLine[], limitMs: number, say: Say): void {
+  const waiting = new Map<string, HistoryLine>();
+  const answered = (key: string, t: number): void => {
+    const ping = waiting.get(key);
+    waiting.delete(key);
+    if (ping !== undefined && t - ms(ping) > limitMs) say('C19', `a ping of the platform had no answer for ${(t - ms(ping)).toFixed(0)} ms`, ping);
+  };
+  for (const line of lines) {
+    const conn = String(line['conn']);
+    if (line.k === 'ping.tx') waiting.set(`${conn} ${String(line['payload'])}`, line);
+    if (line.k === 'pong.rx') answered(`${conn} ${String(line['payload'])}`, ms(line));
+    if (line.k === 'conn.end') for (const key of waiting.keys()) if (key.startsWith(`${conn} `)) answered(key, ms(line));
   }
 }
 

@@ -89,6 +89,14 @@ class Scribe {
     this.cons.add(k, { pod: 'a', ...fields }, this.#ns);
     return this;
   }
+  ping(conn: string, payload: string): this {
+    this.sim.add('ping.tx', { conn, payload }, this.#ns);
+    return this;
+  }
+  pong(conn: string, payload: string): this {
+    this.sim.add('pong.rx', { conn, payload }, this.#ns);
+    return this;
+  }
   bad(h: string): this {
     this.sim.add('fr.bad', { h }, this.#ns);
     return this;
@@ -180,6 +188,9 @@ const GOLDEN: readonly Golden[] = [
   ['a term that begins while nothing may be noticed', straight().stored(4, 1).fault('f', 'load', 'all', { toMs: 100, steady: true }).at(60).locked(2), ['C18']],
   ['attempts beyond what the backoff allows', [0, 700].reduce((scribe, t) => scribe.at(t).connect(`c${String(t)}`, 'a').end(`c${String(t)}`), new Scribe()), ['C8'], { attempts: { 1000: 1 } }],
   ['an overlap behind a cut link that the replica had ended', straight().connect('c2', 'b').at(500).proves('net.closed', { port: 'c1' }).at(3000).end('c1'), []],
+  ['a ping that is answered in time', straight().ping('c1', 'p').at(544).pong('c1', 'p'), [], { pongMs: 500 }],
+  ['a ping that is answered late', straight().ping('c1', 'p').at(546).pong('c1', 'p'), ['C19'], { pongMs: 500 }],
+  ['a ping without an answer, and a connection that ends late', straight().ping('c1', 'p').at(900).end('c1'), ['C19'], { pongMs: 500 }],
   ['nothing open after the last fault', straight().fault('f', 'kill', 'a', 60).at(70).end('c1').at(5000).stored(4, 1), ['C9']],
 ];
 

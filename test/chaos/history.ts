@@ -22,6 +22,8 @@ export interface RunFacts {
   readonly convergeMs: number;
   /** Most connection attempts in a window of so many ms, below what the gate allows: what the backoff makes of it. */
   readonly attempts?: Readonly<Record<number, number>>;
+  /** The platform's pings are answered within this, ms; undefined: the row is about something else. */
+  readonly pongMs?: number;
   /** Exit codes besides 0 that a process which was told to end may have. */
   readonly exitCodes?: readonly number[];
   /** Most memory of one process, MiB, and most descriptors above those of its start. */

@@ -17,7 +17,7 @@ describe('planted faults: the judge names each', () => {
       expect(output, 'the planted code ran').to.include(`{"planted":"${plant.id}","ran":true}`);
       const broken = new Set(judgement.violations.map((one) => one.rule));
       const said = [...judgement.violations.map(({ rule, text }) => `${rule} ${text}`), failed instanceof Error ? failed.message : ''].join('; ');
-      if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined) process.stdout.write(`      ${said}\n`);
+      if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined) process.stdout.write(`      ${JSON.stringify(judgement.figures)} ${said}\n`);
       expect([...broken].filter((rule) => plant.rules.includes(rule)), `broken: ${said}`).to.not.deep.equal([]);
     });
   }

@@ -52,6 +52,10 @@ const POSITIONS: readonly Plant[] = [
     edits: [{ file: 'src/sidecar/intake.ts', find: "    this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });", replace: `    ${MARK}; void body; void sequence;` }],
   },
   {
+    id: 'no-baseline', say: 'a subscription is not written down before its first event', row: 'P16', rules: ['C1'],
+    edits: [{ file: 'src/sidecar/intake.ts', find: "    if (this.#baselined !== 'nothing') return;", replace: `    ${MARK};\n    if (this.received >= 0) return;` }],
+  },
+  {
     id: 'no-second-question', say: 'a hole is called a gap without asking again', row: 'S9', rules: ['C2'],
     edits: [{ file: 'src/core/tracker.ts', find: '    if (this.#resumeTriedFor !== from) {', replace: `    ${MARK};\n    if (this.#resumeTriedFor !== from && from === -1) {` }],
   },
@@ -64,14 +68,14 @@ const POSITIONS: readonly Plant[] = [
 /** Leadership. */
 const LEASES: readonly Plant[] = [
   {
-    id: 'no-epoch-check', say: 'the store takes a checkpoint of any epoch', row: 'P4', rules: ['C6'],
+    id: 'no-epoch-check', say: 'the store takes a checkpoint of any epoch', row: 'P4c', rules: ['C6'],
     edits: [
       { file: 'src/coordination/scripts.ts', find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 3 do\n  local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')\n  if stored and stored > tonumber(ARGV[i + 1]) then return -1 end\nend\n", replace: '' },
       { file: 'src/coordination/redis.ts', find: '    const triples = Object.entries(checkpoints)', replace: `    ${MARK};\n    const triples = Object.entries(checkpoints)` },
     ],
   },
   {
-    id: 'wall-clock', say: 'the lease is measured by the wall clock', row: 'T1b', rules: ['C6', 'C7'],
+    id: 'wall-clock', say: 'the lease is measured by the wall clock', row: 'T1', rules: ['C18'],
     edits: [{ file: 'src/cli/run.ts', find: '  const nowMs = (): number => performance.now();', replace: `  const nowMs = (): number => { ${MARK}; return Date.now(); };` }],
   },
   {
@@ -83,7 +87,7 @@ const LEASES: readonly Plant[] = [
     edits: [{ file: 'src/core/lease-types.ts', find: '  draft.s = { ...draft.s, quarantineUntilMs: untilMs };', replace: `  ${MARK};` }],
   },
   {
-    id: 'blind-release', say: 'a lock is given back without a look at whose it is', row: 'P4b', rules: ['C18'],
+    id: 'blind-release', say: 'a lock is given back without a look at whose it is', row: 'P4b', rules: ['C4', 'C6', 'C18'],
     edits: [
       { file: 'src/coordination/lease-scripts.ts', find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then", replace: "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then" },
       { file: 'src/coordination/redis-leases.ts', find: '    return this.#lock.release(this.#keys(lease), token);', replace: `    ${MARK};\n    return this.#lock.release(this.#keys(lease), token);` },
@@ -122,7 +126,7 @@ const CONDUCT: readonly Plant[] = [
     edits: [{ file: 'src/core/disposition.ts', find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';", replace: `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? 'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');` }],
   },
   {
-    id: 'endless-pause', say: 'reading is paused for as long as the consumer takes', row: 'K2c', rules: ['C8'],
+    id: 'endless-pause', say: 'reading is paused for as long as the consumer takes', row: 'K2c', rules: ['C19'],
     edits: [{ file: 'src/sidecar/backpressure.ts', find: "    if (nowMs - this.#sinceMs < this.#limitMs) return 'nothing';", replace: `    ${MARK};\n    if (nowMs >= this.#sinceMs) return 'nothing';` }],
   },
   {

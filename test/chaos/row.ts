@@ -9,6 +9,8 @@ export interface Scenario {
   readonly say: string;
   /** Also part of `make test`. */
   readonly quick?: boolean;
+  /** It begins before the first event. */
+  readonly cold?: boolean;
   readonly facts?: Partial<RunFacts>;
   readonly options?: RigOptions;
   run(rig: Rig): Promise<void>;

@@ -11,9 +11,9 @@ const LIMIT_MS = 150_000;
 export async function play(scenario: Scenario, options: Scenario['options'] = {}): Promise<{ readonly judgement: Judgement; readonly failed: unknown; readonly output: string; readonly seed: number }> {
   const rig = await Rig.start(scenario.facts ?? {}, { ...scenario.options, ...options });
   let failed: unknown;
-  rig.fleet.sim.rate = RATE;
+  if (scenario.cold !== true) rig.fleet.sim.rate = RATE;
   // A row that fails is judged all the same, and leaves nothing running.
-  await rig.flows(WARM_EVENTS).then(() => scenario.run(rig)).catch((error: unknown) => { failed = error; });
+  await rig.flows(scenario.cold === true ? 0 : WARM_EVENTS).then(() => scenario.run(rig)).catch((error: unknown) => { failed = error; });
   return { judgement: await rig.judge(), failed, output: rig.fleet.output, seed: rig.seed };
 }
 

@@ -36,8 +36,8 @@ export const LINK_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'K2c', say: 'the consumer is slow and the buffer small: a short pause, then the stream is parked', facts: { attempts: { 10_000: 12 } },
-    options: { documents: { delivery: { maxBufferedBytes: '256Ki' } } },
+    id: 'K2c', say: 'the consumer is slow and the buffer small: a short pause, then the stream is parked', facts: { pongMs: 1500 },
+    options: { documents: { stream: { heartbeat: { silence: '4s' } }, delivery: { maxBufferedBytes: '256Ki' } } },
     async run(rig) {
       const { behaviour } = rig.fleet.consumer;
       rig.fleet.sim.size = 4000;
@@ -219,5 +219,5 @@ export const LINK_ROWS: readonly Scenario[] = [
     },
   },
   { id: 'S16', say: 'the platform sends what nobody can read', async run(rig) { for (const text of ['not JSON', '{"sequence":', '[1,2', '{"sequence":-1}', '{"id":"without a number"}']) { rig.badFrame(text); rig.nemesis.add('n.do', { what: 'bad frame' }); await rig.flows(100); } } },
-  { id: 'S17', say: 'the platform numbers its events beyond what a double can hold', options: { baseSequence: 9_007_199_254_740_000n }, async run(rig) { await kill(rig); platform(rig, { do: 'drop' }); await rig.flows(1500); } },
+  { id: 'S17', say: 'the platform numbers its events beyond what a double can hold', options: { baseSequence: 9_007_199_254_740_000n }, async run(rig) { await kill(rig); platform(rig, { do: 'drop' }); await rig.flows(1500, 15_000); } },
 ];

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { readdirSync } from 'node:fs';
 import { until } from '../../support/until.ts';
-import { during, freeze, kill, pause, T_MS, type Scenario } from '../row.ts';
+import { during, freeze, kill, pause, redisOf, T_MS, type Scenario } from '../row.ts';
 
 const preload = (name: string): readonly string[] => [`--import=${new URL(`../../support/${name}.ts`, import.meta.url).href}`];
 
@@ -47,11 +47,23 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       await rig.flows(300);
       await pause(T_MS);
       const told = rig.fleet.end(leader, 'SIGTERM');
-      leader.program.signal('SIGCONT');
-      await until('its own connection is gone', () => rig.fleet.sim.connections.length === 1);
       end();
-      await during(rig, { kind: 'stop', target: leader.pod, forMs: 3000, more: { steady: true } }, () => undefined, () => undefined);
+      await during(rig, { kind: 'stop', target: leader.pod, forMs: 4000, more: { steady: true, but: leader.pod } }, () => { leader.program.signal('SIGCONT'); }, () => undefined);
       await told;
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'P4c', say: 'the leader is frozen while its consumer is at work: the answer that waits for it moves no checkpoint any more',
+    async run(rig) {
+      const { behaviour } = rig.fleet.consumer;
+      behaviour.delayMs = 400;
+      for (let n = 0; n < 2; n += 1) {
+        await rig.flows(100);
+        await freeze(rig, 2 * T_MS);
+        await pause(1000);
+      }
+      behaviour.delayMs = 0;
       await rig.flows(300);
     },
   },
@@ -138,6 +150,21 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     },
   },
   {
+    id: 'P16', say: 'the leader is killed before the first event: what the platform makes meanwhile is announced', cold: true,
+    async run(rig) {
+      const leader = await rig.leader();
+      const stored = (): Promise<boolean> => redisOf(rig, async (redis) => (await redis.hexists(`${rig.fleet.leaseKey}:ckpt`, 'main')) === 1);
+      await until('its subscription is stored', stored, 3000).catch(() => undefined); // then the judge sees it
+      const end = rig.fault('kill', leader.pod);
+      await rig.fleet.end(leader, 'SIGKILL');
+      rig.fleet.sim.generate(50);
+      end();
+      rig.fleet.sim.rate = 500;
+      await rig.flows(300);
+      if (!rig.fleet.consumer.controls.some((one) => one.type === 'dev.holdfast.gap.detected')) throw new Error('no gap was announced');
+    },
+  },
+  {
     id: 'P14', say: 'the leader is killed and started again under its old name and uid: its old lock is not adopted',
     async run(rig) {
       for (let n = 0; n < 3; n += 1) {
@@ -185,7 +212,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     id: 'T1', say: 'the wall clock of the leader jumps by two hours, back and ahead, while it works', options: { node: preload('clock') },
     async run(rig) {
       const { program } = await rig.leader();
-      for (let step = 0; step < 4; step += 1) await during(rig, { kind: 'clock', target: 'leader', forMs: 1000, more: { steady: true } }, () => { program.signal('SIGUSR2'); }, () => undefined);
+      for (const forMs of [5000, 1000, 1000, 1000]) await during(rig, { kind: 'clock', target: 'leader', forMs, more: { steady: true } }, () => { program.signal('SIGUSR2'); }, () => undefined);
       await rig.flows(300);
     },
   },

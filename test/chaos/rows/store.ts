@@ -148,7 +148,11 @@ export const STORE_ROWS: readonly Scenario[] = [
       const leader = await rig.leader();
       await during(rig, { kind: 'toRedis', target: leader.pod, forMs: 2 * T_MS, more: { storeLoss: true } }, async () => {
         leader.toRedis?.cut(true);
-        await redisOf(rig, (redis) => redis.flushall());
+        await redisOf(rig, async (redis) => {
+          await redis.flushall();
+          // A stray word, so that the others look now and not when the lock would have ended.
+          await redis.publish('hf:ev', `changed ${rig.fleet.leaseKey}:fence`);
+        });
       }, () => { leader.toRedis?.mend(); });
       await rig.flows(500);
     },
@@ -212,7 +216,11 @@ export const STORE_ROWS: readonly Scenario[] = [
   {
     id: 'R14', say: 'a stranger writes over the life signs of the open connection for forty seconds: the reaper does not believe one look',
     async run(rig) {
-      const [key = ''] = await redisOf(rig, (redis) => redis.keys('hf:ws:conn:*'));
+      let key = '';
+      await until('the connection is registered', async () => {
+        key = (await redisOf(rig, (redis) => redis.keys('hf:ws:conn:*')))[0] ?? '';
+        return key !== '';
+      });
       const id = key.slice('hf:ws:conn:'.length);
       await during(rig, { kind: 'registry', target: id, forMs: 0, more: { steady: true } }, async () => {
         await redisOf(rig, async (redis) => {
