@@ -171,7 +171,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const stderr = new LineSink(openDescriptor(2), secrets);
   const { identity } = settings;
   const log = createLogger(settings.level, stderr, { pod: identity.pod });
-  const onTrouble = troubleLogger(log);
+  const onTrouble = troubleLogger(log, settings.store.kind === 'redis' && settings.store.options.tls !== undefined);
   const nowMs = (): number => performance.now();
   const ttlMs = Math.min(...settings.plans.map((plan) => plan.leasePolicy.ttlMs));
   const coordination = openStore(settings.store, { lockAdapter: settings.lockAdapter, nowMs, ttlMs, registry: REGISTRY, onTrouble });
@@ -243,11 +243,13 @@ async function renewed({ files, also, plans }: RunSettings, deps: World, supervi
 }
 
 /** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */
-function troubleLogger(log: World['log']): (error: NodeJS.ErrnoException) => void {
+/** Each kind of trouble once as a warning. */
+function troubleLogger(log: World['log'], tls: boolean): (error: NodeJS.ErrnoException) => void {
   const troubles = new Set<string>();
   return (error) => {
     const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
-    log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word }, 'redis connection');
+    const hint = tls && word === 'ETIMEDOUT' ? { hint: 'a server that speaks no TLS on this port does not answer either: check the port, or write redis:// in --store' } : {};
+    log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word, ...hint }, 'redis connection');
     troubles.add(word);
   };
 }

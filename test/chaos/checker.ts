@@ -1,5 +1,6 @@
 import { conduct } from './conduct.ts';
 import type { HistoryLine, RunFacts } from './history.ts';
+import { seenIn, type Seen } from './seen.ts';
 import { ms } from './time.ts';
 
 /** A rule of docs/chaos.md that a history breaks, with the line that shows it. */
@@ -13,6 +14,7 @@ export interface Judgement {
   readonly verdict: 'PASS' | 'FAIL' | 'INVALID';
   readonly violations: readonly Violation[];
   readonly figures: Readonly<Record<string, number>>;
+  readonly seen: ReadonlySet<Seen>;
 }
 
 /** Two instants of different writers closer than this have no order; ties go to the system under test. */
@@ -30,10 +32,10 @@ const ACK_AFTER_MS = 5000;
  */
 export function judge(lines: readonly HistoryLine[], facts: RunFacts): Judgement {
   const invalid = formProblems(lines);
-  if (invalid.length > 0) return { verdict: 'INVALID', violations: invalid, figures: {} };
+  if (invalid.length > 0) return { verdict: 'INVALID', violations: invalid, figures: {}, seen: new Set() };
   const court = new Court([...lines].sort((a, b) => (BigInt(a.t) < BigInt(b.t) ? -1 : BigInt(a.t) > BigInt(b.t) ? 1 : 0)), facts);
   const violations = court.judge();
-  return { verdict: violations.length === 0 ? 'PASS' : 'FAIL', violations, figures: court.figures };
+  return { verdict: violations.length === 0 ? 'PASS' : 'FAIL', violations, figures: court.figures, seen: seenIn(lines, facts.streamClass) };
 }
 
 /** A history that is broken itself is no evidence for anything. */

@@ -4,6 +4,8 @@ import { SCENARIOS } from './scenarios.ts';
 import { play } from './suite.ts';
 
 const only = process.env['HOLDFAST_CHAOS_ONLY']?.split(',');
+/** With a fault planted much never comes; it need not be waited for as long. */
+const PATIENCE_MS = 8000;
 const LOADER = `--import=${new URL('./plant.ts', import.meta.url).href}`;
 
 describe('planted faults: the judge names each', () => {
@@ -13,7 +15,7 @@ describe('planted faults: the judge names each', () => {
       this.timeout(200_000);
       const scenario = SCENARIOS.find((one) => one.id === plant.row);
       if (scenario === undefined) throw new Error(`no row ${plant.row}`);
-      const { judgement, failed, output } = await play(scenario, { node: [...(scenario.options?.node ?? []), LOADER], env: { ...scenario.options?.env, HOLDFAST_TEST_PLANT: plant.id } });
+      const { judgement, failed, output } = await play(scenario, { patienceMs: PATIENCE_MS, node: [...(scenario.options?.node ?? []), LOADER], env: { ...scenario.options?.env, HOLDFAST_TEST_PLANT: plant.id } });
       expect(output, 'the planted code ran').to.include(`{"planted":"${plant.id}","ran":true}`);
       const broken = new Set(judgement.violations.map((one) => one.rule));
       const said = [...judgement.violations.map(({ rule, text }) => `${rule} ${text}`), failed instanceof Error ? failed.message : ''].join('; ');

@@ -14,6 +14,7 @@ import { ConsumerWitness, Observer, ProcessWitness } from './witnesses.ts';
 
 const SETTLE_MS = 1500;
 const ARRIVE_LIMIT_MS = 20_000;
+const PATIENCE_MS = 30_000;
 /** The gate every row runs behind, unless it says otherwise: ten attempts at once, five a second. */
 export const GATE = { capacity: 10, refillMs: 200 };
 const LEASE = { ttl: '3s', renewEvery: '1s', guard: '300ms' };
@@ -24,6 +25,8 @@ export interface RigOptions extends Partial<FleetOptions> {
   readonly sentinel?: boolean;
   /** Redis writes down what it is told. */
   readonly durable?: boolean;
+  /** How long the row waits for what should come. */
+  readonly patienceMs?: number;
 }
 
 /** A fleet whose every word is written down: platform, consumer, nemesis, observer, processes. The judge sees nothing else. */
@@ -37,10 +40,12 @@ export class Rig {
   readonly #sentinel: TestSentinel | undefined;
   readonly seed = Number(process.env['HOLDFAST_CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
   #chance = this.seed;
+  readonly #patienceMs: number;
   #faults = 0;
 
-  private constructor(fleet: Fleet, facts: RunFacts, sentinel: TestSentinel | undefined) {
+  private constructor(fleet: Fleet, facts: RunFacts, { sentinel, patienceMs }: { readonly sentinel: TestSentinel | undefined; readonly patienceMs: number }) {
     this.fleet = fleet;
+    this.#patienceMs = patienceMs;
     this.#sentinel = sentinel;
     this.#facts = facts;
     this.#consumer = new ConsumerWitness(fleet);
@@ -49,7 +54,7 @@ export class Rig {
   }
 
   static async start(facts: Partial<RunFacts> = {}, options: RigOptions = {}): Promise<Rig> {
-    const { gate = GATE, reconnect, sentinel: wanted, durable, ...rest } = options;
+    const { gate = GATE, reconnect, sentinel: wanted, durable, patienceMs = PATIENCE_MS, ...rest } = options;
     const dialect: Dialect = rest.dialect ?? 'genesys-streams';
     const sentinel = wanted === true ? await TestSentinel.start() : undefined;
     const client = { gate: { capacity: gate.capacity, refillEvery: `${String(gate.refillMs)}ms`, concurrent: 10 }, ...(reconnect === undefined ? {} : { reconnect }), ...rest.documents?.client };
@@ -57,7 +62,7 @@ export class Rig {
     const redis = durable === true ? await TestRedis.start(['--appendonly', 'yes', '--appendfsync', 'everysec', '--dir', mkdtempSync(join(tmpdir(), 'hf-aof-'))]) : sentinel?.primary;
     const fleet = await Fleet.start({ replicas: 3, proxied: true, outputJudged: true, lease: LEASE, ...rest, ...store, dialect, documents: { ...rest.documents, client } }, redis);
     const defaults: RunFacts = { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, ...gate, convergeMs: 9500, rssMb: 320, fdsMore: 8, commandsPerSecond: 30 };
-    return new Rig(fleet, { ...defaults, ...facts }, sentinel);
+    return new Rig(fleet, { ...defaults, ...facts }, { sentinel, patienceMs });
   }
 
   sentinel(): TestSentinel {
@@ -98,7 +103,7 @@ export class Rig {
   }
 
   /** `count` further events reach the consumer. */
-  async flows(count: number, limitMs = 30_000): Promise<void> {
+  async flows(count: number, limitMs = this.#patienceMs): Promise<void> {
     const target = this.fleet.consumer.distinct + count;
     await until(`${String(count)} further events are delivered`, () => this.fleet.consumer.distinct >= target, limitMs);
   }
@@ -107,7 +112,7 @@ export class Rig {
   async judge(): Promise<Judgement> {
     this.fleet.sim.rate = 0;
     // In vain or not, the judge has the last word.
-    await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), ARRIVE_LIMIT_MS).catch(() => undefined);
+    await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), Math.min(ARRIVE_LIMIT_MS, this.#patienceMs)).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     this.nemesis.add('n.end');
     this.#process.stop();

@@ -1,12 +1,11 @@
 import { expect } from 'chai';
-import { Redis } from 'ioredis';
 import { ClientKeys } from '../../src/coordination/keys.ts';
 import { ACQUIRE, CLAIM_LEASE, releaseScript, TRANSFER, BREAK } from '../../src/coordination/lease-scripts.ts';
 import type { SelfReport } from '../../src/coordination/leases.ts';
 import type { RedisLink } from '../../src/coordination/link.ts';
 import { RedisLeases } from '../../src/coordination/redis-leases.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
-import { redisLink, TestRedis } from '../support/redis.ts';
+import { SuiteRedis } from '../support/suite-redis.ts';
 import { until } from '../support/until.ts';
 
 const L = 'GenesysCloud:local:client';
@@ -15,20 +14,13 @@ const me = (id: string): SelfReport => ({ id, revision: 'r1', load: 0, ready: tr
 
 for (const adapter of ['redlock', 'plain'] as const) {
   describe(`the lease through the ${adapter} adapter`, () => {
-    let redis: TestRedis;
-    let raw: Redis;
-    const links: RedisLink[] = [];
+    const suite = new SuiteRedis();
     let serial = 0;
 
     /** Two replicas of a group of their own. */
     async function pair(): Promise<{ readonly a: RedisLeases; readonly b: RedisLeases; readonly keys: ClientKeys; readonly linkA: RedisLink }> {
       serial += 1;
-      const make = async (): Promise<RedisLink> => {
-        const link = redisLink({ options: { host: '127.0.0.1', port: redis.port }, prefix: `p${String(serial)}` });
-        links.push(link);
-        expect(await link.ready(5000)).to.equal(true);
-        return link;
-      };
+      const make = (): Promise<RedisLink> => suite.link(`p${String(serial)}`);
       const linkA = await make();
       return { a: new RedisLeases(linkA, adapter), b: new RedisLeases(await make(), adapter), keys: new ClientKeys(`p${String(serial)}`, L), linkA };
     }
@@ -43,16 +35,6 @@ for (const adapter of ['redlock', 'plain'] as const) {
       if (answer.kind !== 'won') throw new Error(`not won: ${answer.kind}`);
       return answer;
     }
-
-    before(async () => {
-      redis = await TestRedis.start();
-      raw = new Redis({ host: '127.0.0.1', port: redis.port });
-    });
-    after(async () => {
-      for (const link of links) link.close();
-      raw.disconnect();
-      await redis.stop();
-    });
 
     it('one wins, the other is told that it is held; the winner is seen with its epoch and connection', async () => {
       const { a, b } = await pair();
@@ -73,7 +55,7 @@ for (const adapter of ['redlock', 'plain'] as const) {
       expect(await a.release(L, first.token)).to.equal(true);
       const second = await win(b, 'b', first.epoch + 1_000_000_000);
       expect(second.epoch).to.equal(first.epoch + 1_000_000_001);
-      await raw.del(keys.lock, keys.fence);
+      await suite.raw.del(keys.lock, keys.fence);
       expect((await win(a, 'a', second.epoch)).epoch).to.be.greaterThan(second.epoch);
     });
 
@@ -83,7 +65,7 @@ for (const adapter of ['redlock', 'plain'] as const) {
       b.onNotice((notice) => notices.push(notice.kind));
       await look(b, 'b');
       const won = await win(a, 'a');
-      await until('the subscription is there', async () => Number((await raw.pubsub('NUMSUB', `p${String(serial)}:ev`))[1]) >= 2);
+      await until('the subscription is there', async () => Number((await suite.raw.pubsub('NUMSUB', `p${String(serial)}:ev`))[1]) >= 2);
       expect(await a.release(L, 'another token')).to.equal(false);
       expect((await look(b, 'b')).view.token).to.equal(won.token);
       expect(await a.release(L, won.token)).to.equal(true);
@@ -96,7 +78,7 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const won = await win(a, 'a');
       const renew = async (notAfterStoreMs = 0) => (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
       expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
-      await raw.del(keys.lock);
+      await suite.raw.del(keys.lock);
       expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
       expect((await look(b, 'b')).view.token).to.equal(won.token);
       await a.release(L, won.token);
@@ -107,11 +89,11 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const { a, keys } = await pair();
       const won = await win(a, 'a');
       const renew = async (notAfterStoreMs: number) => (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
-      await raw.del(keys.lock, keys.fence);
+      await suite.raw.del(keys.lock, keys.fence);
       expect(await renew(won.storeMs - 1)).to.deep.equal({ kind: 'forgotten' });
       expect(await renew(won.storeMs + TTL)).to.deep.include({ kind: 'renewed', forgotten: true });
-      expect(Number(await raw.hget(keys.fence, 'epoch'))).to.equal(won.epoch);
-      await raw.del(keys.fence);
+      expect(Number(await suite.raw.hget(keys.fence, 'epoch'))).to.equal(won.epoch);
+      await suite.raw.del(keys.fence);
       expect(await renew(0), 'the lock itself proves it').to.deep.include({ kind: 'renewed', forgotten: true });
     });
 
@@ -119,13 +101,13 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const { a, b, keys } = await pair();
       const won = await win(a, 'a');
       const { view } = await look(b, 'b');
-      await raw.del(keys.lock);
+      await suite.raw.del(keys.lock);
       const want = { ttlMs: TTL, floor: 0, incarnation: view.incarnation, fenceToken: view.fenceToken, beat: view.beat };
       for (const wrong of [{ incarnation: 'x@y' }, { incarnation: `x@${view.incarnation.split('@')[1] ?? ''}` }, { fenceToken: 'other' }, { beat: '99' }]) {
         expect((await b.acquire(L, { ...want, ...wrong }, me('b'))).kind, JSON.stringify(wrong)).to.equal('quarantine');
       }
       expect((await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)?.kind, 'the holder takes it back').to.equal('renewed');
-      await raw.del(keys.lock);
+      await suite.raw.del(keys.lock);
       const fresh = (await look(b, 'b')).view;
       expect((await b.acquire(L, { ...want, beat: fresh.beat }, me('b'))).kind).to.equal('won');
     });
@@ -168,11 +150,11 @@ for (const adapter of ['redlock', 'plain'] as const) {
     it('a key of ours that holds something else blinds nobody to the other leases', async () => {
       const { a } = await pair();
       const other = new ClientKeys(`p${String(serial)}`, 'bad');
-      await raw.set(other.fence, 'text');
+      await suite.raw.set(other.fence, 'text');
       const seen = await a.observe([L, 'bad'], me('a'));
       expect([...seen.keys()]).to.deep.equal([L]);
-      await raw.set(other.members, 'text');
-      await raw.hset(new ClientKeys(`p${String(serial)}`, L).fence, 'epoch', 'many');
+      await suite.raw.set(other.members, 'text');
+      await suite.raw.hset(new ClientKeys(`p${String(serial)}`, L).fence, 'epoch', 'many');
       expect((await a.observe([L], me('a'))).size).to.equal(0);
       let code = '';
       const incarnation = seen.get(L)?.view.incarnation ?? '';
@@ -185,21 +167,21 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const heard: unknown[] = [];
       a.onNotice((notice) => heard.push(notice));
       const channel = `p${String(serial)}:ev`;
-      await until('it listens', async () => Number((await raw.pubsub('NUMSUB', channel))[1]) >= 1);
-      for (const text of ['', 'null', '{', '[]', '{"kind":"offer"}', '{"kind":"warm","lease":1}', 'changed nothing', 'x'.repeat(10_000), '{"kind":"hand-over","lease":"L"}', '{"kind":"hand-over","lease":"L","epoch":7}']) await raw.publish(channel, text);
+      await until('it listens', async () => Number((await suite.raw.pubsub('NUMSUB', channel))[1]) >= 1);
+      for (const text of ['', 'null', '{', '[]', '{"kind":"offer"}', '{"kind":"warm","lease":1}', 'changed nothing', 'x'.repeat(10_000), '{"kind":"hand-over","lease":"L"}', '{"kind":"hand-over","lease":"L","epoch":7}']) await suite.raw.publish(channel, text);
       await until('the good one is heard', () => heard.length === 1);
     });
 
     it('works on after the server forgot its scripts, and fails within its limit while it is frozen', async () => {
       const { a } = await pair();
       const won = await win(a, 'a');
-      await raw.script('FLUSH');
+      await suite.raw.script('FLUSH');
       expect(await a.release(L, won.token)).to.equal(true);
       const { view } = await look(a, 'a');
-      redis.signal('SIGSTOP');
+      suite.server.signal('SIGSTOP');
       let code = '';
       await a.acquire(L, { ttlMs: TTL, incarnation: view.incarnation, floor: 0, fenceToken: view.fenceToken, beat: view.beat }, me('a')).catch((error: unknown) => { code = error instanceof HoldfastError ? error.code : 'other'; });
-      redis.signal('SIGCONT');
+      suite.server.signal('SIGCONT');
       expect(code).to.equal('HF_STORE_UNAVAILABLE');
     });
   });

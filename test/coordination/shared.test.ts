@@ -1,45 +1,29 @@
 import { expect } from 'chai';
-import { Redis } from 'ioredis';
 import { ClientKeys } from '../../src/coordination/keys.ts';
 import type { RedisLink } from '../../src/coordination/link.ts';
 import { RedisPool, type SlotRequest } from '../../src/coordination/pool.ts';
 import { ConnectionRegistry, type Heartbeat } from '../../src/coordination/registry.ts';
 import { RedisRestraint } from '../../src/coordination/restraint.ts';
-import { redisLink, TestRedis } from '../support/redis.ts';
+import { SuiteRedis } from '../support/suite-redis.ts';
 import { until } from '../support/until.ts';
 
-let redis: TestRedis;
-let raw: Redis;
-const links: RedisLink[] = [];
+const suite = new SuiteRedis();
 let serial = 0;
 
-async function fresh(): Promise<RedisLink> {
+function fresh(): Promise<RedisLink> {
   serial += 1;
-  const link = redisLink({ options: { host: '127.0.0.1', port: redis.port }, prefix: `g${String(serial)}` });
-  links.push(link);
-  await link.ready(5000);
-  return link;
+  return suite.link(`g${String(serial)}`);
 }
 
 /** The store's clock is what the scripts go by. */
 async function storeTimePasses(ms: number): Promise<void> {
   const now = async (): Promise<number> => {
-    const [seconds, micros] = await raw.time();
+    const [seconds, micros] = await suite.raw.time();
     return Number(seconds) * 1000 + Number(micros) / 1000;
   };
   const end = (await now()) + ms;
   await until("the store's clock has moved", async () => (await now()) > end);
 }
-
-before(async () => {
-  redis = await TestRedis.start();
-  raw = new Redis({ host: '127.0.0.1', port: redis.port });
-});
-after(async () => {
-  for (const link of links) link.close();
-  raw.disconnect();
-  await redis.stop();
-});
 
 describe('the registry of connections and its reaper', () => {
   const beat = (connectionId: string, silentMs: number): Heartbeat => ({ connectionId, silentMs, platform: 'genesys', tenantId: 't', state: 'ACTIVE', retryCount: 2, client: 'c', stream: 's', pod: 'ns/p', epoch: 7 });
@@ -53,28 +37,28 @@ describe('the registry of connections and its reaper', () => {
   it('writes the fields of S4 with a life of 120 s', async () => {
     const registry = new ConnectionRegistry(await fresh(), POLICY);
     await registry.heartbeat([beat('one', 0)]);
-    expect(await raw.hgetall(hash('one'))).to.include({ socketId: 'one', platform: 'genesys', tenantId: 't', state: 'ACTIVE', retryCount: '2', stream: 's', pod: 'ns/p' });
-    expect(Number(await raw.hget(hash('one'), 'lastPong'))).to.be.closeTo(Date.now(), 2000);
-    expect(await raw.pttl(hash('one'))).to.be.within(110_000, 120_000);
+    expect(await suite.raw.hgetall(hash('one'))).to.include({ socketId: 'one', platform: 'genesys', tenantId: 't', state: 'ACTIVE', retryCount: '2', stream: 's', pod: 'ns/p' });
+    expect(Number(await suite.raw.hget(hash('one'), 'lastPong'))).to.be.closeTo(Date.now(), 2000);
+    expect(await suite.raw.pttl(hash('one'))).to.be.within(110_000, 120_000);
     await registry.remove(['one']);
-    expect(await raw.exists(hash('one'))).to.equal(0);
+    expect(await suite.raw.exists(hash('one'))).to.equal(0);
   });
 
   it('declares the silent dead after two looks, tells everybody, deletes; leaves the living alone', async () => {
     const link = await fresh();
     const registry = new ConnectionRegistry(link, POLICY);
     const told: string[] = [];
-    const ear = raw.duplicate();
+    const ear = suite.raw.duplicate();
     await ear.subscribe(`g${String(serial)}:ev`);
     ear.on('message', (_channel, text: string) => told.push(text));
     await registry.heartbeat([beat('dead', 1000), beat('living', 0)]);
     await registry.sweep();
-    expect(await raw.exists(hash('dead')), 'one look is not enough').to.equal(1);
+    expect(await suite.raw.exists(hash('dead')), 'one look is not enough').to.equal(1);
     await sweeps(registry, async () => {
       await registry.heartbeat([beat('living', 0)]);
-      return (await raw.exists(hash('dead'))) === 0;
+      return (await suite.raw.exists(hash('dead'))) === 0;
     });
-    expect(await raw.exists(hash('living'))).to.equal(1);
+    expect(await suite.raw.exists(hash('living'))).to.equal(1);
     await until('it is told', () => told.some((text) => text.includes('"dead"')));
     ear.disconnect();
   });
@@ -83,24 +67,24 @@ describe('the registry of connections and its reaper', () => {
     const registry = new ConnectionRegistry(await fresh(), POLICY);
     await registry.heartbeat([beat('back', 1000)]);
     await registry.sweep();
-    expect(await raw.zscore(`g${String(serial)}:ws:suspects`, 'back')).to.not.equal(null);
+    expect(await suite.raw.zscore(`g${String(serial)}:ws:suspects`, 'back')).to.not.equal(null);
     await registry.heartbeat([beat('back', 0)]);
-    expect(await raw.zscore(`g${String(serial)}:ws:suspects`, 'back'), 'no suspicion is left').to.equal(null);
-    expect(await raw.exists(hash('back'))).to.equal(1);
+    expect(await suite.raw.zscore(`g${String(serial)}:ws:suspects`, 'back'), 'no suspicion is left').to.equal(null);
+    expect(await suite.raw.exists(hash('back'))).to.equal(1);
   });
 
   it('finds hashes no index knows; survives garbage, hostile names and clocks that run ahead', async () => {
     const registry = new ConnectionRegistry(await fresh(), POLICY);
-    await raw.hset(hash('orphan'), 'lastPong', '1', 'socketId', 'orphan');
-    await raw.hset(hash('nonsense'), 'lastPong', 'yesterday');
-    await raw.hset(hash('empty'), 'state', 'ACTIVE');
-    await raw.hset(hash('ahead'), 'lastPong', String(Date.now() + 3_600_000));
-    await raw.set(hash('text'), 'not ours');
-    await raw.hset(`${hash('')}${'x'.repeat(300)}`, 'lastPong', '1');
-    await raw.hset(hash('bin\u0000ary\n'), 'lastPong', '1');
-    await sweeps(registry, async () => (await raw.exists(hash('orphan'), hash('nonsense'), hash('empty'), hash('bin\u0000ary\n'))) === 0);
-    expect(await raw.get(hash('text')), 'never deleted blindly').to.equal('not ours');
-    await sweeps(registry, async () => (await raw.exists(hash('ahead'))) === 0);
+    await suite.raw.hset(hash('orphan'), 'lastPong', '1', 'socketId', 'orphan');
+    await suite.raw.hset(hash('nonsense'), 'lastPong', 'yesterday');
+    await suite.raw.hset(hash('empty'), 'state', 'ACTIVE');
+    await suite.raw.hset(hash('ahead'), 'lastPong', String(Date.now() + 3_600_000));
+    await suite.raw.set(hash('text'), 'not ours');
+    await suite.raw.hset(`${hash('')}${'x'.repeat(300)}`, 'lastPong', '1');
+    await suite.raw.hset(hash('bin\u0000ary\n'), 'lastPong', '1');
+    await sweeps(registry, async () => (await suite.raw.exists(hash('orphan'), hash('nonsense'), hash('empty'), hash('bin\u0000ary\n'))) === 0);
+    expect(await suite.raw.get(hash('text')), 'never deleted blindly').to.equal('not ours');
+    await sweeps(registry, async () => (await suite.raw.exists(hash('ahead'))) === 0);
   });
 
   it('one replica sweeps at a time', async () => {
@@ -115,7 +99,7 @@ describe('restraint that outlives a leader', () => {
   it('never grants more than the bucket in any window, whoever asks', async () => {
     const link = await fresh();
     const keys = new ClientKeys(link.prefix, 'L');
-    await raw.hset(keys.fence, 'epoch', '5');
+    await suite.raw.hset(keys.fence, 'epoch', '5');
     const restraint = new RedisRestraint(link);
     const bucket = { capacity: 3, refillEveryMs: 200 };
     const granted: number[] = [];
@@ -132,18 +116,18 @@ describe('restraint that outlives a leader', () => {
   it('a hold and an open breaker stand for the next leader; another epoch gets nothing', async () => {
     const link = await fresh();
     const { fence } = new ClientKeys(link.prefix, 'L');
-    await raw.hset(fence, 'epoch', '5');
+    await suite.raw.hset(fence, 'epoch', '5');
     const restraint = new RedisRestraint(link);
     const bucket = { capacity: 3, refillEveryMs: 200 };
     await restraint.hold('L', 5, 60_000);
     await restraint.hold('L', 5, 1000);
-    await raw.hset(fence, 'epoch', '6');
+    await suite.raw.hset(fence, 'epoch', '6');
     expect(await restraint.permit('L', 5, 'dial', bucket)).to.deep.equal({ kind: 'fenced' });
     const held = await restraint.permit('L', 6, 'dial', bucket);
     expect(held).to.deep.include({ kind: 'wait', why: 'hold' });
     expect(held.kind === 'wait' ? held.ms : 0).to.be.within(55_000, 60_000);
     expect((await restraint.permit('L', 6, 'token', bucket)).kind, 'tokens are another matter').to.equal('granted');
-    await raw.del(new ClientKeys(link.prefix, 'L').gate);
+    await suite.raw.del(new ClientKeys(link.prefix, 'L').gate);
     await restraint.breaker('L', 6, 5000);
     expect(await restraint.permit('L', 6, 'dial', bucket)).to.deep.include({ kind: 'wait', why: 'breaker' });
     await restraint.breaker('L', 6, 0);
