@@ -243,7 +243,6 @@ async function renewed({ files, also, plans }: RunSettings, deps: World, supervi
 }
 
 /** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */
-/** Each kind of trouble once as a warning. */
 function troubleLogger(log: World['log'], tls: boolean): (error: NodeJS.ErrnoException) => void {
   const troubles = new Set<string>();
   return (error) => {

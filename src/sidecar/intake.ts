@@ -78,6 +78,7 @@ export class Intake implements FrameSink {
   #lostOnResume = false;
   #expired = false;
   lastReceivedEpochMs = 0;
+  #subscribedEpochMs = 0;
   received = 0;
   duplicates = 0;
   poisoned = 0;
@@ -161,9 +162,10 @@ export class Intake implements FrameSink {
     return last === undefined || (this.#position === undefined && this.#tracker.distinct === 0) ? undefined : { kind: 'sequence', value: String(last) };
   }
 
-  get held(): number {
-    return this.#tracker.heldCount;
-  }
+  /** Since when nothing came. */
+  get silentSinceEpochMs(): number { return this.lastReceivedEpochMs === 0 ? this.#subscribedEpochMs : this.lastReceivedEpochMs; }
+
+  get held(): number { return this.#tracker.heldCount; }
 
   deadline(): number | undefined {
     return this.#plan.profile.streamClass === 'A' ? this.#tracker.deadline() : undefined;
@@ -238,6 +240,8 @@ export class Intake implements FrameSink {
   announceTimeGap(fromEpochMs: number, cause: string): void {
     const fromTime = new Date(fromEpochMs).toISOString();
     const toTime = new Date(this.#deps.nowEpochMs()).toISOString();
+    // Until this notice is settled the store must go on saying that no position is known.
+    this.#baselined = 'position';
     this.#pushGap({ from: fromTime, to: toTime, cause, count: undefined, fromTime, toTime });
     this.#lostOnResume = true;
   }
@@ -331,9 +335,15 @@ export class Intake implements FrameSink {
 
   /** The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the first event never reaches us. */
   subscribed(): void {
+    if (this.#subscribedEpochMs === 0) this.#subscribedEpochMs = this.#deps.nowEpochMs();
     if (this.#baselined !== 'nothing') return;
     this.#baselined = 'subscribed';
     this.#host.baseline(this.#baseline(''));
+  }
+
+  /** The end of a term in which nothing came: until now nothing was missed. */
+  unsubscribed(): void {
+    if (this.#baselined === 'subscribed' && this.received === 0) this.#host.baseline(this.#baseline(''));
   }
 
   #baseline(position: string): Checkpoint {

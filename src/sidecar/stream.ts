@@ -157,6 +157,7 @@ export class StreamDriver {
     const endsAt = this.#deps.nowMs() + limitMs;
     const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
     this.#stopping = true;
+    this.intake.unsubscribed();
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     // What cannot be replayed and is here already is delivered before the end.
     const finished = this.plan.profile.streamClass === 'C' && (await this.delivery.finish(left() / 2));
@@ -337,7 +338,8 @@ export class StreamDriver {
 
   #onInterrupted(reason: Reason): void {
     this.#report.connected(false);
-    if (this.plan.profile.streamClass === 'C') this.#gapPendingSinceEpochMs ??= this.intake.lastReceivedEpochMs === 0 ? this.#deps.nowEpochMs() : this.intake.lastReceivedEpochMs;
+    // Where nothing can be asked for again, all that is known is since when nothing came.
+    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.#gapPendingSinceEpochMs ??= this.intake.silentSinceEpochMs;
     this.intake.interrupted(reason, true);
     if (this.plan.delivery.control === 'all') this.intake.pushControl('stream.interrupted', { stream: this.plan.name, reason, at: new Date(this.#deps.nowEpochMs()).toISOString() });
   }
@@ -352,8 +354,7 @@ export class StreamDriver {
   }
 
   #announceGap(): void {
-    if (this.#gapPendingSinceEpochMs === undefined) return;
-    this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
+    if (this.#gapPendingSinceEpochMs !== undefined) this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
     this.#gapPendingSinceEpochMs = undefined;
   }
 

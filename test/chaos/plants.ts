@@ -56,6 +56,10 @@ const POSITIONS: readonly Plant[] = [
     edits: [{ file: 'src/sidecar/intake.ts', find: "    if (this.#baselined !== 'nothing') return;", replace: `    ${MARK};\n    if (this.received >= 0) return;` }],
   },
   {
+    id: 'unknown-position', say: 'a connection lost before the first event is simply opened again', row: 'N4b', rules: ['C1'],
+    edits: [{ file: 'src/sidecar/stream.ts', find: "    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.#gap", replace: `    ${MARK};\n    if (this.plan.profile.streamClass === 'C') this.#gap` }],
+  },
+  {
     id: 'no-second-question', say: 'a hole is called a gap without asking again', row: 'S9', rules: ['C2'],
     edits: [{ file: 'src/core/tracker.ts', find: '    if (this.#resumeTriedFor !== from) {', replace: `    ${MARK};\n    if (this.#resumeTriedFor !== from && from === -1) {` }],
   },

@@ -83,6 +83,23 @@ export const LINK_ROWS: readonly Scenario[] = [
   { id: 'N2b', say: 'packets from the platform only are dropped', async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.cut(true, ['in']); }, 3000); await rig.flows(300); } },
   { id: 'N3', say: 'resets between leader and platform, ten times', async run(rig) { for (let n = 0; n < 10; n += 1) { await spoil(rig, 'toSim', (proxy) => { proxy.reset(); }, 100); await rig.flows(100); } } },
   { id: 'N4', say: 'the platform ends the connection without a close frame', async run(rig) { for (let n = 0; n < 3; n += 1) { platform(rig, { do: 'drop', how: 'fin' }); await rig.flows(200); } } },
+  {
+    id: 'N4b', say: 'the connection is lost before the first event: what the platform makes meanwhile is announced', cold: true,
+    async run(rig) {
+      const { sim } = rig.fleet;
+      const end = rig.fault('refuse', 'platform');
+      sim.do({ do: 'set', faults: { upgrade: { status: 503, times: 1000 } } });
+      sim.do({ do: 'drop' });
+      await until('it is gone', () => sim.connections.length === 0);
+      sim.generate(50);
+      sim.do({ do: 'set', faults: { upgrade: undefined } });
+      end();
+      await until('it is back', () => sim.connections.length === 1);
+      sim.rate = 500;
+      await rig.flows(300);
+      await kill(rig);
+    },
+  },
   { id: 'N5', say: 'the way to the platform is slow and uneven: nothing is declared dead', async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.delay(100, 300); }, { forMs: 4000, steady: true }); await rig.flows(300); } },
   // Here the platform's pings are its sign of life, and wait behind its events: what counts as silence must be longer than that.
   { id: 'N6', say: 'the way from the platform is narrower than the stream: it falls behind, and catches up', options: { documents: { stream: { heartbeat: { silence: '10s' } } } }, async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.bandwidth(120_000); }, { forMs: 4000, steady: true }); await rig.flows(300); } },
