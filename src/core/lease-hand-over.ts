@@ -37,7 +37,8 @@ function hurry(draft: LeaseDraft, role: Leading, handOver: HandOver, order: Orde
 const NOBODY = { nextEpoch: 0, heir: undefined, heirToken: undefined };
 
 function offerNext(draft: LeaseDraft, role: Leading, { heirs, final, drainMs }: Pick<Order, 'heirs' | 'final' | 'drainMs'>): void {
-  const [heir, ...rest] = heirs;
+  // Past its deadline a leader does not know what the store's clock gave others meanwhile: the epoch it would name may be below one that was given.
+  const [heir, ...rest] = role.open && draft.nowMs < role.deadlineMs ? heirs : [];
   if (heir === undefined) {
     if (final) return drain(draft, role, { ...NOBODY, final, drainMs });
     draft.s = { ...draft.s, role: { ...role, handOver: undefined } };
@@ -67,7 +68,7 @@ export function onDrained(draft: LeaseDraft, epoch: number): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.epoch !== epoch || role.handOver?.step !== 'draining') return;
   const { nextEpoch, heir, heirToken, final } = role.handOver;
-  if (heir === undefined || heirToken === undefined) return release(draft, role);
+  if (heir === undefined || heirToken === undefined || nextEpoch === 0 || draft.nowMs >= role.deadlineMs) return release(draft, role);
   const handOver: HandOver = { step: 'transferring', heir, untilMs: draft.nowMs + TRANSFER_LIMIT_MS, final };
   // From the moment of sending the heir may act: we may not, whatever the answer will be.
   draft.s = { ...draft.s, role: { ...role, open: false, handOver } };

@@ -86,8 +86,10 @@ function nextRenew(policy: LeasePolicy, fromMs: Millis, unit: number): Millis {
 function renew(draft: LeaseDraft, role: Leading): void {
   const gen = draft.s.gen + 1;
   draft.s = { ...draft.s, gen, role: { ...role, renewal: { gen, sentAtMs: draft.nowMs } } };
-  // While our connection was away we may have been declared dead and replaced: then a store that knows nothing of us is not ours to fill.
-  const notAfterStoreMs = role.linkLostAtMs === undefined ? role.endsAtStoreMs : 0;
+  // A store that knows nothing of us is ours to fill only while nobody can have replaced us: not after our connection was away, and not past our own deadline,
+  // whatever the store's clock says (it may have been set back).
+  const sure = role.linkLostAtMs === undefined && draft.nowMs < role.deadlineMs;
+  const notAfterStoreMs = sure ? role.endsAtStoreMs : 0;
   draft.out.push({ kind: 'renew', gen, token: role.token, epoch: role.epoch, notAfterStoreMs });
 }
 
@@ -107,7 +109,9 @@ export function tickLeading(draft: LeaseDraft, before: Leading, slackMs: Millis)
 function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost' | 'doubt'): Leading {
   if (!role.open) return role;
   draft.out.push({ kind: 'shut', why });
-  return { ...role, open: false };
+  // The epoch that was named to an heir held for the time until now; whoever is open again names another, or none.
+  const handOver = role.handOver === undefined || role.handOver.step === 'transferring' ? role.handOver : { ...role.handOver, nextEpoch: 0 };
+  return { ...role, open: false, handOver };
 }
 
 function closeSockets(draft: LeaseDraft, role: Leading): Leading {

@@ -73,7 +73,7 @@ export interface Watch extends LeaseView {
 }
 
 export type HandOver =
-  /** `nextEpoch`: the heir's, named with the offer. */
+  /** `nextEpoch`: the heir's, named with the offer; 0: it holds no more, the lease is given back instead. */
   | { readonly step: 'offering'; readonly nextEpoch: number; readonly heir: string; readonly rest: readonly string[]; readonly untilMs: Millis; readonly final: boolean; readonly drainMs: Millis }
   | { readonly step: 'draining'; readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly untilMs: Millis; readonly final: boolean }
   | { readonly step: 'transferring'; readonly heir: string; readonly untilMs: Millis; readonly final: boolean };
