@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { leaseDeadline, newLease, stepLease, type LeaseInput, type LeasePolicy, type LeaseState } from '../../src/core/lease.ts';
+import { leaseDeadline, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeasePolicy, type LeaseState } from '../../src/core/lease.ts';
 
 const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
 
@@ -57,5 +57,36 @@ describe('a leader whose connection to the store is gone', () => {
     const leader = new Leader();
     leader.at(5000, { kind: 'link', state: 'refused' });
     expect(leader.closesAfter(0)).to.be.closeTo(6000 * 0.99 - 2 - 500, 1);
+  });
+});
+
+describe('a leader past its deadline', () => {
+  const effects = (leader: Leader, nowMs: number, input: LeaseInput): readonly LeaseEffect[] => {
+    const step = stepLease(POLICY, leader.state, input, nowMs);
+    leader.state = step.state;
+    return step.effects;
+  };
+  const order = { kind: 'hand-over', heirs: ['b'], drainMs: 5000 } as const;
+
+  it('offers nothing: the epoch it would name may be below one that was given meanwhile', () => {
+    const leader = new Leader();
+    expect(effects(leader, 5000, { ...order, final: false }).map((one) => one.kind)).to.include('offer');
+    const late = new Leader();
+    expect(effects(late, 9000, { ...order, final: false }).map((one) => one.kind)).to.not.include('offer');
+  });
+
+  it('gives the lease back instead of transferring it, if it was shut between offer and transfer', () => {
+    const leader = new Leader();
+    effects(leader, 1000, { ...order, final: true });
+    effects(leader, 1010, { kind: 'warm', heir: 'b', token: 'h' });
+    effects(leader, 1020, { kind: 'doubt' });
+    expect(effects(leader, 1030, { kind: 'drained', epoch: 8 }).map((one) => one.kind)).to.deep.equal(['release', 'lost']);
+  });
+
+  it('fills no store that knows nothing of it', () => {
+    const inTime = new Leader();
+    expect(effects(inTime, 2000, { kind: 'tick', unit: 0, slackMs: 1000 }).find((one) => one.kind === 'renew')).to.include({ notAfterStoreMs: 1_006_000 });
+    const late = new Leader();
+    expect(effects(late, 9000, { kind: 'tick', unit: 0, slackMs: 0 }).find((one) => one.kind === 'renew')).to.include({ notAfterStoreMs: 0 });
   });
 });
