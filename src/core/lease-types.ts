@@ -21,8 +21,8 @@ export const PROOF_EVERY_MS: Millis = 250;
 /** A holder that lost its own connection closes its sockets after this time: before anybody can have looked twice. */
 export const ORPHAN_SOCKETS_MS: Millis = 200;
 /**
- * Where nothing listens the store is most likely gone for everybody, and a stream that cannot be resumed would be closed for nothing: it is kept a little
- * longer. Refused to us alone, a successor can be connected after 500 ms: two sockets are open together for less than a second all the same.
+ * Where nothing listens the store is most likely gone for everybody, and closing would be for nothing: the sockets are kept a little longer. Refused to us
+ * alone, a successor is connected 300 to 500 ms after the loss at the earliest: two sockets are open together for less than a second all the same.
  */
 export const REFUSED_SOCKETS_MS: Millis = 1000;
 /**
@@ -64,7 +64,7 @@ export interface LeaseView {
 }
 
 export interface Watch extends LeaseView {
-  /** The earliest and the latest instant, by our clock, at which the lock seen can expire. */
+  /** The earliest instant, by our clock, at which the lock seen can expire. */
   readonly freeFromMs: Millis;
   /** Since when this token and beat have been seen. */
   readonly beatSinceMs: Millis;

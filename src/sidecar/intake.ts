@@ -10,6 +10,7 @@ import { Encoder, type ControlType, type Parcel, type Replay, type Stamp } from 
 import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
 import type { Position } from '../platforms/profile.ts';
 import type { Deps } from './deps.ts';
+import { Hole } from './hole.ts';
 import { isoOf, positionOf, printOf } from './positions.ts';
 import { ReplayMark } from './replay.ts';
 import { AcceptedTail } from './tail.ts';
@@ -79,6 +80,7 @@ export class Intake implements FrameSink {
   #expired = false;
   lastReceivedEpochMs = 0;
   #subscribedEpochMs = 0;
+  readonly #hole = new Hole();
   received = 0;
   duplicates = 0;
   poisoned = 0;
@@ -141,9 +143,7 @@ export class Intake implements FrameSink {
     this.#lostOnResume = false;
   }
 
-  positionExpired(): void {
-    this.#expired = true;
-  }
+  positionExpired(): void { this.#expired = true; }
 
   interrupted(reason: string, announced: boolean): void {
     this.#resuming ??= { reason, sinceMs: this.#deps.nowMs(), announced };
@@ -163,13 +163,14 @@ export class Intake implements FrameSink {
   }
 
   /** Since when nothing came. */
-  get silentSinceEpochMs(): number { return this.lastReceivedEpochMs === 0 ? this.#subscribedEpochMs : this.lastReceivedEpochMs; }
+  get silentSinceEpochMs(): number { return Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs); }
+  /** What came since then cannot be asked for again: it is announced when the stream is open. */
+  holeSince(epochMs: number): void { this.#hole.since(epochMs); }
+  get holed(): boolean { return this.#hole.pending; }
 
   get held(): number { return this.#tracker.heldCount; }
 
-  deadline(): number | undefined {
-    return this.#plan.profile.streamClass === 'A' ? this.#tracker.deadline() : undefined;
-  }
+  deadline(): number | undefined { return this.#plan.profile.streamClass === 'A' ? this.#tracker.deadline() : undefined; }
 
   /** Looks at the clock for early events that still wait for their predecessors. */
   tick(): void {
@@ -205,13 +206,9 @@ export class Intake implements FrameSink {
     this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
   }
 
-  control(control: Control, type: string): void {
-    this.#host.control(control, type);
-  }
+  control(control: Control, type: string): void { this.#host.control(control, type); }
 
-  emptyBatch(): void {
-    this.#host.emptyBatch();
-  }
+  emptyBatch(): void { this.#host.emptyBatch(); }
 
   poison(bytes: Buffer, reason: string): void {
     this.poisoned += 1;
@@ -236,8 +233,10 @@ export class Intake implements FrameSink {
     return entry.ord;
   }
 
-  /** A class C hole, or the hole a restart left: times are all that is known. */
-  announceTimeGap(fromEpochMs: number, cause: string): void {
+  /** A class C hole, or the hole a restart left: times are all that is known. Nothing when there is none. */
+  announceHole(cause: string): void {
+    const fromEpochMs = this.#hole.announcedAs(this.#outbox.lastOrd + 1);
+    if (fromEpochMs === undefined) return;
     const fromTime = new Date(fromEpochMs).toISOString();
     const toTime = new Date(this.#deps.nowEpochMs()).toISOString();
     // Until this notice is settled the store must go on saying that no position is known.
@@ -251,7 +250,8 @@ export class Intake implements FrameSink {
   /** The record for the settled prefix that ends at `ord`, whose last parcel is `floor`. */
   checkpointAt(ord: number, floor: Parcel): Checkpoint {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
-    const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: floor.era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs: floor.receivedEpochMs };
+    const settledAtEpochMs = this.#hole.settledAt(ord, floor.receivedEpochMs);
+    const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: floor.era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs };
     if (this.#plan.profile.streamClass === 'A') {
       if (floor.sequence === undefined) return { ...base, position: '', tail: [] };
       const tail = this.#tracker.tail(floor.sequence).map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
@@ -335,7 +335,7 @@ export class Intake implements FrameSink {
 
   /** The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the first event never reaches us. */
   subscribed(): void {
-    if (this.#subscribedEpochMs === 0) this.#subscribedEpochMs = this.#deps.nowEpochMs();
+    this.#subscribedEpochMs = this.#deps.nowEpochMs();
     if (this.#baselined !== 'nothing') return;
     this.#baselined = 'subscribed';
     this.#host.baseline(this.#baseline(''));
@@ -343,7 +343,7 @@ export class Intake implements FrameSink {
 
   /** The end of a term in which nothing came: until now nothing was missed. */
   unsubscribed(): void {
-    if (this.#baselined === 'subscribed' && this.received === 0) this.#host.baseline(this.#baseline(''));
+    if (this.#baselined === 'subscribed' && this.received === 0 && this.#outbox.backlog === 0) this.#host.baseline(this.#baseline(''));
   }
 
   #baseline(position: string): Checkpoint {

@@ -57,7 +57,6 @@ export class StreamDriver {
   #heardFrame = false;
   #oldest: string | undefined;
   #stopping = false;
-  #gapPendingSinceEpochMs: number | undefined;
   #whenReady: (() => void) | undefined;
   /** Where the stream stands is known: events may be handed over and checkpoints written. */
   #begun = false;
@@ -121,7 +120,7 @@ export class StreamDriver {
       this.intake.restore(checkpoint);
       const { drained: _, ...record } = checkpoint;
       this.#checkpointer.restored({ ...record, epoch: this.epoch });
-      if (!(connected && checkpoint.drained === true) && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.#gapPendingSinceEpochMs = checkpoint.settledAtEpochMs;
+      if (!(connected && checkpoint.drained === true) && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.intake.holeSince(checkpoint.settledAtEpochMs);
       if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
         this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
       }
@@ -131,7 +130,7 @@ export class StreamDriver {
     // Nothing is drained any more once somebody connects again.
     if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true) this.#checkpointer.reopened(true);
     if (!this.plan.suspend && !this.#stopping) this.session.dispatch({ kind: 'start' });
-    if (connected) this.#announceGap();
+    if (this.session.state.main?.phase === 'open') this.intake.announceHole('no_replay');
     this.#soon();
   }
 
@@ -157,14 +156,16 @@ export class StreamDriver {
     const endsAt = this.#deps.nowMs() + limitMs;
     const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
     this.#stopping = true;
-    this.intake.unsubscribed();
+    // Only who was connected to the end can say that nothing was missed until then.
+    const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;
+    if (whole) this.intake.unsubscribed();
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     // What cannot be replayed and is here already is delivered before the end.
     const finished = this.plan.profile.streamClass === 'C' && (await this.delivery.finish(left() / 2));
     await this.delivery.drain(left() - 100);
     await this.#checkpointer.flush(left());
     // What came after that, an heir that was connected before has as well.
-    if (finished) await this.#checkpointer.seal();
+    if (finished && whole) await this.#checkpointer.seal();
     await this.sockets.gone(left());
     this.#end();
   }
@@ -339,7 +340,7 @@ export class StreamDriver {
   #onInterrupted(reason: Reason): void {
     this.#report.connected(false);
     // Where nothing can be asked for again, all that is known is since when nothing came.
-    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.#gapPendingSinceEpochMs ??= this.intake.silentSinceEpochMs;
+    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.intake.holeSince(this.intake.silentSinceEpochMs);
     this.intake.interrupted(reason, true);
     if (this.plan.delivery.control === 'all') this.intake.pushControl('stream.interrupted', { stream: this.plan.name, reason, at: new Date(this.#deps.nowEpochMs()).toISOString() });
   }
@@ -350,12 +351,7 @@ export class StreamDriver {
     this.#oldest = undefined;
     this.intake.subscribed();
     this.#whenReady?.();
-    if (this.#begun) this.#announceGap();
-  }
-
-  #announceGap(): void {
-    if (this.#gapPendingSinceEpochMs !== undefined) this.intake.announceTimeGap(this.#gapPendingSinceEpochMs, 'no_replay');
-    this.#gapPendingSinceEpochMs = undefined;
+    if (this.#begun) this.intake.announceHole('no_replay');
   }
 
   /** Once per turn of the event loop, however many frames came. */

@@ -46,6 +46,8 @@ export class SampleConsumer {
   requests = 0;
   /** Told of every event that was taken, before the answer is sent. */
   onTaken: ((events: readonly Received[]) => void) | undefined;
+  /** Told of the same when the answer is sent. */
+  onAcknowledged: ((events: readonly Received[]) => void) | undefined;
 
   constructor() {
     this.#server = this.#create();
@@ -54,10 +56,13 @@ export class SampleConsumer {
   #create(): Server {
     const server = createServer((request, response) => {
       this.requests += 1;
-      void this.#take(request).then((status) => {
+      void this.#take(request).then(({ status, taken }) => {
         if (status === undefined) return; // hangs
         if (this.behaviour.retryAfter !== undefined) response.setHeader('retry-after', String(this.behaviour.retryAfter));
-        const finish = (): void => { response.writeHead(status).end(); };
+        const finish = (): void => {
+          if (taken.length > 0 && !response.destroyed) this.onAcknowledged?.(taken);
+          response.writeHead(status).end();
+        };
         if (this.behaviour.delayMs > 0) setTimeout(finish, this.behaviour.delayMs);
         else finish();
       });
@@ -87,21 +92,20 @@ export class SampleConsumer {
     return this.#ids.has(id);
   }
 
-  async #take(request: IncomingMessage): Promise<number | undefined> {
+  async #take(request: IncomingMessage): Promise<{ readonly status: number | undefined; readonly taken: readonly Received[] }> {
     const parts: Buffer[] = [];
     for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
-    if (request.method !== 'POST') return 204;
-    if (this.behaviour.hang) return undefined;
+    if (request.method !== 'POST') return { status: 204, taken: [] };
+    if (this.behaviour.hang) return { status: undefined, taken: [] };
     const body: unknown = JSON.parse(Buffer.concat(parts).toString());
     const via = (request.url ?? '').split('/').at(-1) ?? '';
     const events = (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>, via));
     const decided = events.map((event) => this.behaviour.decide?.(event)).find((status) => status !== undefined);
     const status = decided ?? this.behaviour.status;
-    if (status >= 200 && status < 300) {
-      for (const event of events) this.#keep(event);
-      this.onTaken?.(events);
-    }
-    return status;
+    if (status < 200 || status >= 300) return { status, taken: [] };
+    for (const event of events) this.#keep(event);
+    this.onTaken?.(events);
+    return { status, taken: events };
   }
 
   #keep(event: Received): void {

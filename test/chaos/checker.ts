@@ -48,7 +48,6 @@ function formProblems(lines: readonly HistoryLine[]): readonly Violation[] {
   const asked = new Set<string>();
   const made = new Set<string>();
   const faults = new Set<string>();
-  const killed = new Set(lines.filter((line) => line.k === 'n.killed-writer').map((line) => String(line['writer'])));
   for (const line of lines) {
     const last = writers.get(line.w);
     if (line.i !== (last?.i ?? -1) + 1) bad(`line ${String(line.i)} of ${line.w} follows ${String(last?.i ?? 'nothing')}`, line);
@@ -65,7 +64,7 @@ function formProblems(lines: readonly HistoryLine[]): readonly Violation[] {
     if (line.k === 'n.on') faults.add(String(line['f']));
     if (line.k === 'n.off') faults.delete(String(line['f']));
   }
-  for (const name of writers.keys()) if (!ended.has(name) && !killed.has(name)) bad(`the file of ${name} has no end`, writers.get(name));
+  for (const name of writers.keys()) if (!ended.has(name)) bad(`the file of ${name} has no end`, writers.get(name));
   for (const fault of faults) bad(`fault ${fault} was never ended`, undefined);
   return out;
 }
@@ -156,7 +155,7 @@ class Court {
     let markT = -Infinity;
     let worst = 0;
     for (const line of this.#lines) {
-      if (line.k === 'p.down' || line.k === 'p.up' || line.k === 'c.on' || line.k === 'c.nack') {
+      if (line.k === 'p.down' || line.k === 'p.up') {
         again = 0;
         markT = ms(line);
       }
@@ -182,8 +181,7 @@ class Court {
       worst = Math.max(worst, again);
       if (line['redeliv'] !== true) this.#say('C4', `a repetition of ${made.id} is not marked`, line);
       if (again > this.#facts.maxAgain) this.#say('C4', `${String(again)} events came again after one disruption`, line);
-      if (made.acked !== undefined && made.acked < markT - TIE_MS && markT === -Infinity) this.#say('C4', `${made.id} came again without a disruption`, line);
-      if (made.acked !== undefined && made.acked > markT + TIE_MS && made.acked < ms(line) - TIE_MS && markT !== -Infinity && made.received > markT) this.#say('C4', `${made.id} was acknowledged after the last disruption and came again`, line);
+      if (made.acked !== undefined && made.acked > markT + TIE_MS && made.acked < ms(line) - TIE_MS && made.received > markT) this.#say('C4', `${made.id} was acknowledged after the last disruption and came again`, line);
     }
     this.figures['repeats'] = worst;
   }
@@ -218,7 +216,12 @@ class Court {
     for (const line of this.#lines) {
       if (line.k !== 'c.gap') continue;
       this.figures['gaps'] = (this.figures['gaps'] ?? 0) + 1;
-      if (typeof line['fromT'] === 'number') continue;
+      // Where a position is known the platform is asked again: time says nothing there.
+      if (this.#facts.streamClass === 'A' && typeof line['fromT'] === 'number') {
+        const known = [...this.#made.values()].find((made) => made.acked !== undefined && made.acked < ms(line) - TIE_MS);
+        if (known !== undefined) this.#say('C2', `a gap was announced by time although the position of event ${String(known.seq)} was known`, line);
+        continue;
+      }
       for (const made of this.#covered(line)) {
         if (this.#facts.streamClass === 'A' && made.received !== undefined) this.#say('C2', `event ${String(made.seq)} is inside a gap and was delivered`, line);
         if (this.#facts.streamClass === 'A' && !this.#unavailable(made, ms(line))) this.#say('C2', `event ${String(made.seq)} was announced as a gap although it could be had`, line);

@@ -89,6 +89,11 @@ class Scribe {
     this.cons.add(k, { pod: 'a', ...fields }, this.#ns);
     return this;
   }
+  /** The fleet is stopped from here on. */
+  finish(atMs: number): this {
+    this.nem.add('n.end', {}, BigInt(atMs * 1_000_000));
+    return this;
+  }
   ping(conn: string, payload: string): this {
     this.sim.add('ping.tx', { conn, payload }, this.#ns);
     return this;
@@ -184,6 +189,9 @@ const GOLDEN: readonly Golden[] = [
   ['a term that was not counted', straight().proves('m.end', { delivered: 4, redelivered: 0, gaps: 0, poison: 0, leaderChanges: 0 }), ['C15']],
   ['a term that nobody wrote down', straight().mute(), ['C16']],
   ['a gap that was written down and not announced', straight().proves('a.line', { event: 'gap.detected', from: '5', to: '6', at: 10 }), ['C16']],
+  ['a gap that was written down and not announced, long before the fleet is stopped', straight().proves('a.line', { event: 'gap.detected', from: '5', to: '6', at: 10 }).finish(5000).at(6000).down(true), ['C16']],
+  ['a gap by time before anything was delivered', new Scribe().at(0).connect('c1', 'a').at(10).make('', 1).at(20).says('c.gap', { stream: S, from: 'x', to: 'y', fromT: 0, toT: 15 }).at(30).make('c1', 2).rx(1, [2]).ack(2), []],
+  ['a gap by time although a position was known', straight().make('', 5).at(60).says('c.gap', { stream: S, from: 'x', to: 'y', fromT: 40, toT: 59 }), ['C2']],
   ['a connection that ends while nothing may be noticed', straight().fault('f', 'load', 'all', { toMs: 100, steady: true }).at(60).end('c1').at(70).connect('c2', 'a'), ['C18']],
   ['a term that begins while nothing may be noticed', straight().stored(4, 1).fault('f', 'load', 'all', { toMs: 100, steady: true }).at(60).locked(2), ['C18']],
   ['attempts beyond what the backoff allows', [0, 700].reduce((scribe, t) => scribe.at(t).connect(`c${String(t)}`, 'a').end(`c${String(t)}`), new Scribe()), ['C8'], { attempts: { 1000: 1 } }],

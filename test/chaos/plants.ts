@@ -60,6 +60,14 @@ const POSITIONS: readonly Plant[] = [
     edits: [{ file: 'src/sidecar/stream.ts', find: "    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.#gap", replace: `    ${MARK};\n    if (this.plan.profile.streamClass === 'C') this.#gap` }],
   },
   {
+    id: 'hole-forgotten', say: 'an acknowledged notice moves the beginning of a hole that is not announced yet', row: 'P17-C', rules: ['C1'],
+    edits: [{ file: 'src/sidecar/intake.ts', find: 'const settledAtEpochMs = this.#hole.settledAt(ord, floor.receivedEpochMs);', replace: `${MARK}; this.#hole.settledAt(ord, 0); const settledAtEpochMs = floor.receivedEpochMs;` }],
+  },
+  {
+    id: 'sealed-away', say: 'a leader that was not connected says at its end that nothing was missed', row: 'P2-C', rules: ['C1'],
+    edits: [{ file: 'src/sidecar/stream.ts', find: "const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;", replace: `${MARK}; const whole = this.session.state.gen >= 0;` }],
+  },
+  {
     id: 'no-second-question', say: 'a hole is called a gap without asking again', row: 'S9', rules: ['C2'],
     edits: [{ file: 'src/core/tracker.ts', find: '    if (this.#resumeTriedFor !== from) {', replace: `    ${MARK};\n    if (this.#resumeTriedFor !== from && from === -1) {` }],
   },

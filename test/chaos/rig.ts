@@ -17,6 +17,8 @@ const ARRIVE_LIMIT_MS = 20_000;
 const PATIENCE_MS = 30_000;
 /** The gate every row runs behind, unless it says otherwise: ten attempts at once, five a second. */
 export const GATE = { capacity: 10, refillMs: 200 };
+/** One process plays everybody else here: a stall of it must not look like a dead platform. */
+const SILENCE = { heartbeat: { silence: '1500ms' } };
 const LEASE = { ttl: '3s', renewEvery: '1s', guard: '300ms' };
 
 export interface RigOptions extends Partial<FleetOptions> {
@@ -60,7 +62,7 @@ export class Rig {
     const client = { gate: { capacity: gate.capacity, refillEvery: `${String(gate.refillMs)}ms`, concurrent: 10 }, ...(reconnect === undefined ? {} : { reconnect }), ...rest.documents?.client };
     const store = sentinel === undefined ? {} : { store: sentinel.url };
     const redis = durable === true ? await TestRedis.start(['--appendonly', 'yes', '--appendfsync', 'everysec', '--dir', mkdtempSync(join(tmpdir(), 'hf-aof-'))]) : sentinel?.primary;
-    const fleet = await Fleet.start({ replicas: 3, proxied: true, outputJudged: true, lease: LEASE, ...rest, ...store, dialect, documents: { ...rest.documents, client } }, redis);
+    const fleet = await Fleet.start({ replicas: 3, proxied: true, outputJudged: true, lease: LEASE, ...rest, ...store, dialect, documents: { ...(dialect === 'genesys-streams' ? { stream: SILENCE } : {}), ...rest.documents, client } }, redis);
     const defaults: RunFacts = { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, ...gate, convergeMs: 9500, rssMb: 320, fdsMore: 8, commandsPerSecond: 30 };
     return new Rig(fleet, { ...defaults, ...facts }, { sentinel, patienceMs });
   }

@@ -19,6 +19,8 @@ export interface Scenario {
 /** The ttl of the rig's leases. */
 export const T_MS = 3000;
 
+const AFTERMATH_MS = 300;
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -47,6 +49,8 @@ export async function during(rig: Rig, fault: Fault, on: () => unknown, off: () 
   await on();
   await pause(fault.forMs);
   await off();
+  // What a fault leads to may come when it is over.
+  if (fault.more?.['steady'] === true) await pause(AFTERMATH_MS);
   end();
 }
 

@@ -6,5 +6,5 @@ import { STORE_ROWS } from './rows/store.ts';
 
 export type { Scenario } from './row.ts';
 
-/** Every row of the fault matrix that needs no Kubernetes. */
+/** The rows of the fault matrix; docs/chaos.md says which are tested elsewhere or not at all. */
 export const SCENARIOS: readonly Scenario[] = [...PROCESS_ROWS, ...CRASH_ROWS, ...LINK_ROWS, ...STORE_ROWS];

@@ -10,11 +10,15 @@ export function seenIn(lines: readonly HistoryLine[], streamClass: 'A' | 'B' | '
   const out = new Set<Seen>([`class ${streamClass}`]);
   const epochs = new Set<unknown>();
   let blocked = false;
+  let slow = false;
   for (const line of lines) {
     const found = MARKS[line.k]?.(line);
     if (found !== undefined) out.add(found);
     if (line.k === 'c.rx') epochs.add(line['epoch']);
     if (line.k === 'n.on' && line['kind'] === 'block') blocked = true;
+    if (line.k === 'n.on' && line['kind'] === 'slow') slow = true;
+    // A lease that is lost parks its streams too.
+    if (line.k === 'conn.end' && slow && line['reason'] === 'parked') out.add('parked');
     if (line.k === 'p.down' && blocked && line['sig'] === 'SIGKILL') out.add('guard');
   }
   if (epochs.size > 1) out.add('leader changed under load');
@@ -25,7 +29,6 @@ const MARKS: Readonly<Record<string, (line: HistoryLine) => Seen | undefined>> =
   'c.rx': (line) => (line['redeliv'] === true ? 'redelivery' : undefined),
   'c.gap': () => 'gap',
   'c.poison': () => 'bad frame',
-  'conn.end': (line) => (line['reason'] === 'parked' ? 'parked' : undefined),
   'conn.rej': (line) => (line['retryAfter'] !== undefined ? 'Retry-After' : line['status'] === 401 ? 'token refused' : undefined),
   'n.on': (line) => (line['kind'] === 'freeze' ? 'frozen process' : line['storeLoss'] === true ? 'store lost data' : line['failing'] === true ? 'store refused' : undefined),
 };

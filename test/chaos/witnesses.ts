@@ -143,6 +143,7 @@ export class ConsumerWitness {
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
     fleet.consumer.onTaken = (events) => { this.#taken(events); };
+    fleet.consumer.onAcknowledged = (events) => { this.#acknowledged(events); };
   }
 
   close(): readonly HistoryLine[] {
@@ -150,15 +151,17 @@ export class ConsumerWitness {
   }
 
   #taken(events: readonly Received[]): void {
-    const ids: string[] = [];
     for (const event of events) {
       if (event.type.startsWith('dev.holdfast.')) {
         this.#control(event);
         continue;
       }
-      ids.push(event.id);
       this.#writer.add('c.rx', { pod: event.via, id: event.id, h: hashOf(this.#original(event)), epoch: Number(event.epoch), attempt: event.attempt, redeliv: event.attempt > 1 || event.replay !== 'live', backfill: event.replay === 'backfill' });
     }
+  }
+
+  #acknowledged(events: readonly Received[]): void {
+    const ids = events.filter((event) => !event.type.startsWith('dev.holdfast.')).map((event) => event.id);
     if (ids.length > 0) this.#writer.add('c.ack', { ids });
   }
 

@@ -164,6 +164,48 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       if (!rig.fleet.consumer.controls.some((one) => one.type === 'dev.holdfast.gap.detected')) throw new Error('no gap was announced');
     },
   },
+  ...(['genesys-streams', 'genesys-gateway'] as const).map((dialect): Scenario => ({
+    id: dialect === 'genesys-streams' ? 'P17' : 'P17-C', say: `two leaders die while the platform refuses (${dialect}): the hole is announced from its beginning`, cold: dialect === 'genesys-streams',
+    options: { dialect }, facts: { convergeMs: 14_000 },
+    async run(rig) {
+      const { sim } = rig.fleet;
+      const end = rig.fault('refuse', 'platform');
+      await until('its subscription is stored', () => redisOf(rig, async (redis) => (await redis.hexists(`${rig.fleet.leaseKey}:ckpt`, 'main')) === 1));
+      sim.rate = 0;
+      sim.do({ do: 'set', faults: { upgrade: { status: 503, times: 10_000 } } });
+      for (let n = 0; n < 2; n += 1) {
+        const leader = await rig.leader();
+        await rig.fleet.end(leader, 'SIGKILL');
+        sim.generate(20);
+        await rig.fleet.add();
+        await rig.leader();
+        // What it says of the change is acknowledged and stored.
+        await pause(1000);
+      }
+      sim.do({ do: 'set', faults: { upgrade: undefined } });
+      end();
+      await until('it is open again', () => sim.connections.length > 0);
+      sim.rate = 500;
+      await rig.flows(300);
+    },
+  })),
+  {
+    id: 'P2-C', say: 'a leader that is cut off from the platform is stopped, where nothing can be resumed: its heir announces what was missed', options: { dialect: 'genesys-gateway' },
+    async run(rig) {
+      const leader = await rig.leader();
+      const end = rig.fault('stop', leader.pod);
+      rig.fleet.sim.rate = 0;
+      await leader.toSim?.down();
+      await until('it is gone', () => rig.fleet.sim.connections.length === 0);
+      rig.fleet.sim.generate(50);
+      await pause(500);
+      await rig.fleet.end(leader, 'SIGTERM');
+      end();
+      await leader.toSim?.up();
+      rig.fleet.sim.rate = 500;
+      await rig.flows(300);
+    },
+  },
   {
     id: 'P14', say: 'the leader is killed and started again under its old name and uid: its old lock is not adopted',
     async run(rig) {

@@ -1,0 +1,39 @@
+/**
+ * A hole of which only times are known: since when nothing can be vouched for. Until the notice of it is settled every stored record must go on saying so, or
+ * a crash in between would hide it.
+ */
+export class Hole {
+  /** Not announced yet. */
+  #pendingSinceEpochMs: number | undefined;
+  /** Announced by the entry `ord`, or not at all, and not settled. */
+  #openSinceEpochMs: number | undefined;
+  #noticeOrd = Infinity;
+
+  get pending(): boolean {
+    return this.#pendingSinceEpochMs !== undefined;
+  }
+
+  since(epochMs: number): void {
+    this.#pendingSinceEpochMs = Math.min(this.#pendingSinceEpochMs ?? Infinity, epochMs);
+    this.#openSinceEpochMs = Math.min(this.#openSinceEpochMs ?? Infinity, epochMs);
+    this.#noticeOrd = Infinity;
+  }
+
+  /** The notice is entry `ord`. @returns where the hole begins; undefined: there is none to announce. */
+  announcedAs(ord: number): number | undefined {
+    const since = this.#pendingSinceEpochMs;
+    if (since === undefined) return undefined;
+    this.#pendingSinceEpochMs = undefined;
+    this.#noticeOrd = ord;
+    return since;
+  }
+
+  /** What the record of a settled prefix that ends at `ord` may say: everything until then is settled or announced. */
+  settledAt(ord: number, epochMs: number): number {
+    if (ord >= this.#noticeOrd) {
+      this.#openSinceEpochMs = undefined;
+      this.#noticeOrd = Infinity;
+    }
+    return Math.min(epochMs, this.#openSinceEpochMs ?? Infinity);
+  }
+}
