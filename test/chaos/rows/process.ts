@@ -235,7 +235,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'H2', say: 'nobody reads the log of the leader any more: the stream goes on', options: { args: ['--log-level', 'debug'] },
+    id: 'H2', say: 'nobody reads the log of the leader for four seconds: the stream goes on', options: { args: ['--log-level', 'debug'] },
     async run(rig) {
       const { program } = await rig.leader();
       await during(rig, { kind: 'log', target: 'leader', forMs: 4000, more: { steady: true } }, () => { program.deaf(true); }, () => { program.deaf(false); });

@@ -47,7 +47,7 @@ function secretFile(rig: Rig, write: (file: string) => void): void {
 /** Redis in every state it is met in, and the token endpoint. */
 export const STORE_ROWS: readonly Scenario[] = [
   {
-    id: 'A1', say: 'the token endpoint fails while a token ends: the old one is used to its end', facts: { capacity: 10, refillMs: 200 },
+    id: 'A1', say: 'the token endpoint fails three times while a token is to be renewed',
     async run(rig) {
       const { sim } = rig.fleet;
       sim.do({ do: 'token-life', ms: 6000 });
