@@ -57,7 +57,7 @@ const POSITIONS: readonly Plant[] = [
   },
   {
     id: 'unknown-position', say: 'a connection lost before the first event is simply opened again', row: 'N4b', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/stream.ts', find: "    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.#gap", replace: `    ${MARK};\n    if (this.plan.profile.streamClass === 'C') this.#gap` }],
+    edits: [{ file: 'src/sidecar/stream.ts', find: "    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.intake.holeSince", replace: `    ${MARK};\n    if (this.plan.profile.streamClass === 'C') this.intake.holeSince` }],
   },
   {
     id: 'hole-forgotten', say: 'an acknowledged notice moves the beginning of a hole that is not announced yet', row: 'P17-C', rules: ['C1'],
