@@ -28,12 +28,15 @@ export class Hole {
     return since;
   }
 
-  /** What the record of a settled prefix that ends at `ord` may say: everything until then is settled or announced. */
-  settledAt(ord: number, epochMs: number): number {
-    if (ord >= this.#noticeOrd) {
-      this.#openSinceEpochMs = undefined;
-      this.#noticeOrd = Infinity;
-    }
+  /** Everything up to entry `ord` is settled. */
+  settled(ord: number): void {
+    if (ord < this.#noticeOrd) return;
+    this.#openSinceEpochMs = undefined;
+    this.#noticeOrd = Infinity;
+  }
+
+  /** Until when a record may vouch that everything is settled or announced, if it were `epochMs` without the hole. */
+  vouchedUntil(epochMs: number): number {
     return Math.min(epochMs, this.#openSinceEpochMs ?? Infinity);
   }
 }

@@ -250,7 +250,8 @@ export class Intake implements FrameSink {
   /** The record for the settled prefix that ends at `ord`, whose last parcel is `floor`. */
   checkpointAt(ord: number, floor: Parcel): Checkpoint {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
-    const settledAtEpochMs = this.#hole.settledAt(ord, floor.receivedEpochMs);
+    this.#hole.settled(ord);
+    const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);
     const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: floor.era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs };
     if (this.#plan.profile.streamClass === 'A') {
       if (floor.sequence === undefined) return { ...base, position: '', tail: [] };

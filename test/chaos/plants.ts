@@ -61,7 +61,7 @@ const POSITIONS: readonly Plant[] = [
   },
   {
     id: 'hole-forgotten', say: 'an acknowledged notice moves the beginning of a hole that is not announced yet', row: 'P17-C', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: 'const settledAtEpochMs = this.#hole.settledAt(ord, floor.receivedEpochMs);', replace: `${MARK}; this.#hole.settledAt(ord, 0); const settledAtEpochMs = floor.receivedEpochMs;` }],
+    edits: [{ file: 'src/sidecar/intake.ts', find: 'const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);', replace: `${MARK}; const settledAtEpochMs = floor.receivedEpochMs;` }],
   },
   {
     id: 'sealed-away', say: 'a leader that was not connected says at its end that nothing was missed', row: 'P2-C', rules: ['C1'],
