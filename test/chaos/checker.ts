@@ -1,7 +1,6 @@
 import { conduct } from './conduct.ts';
-import type { HistoryLine, RunFacts } from './history.ts';
+import { ms, type HistoryLine, type RunFacts } from './history.ts';
 import { seenIn, type Seen } from './seen.ts';
-import { ms } from './time.ts';
 
 /** A rule of docs/chaos.md that a history breaks, with the line that shows it. */
 export interface Violation {
@@ -179,8 +178,10 @@ class Court {
       }
       again += 1;
       worst = Math.max(worst, again);
-      if (line['redeliv'] !== true) this.#say('C4', `a repetition of ${made.id} is not marked`, line);
       if (again > this.#facts.maxAgain) this.#say('C4', `${String(again)} events came again after one disruption`, line);
+      // What an older leader had in flight knows nothing of the newer one's: C6 bounds it.
+      if (Number(line['epoch']) < epoch) continue;
+      if (line['redeliv'] !== true) this.#say('C4', `a repetition of ${made.id} is not marked`, line);
       if (made.acked !== undefined && made.acked > markT + TIE_MS && made.acked < ms(line) - TIE_MS && made.received > markT) this.#say('C4', `${made.id} was acknowledged after the last disruption and came again`, line);
     }
     this.figures['repeats'] = worst;

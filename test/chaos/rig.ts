@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Dialect } from '../../src/platforms/profile.ts';
 import { PROFILES } from '../../src/platforms/index.ts';
 import { Fleet, type FleetOptions, type Replica } from '../support/fleet.ts';
+import { seeded } from '../support/global.ts';
 import { TestRedis } from '../support/redis.ts';
 import { TestSentinel } from '../support/sentinel.ts';
 import { until } from '../support/until.ts';
@@ -40,8 +41,8 @@ export class Rig {
   readonly #observer: Observer;
   readonly #facts: RunFacts;
   readonly #sentinel: TestSentinel | undefined;
-  readonly seed = Number(process.env['HOLDFAST_CHAOS_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-  #chance = this.seed;
+  /** The same for the same HOLDFAST_SEED. */
+  readonly random = seeded(0);
   readonly #patienceMs: number;
   #faults = 0;
 
@@ -80,13 +81,11 @@ export class Rig {
     return () => { this.nemesis.add('n.off', { f, kind, target }); };
   }
 
-  /** The same order for the same seed. */
   shuffled<T>(all: readonly T[]): readonly T[] {
     const rest = [...all];
     const out: T[] = [];
     while (rest.length > 0) {
-      this.#chance = (Math.imul(this.#chance, 1_103_515_245) + 12_345) & 0x7fffffff;
-      out.push(...rest.splice(this.#chance % rest.length, 1));
+      out.push(...rest.splice(Math.floor(this.random() * rest.length), 1));
     }
     return out;
   }

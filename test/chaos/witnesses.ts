@@ -83,7 +83,7 @@ export class ProcessWitness {
   async scrape(): Promise<void> {
     for (const { pod, program } of this.#fleet.replicas) {
       if (program.ended !== undefined) continue;
-      const text = await (await fetch(`http://127.0.0.1:${String(program.admin)}/metrics`)).text();
+      const text = await program.metrics();
       const sum = (name: string): number => [...text.matchAll(new RegExp(`^holdfast_${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce((total, match) => total + Number(match[1]), 0);
       this.#processes.add('m.end', { pod, delivered: sum('events_delivered_total'), redelivered: sum('events_redelivered_total'), gaps: sum('gaps_total'), poison: sum('frames_poison_total'), leaderChanges: sum('leader_changes_total') });
       this.#output(pod, 'status', `${text}${JSON.stringify(await program.status())}`);

@@ -2,6 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** One that is stopped never answers; one that is stuck does in the end. */
+const ASK_LIMIT_MS = 30_000;
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /** The program as a user starts it: a process of its own, its whole output captured. */
@@ -46,7 +48,15 @@ export class Program {
   }
 
   async status(): Promise<Record<string, unknown>> {
-    return (await (await fetch(`http://127.0.0.1:${String(this.admin)}/status`)).json()) as Record<string, unknown>;
+    return (await this.#ask('/status')).json() as Promise<Record<string, unknown>>;
+  }
+
+  async metrics(): Promise<string> {
+    return (await this.#ask('/metrics')).text();
+  }
+
+  #ask(path: string): Promise<Response> {
+    return fetch(`http://127.0.0.1:${String(this.admin)}${path}`, { signal: AbortSignal.timeout(ASK_LIMIT_MS) });
   }
 
   /** At once, whatever it does. */

@@ -62,9 +62,9 @@ export class TcpProxy {
     if (cut) this.reset();
   }
 
-  /** @param ms delay of every piece; two numbers: anything between them, order kept. */
-  delay(ms: number, upTo = ms, unit: () => number = Math.random): void {
-    this.#delay = () => ms + (upTo - ms) * unit();
+  /** @param ms delay of every piece, in order; with `spread` anything up to `upTo`, by `unit` in [0, 1). */
+  delay(ms: number, spread?: { readonly upTo: number; readonly unit: () => number }): void {
+    this.#delay = () => ms + (spread === undefined ? 0 : (spread.upTo - ms) * spread.unit());
   }
 
   slice(on: boolean): void {

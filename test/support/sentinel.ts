@@ -40,10 +40,13 @@ export class TestSentinel {
   async primaryPort(): Promise<number> {
     const [first] = this.addresses;
     const redis = new Redis({ ...first, lazyConnect: true });
-    await redis.connect();
-    const [, port] = (await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as [string, string];
-    redis.disconnect();
-    return Number(port);
+    try {
+      await redis.connect();
+      const [, port] = (await redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME)) as [string, string];
+      return Number(port);
+    } finally {
+      redis.disconnect();
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { until } from '../../support/until.ts';
-import { during, kill, pause, platform, spoil, T_MS, type Scenario } from '../row.ts';
+import { during, kill, pause, platform, redisOf, spoil, T_MS, type Scenario } from '../row.ts';
 
 /** The way to the platform, and the consumer beside us. */
 export const LINK_ROWS: readonly Scenario[] = [
@@ -100,7 +100,7 @@ export const LINK_ROWS: readonly Scenario[] = [
       await kill(rig);
     },
   },
-  { id: 'N5', say: 'the way to the platform is slow and uneven: nothing is declared dead', async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.delay(100, 300); }, { forMs: 4000, steady: true }); await rig.flows(300); } },
+  { id: 'N5', say: 'the way to the platform is slow and uneven: nothing is declared dead', async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.delay(100, { upTo: 300, unit: rig.random }); }, { forMs: 4000, steady: true }); await rig.flows(300); } },
   // Here the platform's pings are its sign of life, and wait behind its events: what counts as silence must be longer than that.
   { id: 'N6', say: 'the way from the platform is narrower than the stream: it falls behind, and catches up', options: { documents: { stream: { heartbeat: { silence: '10s' } } } }, async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.bandwidth(120_000); }, { forMs: 4000, steady: true }); await rig.flows(300); } },
   { id: 'N8', say: 'every frame is cut into small pieces', async run(rig) { await spoil(rig, 'toSim', (proxy) => { proxy.slice(true); }, { forMs: 4000, steady: true }); await rig.flows(300); } },
@@ -142,7 +142,7 @@ export const LINK_ROWS: readonly Scenario[] = [
       rig.fleet.sim.do({ do: 'set', faults: { upgrade: { status: 429, retryAfter: 3, times: 1 } } });
       rig.fleet.sim.do({ do: 'drop' });
       await until('it was refused', () => rig.fleet.sim.history.of('conn.rej').length > 0);
-      await pause(100);
+      await until('it has told the others', () => redisOf(rig, async (redis) => (await redis.hexists(`${rig.fleet.leaseKey}:gate`, 'hold')) === 1));
       const end = rig.fault('kill', leader.pod);
       await rig.fleet.end(leader, 'SIGKILL');
       end();
@@ -155,7 +155,7 @@ export const LINK_ROWS: readonly Scenario[] = [
     options: { gate: { capacity: 1000, refillMs: 10 }, reconnect: { baseDelay: '20ms', maxDelay: '1s', extendedBaseDelay: '30ms', extendedMaxDelay: '1s' } },
     async run(rig) {
       rig.fleet.sim.rate = 0;
-      await pause(500);
+      await until('nothing is on its way', () => rig.fleet.verdict.complete());
       const end = rig.fault('drop', 'platform');
       const endsAt = performance.now() + 4000;
       platform(rig, { do: 'drop' });

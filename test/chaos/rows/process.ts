@@ -2,9 +2,15 @@ import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { readdirSync } from 'node:fs';
 import { until } from '../../support/until.ts';
+import type { Rig } from '../rig.ts';
 import { during, freeze, kill, pause, redisOf, T_MS, type Scenario } from '../row.ts';
 
 const preload = (name: string): readonly string[] => [`--import=${new URL(`../../support/${name}.ts`, import.meta.url).href}`];
+
+/** How far the store says that the consumer has acknowledged: entries, notices among them. */
+async function settled(rig: Rig): Promise<number> {
+  return Number(await redisOf(rig, (redis) => redis.hget(`${rig.fleet.leaseKey}:ckpt`, 'main#index')));
+}
 
 /** What the operating system, the orchestrator and our own mistakes do to a process. */
 export const PROCESS_ROWS: readonly Scenario[] = [
@@ -172,15 +178,15 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       const end = rig.fault('refuse', 'platform');
       await until('its subscription is stored', () => redisOf(rig, async (redis) => (await redis.hexists(`${rig.fleet.leaseKey}:ckpt`, 'main')) === 1));
       sim.rate = 0;
+      await until('nothing is on its way', () => rig.fleet.verdict.complete());
       sim.do({ do: 'set', faults: { upgrade: { status: 503, times: 10_000 } } });
       for (let n = 0; n < 2; n += 1) {
         const leader = await rig.leader();
+        const before = await settled(rig);
         await rig.fleet.end(leader, 'SIGKILL');
         sim.generate(20);
         await rig.fleet.add();
-        await rig.leader();
-        // What it says of the change is acknowledged and stored.
-        await pause(1000);
+        await until('what the next one says of the change is acknowledged and stored', async () => (await settled(rig)) > before, 15_000);
       }
       sim.do({ do: 'set', faults: { upgrade: undefined } });
       end();
@@ -198,7 +204,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       await leader.toSim?.down();
       await until('it is gone', () => rig.fleet.sim.connections.length === 0);
       rig.fleet.sim.generate(50);
-      await pause(500);
+      await until('it knows', () => leader.program.output.includes('"event":"connection.dropped"'));
       await rig.fleet.end(leader, 'SIGTERM');
       end();
       await leader.toSim?.up();
