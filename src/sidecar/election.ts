@@ -51,6 +51,8 @@ export class Election {
   readonly #timer: DeadlineTimer;
   readonly #done = new Map<string, (() => void)[]>();
   readonly #calls: LeaseCalls;
+  /** Asked, not answered: an answer may have to be acted on, also at the end. */
+  readonly #asked = new Set<Promise<unknown>>();
   #stopping = false;
   #rebalancer: NodeJS.Timeout | undefined;
   #watcher: NodeJS.Timeout | undefined;
@@ -99,7 +101,7 @@ export class Election {
     clearInterval(this.#rebalancer);
     clearInterval(this.#watcher);
     await Promise.race([
-      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true, limitMs))),
+      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true, limitMs))).then(() => this.#answered()),
       new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
     ]);
     // What could not be given away in time is still watched: its deadline must be kept.
@@ -198,7 +200,8 @@ export class Election {
 
   #acquire(entry: Entry, { gen, incarnation, fenceToken, beat, floor }: Extract<LeaseEffect, { kind: 'acquire' }>): void {
     const { lease, policy } = entry.contender;
-    this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, fenceToken, beat, floor }, this.#self()).then(
+    this.#ask(
+      this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, fenceToken, beat, floor }, this.#self()),
       (answer) => {
         this.#dispatch(entry, answer.kind === 'won' ? { ...answer, kind: 'acquired', gen, unit: this.#deps.random() } : { kind: 'not-acquired', gen, why: answer.kind });
       },
@@ -376,8 +379,14 @@ export class Election {
     this.#timer.set(next);
   }
 
-  #ask<T>(work: Promise<T>, then: (value: T) => void): void {
-    work.then(then, (error: unknown) => { this.#deps.log.debug({ err: error }, 'the store did not carry out a step of the lease'); });
+  #ask<T>(work: Promise<T>, then: (value: T) => void, failed = (error: unknown): void => { this.#deps.log.debug({ err: error }, 'the store did not carry out a step of the lease'); }): void {
+    const asked = work.then(then, failed).finally(() => { this.#asked.delete(asked); });
+    this.#asked.add(asked);
+  }
+
+  /** A lease that is won while we stop is given back before the end. */
+  async #answered(): Promise<void> {
+    while (this.#asked.size > 0) await Promise.all(this.#asked);
   }
 
   #trouble(entry: Entry, error: unknown): void {
