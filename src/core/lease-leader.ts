@@ -54,6 +54,7 @@ export function beginLeading(draft: LeaseDraft, won: Won, how: 'acquired' | 'tra
     kind: 'leading',
     token: won.token,
     epoch: won.epoch,
+    how,
     deadlineMs,
     endsAtStoreMs: won.storeMs + (won.pttlMs ?? policy.ttlMs),
     open: false,
@@ -168,7 +169,7 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
     next = { ...next, open: false };
   } else if (!next.started) {
     next = { ...next, started: true, open: true, socketsClosed: false };
-    draft.out.push({ kind: 'lead', epoch: next.epoch, how: 'transferred' });
+    draft.out.push({ kind: 'lead', epoch: next.epoch, how: next.how });
   } else if (!next.open || draft.nowMs >= role.deadlineMs) {
     // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.
     next = { ...next, open: true, socketsClosed: false };

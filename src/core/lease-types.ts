@@ -82,6 +82,7 @@ export interface Leading {
   readonly kind: 'leading';
   readonly token: string;
   readonly epoch: number;
+  readonly how: 'acquired' | 'transferred';
   /** Nothing may be done in the lease's name at or after this instant. Counted from the moment the renewal was sent. */
   readonly deadlineMs: Millis;
   /** The store's clock when the lease held by the last renewal ends; the bound of a re-assertion when the store forgot us. */

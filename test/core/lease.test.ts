@@ -7,20 +7,24 @@ const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
 class Leader {
   state: LeaseState = newLease;
 
-  constructor() {
+  constructor(answeredMs = 0) {
     this.at(0, { kind: 'link', state: 'up' });
     this.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
     const view = { token: undefined, pttlMs: 0, epoch: 7, fenceToken: 'old', state: 'released' as const, conn: '', formerSelf: false, beat: '1', incarnation: 'i', storeMs: 1_000_000 };
     this.at(0, { kind: 'observed', view, sentAtMs: 0, rank: 0, unit: 0 });
     this.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
     const { role } = this.state;
-    this.at(0, { kind: 'acquired', gen: role.kind === 'acquiring' ? role.gen : 0, token: 't', epoch: 8, storeMs: 1_000_000, incarnation: 'i', unit: 0.5 });
+    this.at(answeredMs, { kind: 'acquired', gen: role.kind === 'acquiring' ? role.gen : 0, token: 't', epoch: 8, storeMs: 1_000_000, incarnation: 'i', unit: 0.5 });
   }
 
   at(nowMs: number, input: LeaseInput): readonly string[] {
+    return this.does(nowMs, input).map((effect) => effect.kind);
+  }
+
+  does(nowMs: number, input: LeaseInput): readonly LeaseEffect[] {
     const step = stepLease(POLICY, this.state, input, nowMs);
     this.state = step.state;
-    return step.effects.map((effect) => effect.kind);
+    return step.effects;
   }
 
   /** @returns when the sockets are closed, if nothing but time happens. */
@@ -88,5 +92,15 @@ describe('a leader past its deadline', () => {
     expect(effects(inTime, 2000, { kind: 'tick', unit: 0, slackMs: 1000 }).find((one) => one.kind === 'renew')).to.include({ notAfterStoreMs: 1_006_000 });
     const late = new Leader();
     expect(effects(late, 9000, { kind: 'tick', unit: 0, slackMs: 0 }).find((one) => one.kind === 'renew')).to.include({ notAfterStoreMs: 0 });
+  });
+});
+
+describe('an answer that comes after its own deadline', () => {
+  it('is no leave to act; the renewal after it is, for a lease that was acquired, not given', () => {
+    const leader = new Leader(7000);
+    expect(leader.state.role).to.include({ kind: 'leading', open: false, started: false });
+    const [renewal] = leader.does(7000, { kind: 'tick', unit: 0, slackMs: 0 });
+    if (renewal?.kind !== 'renew') throw new Error('no renewal');
+    expect(leader.does(7001, { kind: 'renewed', gen: renewal.gen, storeMs: 1_007_000, incarnation: 'i', forgotten: false, unit: 0.5 })).to.deep.equal([{ kind: 'lead', epoch: 8, how: 'acquired' }]);
   });
 });
