@@ -26,6 +26,7 @@ for i = 3, #KEYS do
     redis.call('ZADD', KEYS[1], pong, ARGV[at])
     redis.call('ZREM', KEYS[2], ARGV[at])
     written = written + 1
+  elseif not string.find(done.err, 'WRONGTYPE', 1, true) then return done
   end
 end
 return written
@@ -46,12 +47,17 @@ return #KEYS - 2
 `,
 };
 
-/** Ids whose last pong is older than ARGV[1] ms, oldest first, at most ARGV[2]. KEYS[1] index. */
+/** Ids whose last pong is older than ARGV[1] ms, oldest first, at most ARGV[2]. KEYS[1] index; what no id of ours can be (other than ASCII, longer than ARGV[3]) leaves it. */
 export const OVERDUE: Script = {
   name: 'hfOverdue',
   keys: 1,
   lua: `${CLOCK}
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[1]), 'LIMIT', 0, ARGV[2])
+local ids = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[1]), 'LIMIT', 0, ARGV[2])) do
+  if #id > tonumber(ARGV[3]) or string.find(id, '[\\128-\\255]') then redis.call('ZREM', KEYS[1], id)
+  else ids[#ids + 1] = id end
+end
+return ids
 `,
 };
 

@@ -32,7 +32,7 @@ const SCAN_ROUNDS = 100;
 const SCAN_COUNT = 200;
 /** Overdue connections looked at per sweep. */
 const REAP_LIMIT = 20_000;
-/** Longest id of ours. Longer names under the prefix are somebody else's. */
+/** Longest id of ours, in bytes of ASCII. Other names under the prefix are somebody else's. */
 const MAX_ID = 128;
 
 /** The registry of connections and its reaper, over Redis. Replicas write what they hold; one of them at a time removes what nobody holds any more. */
@@ -71,7 +71,7 @@ export class ConnectionRegistry {
     const mine = await this.#link.ask(() => this.#link.redis.set(lock, this.#link.identity?.conn ?? '', 'PX', Math.max(1, Math.round(this.#policy.sweepEveryMs * 0.9)), 'NX'));
     if (mine === null) return undefined;
     await this.#adoptOrphans();
-    const overdue = (await this.#link.script(OVERDUE, [this.#index], [String(this.#policy.deadAfterMs), String(REAP_LIMIT)])) as string[];
+    const overdue = (await this.#link.script(OVERDUE, [this.#index], [String(this.#policy.deadAfterMs), String(REAP_LIMIT), String(MAX_ID)])) as string[];
     const dead: string[] = [];
     for (let at = 0; at < overdue.length; at += BATCH) {
       const part = overdue.slice(at, at + BATCH);
@@ -94,7 +94,7 @@ export class ConnectionRegistry {
     for (let round = 0; round < SCAN_ROUNDS; round += 1) {
       const [cursor, keys] = await this.#link.ask(() => this.#link.redis.scan(this.#cursor, 'MATCH', `${escaped(this.#base)}*`, 'COUNT', SCAN_COUNT));
       this.#cursor = cursor;
-      const ours = keys.filter((key) => key.length <= this.#base.length + MAX_ID);
+      const ours = keys.filter((key) => Buffer.byteLength(key) === key.length && key.length <= this.#base.length + MAX_ID);
       if (ours.length > 0) await this.#link.script(ADOPT, [this.#index, ...ours], ours.map((key) => key.slice(this.#base.length)));
       if (cursor === '0') return;
     }

@@ -8,6 +8,7 @@ import type { SecretRegistry } from '../core/secrets.ts';
 import type { AuditLog } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Refusals } from './refusals.ts';
 
 /** Who this replica is. Only the random part is relied on to be unique. */
 export interface Identity {
@@ -51,4 +52,5 @@ export interface World {
 export interface Deps extends World {
   /** Tells what the store's trouble is; undefined: it answers. */
   readonly storeTrouble: (code: string | undefined) => void;
+  readonly refusals: Refusals;
 }

@@ -1,5 +1,5 @@
 import type { Heartbeat } from '../coordination/registry.ts';
-import type { World } from './deps.ts';
+import type { Deps } from './deps.ts';
 
 /** Connections are reported this often: twice within any time after which they count as dead. */
 export const HEARTBEAT_EVERY_MS = 5000;
@@ -9,14 +9,14 @@ export const HEARTBEAT_EVERY_MS = 5000;
  * other people's view: a registry that is lost is written again with the next heartbeat.
  */
 export class Heartbeats {
-  readonly #deps: World;
+  readonly #deps: Deps;
   readonly #held: () => readonly Heartbeat[];
   readonly #everyMs: number;
   #known = new Set<string>();
   #beating = false;
   #timers: NodeJS.Timeout[] = [];
 
-  constructor(deps: World, held: () => readonly Heartbeat[], everyMs: { readonly beat: number; readonly sweep: number }) {
+  constructor(deps: Deps, held: () => readonly Heartbeat[], everyMs: { readonly beat: number; readonly sweep: number }) {
     this.#deps = deps;
     this.#held = held;
     this.#everyMs = everyMs.beat;
@@ -41,7 +41,7 @@ export class Heartbeats {
       if (ended.length > 0) await registry.remove(ended);
       this.#known = ids;
     } catch (error) {
-      this.#deps.log.debug({ err: error }, 'heartbeats could not be written');
+      this.#deps.refusals.note('heartbeats could not be written: other replicas and kubectl do not see these connections', error);
     } finally {
       this.#beating = false;
     }
@@ -58,7 +58,7 @@ export class Heartbeats {
       if (dead.length > 0) this.#deps.metrics.purged.inc(dead.length);
       for (const connectionId of dead.slice(0, 100)) this.#deps.audit.write('connection.purged', '', { connectionId });
     } catch (error) {
-      this.#deps.log.debug({ err: error }, 'the sweep was cut short');
+      this.#deps.refusals.note('the sweep was cut short: dead connections stay in the registry until they expire', error);
     }
   }
 }

@@ -26,22 +26,27 @@ export class Permits {
       const own = await this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'dial', { capacity: gate.capacity, refillEveryMs: gate.refillEveryMs });
       if (own.kind !== 'granted' || this.#plan.loopback) return own;
       return await this.#deps.restraint.egress(this.#deps.identity.egress, EGRESS);
-    } catch {
-      return GRANTED;
+    } catch (error) {
+      return this.#alone(error);
     }
   }
 
   async token(): Promise<Permit> {
     if (this.#plan.loopback) return GRANTED;
-    return this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'token', TOKENS).catch(() => GRANTED);
+    return this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'token', TOKENS).catch((error: unknown) => this.#alone(error));
   }
 
   /** Leaves a mark for the next leader. */
   hold(ms: number): void {
-    this.#deps.restraint.hold(this.#plan.lease, this.#epoch, ms).catch((error: unknown) => { this.#deps.log.debug({ err: error }, 'the hold is not shared'); });
+    this.#deps.restraint.hold(this.#plan.lease, this.#epoch, ms).catch((error: unknown) => { this.#deps.refusals.note('the hold is not shared: the next leader does not know of it', error); });
   }
 
   breaker(ms: number): void {
-    this.#deps.restraint.breaker(this.#plan.lease, this.#epoch, ms).catch((error: unknown) => { this.#deps.log.debug({ err: error }, 'the breaker is not shared'); });
+    this.#deps.restraint.breaker(this.#plan.lease, this.#epoch, ms).catch((error: unknown) => { this.#deps.refusals.note('the breaker is not shared: the next leader does not know of it', error); });
+  }
+
+  #alone(error: unknown): Permit {
+    this.#deps.refusals.note('the shared gate was not asked: the gate of this replica decides alone', error);
+    return GRANTED;
   }
 }

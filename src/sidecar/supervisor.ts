@@ -5,6 +5,7 @@ import type { Deps, World } from './deps.ts';
 import { Election } from './election.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { cursorKnown } from './positions.ts';
+import { Refusals } from './refusals.ts';
 import { Seat } from './seat.ts';
 import type { StreamDriver } from './stream.ts';
 
@@ -21,12 +22,12 @@ export class Supervisor {
   #stopping = false;
 
   constructor(plans: readonly ClientPlan[], deps: World) {
-    this.#deps = { ...deps, storeTrouble: (code) => { this.#storeTrouble = code; } };
+    this.#deps = { ...deps, storeTrouble: (code) => { this.#storeTrouble = code; }, refusals: new Refusals(deps.log) };
     this.#startedEpochMs = deps.nowEpochMs();
     const seats: Seat[] = plans.map((plan) => new Seat(plan, this.#deps, { open: () => this.election.open(plan.lease), doubt: () => { this.election.doubt(plan.lease); } }));
     this.#seats = seats;
     this.election = new Election(seats, this.#deps);
-    this.#heartbeats = new Heartbeats(deps, () => seats.flatMap((seat) => seat.heartbeats()), deps.registryEveryMs);
+    this.#heartbeats = new Heartbeats(this.#deps, () => seats.flatMap((seat) => seat.heartbeats()), deps.registryEveryMs);
     deps.leases.onNotice((notice) => {
       if (notice.kind === 'dead') for (const seat of seats) seat.tearDown(notice.connection);
     });

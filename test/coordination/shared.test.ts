@@ -82,8 +82,14 @@ describe('the registry of connections and its reaper', () => {
     await suite.raw.set(hash('text'), 'not ours');
     await suite.raw.hset(`${hash('')}${'x'.repeat(300)}`, 'lastPong', '1');
     await suite.raw.hset(hash('bin\u0000ary\n'), 'lastPong', '1');
+    const index = `g${String(serial)}:ws:index`;
+    const noText = Buffer.from([0xff, 0xfe]);
+    await suite.raw.hset(Buffer.concat([Buffer.from(hash('')), noText]), 'lastPong', '1');
+    await suite.raw.zadd(index, '1', noText, '1', 'y'.repeat(300));
     await sweeps(registry, async () => (await suite.raw.exists(hash('orphan'), hash('nonsense'), hash('empty'), hash('bin\u0000ary\n'))) === 0);
     expect(await suite.raw.get(hash('text')), 'never deleted blindly').to.equal('not ours');
+    expect(await suite.raw.exists(Buffer.concat([Buffer.from(hash('')), noText]))).to.equal(1);
+    expect((await suite.raw.zrange(index, '0', '-1')).filter((id) => !['ahead', 'text'].includes(id)), 'nothing that cannot be reaped keeps a place').to.deep.equal([]);
     await sweeps(registry, async () => (await suite.raw.exists(hash('ahead'))) === 0);
   });
 
