@@ -32,9 +32,10 @@ const ACK_AFTER_MS = 5000;
 export function judge(lines: readonly HistoryLine[], facts: RunFacts): Judgement {
   const invalid = formProblems(lines);
   if (invalid.length > 0) return { verdict: 'INVALID', violations: invalid, figures: {}, seen: new Set() };
-  const court = new Court([...lines].sort((a, b) => (BigInt(a.t) < BigInt(b.t) ? -1 : BigInt(a.t) > BigInt(b.t) ? 1 : 0)), facts);
+  const inOrder = [...lines].sort((a, b) => (BigInt(a.t) < BigInt(b.t) ? -1 : BigInt(a.t) > BigInt(b.t) ? 1 : 0));
+  const court = new Court(inOrder, facts);
   const violations = court.judge();
-  return { verdict: violations.length === 0 ? 'PASS' : 'FAIL', violations, figures: court.figures, seen: seenIn(lines, facts.streamClass) };
+  return { verdict: violations.length === 0 ? 'PASS' : 'FAIL', violations, figures: court.figures, seen: seenIn(inOrder, facts.streamClass) };
 }
 
 /** A history that is broken itself is no evidence for anything. */

@@ -50,9 +50,12 @@ function resources(lines: readonly HistoryLine[], { facts, figures }: Run, say: 
 function ends(lines: readonly HistoryLine[], facts: RunFacts, say: Say): void {
   for (const line of lines) {
     if (line.k !== 'p.down') continue;
-    const { pod, code, sig, expected } = line as unknown as { readonly pod: string; readonly code: number | null; readonly sig?: string; readonly expected: boolean };
-    if (expected && typeof code === 'number' && code !== 0 && facts.exitCodes?.includes(code) !== true) say('C12', `the process of ${pod} was told to stop and ended with code ${String(code)}`, line);
-    if (!expected) say('C12', `the process of ${pod} ended by itself (code ${String(code)}, signal ${String(sig)})`, line);
+    const { pod, code, sig, told } = line as unknown as { readonly pod: string; readonly code: number | null; readonly sig?: string | null; readonly told?: string };
+    const how = `(code ${String(code)}, signal ${String(sig)})`;
+    // Told politely it ends by itself, in time: a signal is its own emergency exit.
+    const well = code === null ? told !== 'SIGTERM' && told !== 'SIGINT' : code === 0 || facts.exitCodes?.includes(code) === true;
+    if (told === undefined) say('C12', `the process of ${pod} ended by itself ${how}`, line);
+    else if (!well) say('C12', `the process of ${pod} got ${told} and ended badly ${how}`, line);
   }
 }
 

@@ -33,8 +33,8 @@ class Scribe {
     this.sim.add('conn.rej', { conn, status, retryAfter }, this.#ns);
     return this;
   }
-  end(conn: string): this {
-    this.sim.add('conn.end', { conn }, this.#ns);
+  end(conn: string, reason?: string): this {
+    this.sim.add('conn.end', { conn, reason }, this.#ns);
     return this;
   }
   make(conn: string, ...seqs: readonly number[]): this {
@@ -72,8 +72,8 @@ class Scribe {
     this.nem.add('n.off', { f, kind, target }, BigInt(toMs * 1_000_000));
     return this;
   }
-  down(expected: boolean, code: number | null = expected ? null : 1): this {
-    this.proc.add('p.down', { pod: 'a', code, expected }, this.#ns);
+  down(told: 'SIGTERM' | 'SIGKILL' | undefined, code: number | null): this {
+    this.proc.add('p.down', { pod: 'a', code, sig: code === null ? 'SIGKILL' : null, told }, this.#ns);
     return this;
   }
   proves(k: string, fields: Readonly<Record<string, unknown>>): this {
@@ -133,7 +133,7 @@ type Golden = readonly [string, Scribe, readonly string[] | 'INVALID', Partial<R
 
 const again = (count: number, more: Readonly<Record<string, unknown>> = { redeliv: true }): Scribe => {
   const seqs = Array.from({ length: count }, (_, index) => index + 1);
-  return straight(8).down(true).at(100).rx(2, seqs, more).ack(...seqs);
+  return straight(8).down('SIGKILL', null).at(100).rx(2, seqs, more).ack(...seqs);
 };
 
 const GOLDEN: readonly Golden[] = [
@@ -170,8 +170,10 @@ const GOLDEN: readonly Golden[] = [
   ['events out of order', straight().make('c1', 5, 6).rx(1, [6, 5]).ack(5, 6), ['C3']],
   ['a changed payload', straight().make('c1', 5).rx(1, [5], { h: 'other' }).ack(5), ['C10']],
   ['an event nobody made', straight().rx(1, [99]), ['C10']],
-  ['a process that was told to stop and ended with a fault', straight().down(true, 70), ['C12']],
-  ['a process that ended by itself', straight().down(false), ['C12']],
+  ['a process that was told to stop and ended with a fault', straight().down('SIGTERM', 70), ['C12']],
+  ['a process that was told to stop and needed its emergency exit', straight().down('SIGTERM', null), ['C12']],
+  ['a process that was told to stop and did', straight().down('SIGTERM', 0), []],
+  ['a process that ended by itself', straight().down(undefined, 1), ['C12']],
   ['a token after its end', straight().end('c1').at(100).connect('c2', 'a', 'expired'), ['C17']],
   ['a token again that was refused', new Scribe().at(0).refuse('c1', undefined, 401).at(100).connect('c2', 'a', 'k1'), ['C17']],
   ['another token after a refusal', new Scribe().at(0).refuse('c1', undefined, 401).at(100).connect('c2', 'a', 'k2'), []],
@@ -192,7 +194,7 @@ const GOLDEN: readonly Golden[] = [
   ['a term that was not counted', straight().proves('m.end', { delivered: 4, redelivered: 0, gaps: 0, poison: 0, leaderChanges: 0 }), ['C15']],
   ['a term that nobody wrote down', straight().mute(), ['C16']],
   ['a gap that was written down and not announced', straight().proves('a.line', { event: 'gap.detected', from: '5', to: '6', at: 10 }), ['C16']],
-  ['a gap that was written down and not announced, long before the fleet is stopped', straight().proves('a.line', { event: 'gap.detected', from: '5', to: '6', at: 10 }).finish(5000).at(6000).down(true), ['C16']],
+  ['a gap that was written down and not announced, long before the fleet is stopped', straight().proves('a.line', { event: 'gap.detected', from: '5', to: '6', at: 10 }).finish(5000).at(6000).down('SIGTERM', 0), ['C16']],
   ['a gap by time before anything was delivered', new Scribe().at(0).connect('c1', 'a').at(10).make('', 1).at(20).says('c.gap', { stream: S, from: 'x', to: 'y', fromT: 0, toT: 15 }).at(30).make('c1', 2).rx(1, [2]).ack(2), []],
   ['a gap by time although a position was known', straight().make('', 5).at(60).says('c.gap', { stream: S, from: 'x', to: 'y', fromT: 40, toT: 59 }), ['C2']],
   ['a connection that ends while nothing may be noticed', straight().fault('f', 'load', 'all', { toMs: 100, steady: true }).at(60).end('c1').at(70).connect('c2', 'a'), ['C18']],
@@ -212,6 +214,13 @@ describe('the judge of histories', () => {
       expect([...new Set(judgement.violations.map((one) => one.rule))], JSON.stringify(judgement.violations.map((one) => one.text))).to.deep.equal(expected);
     });
   }
+
+  it('says what it met, in the order in which it happened', () => {
+    const parked = straight().fault('f', 'slow', 'all', 90).at(60).end('c1', 'parked').at(70).connect('c2', 'a').finish(100);
+    expect([...judge(parked.lines(), FACTS).seen]).to.include('parked');
+    const lease = straight().at(60).end('c1', 'parked').at(65).fault('f', 'slow', 'all', 90).at(70).connect('c2', 'a').finish(100);
+    expect([...judge(lease.lines(), FACTS).seen]).to.not.include('parked');
+  });
 
   const broken: readonly (readonly [string, (lines: HistoryLine[]) => HistoryLine[]])[] = [
     ['a file without an end', (lines) => lines.filter((line) => !(line.w === 'cons' && line.k === 'eof'))],

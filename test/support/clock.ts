@@ -1,9 +1,10 @@
 /**
  * Loaded before the program (node --import): its wall clock can be set (each SIGUSR2: two hours back, right, two hours ahead, right), its monotonic clock be made
- * to run at another rate (HOLDFAST_TEST_CLOCK_RATE). Timers and other processes keep the true time.
+ * to run at another rate (HOLDFAST_TEST_CLOCK_RATES: one for each pod in turn, by the number in its name). Timers and other processes keep the true time.
  */
 const STEPS_MS = [0, -7_200_000, 0, 7_200_000];
-const rate = Number(process.env['HOLDFAST_TEST_CLOCK_RATE'] ?? 1);
+const rates = (process.env['HOLDFAST_TEST_CLOCK_RATES'] ?? '1').split(' ').map(Number);
+const rate = rates[Number(/\d+$/.exec(process.env['POD_NAME'] ?? '')?.[0] ?? 0) % rates.length] ?? 1;
 const trueNow = Date.now.bind(Date);
 const trueMonotonic = performance.now.bind(performance);
 let at = 0;

@@ -57,7 +57,7 @@ export class Fleet {
   /** Every replica there ever was. */
   readonly all: Replica[] = [];
   /** Told of every start and end of a process. */
-  onProcess: (replica: Replica, what: 'up' | 'down', ended?: { readonly code: number | null; readonly sig: string | null; readonly expected: boolean }) => void = () => undefined;
+  onProcess: (replica: Replica, what: 'up' | 'down', ended?: { readonly code: number | null; readonly sig: string | null; readonly told: Program['told'] }) => void = () => undefined;
   readonly #options: FleetOptions;
   #output = '';
   #serial = 0;
@@ -108,7 +108,7 @@ export class Fleet {
     this.replicas.push(replica);
     this.all.push(replica);
     this.onProcess(replica, 'up');
-    program.onEnd((code, sig) => { this.onProcess(replica, 'down', { code, sig, expected: program.told }); });
+    program.onEnd((code, sig) => { this.onProcess(replica, 'down', { code, sig, told: program.told }); });
     return replica;
   }
 

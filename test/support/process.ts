@@ -36,8 +36,8 @@ export class Program {
     return program;
   }
 
-  /** We ended it ourselves. */
-  told = false;
+  /** The signal we sent that ends it; SIGUSR2: a planted fault. */
+  told: 'SIGTERM' | 'SIGINT' | 'SIGKILL' | 'SIGUSR2' | undefined;
 
   onEnd(listener: (code: number | null, signal: NodeJS.Signals | null) => void): void {
     this.#child.once('exit', listener);
@@ -61,7 +61,7 @@ export class Program {
 
   /** At once, whatever it does. */
   kill(): void {
-    this.told = true;
+    this.told = 'SIGKILL';
     this.#child.kill('SIGKILL');
   }
 
@@ -85,7 +85,7 @@ export class Program {
 
   async stop(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<number | null> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
-    this.told = true;
+    this.told = signal;
     return new Promise((resolve) => {
       this.#child.once('exit', (code) => { resolve(code); });
       this.#child.kill(signal);

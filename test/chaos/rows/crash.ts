@@ -10,7 +10,7 @@ const SWEEP_MS = 25_000;
 
 function arm(...replicas: readonly Replica[]): void {
   for (const { program } of replicas) {
-    program.told = true;
+    program.told = 'SIGUSR2';
     program.signal('SIGUSR2');
   }
 }

@@ -3,9 +3,12 @@ import { connect, type Socket } from 'node:net';
 import { readdirSync } from 'node:fs';
 import { until } from '../../support/until.ts';
 import type { Rig } from '../rig.ts';
-import { during, freeze, kill, pause, redisOf, T_MS, type Scenario } from '../row.ts';
+import { during, freeze, kill, pause, redisOf, spoil, T_MS, type Scenario } from '../row.ts';
 
 const preload = (name: string): readonly string[] => [`--import=${new URL(`../../support/${name}.ts`, import.meta.url).href}`];
+
+/** More audit lines than the descriptor and the queue before it hold together. */
+const UNREAD_LINES = 6000;
 
 /** How far the store says that the consumer has acknowledged: entries, notices among them. */
 async function settled(rig: Rig): Promise<number> {
@@ -87,7 +90,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     async run(rig) {
       const leader = await rig.leader();
       const end = rig.fault('block', leader.pod);
-      leader.program.told = true;
+      leader.program.told = 'SIGUSR2';
       leader.program.signal('SIGUSR2');
       await until('the guard ended it', () => leader.program.ended?.signal === 'SIGKILL', 3 * T_MS).finally(end);
       if (!leader.program.output.includes('lease_guard')) throw new Error('the guard did not say so');
@@ -136,7 +139,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     async run(rig) {
       const leader = await rig.leader();
       const end = rig.fault('exception', leader.pod);
-      leader.program.told = true;
+      leader.program.told = 'SIGUSR2';
       leader.program.signal('SIGUSR2');
       await until('it has ended', () => leader.program.ended !== undefined);
       end();
@@ -241,10 +244,18 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'H2', say: 'nobody reads the log of the leader for four seconds: the stream goes on', options: { args: ['--log-level', 'debug'] },
+    id: 'H2', say: 'nobody reads the log of the leader until lines are dropped: the stream goes on, and the process ends when it is told to',
     async run(rig) {
-      const { program } = await rig.leader();
-      await during(rig, { kind: 'log', target: 'leader', forMs: 4000, more: { steady: true } }, () => { program.deaf(true); }, () => { program.deaf(false); });
+      const leader = await rig.leader();
+      const { program } = leader;
+      await during(rig, { kind: 'log', target: 'leader', forMs: 4000, more: { steady: true } }, () => {
+        program.deaf(true);
+        for (let n = 0; n < UNREAD_LINES; n += 1) rig.badFrame(`unreadable ${String(n)}`);
+      }, () => undefined);
+      await until('lines are dropped', async () => /log_lines_dropped\{.*sink="audit".*\} [1-9]/.test(await program.metrics()));
+      await rig.flows(300);
+      await during(rig, { kind: 'stop', target: leader.pod, forMs: 0 }, () => rig.fleet.end(leader, 'SIGTERM'), () => { program.deaf(false); });
+      await rig.fleet.add();
       await rig.flows(300);
     },
   },
@@ -278,5 +289,16 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       await rig.flows(500);
     },
   },
-  { id: 'T2', say: 'all clocks of the replicas run five percent fast', options: { node: preload('clock'), env: { HOLDFAST_TEST_CLOCK_RATE: '1.05' } }, async run(rig) { await kill(rig); await freeze(rig, 2 * T_MS); await rig.flows(300); } },
+  {
+    id: 'T2', say: 'every other replica’s clock runs five percent fast, the others’ three percent slow', options: { node: preload('clock'), env: { HOLDFAST_TEST_CLOCK_RATES: '1.05 0.97' } },
+    async run(rig) {
+      for (let n = 0; n < 2; n += 1) {
+        await spoil(rig, 'toRedis', (proxy) => { proxy.cut(true); }, 3 * T_MS);
+        await rig.flows(300);
+        await kill(rig);
+      }
+      await freeze(rig, 2 * T_MS);
+      await rig.flows(300);
+    },
+  },
 ];

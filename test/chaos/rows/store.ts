@@ -47,15 +47,35 @@ function secretFile(rig: Rig, write: (file: string) => void): void {
 /** Redis in every state it is met in, and the token endpoint. */
 export const STORE_ROWS: readonly Scenario[] = [
   {
-    id: 'A1', say: 'the token endpoint fails three times while a token is to be renewed',
+    id: 'A1', say: 'the token endpoint is down from before a token is due until shortly before its end: the stream is kept on the old one',
     async run(rig) {
       const { sim } = rig.fleet;
-      sim.do({ do: 'token-life', ms: 6000 });
+      const ended = (): number => sim.history.of('conn.end').length;
+      const issued = (): number => sim.history.of('tok.ok').length;
+      const refused = (): number => sim.history.of('tok.rej').length;
+      sim.do({ do: 'token-life', ms: 20_000 });
       platform(rig, { do: 'revoke-tokens' });
       await rig.flows(500);
-      sim.do({ do: 'set', faults: { token: { status: 503, times: 3 } } });
-      await rig.flows(4000, 60_000);
-      sim.do({ do: 'token-life', ms: 3_600_000 });
+      const before = { ended: ended(), issued: issued(), refused: refused() };
+      await during(rig, { kind: 'token', target: 'platform', forMs: 17_000 }, () => { sim.do({ do: 'set', faults: { token: { status: 503, times: Infinity } } }); }, () => { sim.do({ do: 'set', faults: { token: undefined } }); });
+      if (refused() === before.refused) throw new Error('no token was asked for');
+      if (ended() !== before.ended) throw new Error('a connection ended although its token was good');
+      await until('there is a new token', () => issued() > before.issued, 6000);
+      await rig.flows(3000);
+    },
+  },
+  {
+    id: 'A1b', say: 'the token endpoint is down for longer than a token lives', facts: LATE,
+    async run(rig) {
+      const { sim } = rig.fleet;
+      sim.do({ do: 'token-life', ms: 8000 });
+      platform(rig, { do: 'revoke-tokens' });
+      await rig.flows(500);
+      await during(rig, { kind: 'token', target: 'platform', forMs: 14_000 }, () => { sim.do({ do: 'set', faults: { token: { status: 503, times: Infinity } } }); }, () => {
+        sim.do({ do: 'set', faults: { token: undefined } });
+        sim.do({ do: 'token-life', ms: 3_600_000 });
+      });
+      await rig.flows(500, 60_000);
     },
   },
   {
