@@ -153,10 +153,15 @@ function refusedAs(value: string): (error: unknown) => string {
   };
 }
 
+/** The word of a refusal. From within a script a server before 7.0 puts the place before it: `@user_script: 9: -OOM ...`. */
+function refusalIn(message: string): string | undefined {
+  return /: -([A-Z]{3,20})\b/.exec(message)?.[1] ?? /^[A-Z]{3,20}\b/.exec(message)?.[0];
+}
+
 /** What a failed command means to us. */
 export function storeError(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
-  const word = error instanceof Error ? (/\b(HFCORRUPT|WRONGTYPE)\b/.exec(error.message)?.[0] ?? /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? error.name) : 'unknown';
+  const word = error instanceof Error ? (/\b(HFCORRUPT|WRONGTYPE)\b/.exec(error.message)?.[0] ?? refusalIn(error.message) ?? error.name) : 'unknown';
   if (word === 'WRONGTYPE' || word === 'HFCORRUPT') return new HoldfastError('HF_STORE_CORRUPT', `a key of ours holds something else (${word}); docs/redis-keys.md tells what belongs there`, { cause: error });
   return new HoldfastError('HF_STORE_UNAVAILABLE', `Redis did not carry out the command (${word})`, { details: { answer: word }, cause: error });
 }

@@ -386,7 +386,7 @@ export class Election {
 
   /** A lease that is won while we stop is given back before the end. */
   async #answered(): Promise<void> {
-    while (this.#asked.size > 0) await Promise.all(this.#asked);
+    while (this.#asked.size > 0) await Promise.allSettled(this.#asked);
   }
 
   #trouble(entry: Entry, error: unknown): void {

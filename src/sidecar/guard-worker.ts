@@ -5,9 +5,12 @@ import { ANSWERED, CHANGED, DEADLINE_AT } from './guard.ts';
 /** The main thread must answer within so many looks, each of them time in which this thread ran: a stopped process does not count. */
 const LOOKS = 8;
 const LOOK_MS = 10;
-/** A thread that wakes so much later than it asked for was stopped: the main thread, with all that came in meanwhile, gets more looks. */
+/** A thread that wakes so much later than it asked for, or past a deadline, was stopped: for a while the main thread, with all that came in meanwhile, gets more looks. */
 const LATE_MS = 250;
-const PATIENT_LOOKS = 100;
+const LATE_FOR_DEADLINE_MS = 50;
+const PATIENCE_MS = 1000;
+/** How often one question may find that the process was stopped again. */
+const STOPS_MAX = 5;
 const NS_PER_MS = 1e6;
 const STDERR = 2;
 
@@ -22,12 +25,17 @@ function sleep(word: number, seen: number, ms: number): boolean {
   return performance.now() - from - ms > LATE_MS;
 }
 
-function silent(stopped: boolean): boolean {
+let patientUntilMs = 0;
+
+function silent(): boolean {
   const answers = Atomics.load(words, ANSWERED);
   parentPort?.postMessage('still there?');
-  let looks = stopped ? PATIENT_LOOKS : LOOKS;
-  for (let look = 0; look < looks; look += 1) {
-    if (sleep(ANSWERED, answers, LOOK_MS)) looks = PATIENT_LOOKS;
+  let stops = 0;
+  for (let look = 0; look < LOOKS || performance.now() < patientUntilMs; look += 1) {
+    if (sleep(ANSWERED, answers, LOOK_MS) && stops < STOPS_MAX) {
+      stops += 1;
+      patientUntilMs = performance.now() + PATIENCE_MS;
+    }
     if (Atomics.load(words, ANSWERED) !== answers) return false;
   }
   return true;
@@ -35,7 +43,6 @@ function silent(stopped: boolean): boolean {
 
 /** The deadline that was asked about last. */
 let askedNs = 0n;
-let stopped = false;
 for (;;) {
   const seen = Atomics.load(words, CHANGED);
   const endsNs = Atomics.load(deadline, 0);
@@ -48,12 +55,12 @@ for (;;) {
     sleep(CHANGED, seen, leftMs);
     continue;
   }
-  if (endsNs !== askedNs) stopped = -leftMs > LATE_MS;
+  if (endsNs !== askedNs && -leftMs > LATE_FOR_DEADLINE_MS) patientUntilMs = performance.now() + PATIENCE_MS;
   askedNs = endsNs;
-  if (silent(stopped) && Atomics.load(deadline, 0) === endsNs) {
+  if (silent() && Atomics.load(deadline, 0) === endsNs) {
     writeSync(STDERR, `${JSON.stringify({ level: 'fatal', code: 'lease_guard', msg: 'the main thread is stuck past the deadline of a lease; the process ends' })}\n`);
     process.kill(process.pid, 'SIGKILL');
   }
   // It answers and has shut the gate, or is about to: look again when something changes.
-  stopped = sleep(CHANGED, seen, LOOKS * LOOK_MS);
+  if (sleep(CHANGED, seen, LOOKS * LOOK_MS)) patientUntilMs = performance.now() + PATIENCE_MS;
 }

@@ -3,6 +3,8 @@ import type { Deps } from './deps.ts';
 
 /** Connections are reported this often: twice within any time after which they count as dead. */
 export const HEARTBEAT_EVERY_MS = 5000;
+const NOT_WRITTEN = 'heartbeats could not be written: other replicas and kubectl do not see these connections';
+const NOT_SWEPT = 'the sweep was cut short: dead connections stay in the registry until they expire';
 
 /**
  * Reports this replica's connections to the registry, takes part in the reaper's rounds, and passes on what was declared dead. Nothing depends on it but
@@ -37,11 +39,12 @@ export class Heartbeats {
       const beats = this.#held();
       const ids = new Set(beats.map((one) => one.connectionId));
       const ended = [...this.#known].filter((id) => !ids.has(id));
-      if (beats.length > 0) await registry.heartbeat(beats);
       if (ended.length > 0) await registry.remove(ended);
       this.#known = ids;
+      if (beats.length > 0) await registry.heartbeat(beats);
+      this.#deps.refusals.over(NOT_WRITTEN);
     } catch (error) {
-      this.#deps.refusals.note('heartbeats could not be written: other replicas and kubectl do not see these connections', error);
+      this.#deps.refusals.note(NOT_WRITTEN, error);
     } finally {
       this.#beating = false;
     }
@@ -55,10 +58,11 @@ export class Heartbeats {
   async #sweep(): Promise<void> {
     try {
       const dead = (await this.#deps.registry?.sweep()) ?? [];
+      this.#deps.refusals.over(NOT_SWEPT);
       if (dead.length > 0) this.#deps.metrics.purged.inc(dead.length);
       for (const connectionId of dead.slice(0, 100)) this.#deps.audit.write('connection.purged', '', { connectionId });
     } catch (error) {
-      this.#deps.refusals.note('the sweep was cut short: dead connections stay in the registry until they expire', error);
+      this.#deps.refusals.note(NOT_SWEPT, error);
     }
   }
 }

@@ -1,12 +1,12 @@
 import { HoldfastError } from '../core/failure.ts';
 import type { Logger } from '../telemetry/log.ts';
 
-/** Redis names its refusals in capitals: NOPERM, READONLY, OOM. */
-const WORD = /^[A-Z]{3,20}$/;
+/** Redis names its refusals in capitals: NOPERM, READONLY, OOM; some it does not name. */
+const WORD = /^([A-Z]{3,20}|ReplyError)$/;
 
 /**
  * Says once, as a warning, that the store answers and refuses what the streams can do without: an ACL too narrow, a key that holds something else. Each
- * refusal of another kind is said again. A store that does not answer is told elsewhere; here it is a line at debug.
+ * refusal of another kind, or after a success, is said again. A store that does not answer is told elsewhere; here it is a line at debug.
  */
 export class Refusals {
   readonly #log: Logger;
@@ -22,6 +22,11 @@ export class Refusals {
     if (answer === undefined || this.#said.get(what) === answer) return this.#log.debug({ err: error }, what);
     this.#said.set(what, answer);
     this.#log.warn({ err: error, answer }, what);
+  }
+
+  /** It was carried out. */
+  over(what: string): void {
+    this.#said.delete(what);
   }
 }
 

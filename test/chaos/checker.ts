@@ -75,6 +75,8 @@ interface Made {
   readonly key: string;
   readonly hash: string;
   readonly t: number;
+  /** In which epoch it was delivered first. */
+  epoch: number | undefined;
   received: number | undefined;
   acked: number | undefined;
   gapAt: number | undefined;
@@ -123,7 +125,7 @@ class Court {
     for (const line of this.#lines) {
       if (line.k !== 'ev.gen') continue;
       const stream = String(line['stream']);
-      const made: Made = { seq: Number(line['seq']), id: String(line['id']), key: text(line['key']), hash: String(line['h']), t: ms(line), received: undefined, acked: undefined, gapAt: undefined };
+      const made: Made = { seq: Number(line['seq']), id: String(line['id']), key: text(line['key']), hash: String(line['h']), t: ms(line), epoch: undefined, received: undefined, acked: undefined, gapAt: undefined };
       this.#made.set(made.id, made);
       const list = this.#bySeq.get(stream);
       if (list === undefined) this.#bySeq.set(stream, [made]);
@@ -173,6 +175,7 @@ class Court {
       if (made.hash !== String(line['h'])) this.#say('C10', `the content of ${made.id} changed`, line);
       if (made.received === undefined) {
         made.received = ms(line);
+        made.epoch = Number(line['epoch']);
         if (made.seq <= (lastOfKey.get(made.key) ?? -1) && line['backfill'] !== true) this.#say('C3', `event ${String(made.seq)} of key ${made.key} came after ${String(lastOfKey.get(made.key))}`, line);
         lastOfKey.set(made.key, Math.max(made.seq, lastOfKey.get(made.key) ?? -1));
         continue;
@@ -180,8 +183,8 @@ class Court {
       again += 1;
       worst = Math.max(worst, again);
       if (again > this.#facts.maxAgain) this.#say('C4', `${String(again)} events came again after one disruption`, line);
-      // What an older leader had in flight knows nothing of the newer one's: C6 bounds it.
-      if (Number(line['epoch']) < epoch) continue;
+      // What an older leader had in flight knows nothing of a newer one's delivery: C6 bounds it.
+      if (Number(line['epoch']) < (made.epoch ?? 0)) continue;
       if (line['redeliv'] !== true) this.#say('C4', `a repetition of ${made.id} is not marked`, line);
       if (made.acked !== undefined && made.acked > markT + TIE_MS && made.acked < ms(line) - TIE_MS && made.received > markT) this.#say('C4', `${made.id} was acknowledged after the last disruption and came again`, line);
     }

@@ -97,7 +97,7 @@ function counters(lines: readonly HistoryLine[], facts: RunFacts, say: Say): voi
       poison: new Set(before.filter((one) => one.k === 'c.poison' && one['pod'] === pod).map((one) => one['id'])).size,
     };
     // What was handed over in the moment of a freeze is counted, and dropped unsent after it.
-    const unsent = before.some((one) => one.k === 'n.on' && one['kind'] === 'freeze' && one['target'] === pod) ? facts.maxInFlight : 0;
+    const unsent = before.some((one) => one.k === 'n.on' && (one['kind'] === 'freeze' || one['kind'] === 'starve') && one['steady'] !== true && one['target'] === pod) ? facts.maxInFlight : 0;
     const lies = (name: string, value: number): boolean => Number(line[name]) < value || Number(line[name]) > value + (name.endsWith('delivered') ? unsent : 0);
     for (const [name, value] of Object.entries(truth)) if (lies(name, value)) say('C15', `${pod} counts ${name} ${String(line[name])}, the consumer saw ${String(value)}`, line);
     // A term may begin and end without an event.

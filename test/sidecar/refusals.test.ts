@@ -11,7 +11,7 @@ const BEAT = { connectionId: 'c', silentMs: 0, platform: 'GenesysCloud', tenantI
 describe('what the store refuses and the streams can do without', () => {
   const suite = new SuiteRedis();
 
-  it('is said once as a warning, again when it is another refusal, and only at debug when the store is away', async () => {
+  it('is said once as a warning, again when it is another refusal or one after a success, and only at debug when the store is away', async () => {
     const lines: Record<string, unknown>[] = [];
     const refusals = new Refusals(pino({ level: 'debug', formatters: { level: (level) => ({ level }) } }, { write: (line: string) => { lines.push(JSON.parse(line) as Record<string, unknown>); } }));
     const link = await suite.link('refused');
@@ -23,7 +23,11 @@ describe('what the store refuses and the streams can do without', () => {
     await suite.raw.del('refused:ws:index');
     await suite.raw.config('SET', 'maxmemory', '1');
     await beat().finally(() => suite.raw.config('SET', 'maxmemory', '0'));
+    await registry.heartbeat([BEAT]);
+    refusals.over('no heartbeat');
+    await suite.raw.config('SET', 'maxmemory', '1');
+    await beat().finally(() => suite.raw.config('SET', 'maxmemory', '0'));
     refusals.note('no heartbeat', new HoldfastError('HF_STORE_UNAVAILABLE', 'no answer', { details: { answer: 'TimeoutError' } }));
-    expect(lines.map((line) => `${String(line['level'])} ${String(line['answer'])}`)).to.deep.equal(['warn HF_STORE_CORRUPT', 'debug undefined', 'warn OOM', 'debug undefined']);
+    expect(lines.map((line) => `${String(line['level'])} ${String(line['answer'])}`)).to.deep.equal(['warn HF_STORE_CORRUPT', 'debug undefined', 'warn OOM', 'warn OOM', 'debug undefined']);
   });
 });

@@ -26,6 +26,7 @@ export class Program {
       child.once('exit', (code) => { reject(new Error(`the program ended with code ${String(code)}: ${program.output}`)); });
       createInterface({ input: child.stdout }).on('line', (line) => {
         program.output += `${line}\n`;
+        if (program.admin !== 0) return;
         const message = JSON.parse(line) as { listening?: { admin: number; delivery: number } };
         if (message.listening === undefined) return;
         program.admin = message.listening.admin;
@@ -36,7 +37,7 @@ export class Program {
     return program;
   }
 
-  /** The signal we sent that ends it; SIGUSR2: a planted fault. */
+  /** The signal we sent that ends it; SIGUSR2: a planted fault, which may come at any time from then on. */
   told: 'SIGTERM' | 'SIGINT' | 'SIGKILL' | 'SIGUSR2' | undefined;
 
   onEnd(listener: (code: number | null, signal: NodeJS.Signals | null) => void): void {
@@ -61,7 +62,7 @@ export class Program {
 
   /** At once, whatever it does. */
   kill(): void {
-    this.told = 'SIGKILL';
+    this.told = this.told === 'SIGUSR2' ? this.told : 'SIGKILL';
     this.#child.kill('SIGKILL');
   }
 
@@ -85,7 +86,7 @@ export class Program {
 
   async stop(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT'): Promise<number | null> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
-    this.told = signal;
+    this.told = this.told === 'SIGUSR2' ? this.told : signal;
     return new Promise((resolve) => {
       this.#child.once('exit', (code) => { resolve(code); });
       this.#child.kill(signal);

@@ -290,13 +290,14 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'T2', say: 'every other replica’s clock runs five percent fast, the others’ three percent slow', options: { node: preload('clock'), env: { HOLDFAST_TEST_CLOCK_RATES: '1.05 0.97' } },
+    id: 'T2', say: 'every other replica’s clock runs five percent fast, the others’ three percent slow', facts: { overlapMs: 100 }, options: { node: preload('clock'), env: { HOLDFAST_TEST_CLOCK_RATES: '1.05 0.97' } },
     async run(rig) {
+      // One of two leaders in a row has a number that is odd, and a slow clock: it believes in its lease for longer.
       for (let n = 0; n < 2; n += 1) {
         await spoil(rig, 'toRedis', (proxy) => { proxy.cut(true); }, 3 * T_MS);
         await rig.flows(300);
-        await kill(rig);
       }
+      await kill(rig);
       await freeze(rig, 2 * T_MS);
       await rig.flows(300);
     },
