@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { freePort } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
+/** Where Go's own archive puts it, on the PATH or not. */
+const GO_BIN = '/usr/local/go/bin';
 const STOP_LIMIT_MS = 10_000;
 const START_LIMIT_MS = Number(process.env['KUBEBUILDER_CONTROLPLANE_START_TIMEOUT'] ?? 60) * 1000;
 
@@ -13,8 +15,9 @@ const START_LIMIT_MS = Number(process.env['KUBEBUILDER_CONTROLPLANE_START_TIMEOU
 export function assets(): string | undefined {
   const named = process.env['KUBEBUILDER_ASSETS'];
   if (named !== undefined && existsSync(join(named, 'kube-apiserver'))) return named;
-  if (spawnSync('go', ['version']).status !== 0) return undefined;
-  const built = spawnSync('bash', [new URL('./tools/build.sh', import.meta.url).pathname], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${GO_BIN}` };
+  if (spawnSync('go', ['version'], { env }).status !== 0) return undefined;
+  const built = spawnSync('bash', [new URL('./tools/build.sh', import.meta.url).pathname], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   if (built.status !== 0) throw new Error('the Kubernetes parts could not be built');
   return built.stdout.trim();
 }
