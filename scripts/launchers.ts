@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NODE_FLAG } from '../src/cli/node-flags.ts';
 
 /**
  * Writes bin/holdfast and bin/kubectl-holdfast for the image: they run without a shell, so their first line names the image's own Node.
@@ -11,7 +12,7 @@ const built = new Set(readdirSync('dist/cli'));
 for (const [name, entry] of [['holdfast', 'main.js'], ['kubectl-holdfast', 'kubectl-holdfast.js']] as const) {
   if (!built.has(entry)) throw new Error(`dist/cli/${entry} is missing: run scripts/build.ts first`);
   const file = join(directory, 'bin', name);
-  writeFileSync(file, `#!${node}\nimport('/app/cli/${entry}');\n`);
+  writeFileSync(file, `#!${node} ${NODE_FLAG}\nimport('/app/cli/${entry}');\n`);
   chmodSync(file, 0o755);
 }
 process.stdout.write(`launchers: ${directory}/bin, version ${(JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version}\n`);

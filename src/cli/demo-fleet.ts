@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { NODE_FLAG } from './node-flags.ts';
 
 /** One replica of the demo: its process and its admin port. */
 export interface DemoReplica {
@@ -57,7 +58,7 @@ export class DemoFleet {
   async add(name: string): Promise<DemoReplica> {
     const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
     const args = ['run', '-f', this.#config(name), '--store', `redis://127.0.0.1:${String(this.#redisPort)}`, '--admin-port', '0', '--delivery-port', '0', '--log-level', 'fatal'];
-    const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, POD_NAME: name, POD_UID: name } });
+    const child = spawn(process.execPath, [NODE_FLAG, main, ...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, POD_NAME: name, POD_UID: name } });
     const admin = await new Promise<number>((resolve, reject) => {
       child.once('exit', (code) => { reject(new Error(`${name} ended with code ${String(code)}`)); });
       createInterface({ input: child.stdout }).on('line', (line) => {

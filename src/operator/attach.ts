@@ -33,7 +33,7 @@ export const DEFAULT_SETTINGS: AttachSettings = {
   deliveryPort: 9465,
   drainSeconds: 10,
   logLevel: 'info',
-  // Measured (docs/performance.md): 116 MiB at rest, up to 360 under 2,000 events/s, and preStop runs inside the same limit.
+  // Measured (docs/performance.md): 116 MiB at rest, up to 280 at saturation, and preStop runs inside the same limit.
   resources: { requests: { cpu: '25m', memory: '128Mi' }, limits: { memory: '512Mi' } },
   caConfigMap: '',
 };

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
+import { NODE_FLAG } from '../../src/cli/node-flags.ts';
 
 /**
  * npm run bench: everything in one run, so that ratios can be compared: a naive ws + JSON.parse loop, and the whole path (TLS in, order, window,
@@ -73,7 +74,7 @@ kind: EventStream
 metadata: { name: main }
 spec: { clientRef: { name: bench }, dialect: genesys-streams, path: routing-streams, delivery: ${delivery} }
 `);
-  const child = spawn(process.execPath, [join(here, '../../src/cli/main.ts'), 'run', '-f', config, '--store', `embedded:${mkdtempSync(join(directory, 'store-'))}`, '--admin-port', '0', '--delivery-port', '0', '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_EXTRA_CA_CERTS: cert } });
+  const child = spawn(process.execPath, [NODE_FLAG, join(here, '../../src/cli/main.ts'), 'run', '-f', config, '--store', `embedded:${mkdtempSync(join(directory, 'store-'))}`, '--admin-port', '0', '--delivery-port', '0', '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_EXTRA_CA_CERTS: cert } });
   const { listening } = (await firstLine(child)) as { listening: { admin: number; delivery: number } };
   if (mode === 'ws') taker.connectWs(listening.delivery);
   if (mode === 'sse') await taker.connectSse(listening.delivery);

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NODE_FLAG } from '../../src/cli/node-flags.ts';
 import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
 import type { Cluster } from './cluster.ts';
 import type { PodObject } from './plane.ts';
@@ -48,7 +49,7 @@ export class Sidecar {
     if (this.#uid === '') this.project();
     this.restarts += 1;
     const args = ['run', '--attached', '--file', join(this.#directory, 'documents.yaml'), '--store', `redis://127.0.0.1:${String(this.#redisPort)}/0`, '--admin-host', '127.0.0.1', '--admin-port', String(this.admin), '--delivery-port', '0'];
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, POD_NAME: this.name, POD_NAMESPACE: this.#namespace, POD_UID: this.#uid } });
+    const child = spawn(process.execPath, [NODE_FLAG, MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, POD_NAME: this.name, POD_NAMESPACE: this.#namespace, POD_UID: this.#uid } });
     this.#child = child;
     const keep = (chunk: Buffer): void => { this.output += chunk.toString(); };
     child.stdout.on('data', keep);

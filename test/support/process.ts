@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { NODE_FLAG } from '../../src/cli/node-flags.ts';
 
 /** One that is stopped never answers; one that is stuck does in the end. */
 const ASK_LIMIT_MS = 30_000;
@@ -20,7 +21,7 @@ export class Program {
 
   /** `holdfast run`, ready when this resolves. */
   static async run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, node: readonly string[] = []): Promise<Program> {
-    const child = spawn(process.execPath, [...node, MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = spawn(process.execPath, [NODE_FLAG, ...node, MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     const program = new Program(child);
     await new Promise<void>((resolve, reject) => {
       child.once('exit', (code) => { reject(new Error(`the program ended with code ${String(code)}: ${program.output}`)); });
