@@ -66,12 +66,13 @@ export function beginLeading(draft: LeaseDraft, won: Won, how: 'acquired' | 'tra
     socketsClosed: false,
     handOver: undefined,
     incarnation: won.incarnation,
+    forgot: draft.s.forgot,
   };
-  draft.s = { ...draft.s, role, floor: Math.max(draft.s.floor, won.epoch), expecting: undefined, watch: undefined, goneSinceMs: undefined, contendAtMs: undefined };
+  draft.s = { ...draft.s, role, floor: Math.max(draft.s.floor, won.epoch), expecting: undefined, watch: undefined, goneSinceMs: undefined, contendAtMs: undefined, forgot: false };
   // An answer that came after its own deadline: the lease is held in the store, not by us, until a renewal says so.
   if (nowMs >= deadlineMs || !draft.s.linked) return;
   draft.s = { ...draft.s, role: { ...role, open: true, started: true } };
-  draft.out.push({ kind: 'lead', epoch: won.epoch, how });
+  draft.out.push({ kind: 'lead', epoch: won.epoch, how, forgot: role.forgot });
 }
 
 /** The lock carries the token we offered to take over with: one renewal of our own sets the deadline, then we lead. */
@@ -169,7 +170,7 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
     next = { ...next, open: false };
   } else if (!next.started) {
     next = { ...next, started: true, open: true, socketsClosed: false };
-    draft.out.push({ kind: 'lead', epoch: next.epoch, how: next.how });
+    draft.out.push({ kind: 'lead', epoch: next.epoch, how: next.how, forgot: next.forgot });
   } else if (!next.open || draft.nowMs >= role.deadlineMs) {
     // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.
     next = { ...next, open: true, socketsClosed: false };

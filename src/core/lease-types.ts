@@ -98,6 +98,8 @@ export interface Leading {
   readonly socketsClosed: boolean;
   readonly handOver: HandOver | undefined;
   readonly incarnation: string;
+  /** Before that the store had lost what we had seen in it: what it has no record of may have been there. */
+  readonly forgot: boolean;
 }
 
 export type LeaseRole =
@@ -129,6 +131,8 @@ export interface LeaseState {
   readonly aliveConn: string | undefined;
   /** Data set last looked at, also before the connection was lost. */
   readonly lastIncarnation: string | undefined;
+  /** The store lost data while this process watched, and it has not led since. */
+  readonly forgot: boolean;
   /** Until then not even a clean release is believed: the store went back to an earlier state. */
   readonly distrustUntilMs: Millis;
   /** An offer was accepted: this token may become ours without another word. */
@@ -174,7 +178,7 @@ export type LeaseEffect =
   | { readonly kind: 'drain'; readonly limitMs: Millis }
   | { readonly kind: 'transfer'; readonly token: string; readonly epoch: number; readonly nextEpoch: number; readonly heir: string; readonly heirToken: string }
   /** Begin: streams may be dialed, events delivered while `leaseOpen`. */
-  | { readonly kind: 'lead'; readonly epoch: number; readonly how: 'acquired' | 'transferred' }
+  | { readonly kind: 'lead'; readonly epoch: number; readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }
   | { readonly kind: 'shut'; readonly why: 'expired' | 'link_lost' | 'doubt' }
   | { readonly kind: 'reopen'; readonly storeLostData: boolean }
   /** Sockets must go: at once where streams resume, after a while where the platform fences by itself. */
@@ -192,6 +196,6 @@ export interface LeaseDraft {
 /** Who cannot know that the last holder has stopped waits one ttl. */
 export function quarantine(draft: LeaseDraft, why: Extract<LeaseEffect, { kind: 'quarantined' }>['why']): void {
   const untilMs = draft.nowMs + draft.policy.ttlMs;
-  draft.s = { ...draft.s, quarantineUntilMs: untilMs };
+  draft.s = { ...draft.s, quarantineUntilMs: untilMs, forgot: draft.s.forgot || why === 'store_changed' || why === 'epoch_lost' };
   draft.out.push({ kind: 'quarantined', why, untilMs });
 }

@@ -24,6 +24,7 @@ export const newLease: LeaseState = {
   linked: false,
   aliveConn: undefined,
   lastIncarnation: undefined,
+  forgot: false,
   distrustUntilMs: -Infinity,
   expecting: undefined,
 };

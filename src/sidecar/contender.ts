@@ -10,7 +10,8 @@ export interface Contender {
   readonly fit: boolean;
   /** As the leader: why somebody else should lead. */
   unfit(): Unfit | undefined;
-  lead(epoch: number, how: 'acquired' | 'transferred'): void;
+  /** `forgot`: the store lost data while we watched; what it has no record of may have been there. */
+  lead(epoch: number, won: { readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }): void;
   shut(why: string): void;
   reopen(storeLostData: boolean): void;
   closeSockets(): void;

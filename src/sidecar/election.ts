@@ -190,7 +190,7 @@ export class Election {
     this.#audit(entry, 'leader.changed', { to: this.#self().id, from: entry.previous, epoch: String(effect.epoch), how: effect.how });
     this.#deps.metrics.leaderChanges.inc({ client: entry.contender.client });
     entry.movedAtMs = this.#deps.nowMs();
-    entry.contender.lead(effect.epoch, effect.how);
+    entry.contender.lead(effect.epoch, effect);
   }
 
   #onLost(entry: Entry, why: string): void {

@@ -49,6 +49,9 @@ export class Seat implements Contender {
   readonly pulls: ReadonlyMap<string, PullSeat>;
   /** What we last knew of each stream's checkpoint: the second copy, should the store lose the first. */
   readonly #copies = new Map<string, Checkpoint>();
+  /** When the store first said that it has no record of a stream: what it says later it may say because it forgot. */
+  readonly #noneAtEpochMs = new Map<string, number>();
+  readonly #startedEpochMs: number;
   #copying = false;
   #copier: NodeJS.Timeout | undefined;
   #term: Term | undefined;
@@ -60,12 +63,14 @@ export class Seat implements Contender {
     this.plan = plan;
     this.#deps = deps;
     this.#election = election;
+    this.#startedEpochMs = deps.nowEpochMs();
     this.pulls = new Map(plan.streams.filter((stream) => stream.delivery.push === undefined).map((stream) => [stream.name, new PullSeat()]));
     this.#fitness = new Fitness(plan, deps, () => [...this.pulls.values()].every((seat) => seat.occupied));
   }
 
   start(): void {
     this.#fitness.start();
+    void this.#copy();
     this.#copier = setInterval(() => { void this.#copy(); }, this.plan.leasePolicy.renewEveryMs).unref();
   }
 
@@ -85,16 +90,24 @@ export class Seat implements Contender {
   }
 
   async #copyOne(name: string): Promise<void> {
+    const askedEpochMs = this.#deps.nowEpochMs();
     const stored = await this.#deps.store.load(this.plan.lease, name);
     const copy = this.#copies.get(name);
     // The store forgot what we know: whoever leads next must find it.
     if (stored === undefined && copy !== undefined) await this.#deps.store.seed(this.plan.lease, name, copy);
     this.#keep(name, stored);
+    if (!this.#copies.has(name) && !this.#noneAtEpochMs.has(name)) this.#noneAtEpochMs.set(name, askedEpochMs);
   }
 
   #keep(name: string, record: Checkpoint | undefined): void {
     const kept = newerOf(record, this.#copies.get(name));
     if (kept !== undefined) this.#copies.set(name, kept);
+  }
+
+  /** The store may have lost a record that we never saw: a record of the instant at which there was none for sure, so that all the time since then is announced. */
+  #fill(name: string, epoch: number): void {
+    if (this.#copies.has(name)) return;
+    this.#copies.set(name, { schema: 1, epoch, index: 0, position: '', era: 0, tail: [], distinct: 0, missing: 0, settledAtEpochMs: this.#noneAtEpochMs.get(name) ?? this.#startedEpochMs });
   }
 
   get lease(): string {
@@ -130,13 +143,14 @@ export class Seat implements Contender {
     return this.#term !== undefined && this.#term.streams.size + this.broken.size >= this.plan.streams.length;
   }
 
-  lead(epoch: number, how: 'acquired' | 'transferred'): void {
+  lead(epoch: number, { how, forgot }: { readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }): void {
     const warm = this.#warm;
     this.#warm = undefined;
     if (warm !== undefined && warm.epoch !== epoch) end(warm);
     const term = warm?.epoch === epoch ? warm : this.#newTerm(epoch, false);
     this.#term = term;
     this.#fitness.reset();
+    if (forgot) for (const one of this.plan.streams) this.#fill(one.name, epoch);
     this.#begin(term)
       .then(() => { this.#deps.log.info({ client: this.plan.name, epoch, how, streams: term.streams.size }, 'leading'); })
       .catch((error: unknown) => { this.#deps.log.fatal({ err: error, client: this.plan.name }, 'the client could not be started'); });

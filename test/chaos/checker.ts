@@ -20,9 +20,13 @@ export interface Judgement {
 const TIE_MS = 1;
 /** After a newer epoch spoke, the older one has this long to fall silent. */
 const LATE_EPOCH_MS = 50;
+/** The platform sees an attempt at most this much after the gate let it pass, and the next one at once. */
+const LATE_ATTEMPT_MS = 200;
 const WINDOWS_MS = [1000, 10_000, 60_000, 300_000];
 /** A frozen process closes its socket within this of going on. */
 const THAW_MS = 50;
+/** Other replicas have a copy of what the store was told this much before. */
+const COPIED_MS = 2000;
 const ACK_AFTER_MS = 5000;
 
 /**
@@ -223,7 +227,8 @@ class Court {
       this.figures['gaps'] = (this.figures['gaps'] ?? 0) + 1;
       // Where a position is known the platform is asked again: time says nothing there.
       if (this.#facts.streamClass === 'A' && typeof line['fromT'] === 'number') {
-        const known = [...this.#made.values()].find((made) => made.acked !== undefined && made.acked < ms(line) - TIE_MS);
+        const lostFrom = this.#lossBefore(ms(line)) - COPIED_MS;
+        const known = [...this.#made.values()].find((made) => made.acked !== undefined && made.acked < Math.min(ms(line) - TIE_MS, lostFrom));
         if (known !== undefined) this.#say('C2', `a gap was announced by time although the position of event ${String(known.seq)} was known`, line);
         continue;
       }
@@ -234,6 +239,12 @@ class Court {
       const later = (this.#bySeq.get(String(line['stream'])) ?? []).find((made) => this.#facts.streamClass === 'A' && made.seq > Number(line['to']) && made.received !== undefined && made.received < ms(line) - TIE_MS);
       if (later !== undefined) this.#say('C2', `event ${String(later.seq)} was delivered before the gap in front of it was announced`, line);
     }
+  }
+
+  /** When the store last lost what it had. */
+  #lossBefore(t: number): number {
+    const losses = this.#lines.filter((line) => line.k === 'n.on' && line['storeLoss'] === true && ms(line) < t);
+    return losses.length === 0 ? Infinity : ms(losses.at(-1));
   }
 
   /** Purged, or a number the platform skipped, before the announcement. */
@@ -328,7 +339,7 @@ class Court {
   #rate(): void {
     const asked = this.#lines.filter((line) => line.k === 'conn.req');
     for (const windowMs of WINDOWS_MS) {
-      const allowed = Math.min(this.#facts.capacity + windowMs / this.#facts.refillMs, this.#facts.attempts?.[windowMs] ?? Infinity);
+      const allowed = Math.min(this.#facts.capacity + (windowMs + LATE_ATTEMPT_MS) / this.#facts.refillMs, this.#facts.attempts?.[windowMs] ?? Infinity);
       let first = 0;
       for (const [index, line] of asked.entries()) {
         while (ms(asked[first]) < ms(line) - windowMs + TIE_MS) first += 1;

@@ -96,7 +96,11 @@ const LEASES: readonly Plant[] = [
   },
   {
     id: 'no-quarantine', say: 'nobody waits for a holder whom the store has forgotten', row: 'R9c', rules: ['C6', 'C7'],
-    edits: [{ file: 'src/core/lease-types.ts', find: '  draft.s = { ...draft.s, quarantineUntilMs: untilMs };', replace: `  ${MARK};` }],
+    edits: [{ file: 'src/core/lease-types.ts', find: 'quarantineUntilMs: untilMs, ', replace: '' }, { file: 'src/core/lease-types.ts', find: '  const untilMs = draft.nowMs + draft.policy.ttlMs;', replace: `  ${MARK};\n  const untilMs = draft.nowMs;` }],
+  },
+  {
+    id: 'new-to-us', say: 'a store that lost its data is taken for one that never had any', row: 'R9d', rules: ['C1'],
+    edits: [{ file: 'src/sidecar/seat.ts', find: 'if (forgot) for', replace: `${MARK};\n    if (forgot && process.pid < 0) for` }],
   },
   {
     id: 'blind-release', say: 'a lock is given back without a look at whose it is', row: 'P4b', rules: ['C4', 'C6', 'C18'],

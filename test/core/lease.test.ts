@@ -101,6 +101,32 @@ describe('an answer that comes after its own deadline', () => {
     expect(leader.state.role).to.include({ kind: 'leading', open: false, started: false });
     const [renewal] = leader.does(7000, { kind: 'tick', unit: 0, slackMs: 0 });
     if (renewal?.kind !== 'renew') throw new Error('no renewal');
-    expect(leader.does(7001, { kind: 'renewed', gen: renewal.gen, storeMs: 1_007_000, incarnation: 'i', forgotten: false, unit: 0.5 })).to.deep.equal([{ kind: 'lead', epoch: 8, how: 'acquired' }]);
+    expect(leader.does(7001, { kind: 'renewed', gen: renewal.gen, storeMs: 1_007_000, incarnation: 'i', forgotten: false, unit: 0.5 })).to.deep.equal([{ kind: 'lead', epoch: 8, how: 'acquired', forgot: false }]);
+  });
+});
+
+describe('a standby that takes over', () => {
+  const SEEN = { token: 'x', pttlMs: 6000, epoch: 7, fenceToken: 'x', state: 'held' as const, conn: '', formerSelf: false, beat: '1', incarnation: 'i', storeMs: 1_000_000 };
+
+  /** What the new leader is told when the lease is free at `freeMs`, seen like that. */
+  function taken(free: Partial<typeof SEEN>): LeaseEffect | undefined {
+    const standby = new Leader();
+    standby.state = newLease;
+    standby.at(0, { kind: 'link', state: 'up' });
+    standby.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
+    standby.at(0, { kind: 'observed', view: SEEN, sentAtMs: 0, rank: 0, unit: 0 });
+    const view = { ...SEEN, token: undefined, pttlMs: 0, storeMs: 1_003_000, ...free };
+    standby.at(3000, { kind: 'observed', view, sentAtMs: 3000, rank: 0, unit: 0 });
+    const at = (standby.state.contendAtMs ?? 0) + 1;
+    standby.at(at, { kind: 'tick', unit: 0, slackMs: 0 });
+    const { role } = standby.state;
+    if (role.kind !== 'acquiring') throw new Error('it does not try');
+    return standby.does(at, { kind: 'acquired', gen: role.gen, token: 't', epoch: 8, storeMs: 1_000_000 + at, incarnation: view.incarnation, unit: 0.5 }).find((one) => one.kind === 'lead');
+  }
+
+  it('is told that the store had lost what was in it, and only then', () => {
+    expect(taken({ state: 'released' } as object)).to.include({ kind: 'lead', forgot: false });
+    expect(taken({ epoch: 0, fenceToken: '', state: 'none' } as object)).to.include({ kind: 'lead', forgot: true });
+    expect(taken({ incarnation: 'another' })).to.include({ kind: 'lead', forgot: true });
   });
 });
