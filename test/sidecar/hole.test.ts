@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Hole } from '../../src/sidecar/hole.ts';
+import { Hole, IN_FLIGHT_MS } from '../../src/sidecar/hole.ts';
 
 describe('a hole of which only times are known', () => {
   it('is vouched for by no record until its notice is settled', () => {
@@ -8,7 +8,7 @@ describe('a hole of which only times are known', () => {
     hole.since(500);
     hole.settled(3);
     expect([hole.pending, hole.vouchedUntil(900)]).to.deep.equal([true, 500]);
-    expect(hole.announcedAs(5)).to.equal(500);
+    expect(hole.announcedAs(5), 'what was under way counts').to.equal(500 - IN_FLIGHT_MS);
     hole.settled(4);
     expect([hole.pending, hole.vouchedUntil(900)]).to.deep.equal([false, 500]);
     hole.settled(5);
@@ -22,7 +22,7 @@ describe('a hole of which only times are known', () => {
     hole.since(700);
     hole.settled(5);
     expect(hole.vouchedUntil(900), 'the second one is not announced').to.equal(500);
-    expect(hole.announcedAs(6)).to.equal(700);
+    expect(hole.announcedAs(6)).to.equal(700 - IN_FLIGHT_MS);
     hole.settled(6);
     expect(hole.vouchedUntil(900)).to.equal(900);
   });
@@ -31,7 +31,7 @@ describe('a hole of which only times are known', () => {
     const hole = new Hole();
     hole.since(700);
     hole.since(500);
-    expect(hole.announcedAs(1)).to.equal(500);
+    expect(hole.announcedAs(1)).to.equal(500 - IN_FLIGHT_MS);
     expect(hole.announcedAs(2)).to.equal(undefined);
   });
 });
