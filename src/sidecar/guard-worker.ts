@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { ANSWERED, CHANGED, DEADLINE_AT } from './guard.ts';
 
 /** The main thread must answer within so many looks, each of them time in which this thread ran: a stopped process does not count. */
-const LOOKS = 8;
+const LOOKS = 15;
 const LOOK_MS = 10;
 /** A thread that wakes so much later than it asked for, or past a deadline, was stopped: for a while the main thread, with all that came in meanwhile, gets more looks. */
 const LATE_MS = 250;

@@ -8,9 +8,9 @@ export const DEADLINE_AT = 8;
 
 /**
  * Kills the process when its main thread is stuck past the lease's deadline: it could not stop acting by itself, and its socket would stay open beside
- * the next leader's. A second thread watches CLOCK_MONOTONIC; it asks the main thread, and only silence kills: about 80 ms of it, or a second after the
- * process (or this thread alone) was stopped: one that goes on answers within 30 ms on an idle machine, and must not be killed on a busy one. Exit by
- * SIGKILL (137), one line on stderr before. Costs nothing while the lease is renewed.
+ * the next leader's. A second thread watches CLOCK_MONOTONIC; it asks the main thread, and only silence kills: about 150 ms of it (by default `lease.guard` is 500 ms, and
+ * nobody else leads before that), or a second after the process (or this thread alone) was stopped: one that goes on answers within 30 ms on an idle machine,
+ * and must not be killed on a busy one. Exit by SIGKILL (137), one line on stderr before. Costs nothing while the lease is renewed.
  */
 export class LeaseGuard {
   readonly #words: Int32Array;
