@@ -149,7 +149,8 @@ export class Cluster {
   }
 
   audit(): readonly Record<string, unknown>[] {
-    return readFileSync(this.auditLog, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>);
+    // It may be in the middle of a line.
+    return readFileSync(this.auditLog, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   async stop(): Promise<void> {
