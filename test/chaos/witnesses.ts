@@ -7,7 +7,8 @@ import type { Fleet, Replica } from '../support/fleet.ts';
 import type { TestSentinel } from '../support/sentinel.ts';
 import { Writer, type HistoryLine } from './history.ts';
 
-const OBSERVE_EVERY_MS = 50;
+/** What a late writer leaves stands until the next checkpoint: some 100 ms, at times less. */
+const OBSERVE_EVERY_MS = 20;
 const WEIGH_EVERY_MS = 1000;
 const PAGE_KIB = 4;
 
@@ -72,7 +73,8 @@ export class ProcessWitness {
       if (what === 'up') this.#listen(replica);
       this.#processes.add(`p.${what}`, { pod: replica.pod, ...ended });
     };
-    this.#timer = setInterval(() => { for (const replica of fleet.replicas) this.#weigh(replica); }, WEIGH_EVERY_MS);
+    // What came in while this process stood still counts before, not after.
+    this.#timer = setInterval(() => { setImmediate(() => { for (const replica of fleet.replicas) this.#weigh(replica); }); }, WEIGH_EVERY_MS);
   }
 
   stop(): void {
@@ -92,7 +94,7 @@ export class ProcessWitness {
 
   /** When all have ended: what they wrote. */
   close(): readonly HistoryLine[] {
-    const offset = Number(process.hrtime.bigint()) / 1e6 - Date.now();
+    const offset = wallOffset();
     for (const { pod, program } of this.#fleet.all) {
       this.#output(pod, 'output', program.output);
       for (const line of program.output.split('\n')) if (line.includes('"audit":true')) this.#audit(pod, line, offset);
@@ -180,10 +182,15 @@ export class ConsumerWitness {
 
   #gap(event: Received): void {
     const data = event.data as { readonly from: string; readonly to: string; readonly cause: string; readonly fromTime?: string; readonly toTime?: string };
-    const offset = Number(process.hrtime.bigint() / 1_000_000n) - Date.now();
+    const offset = wallOffset();
     const at = (iso: string | undefined): number | undefined => (iso === undefined ? undefined : Date.parse(iso) + offset);
     this.#writer.add('c.gap', { pod: event.via, stream: this.#fleet.verdict.path, from: data.from, to: data.to, cause: data.cause, fromT: at(data.fromTime), toT: at(data.toTime) });
   }
+}
+
+/** From wall clock to the histories' clock, in ms: Date.now() cuts off half a millisecond on average. */
+function wallOffset(): number {
+  return Number(process.hrtime.bigint()) / 1e6 - Date.now() - 0.5;
 }
 
 function hashOf(text: string): string {

@@ -22,6 +22,7 @@ export class Verdict {
   readonly #path: string;
   /** All before this one have been delivered or announced as missing: they stay so. */
   #settled = 0;
+  #from = Infinity;
 
   constructor(sim: Simulator, consumer: SampleConsumer, dialect: Dialect) {
     this.#sim = sim;
@@ -49,9 +50,12 @@ export class Verdict {
     return this.#all.filter((event) => isOffered(event, from));
   }
 
+  /** Looked up until it is known: the history keeps the latest records only. */
   #offeredFrom(): number {
+    if (this.#from !== Infinity) return this.#from;
     const first = this.#sim.history.of('sub.on')[0];
-    return typeof first?.['from'] === 'number' ? first['from'] : Infinity;
+    if (typeof first?.['from'] === 'number') this.#from = first['from'];
+    return this.#from;
   }
 
   gaps(): readonly GapSeen[] {
