@@ -20,8 +20,6 @@ export interface Judgement {
 const TIE_MS = 1;
 /** After a newer epoch spoke, the older one has this long to fall silent. */
 const LATE_EPOCH_MS = 50;
-/** The platform sees an attempt at most this much after the gate let it pass, and the next one at once. */
-const LATE_ATTEMPT_MS = 200;
 const WINDOWS_MS = [1000, 10_000, 60_000, 300_000];
 /** A frozen process closes its socket within this of going on. */
 const THAW_MS = 50;
@@ -339,7 +337,7 @@ class Court {
   #rate(): void {
     const asked = this.#lines.filter((line) => line.k === 'conn.req');
     for (const windowMs of WINDOWS_MS) {
-      const allowed = Math.min(this.#facts.capacity + (windowMs + LATE_ATTEMPT_MS) / this.#facts.refillMs, this.#facts.attempts?.[windowMs] ?? Infinity);
+      const allowed = Math.min(this.#facts.capacity + windowMs / this.#facts.refillMs, this.#facts.attempts?.[windowMs] ?? Infinity);
       let first = 0;
       for (const [index, line] of asked.entries()) {
         while (ms(asked[first]) < ms(line) - windowMs + TIE_MS) first += 1;

@@ -11,8 +11,6 @@ import { until } from '../support/until.ts';
 const STREAMS = 50;
 const CAPACITY = 5;
 const REFILL_MS = 100;
-/** The platform sees an attempt this much after the gate let it pass, at the latest: both start processes meanwhile. */
-const LATE_MS = 400;
 const WINDOWS_MS = [100, 500, 1000, 3000];
 
 describe('fifty streams of one OAuth client', function () {
@@ -40,7 +38,8 @@ describe('fifty streams of one OAuth client', function () {
     const asked = sim.history.of('conn.req').map((record) => Number(BigInt(record.t) / 1000n) / 1000);
     for (const window of WINDOWS_MS) {
       const worst = Math.max(...asked.map((t) => asked.filter((other) => other >= t && other < t + window).length));
-      expect(worst, `attempts within ${String(window)} ms`).to.be.at.most(CAPACITY + (window + LATE_MS) / REFILL_MS);
+      // The platform sees an attempt a moment after the gate let it pass: one more may fall into a window.
+      expect(worst, `attempts within ${String(window)} ms`).to.be.at.most(CAPACITY + window / REFILL_MS + 1);
     }
     expect(await program.stop('SIGTERM')).to.equal(0);
     await consumer.close();

@@ -36,7 +36,7 @@ export const LINK_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'K2c', say: 'the consumer is slow and the buffer small: a short pause, then the stream is parked', facts: { pongMs: 2500 },
+    id: 'K2c', say: 'the consumer is slow and the buffer small: a short pause, then the stream is parked', facts: { pongMs: 1500 },
     options: { documents: { stream: { heartbeat: { silence: '4s' } }, delivery: { maxBufferedBytes: '256Ki' } } },
     async run(rig) {
       const { behaviour } = rig.fleet.consumer;
@@ -194,7 +194,7 @@ export const LINK_ROWS: readonly Scenario[] = [
       const before = rig.fleet.sim.history.of('conn.open').length;
       rig.fleet.sim.rate = 0;
       await during(rig, { kind: 'silence', target: 'platform', forMs: 2000 }, () => { rig.fleet.sim.faults.stopPings = true; }, async () => {
-        await until('the silent connection is replaced', () => rig.fleet.sim.history.of('conn.open').length > before, 5000);
+        await until('the silent connection is replaced', () => rig.fleet.sim.history.of('conn.open').length > before, 1000);
         rig.fleet.sim.faults.stopPings = false;
       });
       rig.fleet.sim.rate = 500;
