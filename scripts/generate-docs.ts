@@ -21,10 +21,29 @@ interface Node {
 
 function rows(node: Node, path: string, mandatory: boolean, out: string[]): void {
   const inner = Object.entries(node.properties ?? {});
-  const allowed = node.enum !== undefined ? node.enum.map((one) => `\`${String(one)}\``).join(', ') : node.const !== undefined ? `\`${String(node.const)}\`` : bounds(node);
-  const fallback = node.default === undefined || (typeof node.default === 'object' && inner.length > 0) ? (mandatory ? '**required**' : '') : `\`${JSON.stringify(node.default)}\``;
-  if (path !== '') out.push(`| \`${path}\` | ${typeOf(node)} | ${fallback} | ${allowed} | ${(node.description ?? '').replaceAll('|', '\\|')} |`);
-  for (const [name, child] of inner) rows(child, path === '' ? name : `${path}.${name}`, node.required?.includes(name) === true && child.default === undefined, out);
+  const allowed =
+    node.enum !== undefined
+      ? node.enum.map((one) => `\`${String(one)}\``).join(', ')
+      : node.const !== undefined
+        ? `\`${String(node.const)}\``
+        : bounds(node);
+  const fallback =
+    node.default === undefined || (typeof node.default === 'object' && inner.length > 0)
+      ? mandatory
+        ? '**required**'
+        : ''
+      : `\`${JSON.stringify(node.default)}\``;
+  if (path !== '')
+    out.push(
+      `| \`${path}\` | ${typeOf(node)} | ${fallback} | ${allowed} | ${(node.description ?? '').replaceAll('|', '\\|')} |`,
+    );
+  for (const [name, child] of inner)
+    rows(
+      child,
+      path === '' ? name : `${path}.${name}`,
+      node.required?.includes(name) === true && child.default === undefined,
+      out,
+    );
 }
 
 function typeOf(node: Node): string {
@@ -71,9 +90,11 @@ ${table(eventStream)}`;
 const check = process.argv.includes('--check');
 const problems: string[] = [];
 if (!check) writeFileSync('docs/configuration.md', text);
-else if (readFileSync('docs/configuration.md', 'utf8') !== text) problems.push('docs/configuration.md is not what the schema says: run npm run docs');
+else if (readFileSync('docs/configuration.md', 'utf8') !== text)
+  problems.push('docs/configuration.md is not what the schema says: run npm run docs');
 const errors = readFileSync('docs/errors.md', 'utf8');
-for (const code of Object.keys(ERROR_CODES)) if (!errors.includes(`\`${code}\``)) problems.push(`docs/errors.md lacks ${code}`);
+for (const code of Object.keys(ERROR_CODES))
+  if (!errors.includes(`\`${code}\``)) problems.push(`docs/errors.md lacks ${code}`);
 for (const problem of problems) process.stderr.write(`docs: ${problem}\n`);
 process.stdout.write(`docs: ${String(problems.length)} problems\n`);
 process.exit(problems.length === 0 ? 0 : 1);

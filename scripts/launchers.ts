@@ -9,10 +9,15 @@ import { NODE_FLAG } from '../src/cli/node-flags.ts';
 const [directory = '/out', node = '/nodejs/bin/node'] = process.argv.slice(2);
 mkdirSync(join(directory, 'bin'), { recursive: true });
 const built = new Set(readdirSync('dist/cli'));
-for (const [name, entry] of [['holdfast', 'main.js'], ['kubectl-holdfast', 'kubectl-holdfast.js']] as const) {
+for (const [name, entry] of [
+  ['holdfast', 'main.js'],
+  ['kubectl-holdfast', 'kubectl-holdfast.js'],
+] as const) {
   if (!built.has(entry)) throw new Error(`dist/cli/${entry} is missing: run scripts/build.ts first`);
   const file = join(directory, 'bin', name);
   writeFileSync(file, `#!${node} ${NODE_FLAG}\nimport('/app/cli/${entry}');\n`);
   chmodSync(file, 0o755);
 }
-process.stdout.write(`launchers: ${directory}/bin, version ${(JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version}\n`);
+process.stdout.write(
+  `launchers: ${directory}/bin, version ${(JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version}\n`,
+);

@@ -19,8 +19,22 @@ const RULES: Readonly<Record<string, Record<string, unknown>>> = {
   'injector.logLevel': { enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] },
   'controller.logLevel': { enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] },
   'scope.namespaces': { items: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' }, uniqueItems: true },
-  'streams.clients': { items: { type: 'object', required: ['name', 'spec'], additionalProperties: false, properties: { name: { type: 'string' }, namespace: { type: 'string' }, spec: { type: 'object' } } } },
-  'streams.eventStreams': { items: { type: 'object', required: ['name', 'spec'], additionalProperties: false, properties: { name: { type: 'string' }, namespace: { type: 'string' }, spec: { type: 'object' } } } },
+  'streams.clients': {
+    items: {
+      type: 'object',
+      required: ['name', 'spec'],
+      additionalProperties: false,
+      properties: { name: { type: 'string' }, namespace: { type: 'string' }, spec: { type: 'object' } },
+    },
+  },
+  'streams.eventStreams': {
+    items: {
+      type: 'object',
+      required: ['name', 'spec'],
+      additionalProperties: false,
+      properties: { name: { type: 'string' }, namespace: { type: 'string' }, spec: { type: 'object' } },
+    },
+  },
 };
 /** Objects that are Kubernetes' own, or anybody's. */
 const OPEN = /(^|\.)(resources|nodeSelector|affinity|annotations|labels|commonLabels|issuerRef)$/;
@@ -34,10 +48,21 @@ export interface ValuesField {
 }
 
 /** The strict schema of a chart's values, and its fields for a README: types and defaults from values.yaml, descriptions from its "# --" comments. */
-export function valuesSchema(text: string): { readonly schema: Record<string, unknown>; readonly fields: readonly ValuesField[] } {
+export function valuesSchema(text: string): {
+  readonly schema: Record<string, unknown>;
+  readonly fields: readonly ValuesField[];
+} {
   const fields: ValuesField[] = [];
   const schema = objectSchema(parseDocument(text).contents, '', fields);
-  return { schema: { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values of the holdfast chart', ...schema, properties: { ...(schema['properties'] as object), global: { type: 'object' } } }, fields };
+  return {
+    schema: {
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      title: 'Values of the holdfast chart',
+      ...schema,
+      properties: { ...(schema['properties'] as object), global: { type: 'object' } },
+    },
+    fields,
+  };
 }
 
 function objectSchema(node: unknown, path: string, fields: ValuesField[]): Record<string, unknown> {
@@ -48,13 +73,24 @@ function objectSchema(node: unknown, path: string, fields: ValuesField[]): Recor
     const at = path === '' ? name : `${path}.${name}`;
     const comment = isScalar(pair.key) ? (pair.key.commentBefore ?? '') : '';
     const first = pair === node.items[0] && path === '' ? (node.commentBefore ?? '') : '';
-    const description = /--\s*([\s\S]*)$/.exec(comment === '' ? first : comment)?.[1]?.replaceAll(/\s+/g, ' ').trim() ?? '';
-    properties[name] = { ...(description === '' ? {} : { description }), ...fieldSchema(pair.value, { at, description }, fields) };
+    const description =
+      /--\s*([\s\S]*)$/
+        .exec(comment === '' ? first : comment)?.[1]
+        ?.replaceAll(/\s+/g, ' ')
+        .trim() ?? '';
+    properties[name] = {
+      ...(description === '' ? {} : { description }),
+      ...fieldSchema(pair.value, { at, description }, fields),
+    };
   }
   return { type: 'object', additionalProperties: false, properties };
 }
 
-function fieldSchema(value: unknown, { at, description }: { readonly at: string; readonly description: string }, fields: ValuesField[]): Record<string, unknown> {
+function fieldSchema(
+  value: unknown,
+  { at, description }: { readonly at: string; readonly description: string },
+  fields: ValuesField[],
+): Record<string, unknown> {
   if (isMap(value) && !OPEN.test(at)) return objectSchema(value, at, fields);
   const plain = (value as { toJSON(): unknown }).toJSON();
   const type = Array.isArray(plain) ? 'array' : typeof plain === 'number' ? 'integer' : typeof plain;

@@ -82,7 +82,14 @@ async function problemsOr(read: () => Promise<Configuration>): Promise<Configura
 /** A file that the kubelet has not written yet is a problem like any other. @throws ConfigError */
 export function requireFile(file: string): void {
   if (existsSync(file)) return;
-  throw new ConfigError([{ code: 'HF_CONFIG_SECRET', field: file, rule: 'is missing', remedy: 'make the Secret with the password of the store, key "password", in the namespace of this pod' }]);
+  throw new ConfigError([
+    {
+      code: 'HF_CONFIG_SECRET',
+      field: file,
+      rule: 'is missing',
+      remedy: 'make the Secret with the password of the store, key "password", in the namespace of this pod',
+    },
+  ]);
 }
 
 export interface Renewal {
@@ -100,14 +107,25 @@ export async function changedConfiguration({ files, also, random, leads, othersR
   const name = (): string => `${configHash(files)} ${configHash(also)}`;
   const running = name();
   for (let seen = running, stable = 0; ; stable += 1) {
-    await new Promise((resolve) => { setTimeout(resolve, LOOK_EVERY_MS).unref(); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, LOOK_EVERY_MS).unref();
+    });
     const now = name();
     if (now !== seen) stable = 0;
     seen = now;
     // Several edits in a row are one change.
     if (now === running || configHash(files) === '' || stable < STABLE_LOOKS || !readable(files)) continue;
-    await new Promise((resolve) => { setTimeout(resolve, random() * STANDBY_SPREAD_MS).unref(); });
-    for (let waited = 0; leads() && waited < LEADER_WAITS_MS && !(await othersRun(configHash(files))); waited += LOOK_EVERY_MS) await new Promise((resolve) => { setTimeout(resolve, LOOK_EVERY_MS).unref(); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, random() * STANDBY_SPREAD_MS).unref();
+    });
+    for (
+      let waited = 0;
+      leads() && waited < LEADER_WAITS_MS && !(await othersRun(configHash(files)));
+      waited += LOOK_EVERY_MS
+    )
+      await new Promise((resolve) => {
+        setTimeout(resolve, LOOK_EVERY_MS).unref();
+      });
     // It may have been taken back meanwhile.
     if (name() !== running) return;
   }
@@ -130,7 +148,9 @@ class WaitingRoom {
   readonly #reporting: NodeJS.Timeout;
   #problems: readonly ConfigProblem[] = [];
   #told = '';
-  readonly #leave = (): void => { process.exit(EXIT_OK); };
+  readonly #leave = (): void => {
+    process.exit(EXIT_OK);
+  };
 
   private constructor(waiting: Waiting) {
     this.#waiting = waiting;
@@ -139,12 +159,22 @@ class WaitingRoom {
       const ready = request.url !== '/readyz';
       response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain; version=0.0.4' });
       // Who waits does not lead: without this an alert on "nobody leads" would have nothing to count.
-      if (request.url === '/metrics') return void response.end(clientNames(waiting.files).map((name) => `holdfast_leader{client="${name}"} 0\n`).join(''));
+      if (request.url === '/metrics')
+        return void response.end(
+          clientNames(waiting.files)
+            .map((name) => `holdfast_leader{client="${name}"} 0\n`)
+            .join(''),
+        );
       response.end(ready ? 'ok\n' : `waiting for its configuration:\n${this.#problems.map(sentence).join('\n')}\n`);
     });
-    this.#link = waiting.store?.kind === 'redis' ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined }) : undefined;
+    this.#link =
+      waiting.store?.kind === 'redis'
+        ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined })
+        : undefined;
     this.#link?.open();
-    this.#reporting = setInterval(() => { void this.#report(); }, REPORT_EVERY_MS);
+    this.#reporting = setInterval(() => {
+      void this.#report();
+    }, REPORT_EVERY_MS);
     process.once('SIGTERM', this.#leave);
     process.once('SIGINT', this.#leave);
   }
@@ -158,7 +188,12 @@ class WaitingRoom {
   /** Each change of what is wrong once. */
   tell(problems: readonly ConfigProblem[]): void {
     this.#problems = problems;
-    const text = problems.map(({ code, field, rule, remedy }) => `${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code, field, rule, hint: remedy })}\n`).join('');
+    const text = problems
+      .map(
+        ({ code, field, rule, remedy }) =>
+          `${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code, field, rule, hint: remedy })}\n`,
+      )
+      .join('');
     if (text === this.#told) return;
     this.#told = text;
     process.stderr.write(text);
@@ -167,9 +202,18 @@ class WaitingRoom {
   async #report(): Promise<void> {
     if (this.#link === undefined) return;
     const { identity, files } = this.#waiting;
-    const text = JSON.stringify({ ...reportHead(identity, configHash(files)), ready: false, problems: this.#problems.map(({ code, field, rule, remedy }) => ({ code, field, rule, remedy })) });
+    const text = JSON.stringify({
+      ...reportHead(identity, configHash(files)),
+      ready: false,
+      problems: this.#problems.map(({ code, field, rule, remedy }) => ({ code, field, rule, remedy })),
+    });
     try {
-      for (const name of clientNames(files)) await new Reports(this.#link).write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, text);
+      for (const name of clientNames(files))
+        await new Reports(this.#link).write(
+          { namespace: identity.namespace, name },
+          `${identity.pod}/${identity.uid}`,
+          text,
+        );
     } catch {
       // Told again in a moment.
     }

@@ -21,7 +21,16 @@ type Check = () => Promise<string>;
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values } = parseArgs({ args: [...args], options: { store: { type: 'string' }, 'store-password-file': { type: 'string' }, namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' }, attach: { type: 'string', default: 'webhook' }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        store: { type: 'string' },
+        'store-password-file': { type: 'string' },
+        namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
+        attach: { type: 'string', default: 'webhook' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     if (values.help) {
       process.stdout.write(USAGE);
       return EXIT_OK;
@@ -30,9 +39,21 @@ export function main(args: readonly string[]): Promise<number> {
     if ('code' in store) throw new ConfigError([store]);
     const kube = Kube.fromEnvironment('holdfast-check');
     const checks: readonly (readonly [string, Check])[] = [
-      ['kinds', async () => { await kube.get(`/apis/${GROUP}/${VERSION}/namespaces/${values.namespace}/streamclients`, { limit: '1' }); return 'StreamClient is served'; }],
+      [
+        'kinds',
+        async () => {
+          await kube.get(`/apis/${GROUP}/${VERSION}/namespaces/${values.namespace}/streamclients`, { limit: '1' });
+          return 'StreamClient is served';
+        },
+      ],
       ['attach', () => attaching(kube, values.namespace, values.attach)],
-      ['redis', () => (store.kind === 'embedded' ? Promise.reject(new Error('the store is embedded: name a Redis')) : redis(new RedisLink(store, { ttlMs: 6000, onTrouble: () => undefined })))],
+      [
+        'redis',
+        () =>
+          store.kind === 'embedded'
+            ? Promise.reject(new Error('the store is embedded: name a Redis'))
+            : redis(new RedisLink(store, { ttlMs: 6000, onTrouble: () => undefined })),
+      ],
     ];
     let failed = 0;
     for (const [name, check] of checks) {
@@ -50,13 +71,25 @@ export function main(args: readonly string[]): Promise<number> {
 /** A pod for a client that does not exist must be refused, in our words: so somebody of ours was asked. */
 async function attaching(kube: Kube, namespace: string, mode: string): Promise<string> {
   if (mode === 'none') return 'attach.mode is none';
-  const security = { runAsNonRoot: true, runAsUser: 65_532, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } };
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'holdfast-check', labels: { [LABELS.client]: NOBODY } }, spec: { containers: [{ name: 'none', image: 'none', securityContext: security }] } };
+  const security = {
+    runAsNonRoot: true,
+    runAsUser: 65_532,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'holdfast-check', labels: { [LABELS.client]: NOBODY } },
+    spec: { containers: [{ name: 'none', image: 'none', securityContext: security }] },
+  };
   try {
     await kube.create(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, pod);
   } catch (error) {
     if (!(error instanceof ApiError) || !error.message.includes('holdfast:')) throw error;
-    if (mode === 'webhook' && !error.message.includes(`"${NOBODY}"`)) throw new Error(`the backstop answered, the injector did not: ${error.message}`, { cause: error });
+    if (mode === 'webhook' && !error.message.includes(`"${NOBODY}"`))
+      throw new Error(`the backstop answered, the injector did not: ${error.message}`, { cause: error });
     return mode === 'webhook' ? 'the injector answers' : 'the policy is in force';
   }
   throw new Error('a pod that asks for a sidecar of nobody was let through: neither injector nor backstop answered');
@@ -64,7 +97,10 @@ async function attaching(kube: Kube, namespace: string, mode: string): Promise<s
 
 async function redis(link: RedisLink): Promise<string> {
   link.open();
-  if (!(await link.ready(REDIS_LIMIT_MS))) throw new Error(`no answer within ${String(REDIS_LIMIT_MS)} ms: wrong address, wrong password, or a network policy in between`);
+  if (!(await link.ready(REDIS_LIMIT_MS)))
+    throw new Error(
+      `no answer within ${String(REDIS_LIMIT_MS)} ms: wrong address, wrong password, or a network policy in between`,
+    );
   const warnings = await new RedisStore(link).warnings();
   link.close();
   return warnings.length === 0 ? 'Redis answers' : `Redis answers, but: ${warnings.join('; ')}`;

@@ -65,19 +65,48 @@ export function main(args: readonly string[]): Promise<number> {
     if (password !== undefined) secrets.add(password);
     const store = parseStore(values.store ?? '', values['store-prefix'], password);
     if ('code' in store) throw new ConfigError([store]);
-    if (store.kind === 'embedded') throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '--store', rule: 'is embedded', remedy: 'name the Redis that the sidecars use' }]);
+    if (store.kind === 'embedded')
+      throw new ConfigError([
+        {
+          code: 'HF_CONFIG_OPTION',
+          field: '--store',
+          rule: 'is embedded',
+          remedy: 'name the Redis that the sidecars use',
+        },
+      ]);
     const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), secrets), { part: 'controller' });
     const nowMs = (): number => performance.now();
     const nowEpochMs = (): number => Date.now();
-    const coordination = openStore(store, { lockAdapter: 'plain', nowMs, ttlMs: LINK_TTL_MS, registry: REGISTRY, onTrouble: (error) => { log.debug({ err: error }, 'redis connection'); } });
+    const coordination = openStore(store, {
+      lockAdapter: 'plain',
+      nowMs,
+      ttlMs: LINK_TTL_MS,
+      registry: REGISTRY,
+      onTrouble: (error) => {
+        log.debug({ err: error }, 'redis connection');
+      },
+    });
     const { reports, leases } = coordination;
     if (reports === undefined) throw new Error('a Redis store has reports');
-    const kube = Kube.fromEnvironment(`holdfast-controller/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`);
+    const kube = Kube.fromEnvironment(
+      `holdfast-controller/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`,
+    );
     const identity = `${process.env['POD_NAME'] ?? `local-${String(process.pid)}`}_${process.env['POD_UID'] ?? ''}`;
-    const elector = new Elector(kube, { namespace: values.namespace, name: values.lease, id: identity }, ELECTION, { nowMs, nowEpochMs });
-    elector.onTrouble = (error) => { log.warn({ err: error }, 'the Lease cannot be read or renewed'); };
+    const elector = new Elector(kube, { namespace: values.namespace, name: values.lease, id: identity }, ELECTION, {
+      nowMs,
+      nowEpochMs,
+    });
+    elector.onTrouble = (error) => {
+      log.warn({ err: error }, 'the Lease cannot be read or renewed');
+    };
     const controller = new Controller(
-      { namespaces: values.watch === '' ? [] : values.watch.split(','), version: HOLDFAST_VERSION, everyMs: ROUND_EVERY_MS, figuresEveryMs: Number(values['status-seconds']) * 1000, identity },
+      {
+        namespaces: values.watch === '' ? [] : values.watch.split(','),
+        version: HOLDFAST_VERSION,
+        everyMs: ROUND_EVERY_MS,
+        figuresEveryMs: Number(values['status-seconds']) * 1000,
+        identity,
+      },
       { kube, reports, leases, leading: () => elector.leading, nowMs, nowEpochMs, random: () => Math.random(), log },
     );
     const server = adminServer(controller, elector);
@@ -99,9 +128,15 @@ function adminServer(controller: Controller, elector: Elector): Server {
   return createServer((request, response) => {
     request.resume();
     const answers: Readonly<Record<string, () => readonly [number, string]>> = {
-      '/healthz': () => (elector.leading && controller.rounds > 0 && performance.now() - controller.lastRoundMs > STUCK_MS ? [500, 'no round for a minute\n'] : [200, 'ok\n']),
+      '/healthz': () =>
+        elector.leading && controller.rounds > 0 && performance.now() - controller.lastRoundMs > STUCK_MS
+          ? [500, 'no round for a minute\n']
+          : [200, 'ok\n'],
       '/readyz': () => (controller.ready ? [200, 'ready\n'] : [503, 'the cluster was not read yet\n']),
-      '/metrics': () => [200, `# TYPE holdfast_controller_leading gauge\nholdfast_controller_leading ${elector.leading ? '1' : '0'}\n# TYPE holdfast_controller_rounds_total counter\nholdfast_controller_rounds_total ${String(controller.rounds)}\n`],
+      '/metrics': () => [
+        200,
+        `# TYPE holdfast_controller_leading gauge\nholdfast_controller_leading ${elector.leading ? '1' : '0'}\n# TYPE holdfast_controller_rounds_total counter\nholdfast_controller_rounds_total ${String(controller.rounds)}\n`,
+      ],
     };
     const [status, text] = answers[request.url ?? '']?.() ?? [404, 'use /healthz, /readyz or /metrics\n'];
     response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' });
@@ -112,7 +147,11 @@ function adminServer(controller: Controller, elector: Elector): Server {
 /** Resolves on SIGTERM or SIGINT. */
 export function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
-    process.once('SIGTERM', () => { resolve(); });
-    process.once('SIGINT', () => { resolve(); });
+    process.once('SIGTERM', () => {
+      resolve();
+    });
+    process.once('SIGINT', () => {
+      resolve();
+    });
   });
 }

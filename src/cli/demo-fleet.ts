@@ -46,21 +46,46 @@ export class DemoFleet {
   async start(count: number): Promise<void> {
     this.#redisPort = await freePort();
     mkdirSync(`${this.#directory}/redis`);
-    const redis = spawn('redis-server', ['--port', String(this.#redisPort), '--bind', '127.0.0.1', '--save', '', '--dir', `${this.#directory}/redis`], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const redis = spawn(
+      'redis-server',
+      ['--port', String(this.#redisPort), '--bind', '127.0.0.1', '--save', '', '--dir', `${this.#directory}/redis`],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
     this.#redis = redis;
     await new Promise<void>((resolve, reject) => {
-      redis.once('error', () => { reject(new Error('redis-server could not be started; "make demo" installs it')); });
-      redis.stdout.on('data', (chunk: Buffer) => { if (chunk.includes('Ready to accept connections')) resolve(); });
+      redis.once('error', () => {
+        reject(new Error('redis-server could not be started; "make demo" installs it'));
+      });
+      redis.stdout.on('data', (chunk: Buffer) => {
+        if (chunk.includes('Ready to accept connections')) resolve();
+      });
     });
     await Promise.all(Array.from({ length: count }, (_, index) => this.add(`replica-${String(index + 1)}`)));
   }
 
   async add(name: string): Promise<DemoReplica> {
     const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
-    const args = ['run', '-f', this.#config(name), '--store', `redis://127.0.0.1:${String(this.#redisPort)}`, '--admin-port', '0', '--delivery-port', '0', '--log-level', 'fatal'];
-    const child = spawn(process.execPath, [NODE_FLAG, main, ...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, POD_NAME: name, POD_UID: name } });
+    const args = [
+      'run',
+      '-f',
+      this.#config(name),
+      '--store',
+      `redis://127.0.0.1:${String(this.#redisPort)}`,
+      '--admin-port',
+      '0',
+      '--delivery-port',
+      '0',
+      '--log-level',
+      'fatal',
+    ];
+    const child = spawn(process.execPath, [NODE_FLAG, main, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, POD_NAME: name, POD_UID: name },
+    });
     const admin = await new Promise<number>((resolve, reject) => {
-      child.once('exit', (code) => { reject(new Error(`${name} ended with code ${String(code)}`)); });
+      child.once('exit', (code) => {
+        reject(new Error(`${name} ended with code ${String(code)}`));
+      });
       createInterface({ input: child.stdout }).on('line', (line) => {
         const message = JSON.parse(line) as { listening?: { admin: number }; event?: string };
         if (message.event === 'leader.changed') this.leaderChanges += 1;
@@ -76,14 +101,18 @@ export class DemoFleet {
     this.replicas.splice(this.replicas.indexOf(replica), 1);
     if (replica.child.exitCode !== null || replica.child.signalCode !== null) return;
     await new Promise<void>((resolve) => {
-      replica.child.once('exit', () => { resolve(); });
+      replica.child.once('exit', () => {
+        resolve();
+      });
       replica.child.kill(signal);
     });
   }
 
   /** Who leads, and how its stream is; undefined while nobody does. */
   async leader(): Promise<{ readonly replica: DemoReplica; readonly status: DemoStatus } | undefined> {
-    const all = await Promise.all(this.replicas.map(async (replica) => ({ replica, status: await statusOf(replica.admin) })));
+    const all = await Promise.all(
+      this.replicas.map(async (replica) => ({ replica, status: await statusOf(replica.admin) })),
+    );
     const found = all.find(({ status }) => status?.role === 'leader');
     return found?.status === undefined ? undefined : { replica: found.replica, status: found.status };
   }
@@ -91,16 +120,27 @@ export class DemoFleet {
   async stop(): Promise<void> {
     // Standbys first: nothing has to move twice.
     const leading = (await this.leader())?.replica;
-    for (const replica of [...this.replicas].sort((a, b) => Number(a === leading) - Number(b === leading))) await this.end(replica, 'SIGTERM');
+    for (const replica of [...this.replicas].sort((a, b) => Number(a === leading) - Number(b === leading)))
+      await this.end(replica, 'SIGTERM');
     this.#redis?.kill('SIGKILL');
   }
 }
 
 async function statusOf(admin: number): Promise<DemoStatus | undefined> {
   try {
-    const response = await fetch(`http://127.0.0.1:${String(admin)}/status`, { signal: AbortSignal.timeout(ASK_LIMIT_MS) });
-    const { clients, streams } = (await response.json()) as { clients: { role: string; epoch: number }[]; streams: { state: string; position?: string }[] };
-    return { role: clients[0]?.role ?? 'standby', epoch: clients[0]?.epoch ?? 0, state: streams[0]?.state ?? 'STARTING', position: streams[0]?.position?.split(':')[1] ?? '-' };
+    const response = await fetch(`http://127.0.0.1:${String(admin)}/status`, {
+      signal: AbortSignal.timeout(ASK_LIMIT_MS),
+    });
+    const { clients, streams } = (await response.json()) as {
+      clients: { role: string; epoch: number }[];
+      streams: { state: string; position?: string }[];
+    };
+    return {
+      role: clients[0]?.role ?? 'standby',
+      epoch: clients[0]?.epoch ?? 0,
+      state: streams[0]?.state ?? 'STARTING',
+      position: streams[0]?.position?.split(':')[1] ?? '-',
+    };
   } catch {
     return undefined; // it is being killed, or has not begun
   }

@@ -25,20 +25,49 @@ const REFRESH_MS = 1000;
 const SETTLE_LIMIT_MS = 20_000;
 
 /** What goes wrong, at which share of the running time, and what a newcomer should see in it. */
-const FAULTS: readonly { readonly at: number; readonly say: string; readonly actions: readonly Action[] | 'kill' | 'stop' }[] = [
+const FAULTS: readonly {
+  readonly at: number;
+  readonly say: string;
+  readonly actions: readonly Action[] | 'kill' | 'stop';
+}[] = [
   { at: 0.12, say: 'the platform resets the connection', actions: [{ do: 'drop', how: 'reset' }] },
-  { at: 0.24, say: 'the platform repeats its last 50 events and swaps neighbours', actions: [{ do: 'resend', count: 50 }, { do: 'set', faults: { swapNext: 5 } }] },
-  { at: 0.36, say: 'the platform answers 429 with Retry-After: 1 and drops the connection', actions: [{ do: 'set', faults: { upgrade: { status: 429, retryAfter: 1, times: 1 } } }, { do: 'drop', how: 'fin' }] },
+  {
+    at: 0.24,
+    say: 'the platform repeats its last 50 events and swaps neighbours',
+    actions: [
+      { do: 'resend', count: 50 },
+      { do: 'set', faults: { swapNext: 5 } },
+    ],
+  },
+  {
+    at: 0.36,
+    say: 'the platform answers 429 with Retry-After: 1 and drops the connection',
+    actions: [
+      { do: 'set', faults: { upgrade: { status: 429, retryAfter: 1, times: 1 } } },
+      { do: 'drop', how: 'fin' },
+    ],
+  },
   { at: 0.5, say: 'all tokens are revoked (close 1008)', actions: [{ do: 'revoke-tokens' }] },
   { at: 0.58, say: 'the leader is killed with SIGKILL and started again: another replica takes over', actions: 'kill' },
   { at: 0.67, say: 'the leader is stopped with SIGTERM and started again: it hands over first', actions: 'stop' },
   { at: 0.75, say: 'the platform loses 20 events for good: one exact gap', actions: [{ do: 'jump', count: 20 }] },
-  { at: 0.86, say: 'the platform says 1013, try again later', actions: [{ do: 'close', code: 1013, reason: 'overloaded' }] },
+  {
+    at: 0.86,
+    say: 'the platform says 1013, try again later',
+    actions: [{ do: 'close', code: 1013, reason: 'overloaded' }],
+  },
 ];
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values } = parseArgs({ args: [...args], options: { for: { type: 'string', default: process.env['DEMO_FOR'] ?? '60s' }, rate: { type: 'string', default: '200' }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        for: { type: 'string', default: process.env['DEMO_FOR'] ?? '60s' },
+        rate: { type: 'string', default: '200' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     if (values.help) {
       process.stdout.write(USAGE);
       return EXIT_OK;
@@ -79,15 +108,23 @@ class Demo {
     this.#writeCredentials();
     this.#sim.journal(STREAM_PATH);
     await this.#fleet.start(REPLICAS);
-    say(`simulator on 127.0.0.1:${String(simPort)}, consumer on 127.0.0.1:${String(consumerPort)}, redis-server on 127.0.0.1:${String(this.#fleet.redisPort)}, ${String(REPLICAS)} replicas, each its own process`);
-    say(`one stream (genesys-streams, class A) at ${String(this.#rate)} events/s for ${String(Math.round(this.#forMs / 1000))} s; the leader pushes the events to the consumer`);
+    say(
+      `simulator on 127.0.0.1:${String(simPort)}, consumer on 127.0.0.1:${String(consumerPort)}, redis-server on 127.0.0.1:${String(this.#fleet.redisPort)}, ${String(REPLICAS)} replicas, each its own process`,
+    );
+    say(
+      `one stream (genesys-streams, class A) at ${String(this.#rate)} events/s for ${String(Math.round(this.#forMs / 1000))} s; the leader pushes the events to the consumer`,
+    );
     say('the first leader waits one lease (3 s): an empty store may have forgotten another one\n');
     // A stream without history begins live: what the platform made before the first connection was never offered.
     while (this.#sim.connections.length === 0 && !this.#stopped) await pause(20);
     this.#startedAt = performance.now();
     this.#sim.rate = this.#rate;
-    process.once('SIGINT', () => { this.#stopped = true; });
-    process.once('SIGTERM', () => { this.#stopped = true; });
+    process.once('SIGINT', () => {
+      this.#stopped = true;
+    });
+    process.once('SIGTERM', () => {
+      this.#stopped = true;
+    });
     await this.#live();
     this.#sim.rate = 0;
     await this.#settle();
@@ -132,7 +169,9 @@ class Demo {
     const gaps = this.#consumer.controls.filter((event) => event.type.endsWith('gap.detected')).length;
     const reconnects = Math.max(0, this.#sim.history.of('conn.open').length - 1);
     const sent = this.#sim.history.counts.get('ev.gen') ?? 0;
-    say(`\ndemo: sent=${String(sent)} delivered=${String(this.#consumer.distinct)} lost=${String(lost)} duplicates=${String(this.#consumer.repeats)} gaps=${String(gaps)} reconnects=${String(reconnects)} failovers=${String(Math.max(0, this.#fleet.leaderChanges - 1))} gap_ms_max=${String(Math.round(Math.max(0, ...this.#silences)))}`);
+    say(
+      `\ndemo: sent=${String(sent)} delivered=${String(this.#consumer.distinct)} lost=${String(lost)} duplicates=${String(this.#consumer.repeats)} gaps=${String(gaps)} reconnects=${String(reconnects)} failovers=${String(Math.max(0, this.#fleet.leaderChanges - 1))} gap_ms_max=${String(Math.round(Math.max(0, ...this.#silences)))}`,
+    );
     await this.#sim.close();
     await this.#consumer.close();
     rmSync(this.#directory, { recursive: true, force: true });
@@ -142,7 +181,8 @@ class Demo {
   /** Events the simulator generated that the consumer does not have. Numbers the platform skipped were never generated. */
   #lost(): number {
     let lost = 0;
-    for (const journal of this.#sim.journals) for (const event of journal.events) if (!this.#consumer.has(event.id)) lost += 1;
+    for (const journal of this.#sim.journals)
+      for (const event of journal.events) if (!this.#consumer.has(event.id)) lost += 1;
     return lost;
   }
 
@@ -214,7 +254,11 @@ class Demo {
   }
 
   #writeCredentials(): void {
-    for (const [name, value] of Object.entries({ clientId: SIM_CLIENT.clientId, clientSecret: SIM_CLIENT.clientSecret })) writeFileSync(join(this.#directory, name), value, { mode: 0o600 });
+    for (const [name, value] of Object.entries({
+      clientId: SIM_CLIENT.clientId,
+      clientSecret: SIM_CLIENT.clientSecret,
+    }))
+      writeFileSync(join(this.#directory, name), value, { mode: 0o600 });
   }
 
   #writeConfig(replica: string): string {

@@ -21,7 +21,14 @@ interface Letter {
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { 'delivery-port': { type: 'string', default: '9465' }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        'delivery-port': { type: 'string', default: '9465' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     const [verb, stream, id] = positionals;
     if (values.help || verb === undefined || stream === undefined) {
       process.stdout.write(USAGE);
@@ -63,7 +70,9 @@ async function* pages(base: string): AsyncGenerator<readonly Letter[]> {
 
 async function list(base: string): Promise<number> {
   const rows: string[][] = [['ID', 'EVENT', 'REASON', 'ATTEMPTS', 'DEAD-AT', 'BYTES']];
-  for await (const letters of pages(base)) for (const one of letters) rows.push([one.id, one.eventId, one.reason, String(one.attempts), one.deadAt, String(one.bytes)]);
+  for await (const letters of pages(base))
+    for (const one of letters)
+      rows.push([one.id, one.eventId, one.reason, String(one.attempts), one.deadAt, String(one.bytes)]);
   process.stdout.write(rows.length === 1 ? 'no dead letters\n' : columns(rows));
   return EXIT_OK;
 }

@@ -10,7 +10,13 @@ lease moves. Ends when it is done. Meant for preStop; afterwards the sidecar hol
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values } = parseArgs({ args: [...args], options: { 'admin-port': { type: 'string', default: '9464' }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        'admin-port': { type: 'string', default: '9464' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     if (!values.help) return order(portOf('--admin-port', values['admin-port']), '/drain');
     process.stdout.write(USAGE);
     return EXIT_OK;

@@ -9,9 +9,17 @@ Asks the sidecar on this machine to give the lease of one StreamClient to anothe
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { 'admin-port': { type: 'string', default: '9464' }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        'admin-port': { type: 'string', default: '9464' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     const [client] = positionals;
-    if (!values.help && client !== undefined) return order(portOf('--admin-port', values['admin-port']), `/hand-over?client=${encodeURIComponent(client)}`);
+    if (!values.help && client !== undefined)
+      return order(portOf('--admin-port', values['admin-port']), `/hand-over?client=${encodeURIComponent(client)}`);
     process.stdout.write(USAGE);
     return values.help ? EXIT_OK : EXIT_INTERNAL;
   });

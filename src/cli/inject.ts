@@ -28,17 +28,39 @@ export function main(args: readonly string[]): Promise<number> {
       return Promise.resolve(EXIT_OK);
     }
     const { file } = values;
-    if (file === undefined) throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '-f', rule: 'is missing', remedy: 'name a file, or - for standard input' }]);
+    if (file === undefined)
+      throw new ConfigError([
+        { code: 'HF_CONFIG_OPTION', field: '-f', rule: 'is missing', remedy: 'name a file, or - for standard input' },
+      ]);
     let text: string;
     try {
       text = readFileSync(file === '-' ? 0 : file, 'utf8');
     } catch {
-      throw new ConfigError([{ code: 'HF_CONFIG_UNREADABLE', field: file, rule: 'cannot be read', remedy: 'check the path and the permissions' }]);
+      throw new ConfigError([
+        {
+          code: 'HF_CONFIG_UNREADABLE',
+          field: file,
+          rule: 'cannot be read',
+          remedy: 'check the path and the permissions',
+        },
+      ]);
     }
-    const done = inject(text, { ...DEFAULT_SETTINGS, image: values.image, storeUrl: values.store, storeSecret: values['store-secret'] });
-    if (done.problems.length > 0) throw new ConfigError(done.problems.map((rule) => ({ code: 'HF_CONFIG_SCHEMA' as const, field: file, rule, remedy: 'correct it' })));
+    const done = inject(text, {
+      ...DEFAULT_SETTINGS,
+      image: values.image,
+      storeUrl: values.store,
+      storeSecret: values['store-secret'],
+    });
+    if (done.problems.length > 0)
+      throw new ConfigError(
+        done.problems.map((rule) => ({ code: 'HF_CONFIG_SCHEMA' as const, field: file, rule, remedy: 'correct it' })),
+      );
     for (const warning of done.warnings) process.stderr.write(`warning: ${warning}\n`);
-    process.stderr.write(done.attached.length === 0 ? 'nothing to attach to: no pod template has the label holdfast.dev/client\n' : `attached to ${done.attached.join(', ')}\n`);
+    process.stderr.write(
+      done.attached.length === 0
+        ? 'nothing to attach to: no pod template has the label holdfast.dev/client\n'
+        : `attached to ${done.attached.join(', ')}\n`,
+    );
     process.stdout.write(done.text);
     return Promise.resolve(done.attached.length === 0 && text.trim() === '' ? EXIT_CONFIG : EXIT_OK);
   });

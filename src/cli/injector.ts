@@ -66,7 +66,21 @@ export function main(args: readonly string[]): Promise<number> {
   });
 }
 
-type Values = Readonly<Record<'watch' | 'host' | 'port' | 'admin-port' | 'namespace' | 'tls-secret' | 'tls-names' | 'tls-days' | 'webhook' | 'log-level', string>> & { readonly 'tls-dir'?: string | undefined };
+type Values = Readonly<
+  Record<
+    | 'watch'
+    | 'host'
+    | 'port'
+    | 'admin-port'
+    | 'namespace'
+    | 'tls-secret'
+    | 'tls-names'
+    | 'tls-days'
+    | 'webhook'
+    | 'log-level',
+    string
+  >
+> & { readonly 'tls-dir'?: string | undefined };
 
 /** What the injector knows: every StreamClient and EventStream it may see. */
 class View implements Known {
@@ -75,7 +89,16 @@ class View implements Known {
 
   constructor(kube: Kube, watch: string, trouble: (error: unknown) => void) {
     const scopes = watch === '' ? [''] : watch.split(',').map((one) => `/namespaces/${one}`);
-    const reflect = (plural: string): Reflector[] => scopes.map((scope) => new Reflector(kube, { path: `/apis/${GROUP}/${VERSION}${scope}/${plural}` }, { changed: () => undefined, trouble }, { nowMs: () => performance.now(), random: () => Math.random() }));
+    const reflect = (plural: string): Reflector[] =>
+      scopes.map(
+        (scope) =>
+          new Reflector(
+            kube,
+            { path: `/apis/${GROUP}/${VERSION}${scope}/${plural}` },
+            { changed: () => undefined, trouble },
+            { nowMs: () => performance.now(), random: () => Math.random() },
+          ),
+      );
     this.#clients = reflect('streamclients');
     this.#streams = reflect('eventstreams');
     for (const reflector of [...this.#clients, ...this.#streams]) void reflector.run();
@@ -86,7 +109,8 @@ class View implements Known {
   }
 
   client(namespace: string, name: string): ClientObject | undefined {
-    return this.#clients.map((one) => one.objects.get(`${namespace}/${name}`)).find((one) => one !== undefined) as ClientObject | undefined;
+    return this.#clients.map((one) => one.objects.get(`${namespace}/${name}`)).find((one) => one !== undefined) as
+      ClientObject | undefined;
   }
 
   streamsOf(namespace: string, client: string): readonly StreamObject[] {
@@ -102,7 +126,9 @@ class View implements Known {
 async function serveUntilStopped(values: Values, settings: AttachSettings): Promise<number> {
   const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), createSecrets()), { part: 'injector' });
   const kube = Kube.fromEnvironment(`holdfast-injector/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`);
-  const view = new View(kube, values.watch, (error) => { log.warn({ err: error }, 'the API server cannot be watched; trying again'); });
+  const view = new View(kube, values.watch, (error) => {
+    log.warn({ err: error }, 'the API server cannot be watched; trying again');
+  });
   const counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
   let served = false;
   const injector = new Injector({
@@ -110,7 +136,9 @@ async function serveUntilStopped(values: Values, settings: AttachSettings): Prom
     settings,
     ready: () => served && view.complete,
     metrics: () => Promise.resolve(metricsText(counts, keeper.notAfterMs)),
-    answered: (outcome) => { counts[outcome] += 1; },
+    answered: (outcome) => {
+      counts[outcome] += 1;
+    },
     nowMs: () => performance.now(),
   });
   const serve = (pair: { readonly cert: string; readonly key: string }): void => {
@@ -118,11 +146,32 @@ async function serveUntilStopped(values: Values, settings: AttachSettings): Prom
     served = true;
     log.info({}, 'serving with a new certificate');
   };
-  const keeper = new CertificateKeeper(kube, { namespace: values.namespace, secret: values['tls-secret'], webhook: values.webhook, names: values['tls-names'].split(','), lifeMs: Number(values['tls-days']) * DAY_MS, everyMs: LOOK_EVERY_MS }, { nowEpochMs: () => Date.now() }, serve);
-  keeper.onTrouble = (error) => { log.warn({ err: error }, 'the certificates cannot be kept; trying again'); };
+  const keeper = new CertificateKeeper(
+    kube,
+    {
+      namespace: values.namespace,
+      secret: values['tls-secret'],
+      webhook: values.webhook,
+      names: values['tls-names'].split(','),
+      lifeMs: Number(values['tls-days']) * DAY_MS,
+      everyMs: LOOK_EVERY_MS,
+    },
+    { nowEpochMs: () => Date.now() },
+    serve,
+  );
+  keeper.onTrouble = (error) => {
+    log.warn({ err: error }, 'the certificates cannot be kept; trying again');
+  };
   if (values['tls-dir'] === undefined) void keeper.start();
-  else follow(values['tls-dir'], serve, (error) => { log.warn({ err: error }, 'the certificate files cannot be read; trying again'); });
-  const ports = await injector.listen({ host: values.host, webhook: portOf('--port', values.port), admin: portOf('--admin-port', values['admin-port']) });
+  else
+    follow(values['tls-dir'], serve, (error) => {
+      log.warn({ err: error }, 'the certificate files cannot be read; trying again');
+    });
+  const ports = await injector.listen({
+    host: values.host,
+    webhook: portOf('--port', values.port),
+    admin: portOf('--admin-port', values['admin-port']),
+  });
   process.stdout.write(`${JSON.stringify({ listening: ports })}\n`);
   await stopSignal();
   keeper.stop();
@@ -132,7 +181,15 @@ async function serveUntilStopped(values: Values, settings: AttachSettings): Prom
 }
 
 function settingsOf(file: string | undefined): AttachSettings {
-  const refuse = (rule: string): ConfigError => new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '--settings', rule, remedy: 'name the JSON file that the chart writes (values sidecar and redis)' }]);
+  const refuse = (rule: string): ConfigError =>
+    new ConfigError([
+      {
+        code: 'HF_CONFIG_OPTION',
+        field: '--settings',
+        rule,
+        remedy: 'name the JSON file that the chart writes (values sidecar and redis)',
+      },
+    ]);
   if (file === undefined) throw refuse('is missing');
   let read: unknown;
   try {
@@ -143,13 +200,19 @@ function settingsOf(file: string | undefined): AttachSettings {
   const given = read as Record<string, unknown>;
   const unknown = Object.keys(given).find((name) => !(name in DEFAULT_SETTINGS));
   if (unknown !== undefined) throw refuse(`holds "${unknown}", which is no setting`);
-  const wrong = Object.entries(given).find(([name, value]) => typeof value !== typeof DEFAULT_SETTINGS[name as keyof AttachSettings]);
+  const wrong = Object.entries(given).find(
+    ([name, value]) => typeof value !== typeof DEFAULT_SETTINGS[name as keyof AttachSettings],
+  );
   if (wrong !== undefined) throw refuse(`holds "${wrong[0]}" of the wrong type`);
   return { ...DEFAULT_SETTINGS, ...given };
 }
 
 /** Certificates that somebody else keeps (cert-manager): served again when the files change. */
-function follow(directory: string, serve: (pair: { readonly cert: string; readonly key: string }) => void, trouble: (error: unknown) => void): void {
+function follow(
+  directory: string,
+  serve: (pair: { readonly cert: string; readonly key: string }) => void,
+  trouble: (error: unknown) => void,
+): void {
   let last = '';
   const look = (): void => {
     try {
@@ -166,6 +229,8 @@ function follow(directory: string, serve: (pair: { readonly cert: string; readon
 }
 
 function metricsText(counts: Readonly<Record<string, number>>, notAfterMs: number): string {
-  const answers = Object.entries(counts).map(([outcome, count]) => `holdfast_injector_reviews_total{outcome="${outcome}"} ${String(count)}\n`).join('');
+  const answers = Object.entries(counts)
+    .map(([outcome, count]) => `holdfast_injector_reviews_total{outcome="${outcome}"} ${String(count)}\n`)
+    .join('');
   return `# TYPE holdfast_injector_reviews_total counter\n${answers}# TYPE holdfast_injector_certificate_expiry_seconds gauge\nholdfast_injector_certificate_expiry_seconds ${String(notAfterMs / 1000)}\n`;
 }

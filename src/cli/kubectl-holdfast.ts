@@ -4,7 +4,15 @@ import { readFileSync } from 'node:fs';
 import { HOLDFAST_VERSION } from '../config/version.ts';
 import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach.ts';
 import { inject } from '../operator/inject.ts';
-import { auditLines, gapTables, outdated, statusTables, troubles, type EventObject, type PodObject } from '../operator/plugin.ts';
+import {
+  auditLines,
+  gapTables,
+  outdated,
+  statusTables,
+  troubles,
+  type EventObject,
+  type PodObject,
+} from '../operator/plugin.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../operator/resources.ts';
 import { columns } from './status.ts';
 
@@ -30,14 +38,22 @@ class Kubectl {
   }
 
   run(args: readonly string[], input?: string): string {
-    const done = spawnSync('kubectl', [...args, ...this.#flags], { encoding: 'utf8', maxBuffer: 256 * 1024 * 1024, ...(input === undefined ? {} : { input }) });
+    const done = spawnSync('kubectl', [...args, ...this.#flags], {
+      encoding: 'utf8',
+      maxBuffer: 256 * 1024 * 1024,
+      ...(input === undefined ? {} : { input }),
+    });
     if (done.error !== undefined) throw new Failed('kubectl is not on the PATH');
     if (done.status !== 0) throw new Failed(done.stderr.trim());
     return done.stdout;
   }
 
   list(what: string, ...more: readonly string[]): readonly unknown[] {
-    return (JSON.parse(this.run(['get', what, '-o', 'json', ...this.#scope, ...more])) as { readonly items: readonly unknown[] }).items;
+    return (
+      JSON.parse(this.run(['get', what, '-o', 'json', ...this.#scope, ...more])) as {
+        readonly items: readonly unknown[];
+      }
+    ).items;
   }
 
   one(kind: string, name: string): unknown {
@@ -67,7 +83,19 @@ interface Options {
 
 const MOVE_LIMIT_MS = 30_000;
 const LOOK_EVERY_MS = 1000;
-const WITH_VALUE: ReadonlySet<string> = new Set(['-n', '--namespace', '--context', '--kubeconfig', '--cluster', '--user', '--as', '-s', '--server', '--token', '--request-timeout']);
+const WITH_VALUE: ReadonlySet<string> = new Set([
+  '-n',
+  '--namespace',
+  '--context',
+  '--kubeconfig',
+  '--cluster',
+  '--user',
+  '--as',
+  '-s',
+  '--server',
+  '--token',
+  '--request-timeout',
+]);
 
 /** Our own options, and kubectl's, which are passed on as they are. */
 function read(args: readonly string[]): Options {
@@ -92,18 +120,38 @@ function read(args: readonly string[]): Options {
   return { words, kubectl: new Kubectl(flags, all ? ['-A'] : scope), all, watch, since, file };
 }
 
-const COMMANDS: Readonly<Record<string, (options: Options) => Promise<number> | number>> = { status, handover, gaps, audit, outdated: renew, dlq, inject: attach };
+const COMMANDS: Readonly<Record<string, (options: Options) => Promise<number> | number>> = {
+  status,
+  handover,
+  gaps,
+  audit,
+  outdated: renew,
+  dlq,
+  inject: attach,
+};
 
 async function status({ words, kubectl, watch }: Options): Promise<number> {
   const [, client] = words;
   for (;;) {
-    const clients = (kubectl.list('streamclients') as readonly ClientObject[]).filter((one) => client === undefined || one.metadata.name === client);
-    if (client !== undefined && clients.length === 0) throw new Failed(`there is no StreamClient ${client} here: kubectl get streamclients -A lists them`);
-    const streams = (kubectl.list('eventstreams') as readonly StreamObject[]).filter((one) => client === undefined || one.spec.clientRef.name === client);
-    const pods = kubectl.list('pods', '-l', client === undefined ? LABELS.client : `${LABELS.client}=${client}`) as readonly PodObject[];
+    const clients = (kubectl.list('streamclients') as readonly ClientObject[]).filter(
+      (one) => client === undefined || one.metadata.name === client,
+    );
+    if (client !== undefined && clients.length === 0)
+      throw new Failed(`there is no StreamClient ${client} here: kubectl get streamclients -A lists them`);
+    const streams = (kubectl.list('eventstreams') as readonly StreamObject[]).filter(
+      (one) => client === undefined || one.spec.clientRef.name === client,
+    );
+    const pods = kubectl.list(
+      'pods',
+      '-l',
+      client === undefined ? LABELS.client : `${LABELS.client}=${client}`,
+    ) as readonly PodObject[];
     const tables = statusTables(clients, streams, pods).map(columns);
     const notes = troubles([...clients, ...streams]);
-    const text = tables.length === 0 ? 'no StreamClients here: kubectl get holdfast -A looks everywhere\n' : [...tables, ...(notes.length === 0 ? [] : [notes.map((one) => `${one}\n`).join('')])].join('\n');
+    const text =
+      tables.length === 0
+        ? 'no StreamClients here: kubectl get holdfast -A looks everywhere\n'
+        : [...tables, ...(notes.length === 0 ? [] : [notes.map((one) => `${one}\n`).join('')])].join('\n');
     process.stdout.write(watch && process.stdout.isTTY ? `\u001b[H\u001b[2J${text}` : text);
     if (!watch) return notes.length === 0 ? 0 : 1;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
@@ -113,8 +161,15 @@ async function status({ words, kubectl, watch }: Options): Promise<number> {
 async function handover({ words, kubectl }: Options): Promise<number> {
   const client = named(words[1], 'handover CLIENT');
   const before = (kubectl.one('streamclient', client) as ClientObject).status?.leader;
-  if (before === undefined) throw new Failed(`nobody leads ${client} at the moment: kubectl describe streamclient ${client} says why`);
-  kubectl.scoped(['annotate', 'streamclient', client, `${ANNOTATIONS.handOver}=${new Date().toISOString()}`, '--overwrite']);
+  if (before === undefined)
+    throw new Failed(`nobody leads ${client} at the moment: kubectl describe streamclient ${client} says why`);
+  kubectl.scoped([
+    'annotate',
+    'streamclient',
+    client,
+    `${ANNOTATIONS.handOver}=${new Date().toISOString()}`,
+    '--overwrite',
+  ]);
   process.stdout.write(`asked ${before.podName} (epoch ${String(before.epoch)}) to hand over\n`);
   for (const endMs = performance.now() + MOVE_LIMIT_MS; performance.now() < endMs;) {
     const { status: now } = kubectl.one('streamclient', client) as ClientObject;
@@ -124,19 +179,38 @@ async function handover({ words, kubectl }: Options): Promise<number> {
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
-  throw new Failed(`${before.podName} still leads: is there another pod with a ready sidecar, and does the controller run?`);
+  throw new Failed(
+    `${before.podName} still leads: is there another pod with a ready sidecar, and does the controller run?`,
+  );
 }
 
 function gaps({ words, kubectl }: Options): number {
-  const streams = (kubectl.list('eventstreams') as readonly StreamObject[]).filter((one) => words[1] === undefined || one.metadata.name === words[1]);
+  const streams = (kubectl.list('eventstreams') as readonly StreamObject[]).filter(
+    (one) => words[1] === undefined || one.metadata.name === words[1],
+  );
   const events = kubectl.list('events.events.k8s.io') as readonly EventObject[];
-  process.stdout.write(streams.length === 0 ? 'no such EventStream here\n' : gapTables(streams, events).map(columns).join('\n'));
+  process.stdout.write(
+    streams.length === 0 ? 'no such EventStream here\n' : gapTables(streams, events).map(columns).join('\n'),
+  );
   return streams.length === 0 ? 1 : 0;
 }
 
 function audit({ words, kubectl, since }: Options): number {
   const client = named(words[1], 'audit CLIENT');
-  const lines = auditLines(kubectl.scoped(['logs', '-l', `${LABELS.client}=${client}`, '-c', 'holdfast', '--since', since, '--tail', '-1', '--prefix=false']));
+  const lines = auditLines(
+    kubectl.scoped([
+      'logs',
+      '-l',
+      `${LABELS.client}=${client}`,
+      '-c',
+      'holdfast',
+      '--since',
+      since,
+      '--tail',
+      '-1',
+      '--prefix=false',
+    ]),
+  );
   process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   return 0;
 }
@@ -146,19 +220,31 @@ function renew({ kubectl }: Options): number {
   const sets = kubectl.list('replicasets') as readonly PodObject[];
   const ownerOf = (pod: PodObject): string | undefined => {
     const owner = pod.metadata.ownerReferences?.[0];
-    const above = owner?.kind === 'ReplicaSet' ? sets.find((set) => set.metadata.name === owner.name && set.metadata.namespace === pod.metadata.namespace)?.metadata.ownerReferences?.[0] : owner;
+    const above =
+      owner?.kind === 'ReplicaSet'
+        ? sets.find((set) => set.metadata.name === owner.name && set.metadata.namespace === pod.metadata.namespace)
+            ?.metadata.ownerReferences?.[0]
+        : owner;
     return above === undefined ? undefined : `${above.kind.toLowerCase()}/${above.name}`;
   };
   const { rows, commands } = outdated(pods, HOLDFAST_VERSION, ownerOf);
-  process.stdout.write(rows.length === 0 ? `all ${String(pods.length)} sidecars are of version ${HOLDFAST_VERSION}\n` : `${columns([['NAMESPACE', 'POD', 'VERSION', 'WANTED'], ...rows])}\n${commands.map((one) => `${one}\n`).join('')}`);
+  process.stdout.write(
+    rows.length === 0
+      ? `all ${String(pods.length)} sidecars are of version ${HOLDFAST_VERSION}\n`
+      : `${columns([['NAMESPACE', 'POD', 'VERSION', 'WANTED'], ...rows])}\n${commands.map((one) => `${one}\n`).join('')}`,
+  );
   return 0;
 }
 
 function dlq({ words, kubectl }: Options): number {
   const client = named(words[1], 'dlq CLIENT [list|show|redrive|purge ...]');
   const leader = (kubectl.one('streamclient', client) as ClientObject).status?.leader;
-  if (leader === undefined) throw new Failed(`nobody leads ${client} at the moment, and dead letters are shown by the leader`);
-  return kubectl.through(['exec', leader.podName, '-c', 'holdfast'], ['--', 'holdfast', 'dlq', ...(words.length > 2 ? words.slice(2) : ['list'])]);
+  if (leader === undefined)
+    throw new Failed(`nobody leads ${client} at the moment, and dead letters are shown by the leader`);
+  return kubectl.through(
+    ['exec', leader.podName, '-c', 'holdfast'],
+    ['--', 'holdfast', 'dlq', ...(words.length > 2 ? words.slice(2) : ['list'])],
+  );
 }
 
 function attach({ file, kubectl }: Options): number {
@@ -171,11 +257,19 @@ function attach({ file, kubectl }: Options): number {
     }
   })();
   const settings = installed(kubectl);
-  if (settings === undefined) process.stderr.write('warning: no installation was found in this cluster (or it is not yours to read): image and store are the defaults\n');
+  if (settings === undefined)
+    process.stderr.write(
+      'warning: no installation was found in this cluster (or it is not yours to read): image and store are the defaults\n',
+    );
   const done = inject(text, { ...DEFAULT_SETTINGS, ...settings }, known);
-  for (const one of [...done.problems, ...done.warnings.map((warning) => `warning: ${warning}`)]) process.stderr.write(`${one}\n`);
+  for (const one of [...done.problems, ...done.warnings.map((warning) => `warning: ${warning}`)])
+    process.stderr.write(`${one}\n`);
   if (done.problems.length > 0) return 1;
-  process.stderr.write(done.attached.length === 0 ? `nothing to attach to: no pod template has the label ${LABELS.client}\n` : `attached to ${done.attached.join(', ')}\n`);
+  process.stderr.write(
+    done.attached.length === 0
+      ? `nothing to attach to: no pod template has the label ${LABELS.client}\n`
+      : `attached to ${done.attached.join(', ')}\n`,
+  );
   process.stdout.write(done.text);
   return 0;
 }
@@ -183,7 +277,9 @@ function attach({ file, kubectl }: Options): number {
 /** How this cluster's installation attaches sidecars. */
 function installed(kubectl: Kubectl): Partial<AttachSettings> | undefined {
   try {
-    const maps = JSON.parse(kubectl.run(['get', 'configmaps', '-A', '-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json'])) as { readonly items: readonly { readonly data?: Readonly<Record<string, string>> }[] };
+    const maps = JSON.parse(
+      kubectl.run(['get', 'configmaps', '-A', '-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json']),
+    ) as { readonly items: readonly { readonly data?: Readonly<Record<string, string>> }[] };
     const text = maps.items.map((one) => one.data?.['settings.json']).find((one) => one !== undefined);
     return text === undefined ? undefined : (JSON.parse(text) as Partial<AttachSettings>);
   } catch {
@@ -202,7 +298,9 @@ async function main(args: readonly string[]): Promise<number> {
     const command = COMMANDS[options.words[0] ?? ''];
     if (command !== undefined) return await command(options);
     const help = options.words.length === 0 || ['help', '--help', '-h'].includes(options.words[0] ?? '');
-    (help ? process.stdout : process.stderr).write(help ? USAGE : `unknown command "${options.words[0] ?? ''}"\n\n${USAGE}`);
+    (help ? process.stdout : process.stderr).write(
+      help ? USAGE : `unknown command "${options.words[0] ?? ''}"\n\n${USAGE}`,
+    );
     return help ? 0 : 1;
   } catch (error) {
     if (!(error instanceof Failed)) throw error;

@@ -1,24 +1,37 @@
 #!/usr/bin/env node
-const COMMANDS: Readonly<Record<string, { readonly load: () => Promise<{ main(args: readonly string[]): Promise<number> }>; readonly does: string }>> = {
+const COMMANDS: Readonly<
+  Record<
+    string,
+    { readonly load: () => Promise<{ main(args: readonly string[]): Promise<number> }>; readonly does: string }
+  >
+> = {
   run: { load: () => import('./run.ts'), does: 'hold the streams of one or more configuration files' },
-  validate: { load: () => import('./validate.ts'), does: 'check configuration files and credentials, without connecting' },
+  validate: {
+    load: () => import('./validate.ts'),
+    does: 'check configuration files and credentials, without connecting',
+  },
   status: { load: () => import('./status.ts'), does: 'show what a running sidecar does' },
   drain: { load: () => import('./drain.ts'), does: 'give all leases of a running sidecar away (preStop)' },
-  'hand-over': { load: () => import('./hand-over.ts'), does: 'give one client\'s lease to another replica' },
+  'hand-over': { load: () => import('./hand-over.ts'), does: "give one client's lease to another replica" },
   dlq: { load: () => import('./dlq.ts'), does: 'list, show, redrive and purge dead letters' },
   inject: { load: () => import('./inject.ts'), does: 'attach the sidecar to workloads in YAML, without a webhook' },
   injector: { load: () => import('./injector.ts'), does: 'the admission webhook of the control plane' },
   controller: { load: () => import('./controller.ts'), does: 'the controller of the control plane' },
   check: { load: () => import('./check.ts'), does: 'look whether an installation in a cluster works' },
   simulate: { load: () => import('./simulate.ts'), does: 'play the platforms, faithful or misbehaving' },
-  demo: { load: () => import('./demo.ts'), does: 'simulator, sidecar and consumer together, with faults, live in the terminal' },
+  demo: {
+    load: () => import('./demo.ts'),
+    does: 'simulator, sidecar and consumer together, with faults, live in the terminal',
+  },
 };
 
 const USAGE = `holdfast: holds contact-centre event streams for the container beside it
 
 usage: holdfast COMMAND [options]
 
-${Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(11)} ${does}`).join('\n')}
+${Object.entries(COMMANDS)
+  .map(([name, { does }]) => `  ${name.padEnd(11)} ${does}`)
+  .join('\n')}
 
 holdfast COMMAND --help tells more.
 `;
@@ -29,7 +42,9 @@ const NODE_MIN = [22, 19] as const;
 function nodeTooOld(): string | undefined {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const old = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
-  return old ? `HF_RUNTIME_NODE: holdfast needs Node ${NODE_MIN.join('.')} or newer and this is ${process.versions.node}; use "npm run holdfast --" (it brings its own) or install a newer Node` : undefined;
+  return old
+    ? `HF_RUNTIME_NODE: holdfast needs Node ${NODE_MIN.join('.')} or newer and this is ${process.versions.node}; use "npm run holdfast --" (it brings its own) or install a newer Node`
+    : undefined;
 }
 
 async function start(): Promise<void> {

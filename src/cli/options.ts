@@ -8,7 +8,8 @@ export const EXIT_CONFIG = 78;
 
 /** Writes problems as one JSON line each and returns the exit code for a bad configuration. */
 export function refuse(problems: readonly ConfigProblem[]): number {
-  for (const { code, field, rule, remedy } of problems) process.stderr.write(`${JSON.stringify({ level: 'fatal', code, field, rule, hint: remedy })}\n`);
+  for (const { code, field, rule, remedy } of problems)
+    process.stderr.write(`${JSON.stringify({ level: 'fatal', code, field, rule, hint: remedy })}\n`);
   return EXIT_CONFIG;
 }
 
@@ -23,8 +24,11 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
       return error.disposition === 'refuse-to-start' ? EXIT_CONFIG : EXIT_INTERNAL;
     }
     const option = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-    if (option) return refuse([{ code: 'HF_CONFIG_OPTION', field: 'command line', rule: error.message, remedy: 'see --help' }]);
-    process.stderr.write(`${JSON.stringify({ level: 'fatal', code: 'internal', message: error instanceof Error ? error.message : 'unknown' })}\n`);
+    if (option)
+      return refuse([{ code: 'HF_CONFIG_OPTION', field: 'command line', rule: error.message, remedy: 'see --help' }]);
+    process.stderr.write(
+      `${JSON.stringify({ level: 'fatal', code: 'internal', message: error instanceof Error ? error.message : 'unknown' })}\n`,
+    );
     return EXIT_INTERNAL;
   }
 }
@@ -33,14 +37,28 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
 export function portOf(field: string, text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port >= 0 && port <= 65_535) return port;
-  throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field, rule: 'is not a port', remedy: 'write a number from 0 (any free port) to 65535' }]);
+  throw new ConfigError([
+    {
+      code: 'HF_CONFIG_OPTION',
+      field,
+      rule: 'is not a port',
+      remedy: 'write a number from 0 (any free port) to 65535',
+    },
+  ]);
 }
 
 /** A positive number of seconds from the command line, at most an hour. @throws ConfigError */
 export function secondsOf(field: string, text: string): number {
   const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
   if (seconds > 0 && seconds <= 3600) return seconds;
-  throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field, rule: 'is not a number of seconds', remedy: 'write a number above 0 and at most 3600' }]);
+  throw new ConfigError([
+    {
+      code: 'HF_CONFIG_OPTION',
+      field,
+      rule: 'is not a number of seconds',
+      remedy: 'write a number above 0 and at most 3600',
+    },
+  ]);
 }
 
 /** The store's password from a file or the environment, which is then forgotten. */
@@ -49,7 +67,14 @@ export function storePassword(file: string | undefined): string | undefined {
     try {
       return readFileSync(file, 'utf8').replace(/\r?\n$/, '');
     } catch {
-      throw new ConfigError([{ code: 'HF_CONFIG_OPTION', field: '--store-password-file', rule: 'cannot be read', remedy: 'check the path and the permissions' }]);
+      throw new ConfigError([
+        {
+          code: 'HF_CONFIG_OPTION',
+          field: '--store-password-file',
+          rule: 'cannot be read',
+          remedy: 'check the path and the permissions',
+        },
+      ]);
     }
   }
   const value = process.env['HOLDFAST_STORE_PASSWORD'];
@@ -60,8 +85,15 @@ export function storePassword(file: string | undefined): string | undefined {
 /** Settings of the environment under which no secret and no stream is safe. */
 export function environmentProblems(env: NodeJS.ProcessEnv): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
-  const say = (field: string, rule: string, remedy: string): void => void problems.push({ code: 'HF_CONFIG_ENVIRONMENT', field, rule, remedy });
-  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') say('NODE_TLS_REJECT_UNAUTHORIZED', 'turns certificate checks off', 'unset it; use NODE_EXTRA_CA_CERTS for a private authority');
-  if (/--(inspect|require|import|loader|experimental-loader)|(^|\s)-r(\s|$)/.test(env['NODE_OPTIONS'] ?? '')) say('NODE_OPTIONS', 'loads foreign code or opens a debugger', 'unset it');
+  const say = (field: string, rule: string, remedy: string): void =>
+    void problems.push({ code: 'HF_CONFIG_ENVIRONMENT', field, rule, remedy });
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
+    say(
+      'NODE_TLS_REJECT_UNAUTHORIZED',
+      'turns certificate checks off',
+      'unset it; use NODE_EXTRA_CA_CERTS for a private authority',
+    );
+  if (/--(inspect|require|import|loader|experimental-loader)|(^|\s)-r(\s|$)/.test(env['NODE_OPTIONS'] ?? ''))
+    say('NODE_OPTIONS', 'loads foreign code or opens a debugger', 'unset it');
   return problems;
 }

@@ -6,7 +6,10 @@ const ORDER_LIMIT_MS = 120_000;
 /** Sends one order to the sidecar on this machine and waits until it is carried out. @returns an exit code */
 export async function order(port: number, path: string): Promise<number> {
   try {
-    const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, { method: 'POST', signal: AbortSignal.timeout(ORDER_LIMIT_MS) });
+    const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, {
+      method: 'POST',
+      signal: AbortSignal.timeout(ORDER_LIMIT_MS),
+    });
     (response.ok ? process.stdout : process.stderr).write(await response.text());
     return response.ok ? EXIT_OK : EXIT_INTERNAL;
   } catch {

@@ -77,15 +77,33 @@ export function main(args: readonly string[]): Promise<number> {
       return EXIT_OK;
     }
     const problems: ConfigProblem[] = [...environmentProblems(process.env)];
-    const number = (read: (field: string, text: string) => number, field: 'admin-port' | 'delivery-port' | 'drain-seconds'): number => collected(problems, () => read(`--${field}`, values[field]));
-    const ports = { adminHost: values['admin-host'], admin: number(portOf, 'admin-port'), delivery: number(portOf, 'delivery-port') };
+    const number = (
+      read: (field: string, text: string) => number,
+      field: 'admin-port' | 'delivery-port' | 'drain-seconds',
+    ): number => collected(problems, () => read(`--${field}`, values[field]));
+    const ports = {
+      adminHost: values['admin-host'],
+      admin: number(portOf, 'admin-port'),
+      delivery: number(portOf, 'delivery-port'),
+    };
     const drainMs = number(secondsOf, 'drain-seconds') * 1000;
     const lockAdapter = values['lock-adapter'] === 'plain' ? 'plain' : 'redlock';
-    if (values['lock-adapter'] !== lockAdapter) problems.push({ code: 'HF_CONFIG_OPTION', field: '--lock-adapter', rule: 'is neither redlock nor plain', remedy: 'leave it out for redlock' });
+    if (values['lock-adapter'] !== lockAdapter)
+      problems.push({
+        code: 'HF_CONFIG_OPTION',
+        field: '--lock-adapter',
+        rule: 'is neither redlock nor plain',
+        remedy: 'leave it out for redlock',
+      });
     const identity = identityOf(process.env);
     const passwordFile = values['store-password-file'];
     const waiting = { files: values.file, adminHost: ports.adminHost, adminPort: ports.admin, identity };
-    if (values.attached && passwordFile !== undefined && problems.length === 0) await awaitConfiguration({ ...waiting, store: undefined, read: () => Promise.resolve(requireFile(passwordFile)).then(() => NOTHING) });
+    if (values.attached && passwordFile !== undefined && problems.length === 0)
+      await awaitConfiguration({
+        ...waiting,
+        store: undefined,
+        read: () => Promise.resolve(requireFile(passwordFile)).then(() => NOTHING),
+      });
     const password = storePassword(passwordFile);
     const store = parseStore(values.store, values['store-prefix'], password);
     if ('code' in store) problems.push(store);
@@ -93,7 +111,20 @@ export function main(args: readonly string[]): Promise<number> {
     // What is wrong with the command line is not waited for.
     if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
     const { plans, warnings } = values.attached ? await awaitConfiguration({ ...waiting, store, read }) : await read();
-    return runUntilSignal({ plans, warnings, files: values.file, attached: values.attached, also: passwordFile === undefined ? [] : [passwordFile], identity, store, password, ports, drainMs, lockAdapter, level: values['log-level'] });
+    return runUntilSignal({
+      plans,
+      warnings,
+      files: values.file,
+      attached: values.attached,
+      also: passwordFile === undefined ? [] : [passwordFile],
+      identity,
+      store,
+      password,
+      ports,
+      drainMs,
+      lockAdapter,
+      level: values['log-level'],
+    });
   });
 }
 
@@ -104,7 +135,10 @@ async function refuseAll(read: () => Promise<Configuration>, problems: readonly 
 }
 
 /** Loads, checks and resolves; credentials are checked too, so that a wrong mount is one clear sentence at start. */
-export async function plansOf(files: readonly string[], before: readonly ConfigProblem[]): Promise<{ readonly plans: readonly ClientPlan[]; readonly warnings: readonly string[] }> {
+export async function plansOf(
+  files: readonly string[],
+  before: readonly ConfigProblem[],
+): Promise<{ readonly plans: readonly ClientPlan[]; readonly warnings: readonly string[] }> {
   let problems = [...before];
   try {
     const documents = loadDocuments(files);
@@ -114,8 +148,22 @@ export async function plansOf(files: readonly string[], before: readonly ConfigP
       plans.push('problems' in read ? plan : withOAuthClient(plan, read.credentials.clientId));
       problems.push(...(await tokenFileProblems(plan)));
       const twin = plans.find((one) => one !== plans.at(-1) && one.lease === plans.at(-1)?.lease);
-      if (twin !== undefined) problems.push({ code: 'HF_CONFIG_RELATION', field: `StreamClient ${plan.name}`, rule: `has the same OAuth client as StreamClient ${twin.name}`, remedy: 'let the streams of one OAuth client refer to one StreamClient' });
-      if ('problems' in read) problems.push(...read.problems.map(({ file, rule }) => ({ code: 'HF_CONFIG_SECRET', field: file, rule, remedy: 'put the credential there: one line, UTF-8, nothing else' })));
+      if (twin !== undefined)
+        problems.push({
+          code: 'HF_CONFIG_RELATION',
+          field: `StreamClient ${plan.name}`,
+          rule: `has the same OAuth client as StreamClient ${twin.name}`,
+          remedy: 'let the streams of one OAuth client refer to one StreamClient',
+        });
+      if ('problems' in read)
+        problems.push(
+          ...read.problems.map(({ file, rule }) => ({
+            code: 'HF_CONFIG_SECRET',
+            field: file,
+            rule,
+            remedy: 'put the credential there: one line, UTF-8, nothing else',
+          })),
+        );
     }
     if (problems.length === 0) return { plans, warnings: documents.warnings };
   } catch (error) {
@@ -138,9 +186,22 @@ function collected(problems: ConfigProblem[], read: () => number): number {
 
 /** The consumers' tokens are secret files too. */
 async function tokenFileProblems(plan: ClientPlan): Promise<readonly ConfigProblem[]> {
-  const files = plan.streams.flatMap((stream) => (stream.delivery.push?.tokenFile === undefined ? [] : [stream.delivery.push.tokenFile]));
+  const files = plan.streams.flatMap((stream) =>
+    stream.delivery.push?.tokenFile === undefined ? [] : [stream.delivery.push.tokenFile],
+  );
   const read = await Promise.all(files.map(async (file) => ({ file, token: await readSecret(file) })));
-  return read.flatMap(({ file, token }) => ('rule' in token ? [{ code: 'HF_CONFIG_SECRET', field: file, rule: token.rule, remedy: "put the consumer's token there: one line, UTF-8, nothing else" }] : []));
+  return read.flatMap(({ file, token }) =>
+    'rule' in token
+      ? [
+          {
+            code: 'HF_CONFIG_SECRET',
+            field: file,
+            rule: token.rule,
+            remedy: "put the consumer's token there: one line, UTF-8, nothing else",
+          },
+        ]
+      : [],
+  );
 }
 
 interface RunSettings {
@@ -161,7 +222,14 @@ interface RunSettings {
 
 function identityOf(env: NodeJS.ProcessEnv): Identity {
   const uid = env['POD_UID'] ?? randomUUID();
-  return { pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`, namespace: env['POD_NAMESPACE'] ?? 'default', uid, revision: env['HOLDFAST_REVISION'] ?? '', egress: env['HOLDFAST_EGRESS'] ?? 'default', salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32 };
+  return {
+    pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`,
+    namespace: env['POD_NAMESPACE'] ?? 'default',
+    uid,
+    revision: env['HOLDFAST_REVISION'] ?? '',
+    egress: env['HOLDFAST_EGRESS'] ?? 'default',
+    salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32,
+  };
 }
 
 async function runUntilSignal(settings: RunSettings): Promise<number> {
@@ -174,7 +242,13 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const onTrouble = troubleLogger(log, settings.store.kind === 'redis' && settings.store.options.tls !== undefined);
   const nowMs = (): number => performance.now();
   const ttlMs = Math.min(...settings.plans.map((plan) => plan.leasePolicy.ttlMs));
-  const coordination = openStore(settings.store, { lockAdapter: settings.lockAdapter, nowMs, ttlMs, registry: REGISTRY, onTrouble });
+  const coordination = openStore(settings.store, {
+    lockAdapter: settings.lockAdapter,
+    nowMs,
+    ttlMs,
+    registry: REGISTRY,
+    onTrouble,
+  });
   const deps: World = {
     identity,
     store: coordination.store,
@@ -199,18 +273,29 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   }, DROPPED_EVERY_MS).unref();
   for (const warning of settings.warnings) log.warn(warning);
   const ended = untilSignal(log);
-  if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined) log.info('POD_NAME or POD_UID is not set; this replica has a random identity');
+  if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined)
+    log.info('POD_NAME or POD_UID is not set; this replica has a random identity');
   const supervisor = new Supervisor(settings.plans, deps);
   const admin = new AdminServer(supervisor, deps, settings.drainMs);
   const delivery = new DeliveryServer(() => supervisor.served());
   const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
   const deliveryPort = await delivery.listen(settings.ports.delivery);
-  if (coordination.link !== undefined) void warnAbout(coordination.link, log).then((warnings) => { supervisor.storeWarnings = warnings; });
+  if (coordination.link !== undefined)
+    void warnAbout(coordination.link, log).then((warnings) => {
+      supervisor.storeWarnings = warnings;
+    });
   // Where nobody else could lead there is nobody to protect from us.
   const guard = coordination.link === undefined ? undefined : new LeaseGuard(nowMs);
-  if (guard !== undefined) supervisor.election.onDeadline = (deadlineMs) => { guard.watch(deadlineMs); };
+  if (guard !== undefined)
+    supervisor.election.onDeadline = (deadlineMs) => {
+      guard.watch(deadlineMs);
+    };
   supervisor.start();
-  const reporter = new Reporter(deps, { clients: settings.plans.map((plan) => plan.name), configHash: configHash(settings.files), status: () => supervisor.status() });
+  const reporter = new Reporter(deps, {
+    clients: settings.plans.map((plan) => plan.name),
+    configHash: configHash(settings.files),
+    status: () => supervisor.status(),
+  });
   stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
   const code = await (settings.attached ? Promise.race([ended, renewed(settings, deps, supervisor)]) : ended);
   const forced = setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + EXIT_MARGIN_MS);
@@ -231,13 +316,24 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
 async function renewed({ files, also, plans }: RunSettings, deps: World, supervisor: Supervisor): Promise<number> {
   const { namespace, pod, uid } = deps.identity;
   const othersRun = async (hash: string): Promise<boolean> => {
-    const reports = await Promise.all(plans.map(async ({ name }) => (await deps.reports?.read({ namespace, name })) ?? []));
+    const reports = await Promise.all(
+      plans.map(async ({ name }) => (await deps.reports?.read({ namespace, name })) ?? []),
+    );
     return reports.every((all) => {
       const others = all.filter((one) => one.replica !== `${pod}/${uid}` && one.ageMs < OTHERS_FRESH_MS);
-      return others.length === 0 || others.some((one) => one.content?.['configHash'] === hash && one.content['ready'] === true);
+      return (
+        others.length === 0 ||
+        others.some((one) => one.content?.['configHash'] === hash && one.content['ready'] === true)
+      );
     });
   };
-  await changedConfiguration({ files, also, random: deps.random, leads: () => supervisor.leads, othersRun: (hash) => othersRun(hash).catch(() => false) });
+  await changedConfiguration({
+    files,
+    also,
+    random: deps.random,
+    leads: () => supervisor.leads,
+    othersRun: (hash) => othersRun(hash).catch(() => false),
+  });
   deps.log.info('the configuration changed; handing over and beginning anew');
   return EXIT_OK;
 }
@@ -247,7 +343,12 @@ function troubleLogger(log: World['log'], tls: boolean): (error: NodeJS.ErrnoExc
   const troubles = new Set<string>();
   return (error) => {
     const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
-    const hint = tls && word === 'ETIMEDOUT' ? { hint: 'a server that speaks no TLS on this port does not answer either: check the port, or write redis:// in --store' } : {};
+    const hint =
+      tls && word === 'ETIMEDOUT'
+        ? {
+            hint: 'a server that speaks no TLS on this port does not answer either: check the port, or write redis:// in --store',
+          }
+        : {};
     log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word, ...hint }, 'redis connection');
     troubles.add(word);
   };

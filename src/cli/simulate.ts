@@ -37,14 +37,29 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
-    const sim = new Simulator({ port: portOf('--port', values.port), rate: Number(values.rate), size: Number(values.size), keys: Number(values.keys), historyFile: values.history });
+    const sim = new Simulator({
+      port: portOf('--port', values.port),
+      rate: Number(values.rate),
+      size: Number(values.size),
+      keys: Number(values.keys),
+      historyFile: values.history,
+    });
     sim.office.lifeMs = Number(values['token-life']) * 1000;
     const port = await sim.listen();
     process.stdout.write(`${JSON.stringify({ listening: { simulator: port } })}\n`);
-    const stop = values.scenario === undefined ? () => undefined : play(sim, loadScenario(values.scenario), (step) => process.stdout.write(`${JSON.stringify({ scenario: step })}\n`));
+    const stop =
+      values.scenario === undefined
+        ? () => undefined
+        : play(sim, loadScenario(values.scenario), (step) =>
+            process.stdout.write(`${JSON.stringify({ scenario: step })}\n`),
+          );
     await new Promise<void>((resolve) => {
-      process.once('SIGTERM', () => { resolve(); });
-      process.once('SIGINT', () => { resolve(); });
+      process.once('SIGTERM', () => {
+        resolve();
+      });
+      process.once('SIGINT', () => {
+        resolve();
+      });
     });
     stop();
     await sim.close();

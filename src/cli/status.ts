@@ -40,7 +40,15 @@ interface ClientStatus {
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values } = parseArgs({ args: [...args], options: { 'admin-port': { type: 'string', default: '9464' }, json: { type: 'boolean', default: false }, watch: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        'admin-port': { type: 'string', default: '9464' },
+        json: { type: 'boolean', default: false },
+        watch: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     if (values.help) {
       process.stdout.write(USAGE);
       return EXIT_OK;
@@ -74,14 +82,28 @@ interface Shown {
 }
 
 function table(status: Shown): string {
-  const clients = [['CLIENT', 'ROLE', 'EPOCH', 'LEASE', 'HEIR', 'TOKEN', 'EXPIRES', 'BREAKER'], ...status.clients.map((one) => [one.name, roleOf(one), String(one.epoch), seconds(one.remainingMs), podOf(one.heir), one.token.failure ?? one.token.state, one.token.remainingMs === undefined ? '-' : `${String(Math.round(one.token.remainingMs / 1000))}s`, one.breaker])];
+  const clients = [
+    ['CLIENT', 'ROLE', 'EPOCH', 'LEASE', 'HEIR', 'TOKEN', 'EXPIRES', 'BREAKER'],
+    ...status.clients.map((one) => [
+      one.name,
+      roleOf(one),
+      String(one.epoch),
+      seconds(one.remainingMs),
+      podOf(one.heir),
+      one.token.failure ?? one.token.state,
+      one.token.remainingMs === undefined ? '-' : `${String(Math.round(one.token.remainingMs / 1000))}s`,
+      one.breaker,
+    ]),
+  ];
   const streams = [
     ['STREAM', 'DIALECT', 'CLASS', 'STATE', 'RECEIVED', 'BACKLOG', 'RECONNECTS', 'CONTINUITY', 'GAPS', 'DEAD', 'HOLD'],
     ...status.streams.map((one) => [
       one.name,
       one.dialect,
       one.class,
-      one.reason === undefined ? one.state : `${one.state}(${one.reason}${one.retryInMs === undefined ? '' : `, ${String(Math.round(one.retryInMs / 100) / 10)}s`})`,
+      one.reason === undefined
+        ? one.state
+        : `${one.state}(${one.reason}${one.retryInMs === undefined ? '' : `, ${String(Math.round(one.retryInMs / 100) / 10)}s`})`,
       String(one.events.received),
       String(one.delivery.backlog),
       String(one.connection.reconnects),
@@ -91,9 +113,26 @@ function table(status: Shown): string {
       one.delivery.hold ?? '-',
     ]),
   ];
-  const replicas = [['CLIENT', 'REPLICA', 'ROLE', 'LAST HAND-OVER'], ...status.clients.flatMap((one) => [...new Set([...one.members, one.holder])].filter((id) => id !== '').map((id) => [one.name, podOf(id), id === one.holder ? 'leader' : 'standby', id === one.holder && one.lastHandOver !== undefined ? one.lastHandOver.at : '-']))];
-  const notes = [...(status.store.trouble === undefined ? [] : [`store: ${status.store.trouble}`]), ...status.store.warnings.map((one) => `store: ${one}`)];
-  return [columns(clients), columns(replicas), columns(streams), notes.map((one) => `${one}\n`).join('')].filter((part) => part !== '').join('\n');
+  const replicas = [
+    ['CLIENT', 'REPLICA', 'ROLE', 'LAST HAND-OVER'],
+    ...status.clients.flatMap((one) =>
+      [...new Set([...one.members, one.holder])]
+        .filter((id) => id !== '')
+        .map((id) => [
+          one.name,
+          podOf(id),
+          id === one.holder ? 'leader' : 'standby',
+          id === one.holder && one.lastHandOver !== undefined ? one.lastHandOver.at : '-',
+        ]),
+    ),
+  ];
+  const notes = [
+    ...(status.store.trouble === undefined ? [] : [`store: ${status.store.trouble}`]),
+    ...status.store.warnings.map((one) => `store: ${one}`),
+  ];
+  return [columns(clients), columns(replicas), columns(streams), notes.map((one) => `${one}\n`).join('')]
+    .filter((part) => part !== '')
+    .join('\n');
 }
 
 function roleOf(client: ClientStatus): string {
@@ -113,5 +152,12 @@ function podOf(id: string | undefined): string {
 /** Left-aligned columns, two spaces apart. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => (row[index] ?? '').length)));
-  return `${rows.map((row) => row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ').trimEnd()).join('\n')}\n`;
+  return `${rows
+    .map((row) =>
+      row
+        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')}\n`;
 }

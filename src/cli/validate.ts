@@ -9,7 +9,13 @@ Checks configuration files and credential files without connecting to anything. 
 
 export function main(args: readonly string[]): Promise<number> {
   return guarded(async () => {
-    const { values } = parseArgs({ args: [...args], options: { file: { type: 'string', short: 'f', multiple: true, default: [] }, help: { type: 'boolean', short: 'h', default: false } } });
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        file: { type: 'string', short: 'f', multiple: true, default: [] },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
     if (values.help) {
       process.stdout.write(USAGE);
       return EXIT_OK;
@@ -17,11 +23,18 @@ export function main(args: readonly string[]): Promise<number> {
     const { plans, warnings } = await plansOf(values.file, environmentProblems(process.env));
     for (const warning of warnings) process.stdout.write(`warning: ${warning}\n`);
     for (const plan of plans) {
-      process.stdout.write(`StreamClient ${plan.name}: ${plan.platform} ${plan.region}, token from ${plan.hosts.login}${plan.tokenEndpoint.path}\n`);
+      process.stdout.write(
+        `StreamClient ${plan.name}: ${plan.platform} ${plan.region}, token from ${plan.hosts.login}${plan.tokenEndpoint.path}\n`,
+      );
       for (const stream of plan.streams) {
         const { profile, delivery } = stream;
-        const to = delivery.push === undefined ? 'pulled by the consumer' : `pushed to ${delivery.push.url} (${delivery.push.contentMode})`;
-        process.stdout.write(`  EventStream ${stream.name}: ${profile.dialect}, class ${profile.streamClass}, ${stream.hosts.streaming}${profile.path.replace('{path}', stream.path ?? '')}, ${to}\n`);
+        const to =
+          delivery.push === undefined
+            ? 'pulled by the consumer'
+            : `pushed to ${delivery.push.url} (${delivery.push.contentMode})`;
+        process.stdout.write(
+          `  EventStream ${stream.name}: ${profile.dialect}, class ${profile.streamClass}, ${stream.hosts.streaming}${profile.path.replace('{path}', stream.path ?? '')}, ${to}\n`,
+        );
         const scopes = [...(profile.token.scopes[''] ?? []), ...(profile.token.scopes[stream.path ?? ''] ?? [])];
         if (scopes.length > 0) process.stdout.write(`    the OAuth client needs: ${[...new Set(scopes)].join(', ')}\n`);
       }

@@ -38,7 +38,10 @@ function structural(node: SchemaNode): SchemaNode {
   // The API server prunes unknown fields and names them to the user; `false` beside properties is refused.
   if (out.additionalProperties === false) delete out.additionalProperties;
   if (typeof out.additionalProperties === 'object') out.additionalProperties = structural(out.additionalProperties);
-  if (out.properties !== undefined) out.properties = Object.fromEntries(Object.entries(out.properties).map(([name, child]) => [name, structural(child)]));
+  if (out.properties !== undefined)
+    out.properties = Object.fromEntries(
+      Object.entries(out.properties).map(([name, child]) => [name, structural(child)]),
+    );
   if (out.items !== undefined) out.items = structural(out.items);
   if (out['const'] !== undefined) {
     out.enum = [out['const']];
@@ -57,7 +60,8 @@ function structural(node: SchemaNode): SchemaNode {
 function alternatives(node: SchemaNode): SchemaNode {
   const { anyOf = [], ...rest } = node;
   const properties: Record<string, SchemaNode> = {};
-  for (const form of anyOf) for (const [name, child] of Object.entries(form.properties ?? {})) properties[name] = structural(child);
+  for (const form of anyOf)
+    for (const [name, child] of Object.entries(form.properties ?? {})) properties[name] = structural(child);
   return { ...rest, type: 'object', properties, oneOf: anyOf.map((form) => ({ required: form.required })) };
 }
 

@@ -4,7 +4,14 @@ import type { ConfigProblem } from './problem.ts';
 import type { StreamClient } from './schema.ts';
 
 /** Domains that belong to the two vendors. Another name is used as given, with a warning. */
-const VENDOR_SUFFIXES = [...Object.values(GENESYS_DOMAINS), 'pure.cloud', 'mygenesys.com', 'nice-incontact.com', 'niceincontact.com', 'nicecxone.com'];
+const VENDOR_SUFFIXES = [
+  ...Object.values(GENESYS_DOMAINS),
+  'pure.cloud',
+  'mygenesys.com',
+  'nice-incontact.com',
+  'niceincontact.com',
+  'nicecxone.com',
+];
 
 /** Is this host name or address the machine itself? */
 export function isLoopbackHost(hostname: string): boolean {
@@ -26,12 +33,23 @@ export interface HostFindings {
 export function checkHosts(where: string, spec: StreamClient['spec']): HostFindings {
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [];
-  const overrides = Object.entries(spec.hosts).filter((entry): entry is [keyof Hosts, string] => entry[1] !== undefined);
+  const overrides = Object.entries(spec.hosts).filter(
+    (entry): entry is [keyof Hosts, string] => entry[1] !== undefined,
+  );
   const domain = domainOf(spec);
   if (domain === undefined && overrides.length < 3) {
     const known = Object.entries(GENESYS_DOMAINS).map(([region, name]) => `${region} (${name})`);
-    problems.push({ code: 'HF_CONFIG_HOST', field: `${where}.spec.region`, rule: 'is not a known Genesys Cloud region or domain', remedy: `use one of: ${known.join(', ')}; or set hosts.login, hosts.api and hosts.streaming` });
-  } else if (spec.platform === 'GenesysCloud' && domain !== undefined && !Object.values(GENESYS_DOMAINS).includes(domain)) {
+    problems.push({
+      code: 'HF_CONFIG_HOST',
+      field: `${where}.spec.region`,
+      rule: 'is not a known Genesys Cloud region or domain',
+      remedy: `use one of: ${known.join(', ')}; or set hosts.login, hosts.api and hosts.streaming`,
+    });
+  } else if (
+    spec.platform === 'GenesysCloud' &&
+    domain !== undefined &&
+    !Object.values(GENESYS_DOMAINS).includes(domain)
+  ) {
     warnings.push(`${where}.spec.region: ${domain} is not a domain of the Genesys Cloud region table; used as given`);
   } else if (spec.platform === 'NiceCXone' && !CXONE_AREAS.includes(spec.region)) {
     warnings.push(`${where}.spec.region: ${spec.region} is not a CXone area known here; used as a label only`);
@@ -45,8 +63,14 @@ export function checkHosts(where: string, spec: StreamClient['spec']): HostFindi
 }
 
 /** One origin: secure unless loopback, no user info, path, query or fragment, no address tricks. */
-export function checkOrigin(field: string, value: string, family: 'ws' | 'http'): { readonly problem?: ConfigProblem; readonly warning?: string } {
-  const refuse = (rule: string, remedy: string): { readonly problem: ConfigProblem } => ({ problem: { code: 'HF_CONFIG_HOST', field, rule, remedy } });
+export function checkOrigin(
+  field: string,
+  value: string,
+  family: 'ws' | 'http',
+): { readonly problem?: ConfigProblem; readonly warning?: string } {
+  const refuse = (rule: string, remedy: string): { readonly problem: ConfigProblem } => ({
+    problem: { code: 'HF_CONFIG_HOST', field, rule, remedy },
+  });
   const example = family === 'ws' ? 'wss://streaming.example.com' : 'https://api.example.com';
   let url: URL;
   try {
@@ -55,16 +79,21 @@ export function checkOrigin(field: string, value: string, family: 'ws' | 'http')
     return refuse('is not a URL', `write scheme and host, such as ${example}`);
   }
   const secure = `${family}s:`;
-  if (url.protocol !== secure && url.protocol !== `${family}:`) return refuse(`has the scheme ${url.protocol}//`, `use ${secure}// (${family}:// toward loopback only)`);
-  if (url.username !== '' || url.password !== '') return refuse('contains a user name or password', 'remove them; credentials are files in credentials.directory');
-  if (url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname)) return refuse('has a path, query or fragment', `write scheme and host only, such as ${example}`);
+  if (url.protocol !== secure && url.protocol !== `${family}:`)
+    return refuse(`has the scheme ${url.protocol}//`, `use ${secure}// (${family}:// toward loopback only)`);
+  if (url.username !== '' || url.password !== '')
+    return refuse('contains a user name or password', 'remove them; credentials are files in credentials.directory');
+  if (url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname))
+    return refuse('has a path, query or fragment', `write scheme and host only, such as ${example}`);
   const host = url.hostname;
   const loopback = isLoopbackHost(host);
-  if (url.protocol !== secure && !loopback) return refuse(`uses ${url.protocol}// toward a host that is not loopback`, `use ${secure}//`);
+  if (url.protocol !== secure && !loopback)
+    return refuse(`uses ${url.protocol}// toward a host that is not loopback`, `use ${secure}//`);
   if (loopback) return {};
   if (host.endsWith('.')) return refuse('ends with a dot', 'remove the trailing dot');
   if (/^\[|^\d{1,3}(\.\d{1,3}){3}$/.test(host)) return refuse('is an IP address', 'use the host name of the platform');
-  if (host.split('.').some((label) => label.startsWith('xn--'))) return refuse('contains a punycode label, which can imitate another name', 'use the plain ASCII host name');
+  if (host.split('.').some((label) => label.startsWith('xn--')))
+    return refuse('contains a punycode label, which can imitate another name', 'use the plain ASCII host name');
   const vendor = VENDOR_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`));
   return vendor ? {} : { warning: `${field}: ${host} is not a host name of the vendor; used as given` };
 }

@@ -20,7 +20,13 @@ export interface Documents {
  */
 export function loadDocuments(files: readonly string[]): Documents {
   const problems: ConfigProblem[] = [];
-  if (files.length === 0) problems.push({ code: 'HF_CONFIG_OPTION', field: '-f', rule: 'is missing', remedy: 'name at least one configuration file: -f FILE' });
+  if (files.length === 0)
+    problems.push({
+      code: 'HF_CONFIG_OPTION',
+      field: '-f',
+      rule: 'is missing',
+      remedy: 'name at least one configuration file: -f FILE',
+    });
   const texts = files.flatMap((file) => {
     const text = readText(file, problems);
     return text === undefined ? [] : [{ name: file, text }];
@@ -33,7 +39,10 @@ export function loadDocuments(files: readonly string[]): Documents {
 }
 
 /** Checks the documents of some texts, each by itself and all together. `name` is what problems call a text. */
-export function checkDocuments(texts: readonly { readonly name: string; readonly text: string }[]): { readonly documents: Documents; readonly problems: readonly ConfigProblem[] } {
+export function checkDocuments(texts: readonly { readonly name: string; readonly text: string }[]): {
+  readonly documents: Documents;
+  readonly problems: readonly ConfigProblem[];
+} {
   const problems: ConfigProblem[] = [];
   const clients: { where: string; value: StreamClient }[] = [];
   const streams: { where: string; value: EventStream }[] = [];
@@ -42,13 +51,32 @@ export function checkDocuments(texts: readonly { readonly name: string; readonly
       const kind = isRecord(value) ? value['kind'] : undefined;
       if (kind === 'StreamClient') collect(where, streamClient.safeParse(value), clients, problems);
       else if (kind === 'EventStream') collect(where, eventStream.safeParse(value), streams, problems);
-      else problems.push({ code: 'HF_CONFIG_SCHEMA', field: `${where}.kind`, rule: 'is neither StreamClient nor EventStream', remedy: `write apiVersion: ${API_VERSION} and kind: StreamClient or EventStream` });
+      else
+        problems.push({
+          code: 'HF_CONFIG_SCHEMA',
+          field: `${where}.kind`,
+          rule: 'is neither StreamClient nor EventStream',
+          remedy: `write apiVersion: ${API_VERSION} and kind: StreamClient or EventStream`,
+        });
     }
   }
-  if (problems.length === 0 && clients.length === 0) problems.push({ code: 'HF_CONFIG_UNREADABLE', field: texts.map((one) => one.name).join(', '), rule: 'holds no StreamClient', remedy: 'write one StreamClient and at least one EventStream' });
+  if (problems.length === 0 && clients.length === 0)
+    problems.push({
+      code: 'HF_CONFIG_UNREADABLE',
+      field: texts.map((one) => one.name).join(', '),
+      rule: 'holds no StreamClient',
+      remedy: 'write one StreamClient and at least one EventStream',
+    });
   const relations = checkRelations(clients, streams);
   problems.push(...relations.problems);
-  return { documents: { clients: clients.map((one) => one.value), streams: streams.map((one) => one.value), warnings: relations.warnings }, problems };
+  return {
+    documents: {
+      clients: clients.map((one) => one.value),
+      streams: streams.map((one) => one.value),
+      warnings: relations.warnings,
+    },
+    problems,
+  };
 }
 
 /** Names of the StreamClients in some files, whatever else is wrong with them. */
@@ -56,16 +84,26 @@ export function clientNames(files: readonly string[]): readonly string[] {
   return files.flatMap((file) => {
     const text = readText(file, []);
     const values = text === undefined ? [] : documentsOf(file, text, []).map((one) => one.value);
-    return values.flatMap((value) => (isRecord(value) && value['kind'] === 'StreamClient' && isRecord(value['metadata']) && typeof value['metadata']['name'] === 'string' && /^[a-z0-9-]{1,63}$/.test(value['metadata']['name']) ? [value['metadata']['name']] : []));
+    return values.flatMap((value) =>
+      isRecord(value) &&
+      value['kind'] === 'StreamClient' &&
+      isRecord(value['metadata']) &&
+      typeof value['metadata']['name'] === 'string' &&
+      /^[a-z0-9-]{1,63}$/.test(value['metadata']['name'])
+        ? [value['metadata']['name']]
+        : [],
+    );
   });
 }
 
 function readText(file: string, problems: ConfigProblem[]): string | undefined {
-  const refuse = (rule: string, remedy: string): undefined => void problems.push({ code: 'HF_CONFIG_UNREADABLE', field: file, rule, remedy });
+  const refuse = (rule: string, remedy: string): undefined =>
+    void problems.push({ code: 'HF_CONFIG_UNREADABLE', field: file, rule, remedy });
   try {
     const info = statSync(file);
     if (info.isDirectory()) return refuse('is a directory', 'name a file');
-    if (info.size > MAX_FILE_BYTES) return refuse(`is larger than ${String(MAX_FILE_BYTES)} bytes`, 'split the configuration');
+    if (info.size > MAX_FILE_BYTES)
+      return refuse(`is larger than ${String(MAX_FILE_BYTES)} bytes`, 'split the configuration');
     const text = readFileSync(file, 'utf8');
     return text.trim() === '' ? refuse('is empty', 'write one StreamClient and at least one EventStream') : text;
   } catch (error) {
@@ -83,19 +121,34 @@ function documentsOf(file: string, text: string, problems: ConfigProblem[]): { w
     const where = documents.length > 1 ? `${file}#${String(index + 1)}` : file;
     for (const error of document.errors) {
       const { line, col } = lines.linePos(error.pos[0]);
-      problems.push({ code: 'HF_CONFIG_SYNTAX', field: `${file}:${String(line)}:${String(col)}`, rule: error.message.split('\n')[0] ?? 'is not YAML', remedy: 'correct the YAML at this place' });
+      problems.push({
+        code: 'HF_CONFIG_SYNTAX',
+        field: `${file}:${String(line)}:${String(col)}`,
+        rule: error.message.split('\n')[0] ?? 'is not YAML',
+        remedy: 'correct the YAML at this place',
+      });
     }
     if (document.errors.length > 0 || document.contents === null) return;
     try {
       out.push({ where, value: document.toJS({ maxAliasCount: 100 }) });
     } catch {
-      problems.push({ code: 'HF_CONFIG_SYNTAX', field: where, rule: 'expands too many aliases', remedy: 'write the values out' });
+      problems.push({
+        code: 'HF_CONFIG_SYNTAX',
+        field: where,
+        rule: 'expands too many aliases',
+        remedy: 'write the values out',
+      });
     }
   });
   return out;
 }
 
-function collect<T>(where: string, result: z.ZodSafeParseResult<T>, into: { where: string; value: T }[], problems: ConfigProblem[]): void {
+function collect<T>(
+  where: string,
+  result: z.ZodSafeParseResult<T>,
+  into: { where: string; value: T }[],
+  problems: ConfigProblem[],
+): void {
   if (result.success) {
     into.push({ where, value: result.data });
     return;
@@ -109,11 +162,18 @@ function ofIssue(where: string, issue: z.core.$ZodIssue): ConfigProblem[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const near = nearest(key, KNOWN_FIELDS);
-      return { code, field: `${field}.${key}`, rule: 'is not a known field', remedy: near === undefined ? 'remove it; docs/configuration.md lists every field' : `did you mean "${near}"?` };
+      return {
+        code,
+        field: `${field}.${key}`,
+        rule: 'is not a known field',
+        remedy: near === undefined ? 'remove it; docs/configuration.md lists every field' : `did you mean "${near}"?`,
+      };
     });
   }
   if (issue.code === 'invalid_union') {
-    return [{ code, field, rule: 'matches none of the allowed forms', remedy: 'see this field in docs/configuration.md' }];
+    return [
+      { code, field, rule: 'matches none of the allowed forms', remedy: 'see this field in docs/configuration.md' },
+    ];
   }
   // zod names expected and received types, never the value: a secret pasted into the wrong place stays out of the message.
   return [{ code, field, rule: issue.message, remedy: 'see this field in docs/configuration.md' }];
@@ -158,7 +218,13 @@ function edits(a: string, b: string): number {
   for (let i = 1; i <= a.length; i += 1) {
     const row = [i];
     for (let j = 1; j <= b.length; j += 1) {
-      row.push(Math.min((row[j - 1] ?? 0) + 1, (previous[j] ?? 0) + 1, (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)));
+      row.push(
+        Math.min(
+          (row[j - 1] ?? 0) + 1,
+          (previous[j] ?? 0) + 1,
+          (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+        ),
+      );
     }
     previous = row;
   }

@@ -14,7 +14,9 @@ export class ConfigError extends Error {
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[]) {
-    super(`${String(problems.length)} problem(s) in the configuration; first: ${problems[0]?.field ?? '?'}: ${problems[0]?.rule ?? '?'}`);
+    super(
+      `${String(problems.length)} problem(s) in the configuration; first: ${problems[0]?.field ?? '?'}: ${problems[0]?.rule ?? '?'}`,
+    );
     this.problems = problems;
   }
 }

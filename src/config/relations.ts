@@ -12,11 +12,20 @@ interface Placed<T> {
 }
 
 /** Rules that concern several fields or several documents. */
-export function checkRelations(clients: readonly Placed<StreamClient>[], streams: readonly Placed<EventStream>[]): { readonly problems: readonly ConfigProblem[]; readonly warnings: readonly string[] } {
+export function checkRelations(
+  clients: readonly Placed<StreamClient>[],
+  streams: readonly Placed<EventStream>[],
+): { readonly problems: readonly ConfigProblem[]; readonly warnings: readonly string[] } {
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [];
-  const say = (field: string, rule: string, remedy: string): void => void problems.push({ code: 'HF_CONFIG_RELATION', field, rule, remedy });
-  if (streams.length > MAX_STREAMS) say('EventStream', `${String(streams.length)} streams in one process; the limit is ${String(MAX_STREAMS)}`, 'spread them over several processes');
+  const say = (field: string, rule: string, remedy: string): void =>
+    void problems.push({ code: 'HF_CONFIG_RELATION', field, rule, remedy });
+  if (streams.length > MAX_STREAMS)
+    say(
+      'EventStream',
+      `${String(streams.length)} streams in one process; the limit is ${String(MAX_STREAMS)}`,
+      'spread them over several processes',
+    );
   duplicates(clients, 'StreamClient', say);
   duplicates(streams, 'EventStream', say);
   sameCredentials(clients, say);
@@ -25,16 +34,27 @@ export function checkRelations(clients: readonly Placed<StreamClient>[], streams
     problems.push(...hosts.problems);
     warnings.push(...hosts.warnings);
     checkClient(where, value.spec, say);
-    if (!streams.some((stream) => stream.value.spec.clientRef.name === value.metadata.name)) warnings.push(`${where}: no EventStream refers to StreamClient ${value.metadata.name}; it will hold nothing`);
+    if (!streams.some((stream) => stream.value.spec.clientRef.name === value.metadata.name))
+      warnings.push(`${where}: no EventStream refers to StreamClient ${value.metadata.name}; it will hold nothing`);
   }
   for (const { where, value } of streams) {
     const client = clients.find((one) => one.value.metadata.name === value.spec.clientRef.name)?.value;
-    if (client === undefined) say(`${where}.spec.clientRef.name`, `names no StreamClient of these files (${value.spec.clientRef.name})`, `add that StreamClient, or use one of: ${clients.map((one) => one.value.metadata.name).join(', ') || '(none)'}`);
+    if (client === undefined)
+      say(
+        `${where}.spec.clientRef.name`,
+        `names no StreamClient of these files (${value.spec.clientRef.name})`,
+        `add that StreamClient, or use one of: ${clients.map((one) => one.value.metadata.name).join(', ') || '(none)'}`,
+      );
     else checkStream(where, value.spec, client.spec, say);
   }
   for (const { where, value } of clients) {
     const mine = streams.filter((stream) => stream.value.spec.clientRef.name === value.metadata.name);
-    if (mine.length > value.spec.pool.maxStreams) say(`${where}.spec.pool.maxStreams`, `${String(mine.length)} streams refer to this client; the pool holds ${String(value.spec.pool.maxStreams)}`, 'raise maxStreams (and the limit at the platform), or remove streams');
+    if (mine.length > value.spec.pool.maxStreams)
+      say(
+        `${where}.spec.pool.maxStreams`,
+        `${String(mine.length)} streams refer to this client; the pool holds ${String(value.spec.pool.maxStreams)}`,
+        'raise maxStreams (and the limit at the platform), or remove streams',
+      );
   }
   return { problems, warnings };
 }
@@ -46,7 +66,12 @@ function duplicates(documents: readonly Placed<{ metadata: { name: string } }>[]
   for (const { where, value } of documents) {
     const name = value.metadata.name;
     const first = seen.get(name);
-    if (first !== undefined) say(`${where}.metadata.name`, `${kind} ${name} is defined already in ${first}`, 'give it another name, or remove one of the two');
+    if (first !== undefined)
+      say(
+        `${where}.metadata.name`,
+        `${kind} ${name} is defined already in ${first}`,
+        'give it another name, or remove one of the two',
+      );
     else seen.set(name, where);
   }
 }
@@ -59,7 +84,12 @@ function sameCredentials(clients: readonly Placed<StreamClient>[], say: Say): vo
     if (directory === undefined) continue;
     const key = `${directory}\u0000${keys.clientId}`;
     const first = seen.get(key);
-    if (first !== undefined) say(`${where}.spec.credentials`, `is the OAuth client of StreamClient ${first} already`, 'let the streams of one OAuth client refer to one StreamClient');
+    if (first !== undefined)
+      say(
+        `${where}.spec.credentials`,
+        `is the OAuth client of StreamClient ${first} already`,
+        'let the streams of one OAuth client refer to one StreamClient',
+      );
     seen.set(key, value.metadata.name);
   }
 }
@@ -73,54 +103,118 @@ export function onlyLoopback(spec: StreamClient['spec']): boolean {
 function checkClient(where: string, spec: StreamClient['spec'], say: Say): void {
   const { reconnect, lease, credentials, maintenance } = spec;
   const at = (path: string): string => `${where}.spec.${path}`;
-  if (reconnect.maxDelay < reconnect.baseDelay) say(at('reconnect.maxDelay'), 'is less than baseDelay', 'make maxDelay >= baseDelay');
-  if (reconnect.extendedMaxDelay < reconnect.extendedBaseDelay) say(at('reconnect.extendedMaxDelay'), 'is less than extendedBaseDelay', 'make extendedMaxDelay >= extendedBaseDelay');
-  if (reconnect.jitterHigh < reconnect.jitterLow) say(at('reconnect.jitterHigh'), 'is less than jitterLow', 'make jitterHigh >= jitterLow');
-  if (!onlyLoopback(spec) && reconnect.baseDelay < 1000) say(at('reconnect.baseDelay'), 'is less than 1s', 'use 1s or more toward a real platform: shorter delays get the OAuth client locked out');
-  if (lease.renewEvery * 2 >= lease.ttl) say(at('lease.renewEvery'), 'must be less than half of ttl', 'keep renewEvery < ttl / 2');
+  if (reconnect.maxDelay < reconnect.baseDelay)
+    say(at('reconnect.maxDelay'), 'is less than baseDelay', 'make maxDelay >= baseDelay');
+  if (reconnect.extendedMaxDelay < reconnect.extendedBaseDelay)
+    say(
+      at('reconnect.extendedMaxDelay'),
+      'is less than extendedBaseDelay',
+      'make extendedMaxDelay >= extendedBaseDelay',
+    );
+  if (reconnect.jitterHigh < reconnect.jitterLow)
+    say(at('reconnect.jitterHigh'), 'is less than jitterLow', 'make jitterHigh >= jitterLow');
+  if (!onlyLoopback(spec) && reconnect.baseDelay < 1000)
+    say(
+      at('reconnect.baseDelay'),
+      'is less than 1s',
+      'use 1s or more toward a real platform: shorter delays get the OAuth client locked out',
+    );
+  if (lease.renewEvery * 2 >= lease.ttl)
+    say(at('lease.renewEvery'), 'must be less than half of ttl', 'keep renewEvery < ttl / 2');
   if (lease.guard * 2 >= lease.ttl) say(at('lease.guard'), 'must be less than half of ttl', 'keep guard < ttl / 2');
-  if (lease.ttl < lease.renewEvery * 2 + lease.guard) say(at('lease.ttl'), 'must exceed 2 * renewEvery + guard', 'lengthen ttl or shorten renewEvery');
+  if (lease.ttl < lease.renewEvery * 2 + lease.guard)
+    say(at('lease.ttl'), 'must exceed 2 * renewEvery + guard', 'lengthen ttl or shorten renewEvery');
   maintenance.forEach((window, index) => {
-    if ('from' in window && Date.parse(window.to) <= Date.parse(window.from)) say(at(`maintenance.${String(index)}.to`), 'is not after from', 'put the end after the beginning');
+    if ('from' in window && Date.parse(window.to) <= Date.parse(window.from))
+      say(at(`maintenance.${String(index)}.to`), 'is not after from', 'put the end after the beginning');
   });
-  if (credentials.directory === undefined && credentials.secretRef === undefined) say(at('credentials'), 'names neither directory nor secretRef', 'set credentials.directory to the directory that holds the files clientId and clientSecret');
+  if (credentials.directory === undefined && credentials.secretRef === undefined)
+    say(
+      at('credentials'),
+      'names neither directory nor secretRef',
+      'set credentials.directory to the directory that holds the files clientId and clientSecret',
+    );
 }
 
 function checkStream(where: string, spec: EventStream['spec'], client: StreamClient['spec'], say: Say): void {
   const profile = PROFILES[spec.dialect];
   const at = (path: string): string => `${where}.spec.${path}`;
-  if (profile.platform !== client.platform) say(at('dialect'), `${spec.dialect} belongs to ${profile.platform}, the StreamClient to ${client.platform}`, 'choose a dialect of the client\'s platform');
-  if (profile.paths.length > 0 && (spec.path === undefined || !profile.paths.includes(spec.path))) say(at('path'), `must be one of: ${profile.paths.join(', ')}`, `set path for the dialect ${spec.dialect}`);
-  if (profile.paths.length === 0 && spec.path !== undefined) say(at('path'), `is not used by the dialect ${spec.dialect}`, 'remove it');
+  if (profile.platform !== client.platform)
+    say(
+      at('dialect'),
+      `${spec.dialect} belongs to ${profile.platform}, the StreamClient to ${client.platform}`,
+      "choose a dialect of the client's platform",
+    );
+  if (profile.paths.length > 0 && (spec.path === undefined || !profile.paths.includes(spec.path)))
+    say(at('path'), `must be one of: ${profile.paths.join(', ')}`, `set path for the dialect ${spec.dialect}`);
+  if (profile.paths.length === 0 && spec.path !== undefined)
+    say(at('path'), `is not used by the dialect ${spec.dialect}`, 'remove it');
   const loopback = onlyLoopback(client);
   const ping = spec.heartbeat.pingEvery;
-  if (!loopback && ping !== undefined && (ping < 5000 || ping > 45_000)) say(at('heartbeat.pingEvery'), 'must lie between 5s and 45s', 'shorter annoys the platform, longer is cut off by proxies');
-  if (ping !== undefined && profile.liveness.ping === undefined) say(at('heartbeat.pingEvery'), `the dialect ${spec.dialect} allows no keep-alive from the client`, 'remove it; use heartbeat.silence');
+  if (!loopback && ping !== undefined && (ping < 5000 || ping > 45_000))
+    say(
+      at('heartbeat.pingEvery'),
+      'must lie between 5s and 45s',
+      'shorter annoys the platform, longer is cut off by proxies',
+    );
+  if (ping !== undefined && profile.liveness.ping === undefined)
+    say(
+      at('heartbeat.pingEvery'),
+      `the dialect ${spec.dialect} allows no keep-alive from the client`,
+      'remove it; use heartbeat.silence',
+    );
   const pong = spec.heartbeat.pongTimeout ?? profile.liveness.ping?.timeoutMs;
   const every = ping ?? profile.liveness.ping?.everyMs;
-  if (pong !== undefined && every !== undefined && pong >= every) say(at('heartbeat.pongTimeout'), 'must be less than pingEvery', 'shorten pongTimeout or lengthen pingEvery');
+  if (pong !== undefined && every !== undefined && pong >= every)
+    say(at('heartbeat.pongTimeout'), 'must be less than pingEvery', 'shorten pongTimeout or lengthen pingEvery');
   checkResume(at, spec, profile, say);
   checkDelivery(at, spec.delivery, say);
 }
 
-function checkResume(at: (path: string) => string, spec: EventStream['spec'], profile: (typeof PROFILES)[keyof typeof PROFILES], say: Say): void {
+function checkResume(
+  at: (path: string) => string,
+  spec: EventStream['spec'],
+  profile: (typeof PROFILES)[keyof typeof PROFILES],
+  say: Say,
+): void {
   const mode = spec.resume.mode;
   const native = profile.resume.kind;
   const asked = { Auto: native, None: undefined, Sequence: 'sequence', Since: 'since', Cursor: 'cursor' }[mode];
-  if (asked !== undefined && native !== undefined && asked !== native) say(at('resume.mode'), `the dialect ${spec.dialect} resumes by ${native}`, 'use Auto');
-  if (asked !== undefined && native === undefined && spec.resume.param === undefined) say(at('resume.param'), `the dialect ${spec.dialect} has no resume parameter of its own`, 'name the query parameter that your endpoint takes');
-  if (asked !== undefined && native === undefined && (spec.fields.position ?? []).length === 0) say(at('fields.position'), 'is needed to resume', 'name the member that carries the position');
+  if (asked !== undefined && native !== undefined && asked !== native)
+    say(at('resume.mode'), `the dialect ${spec.dialect} resumes by ${native}`, 'use Auto');
+  if (asked !== undefined && native === undefined && spec.resume.param === undefined)
+    say(
+      at('resume.param'),
+      `the dialect ${spec.dialect} has no resume parameter of its own`,
+      'name the query parameter that your endpoint takes',
+    );
+  if (asked !== undefined && native === undefined && (spec.fields.position ?? []).length === 0)
+    say(at('fields.position'), 'is needed to resume', 'name the member that carries the position');
 }
 
 function checkDelivery(at: (path: string) => string, delivery: EventStream['spec']['delivery'], say: Say): void {
-  if (delivery.retryMaxDelay < delivery.retryBaseDelay) say(at('delivery.retryMaxDelay'), 'is less than retryBaseDelay', 'make retryMaxDelay >= retryBaseDelay');
-  if (delivery.mode === 'Pull') return delivery.push === undefined ? undefined : say(at('delivery.push'), 'is not used with mode Pull', 'set mode: Push, or remove push');
+  if (delivery.retryMaxDelay < delivery.retryBaseDelay)
+    say(at('delivery.retryMaxDelay'), 'is less than retryBaseDelay', 'make retryMaxDelay >= retryBaseDelay');
+  if (delivery.mode === 'Pull')
+    return delivery.push === undefined
+      ? undefined
+      : say(at('delivery.push'), 'is not used with mode Pull', 'set mode: Push, or remove push');
   if (delivery.push === undefined) return say(at('delivery.push'), 'is needed with mode Push', 'set delivery.push.url');
-  if (!URL.canParse(delivery.push.url)) return say(at('delivery.push.url'), 'is not a URL', 'write it like http://127.0.0.1:8080/events');
+  if (!URL.canParse(delivery.push.url))
+    return say(at('delivery.push.url'), 'is not a URL', 'write it like http://127.0.0.1:8080/events');
   const url = new URL(delivery.push.url);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') say(at('delivery.push.url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');
-  if (url.username !== '' || url.password !== '') say(at('delivery.push.url'), 'contains a user name or password', 'use delivery.push.tokenFile');
-  if ([...url.searchParams.keys()].some((name) => /token|secret|password|key|auth/i.test(name))) say(at('delivery.push.url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
-  if (!isLoopbackHost(url.hostname) && !delivery.push.allowRemote) say(at('delivery.push.url'), 'is not loopback', 'deliver to the container beside this one, or set delivery.push.allowRemote: true');
-  if (!isLoopbackHost(url.hostname) && url.protocol === 'http:') say(at('delivery.push.url'), 'uses http toward a host that is not loopback', 'use https://');
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    say(at('delivery.push.url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');
+  if (url.username !== '' || url.password !== '')
+    say(at('delivery.push.url'), 'contains a user name or password', 'use delivery.push.tokenFile');
+  if ([...url.searchParams.keys()].some((name) => /token|secret|password|key|auth/i.test(name)))
+    say(at('delivery.push.url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
+  if (!isLoopbackHost(url.hostname) && !delivery.push.allowRemote)
+    say(
+      at('delivery.push.url'),
+      'is not loopback',
+      'deliver to the container beside this one, or set delivery.push.allowRemote: true',
+    );
+  if (!isLoopbackHost(url.hostname) && url.protocol === 'http:')
+    say(at('delivery.push.url'), 'uses http toward a host that is not loopback', 'use https://');
 }

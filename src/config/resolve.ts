@@ -67,7 +67,11 @@ const PRIORITIES = { High: 0, Normal: 1, Low: 2 } as const;
 const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
 /** Bytes all streams of one process may buffer together; each has its share of it at most. */
 const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
-const CHECKPOINT: CheckpointPolicy = { everyMs: 100, urgentAfter: 128, backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 } };
+const CHECKPOINT: CheckpointPolicy = {
+  everyMs: 100,
+  urgentAfter: 128,
+  backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 },
+};
 
 /** Combines documents and profiles into plans. The documents must have passed `loadDocuments`. */
 export function resolve(documents: Documents): readonly ClientPlan[] {
@@ -91,7 +95,11 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       lifeBounds: loopback ? { minMs: 500, maxMs: LIFE_BOUNDS.maxMs } : LIFE_BOUNDS,
       admission: admissionPolicy(client),
       lease: leaseOf(client, client.metadata.name),
-      leasePolicy: { ttlMs: client.spec.lease.ttl, renewEveryMs: client.spec.lease.renewEvery, guardMs: client.spec.lease.guard },
+      leasePolicy: {
+        ttlMs: client.spec.lease.ttl,
+        renewEveryMs: client.spec.lease.renewEvery,
+        guardMs: client.spec.lease.guard,
+      },
       maintenance: client.spec.maintenance,
       loopback,
       streams,
@@ -105,7 +113,11 @@ function defaultProfile(client: StreamClient): Profile {
 
 function hostsFor(profile: Profile, client: StreamClient): Hosts {
   const { login, api, streaming } = client.spec.hosts;
-  const overrides = { ...(login === undefined ? {} : { login }), ...(api === undefined ? {} : { api }), ...(streaming === undefined ? {} : { streaming }) };
+  const overrides = {
+    ...(login === undefined ? {} : { login }),
+    ...(api === undefined ? {} : { api }),
+    ...(streaming === undefined ? {} : { streaming }),
+  };
   return hostsOf(profile, { name: client.spec.region, domain: domainOf(client.spec) ?? client.spec.region }, overrides);
 }
 
@@ -119,7 +131,13 @@ function tokenPolicy(client: StreamClient, profile: Profile, loopback: boolean):
     validate: token.validate ?? profile.token.validateByDefault,
     retryInvalidMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000,
     minIntervalMs: loopback ? Math.min(token.minInterval, reconnect.baseDelay) : token.minInterval,
-    backoff: { baseMs: loopback ? reconnect.baseDelay : 5000, multiplier: 2, maxMs: loopback ? reconnect.maxDelay : 300_000, jitterLow: 0.5, jitterHigh: 1.5 },
+    backoff: {
+      baseMs: loopback ? reconnect.baseDelay : 5000,
+      multiplier: 2,
+      maxMs: loopback ? reconnect.maxDelay : 300_000,
+      jitterLow: 0.5,
+      jitterHigh: 1.5,
+    },
   };
 }
 
@@ -127,12 +145,21 @@ function admissionPolicy(client: StreamClient): AdmissionPolicy {
   const { gate, circuitBreaker, pool } = client.spec;
   return {
     gate: { capacity: gate.capacity, refillEveryMs: gate.refillEvery, concurrent: gate.concurrent },
-    breaker: { failureRatePercent: circuitBreaker.failureRatePercent, windowMs: circuitBreaker.window, minSamples: circuitBreaker.minSamples, openMs: circuitBreaker.open },
+    breaker: {
+      failureRatePercent: circuitBreaker.failureRatePercent,
+      windowMs: circuitBreaker.window,
+      minSamples: circuitBreaker.minSamples,
+      openMs: circuitBreaker.open,
+    },
     maxStreams: pool.maxStreams,
   };
 }
 
-function resolveStream(client: StreamClient, stream: EventStream, { loopback, shareBytes }: { readonly loopback: boolean; readonly shareBytes: number }): StreamPlan {
+function resolveStream(
+  client: StreamClient,
+  stream: EventStream,
+  { loopback, shareBytes }: { readonly loopback: boolean; readonly shareBytes: number },
+): StreamPlan {
   const { spec } = stream;
   const profile = withResume(PROFILES[spec.dialect], spec);
   const { fields } = spec;
@@ -155,11 +182,27 @@ function resolveStream(client: StreamClient, stream: EventStream, { loopback, sh
     priority: PRIORITIES[spec.priority],
     suspend: spec.suspend || client.spec.suspend,
     session: sessionPolicy(client, spec, profile, loopback),
-    tracker: { reorderMs: spec.resume.reorderWindow, reorderLimit: 256, reorderBytes: 4 * 1024 * 1024, contiguous: spec.resume.contiguous },
-    outbox: { maxInFlight: spec.delivery.maxInFlight, maxUncheckpointed: spec.delivery.maxUncheckpointed, maxBufferedBytes: Math.min(spec.delivery.maxBufferedBytes, shareBytes), ackTimeoutMs: spec.delivery.ackTimeout },
+    tracker: {
+      reorderMs: spec.resume.reorderWindow,
+      reorderLimit: 256,
+      reorderBytes: 4 * 1024 * 1024,
+      contiguous: spec.resume.contiguous,
+    },
+    outbox: {
+      maxInFlight: spec.delivery.maxInFlight,
+      maxUncheckpointed: spec.delivery.maxUncheckpointed,
+      maxBufferedBytes: Math.min(spec.delivery.maxBufferedBytes, shareBytes),
+      ackTimeoutMs: spec.delivery.ackTimeout,
+    },
     consumer: {
       maxAttempts: spec.delivery.maxAttempts,
-      backoff: { baseMs: spec.delivery.retryBaseDelay, multiplier: 2, maxMs: spec.delivery.retryMaxDelay, jitterLow: 0.5, jitterHigh: 1 },
+      backoff: {
+        baseMs: spec.delivery.retryBaseDelay,
+        multiplier: 2,
+        maxMs: spec.delivery.retryMaxDelay,
+        jitterLow: 0.5,
+        jitterHigh: 1,
+      },
       retryAfterMaxMs: 900_000,
       storm: { consecutive: 5, sharePercent: 50, minSamples: 10, windowMs: 60_000 },
     },
@@ -176,24 +219,51 @@ function resolveStream(client: StreamClient, stream: EventStream, { loopback, sh
 function withResume(profile: Profile, spec: EventStream['spec']): Profile {
   const { mode, param } = spec.resume;
   if (mode === 'None') return { ...profile, streamClass: 'C', resume: { via: 'none', kind: undefined, param: '' } };
-  const asked: PositionKind | undefined = { Auto: undefined, Sequence: 'sequence' as const, Since: 'since' as const, Cursor: 'cursor' as const }[mode];
-  if (asked === undefined || profile.resume.kind !== undefined) return param === undefined ? profile : { ...profile, resume: { ...profile.resume, param } };
-  return { ...profile, streamClass: asked === 'sequence' ? 'A' : 'B', resume: { via: 'query', kind: asked, param: param ?? asked } };
+  const asked: PositionKind | undefined = {
+    Auto: undefined,
+    Sequence: 'sequence' as const,
+    Since: 'since' as const,
+    Cursor: 'cursor' as const,
+  }[mode];
+  if (asked === undefined || profile.resume.kind !== undefined)
+    return param === undefined ? profile : { ...profile, resume: { ...profile.resume, param } };
+  return {
+    ...profile,
+    streamClass: asked === 'sequence' ? 'A' : 'B',
+    resume: { via: 'query', kind: asked, param: param ?? asked },
+  };
 }
 
-function sessionPolicy(client: StreamClient, spec: EventStream['spec'], profile: Profile, loopback: boolean): SessionPolicy {
+function sessionPolicy(
+  client: StreamClient,
+  spec: EventStream['spec'],
+  profile: Profile,
+  loopback: boolean,
+): SessionPolicy {
   const { reconnect } = client.spec;
   const { pingEvery, pongTimeout, silence } = spec.heartbeat;
   const ping = profile.liveness.ping;
-  const watchdog = profile.liveness.watchdog ?? (silence === undefined ? undefined : { of: 'any' as const, silenceMs: silence });
+  const watchdog =
+    profile.liveness.watchdog ?? (silence === undefined ? undefined : { of: 'any' as const, silenceMs: silence });
   const jitter = { multiplier: reconnect.multiplier, jitterLow: reconnect.jitterLow, jitterHigh: reconnect.jitterHigh };
   return {
     dialTimeoutMs: 10_000,
     closeTimeoutMs: 1000,
     clientFrames: profile.clientFrames,
-    hello: profile.hello === undefined ? undefined : { ackTimeoutMs: profile.hello.ackTimeoutMs, reconnectOnly: profile.hello.reconnectOnly },
+    hello:
+      profile.hello === undefined
+        ? undefined
+        : { ackTimeoutMs: profile.hello.ackTimeoutMs, reconnectOnly: profile.hello.reconnectOnly },
     liveness: {
-      ...(ping === undefined ? {} : { ping: { everyMs: pingEvery ?? ping.everyMs, timeoutMs: pongTimeout ?? ping.timeoutMs, maxMissed: ping.maxMissed } }),
+      ...(ping === undefined
+        ? {}
+        : {
+            ping: {
+              everyMs: pingEvery ?? ping.everyMs,
+              timeoutMs: pongTimeout ?? ping.timeoutMs,
+              maxMissed: ping.maxMissed,
+            },
+          }),
       ...(watchdog === undefined ? {} : { watchdog: { of: watchdog.of, silenceMs: silence ?? watchdog.silenceMs } }),
       latency: profile.liveness.latency,
     },
@@ -204,7 +274,11 @@ function sessionPolicy(client: StreamClient, spec: EventStream['spec'], profile:
     onExhausted: reconnect.onExhausted,
     stableMs: 60_000,
     rotation: profile.rotation,
-    inStream: { ackTimeoutMs: 5000, retryMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000, fallBackBeforeExpiryMs: loopback ? 500 : 10_000 },
+    inStream: {
+      ackTimeoutMs: 5000,
+      retryMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000,
+      fallBackBeforeExpiryMs: loopback ? 500 : 10_000,
+    },
     overlapMs: profile.overlapMs,
     emptyBatchLimit: 3,
     closeDeadWith1001: profile.closeDeadWith1001,
@@ -212,7 +286,10 @@ function sessionPolicy(client: StreamClient, spec: EventStream['spec'], profile:
   };
 }
 
-function leaseOf({ spec }: { readonly spec: { readonly platform: string; readonly region: string } }, id: string): string {
+function leaseOf(
+  { spec }: { readonly spec: { readonly platform: string; readonly region: string } },
+  id: string,
+): string {
   return `${spec.platform}:${spec.region}:${encodeURIComponent(id)}`;
 }
 

@@ -32,5 +32,8 @@ export function byteSize(bounds: { readonly min: number; readonly max: number })
       const match = SIZE.exec(text);
       return match === null ? Number.NaN : Number(match[1]) * (SIZES[match[2] ?? ''] ?? 1);
     })
-    .refine((bytes) => bytes >= bounds.min && bytes <= bounds.max, `must lie between ${String(bounds.min)} and ${String(bounds.max)} bytes`);
+    .refine(
+      (bytes) => bytes >= bounds.min && bytes <= bounds.max,
+      `must lie between ${String(bounds.min)} and ${String(bounds.max)} bytes`,
+    );
 }

@@ -54,7 +54,9 @@ export class EmbeddedStore implements Store {
     return this.#run(() =>
       this.#atomic(() => {
         const epoch = Math.max(this.#epoch(client), floor) + 1;
-        this.#sql('INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder').run(client, epoch, holder);
+        this.#sql(
+          'INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder',
+        ).run(client, epoch, holder);
         return epoch;
       }),
     );
@@ -69,13 +71,22 @@ export class EmbeddedStore implements Store {
       const row = this.#sql('SELECT record FROM checkpoints WHERE client = ? AND stream = ?').get(client, stream);
       if (row === undefined) return undefined;
       const checkpoint = parseCheckpoint(String(row['record']));
-      if (checkpoint === 'newer') throw new HoldfastError('HF_STORE_SCHEMA', `the checkpoint of ${client}/${stream} was written by a newer version`);
-      if (checkpoint === undefined) throw new HoldfastError('HF_STORE_CORRUPT', `the checkpoint of ${client}/${stream} cannot be read`);
+      if (checkpoint === 'newer')
+        throw new HoldfastError(
+          'HF_STORE_SCHEMA',
+          `the checkpoint of ${client}/${stream} was written by a newer version`,
+        );
+      if (checkpoint === undefined)
+        throw new HoldfastError('HF_STORE_CORRUPT', `the checkpoint of ${client}/${stream} cannot be read`);
       return checkpoint;
     });
   }
 
-  save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'> {
+  save(
+    client: string,
+    epoch: number,
+    checkpoints: Readonly<Record<string, Checkpoint>>,
+  ): Promise<'stored' | 'fenced' | 'regressed'> {
     return this.#run(() =>
       this.#atomic(() => {
         if (this.#epoch(client) !== epoch) return 'fenced';
@@ -83,8 +94,11 @@ export class EmbeddedStore implements Store {
         for (const [stream, checkpoint] of Object.entries(checkpoints)) {
           if (Number(current.get(client, stream)?.['idx'] ?? 0) > checkpoint.index) return 'regressed';
         }
-        const write = this.#sql('INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, record = excluded.record');
-        for (const [stream, checkpoint] of Object.entries(checkpoints)) write.run(client, stream, checkpoint.index, JSON.stringify(checkpoint));
+        const write = this.#sql(
+          'INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, record = excluded.record',
+        );
+        for (const [stream, checkpoint] of Object.entries(checkpoints))
+          write.run(client, stream, checkpoint.index, JSON.stringify(checkpoint));
         return 'stored';
       }),
     );
@@ -99,7 +113,9 @@ export class EmbeddedStore implements Store {
     return this.#run(() =>
       this.#through(() => {
         if (this.#epoch(client) !== epoch) return 'fenced';
-        this.#sql('INSERT INTO sealed VALUES (?, ?, ?) ON CONFLICT (client, name) DO UPDATE SET value = excluded.value').run(client, name, sealed);
+        this.#sql(
+          'INSERT INTO sealed VALUES (?, ?, ?) ON CONFLICT (client, name) DO UPDATE SET value = excluded.value',
+        ).run(client, name, sealed);
         return 'stored';
       }),
     );
@@ -117,31 +133,58 @@ export class EmbeddedStore implements Store {
       this.#through(() => {
         if (this.#count(client, letter.stream) >= DEAD_LETTER_LIMIT) return 'full';
         const { data, ...record } = letter;
-        this.#sql('INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)').run(client, letter.stream, letter.id, JSON.stringify(record), data);
+        this.#sql('INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)').run(
+          client,
+          letter.stream,
+          letter.id,
+          JSON.stringify(record),
+          data,
+        );
         return 'stored';
       }),
     );
   }
 
-  listDeadLetters(client: string, stream: string, after: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
+  listDeadLetters(
+    client: string,
+    stream: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly DeadLetter[]> {
     return this.#run(() =>
-      this.#sql('SELECT record, data FROM letters WHERE client = ? AND stream = ? AND id > ? ORDER BY id LIMIT ?').all(client, stream, after ?? '', limit).map(toLetter),
+      this.#sql('SELECT record, data FROM letters WHERE client = ? AND stream = ? AND id > ? ORDER BY id LIMIT ?')
+        .all(client, stream, after ?? '', limit)
+        .map(toLetter),
     );
   }
 
   getDeadLetter(client: string, stream: string, id: string): Promise<DeadLetter | undefined> {
     return this.#run(() => {
-      const row = this.#sql('SELECT record, data FROM letters WHERE client = ? AND stream = ? AND id = ?').get(client, stream, id);
+      const row = this.#sql('SELECT record, data FROM letters WHERE client = ? AND stream = ? AND id = ?').get(
+        client,
+        stream,
+        id,
+      );
       return row === undefined ? undefined : toLetter(row);
     });
   }
 
   removeDeadLetter(client: string, stream: string, id: string): Promise<boolean> {
-    return this.#run(() => this.#through(() => this.#sql('DELETE FROM letters WHERE client = ? AND stream = ? AND id = ?').run(client, stream, id).changes > 0));
+    return this.#run(() =>
+      this.#through(
+        () =>
+          this.#sql('DELETE FROM letters WHERE client = ? AND stream = ? AND id = ?').run(client, stream, id).changes >
+          0,
+      ),
+    );
   }
 
   purgeDeadLetters(client: string, stream: string): Promise<number> {
-    return this.#run(() => this.#through(() => Number(this.#sql('DELETE FROM letters WHERE client = ? AND stream = ?').run(client, stream).changes)));
+    return this.#run(() =>
+      this.#through(() =>
+        Number(this.#sql('DELETE FROM letters WHERE client = ? AND stream = ?').run(client, stream).changes),
+      ),
+    );
   }
 
   countDeadLetters(client: string, stream: string): Promise<number> {
@@ -157,7 +200,11 @@ export class EmbeddedStore implements Store {
   #checkSchema(): void {
     const row = this.#sql("SELECT value FROM meta WHERE name = 'schema'").get();
     if (row === undefined) this.#sql("INSERT INTO meta VALUES ('schema', ?)").run(String(SCHEMA));
-    else if (Number(row['value']) > SCHEMA) throw new HoldfastError('HF_STORE_SCHEMA', 'the embedded store was written by a newer version of Holdfast; use that version');
+    else if (Number(row['value']) > SCHEMA)
+      throw new HoldfastError(
+        'HF_STORE_SCHEMA',
+        'the embedded store was written by a newer version of Holdfast; use that version',
+      );
   }
 
   #epoch(client: string): number {
@@ -165,7 +212,9 @@ export class EmbeddedStore implements Store {
   }
 
   #count(client: string, stream: string): number {
-    return Number(this.#sql('SELECT count(*) AS n FROM letters WHERE client = ? AND stream = ?').get(client, stream)?.['n'] ?? 0);
+    return Number(
+      this.#sql('SELECT count(*) AS n FROM letters WHERE client = ? AND stream = ?').get(client, stream)?.['n'] ?? 0,
+    );
   }
 
   #atomic<T>(work: () => T): T {
@@ -203,11 +252,17 @@ export class EmbeddedStore implements Store {
 function takeLock(file: string): DatabaseSync {
   const lock = new DatabaseSync(file);
   try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS held (x INTEGER) STRICT;');
+    lock.exec(
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS held (x INTEGER) STRICT;',
+    );
     return lock;
   } catch (error) {
     lock.close();
-    throw new HoldfastError('HF_STORE_BUSY', 'another process uses this embedded store; run one replica per directory, or use --store redis://… for more', { cause: error });
+    throw new HoldfastError(
+      'HF_STORE_BUSY',
+      'another process uses this embedded store; run one replica per directory, or use --store redis://… for more',
+      { cause: error },
+    );
   }
 }
 

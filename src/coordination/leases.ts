@@ -32,7 +32,13 @@ export type RenewAnswer =
   | { readonly kind: 'forgotten' };
 
 export type AcquireAnswer =
-  | { readonly kind: 'won'; readonly token: string; readonly epoch: number; readonly storeMs: number; readonly incarnation: string }
+  | {
+      readonly kind: 'won';
+      readonly token: string;
+      readonly epoch: number;
+      readonly storeMs: number;
+      readonly incarnation: string;
+    }
   | { readonly kind: 'held' }
   | { readonly kind: 'quarantine' };
 
@@ -72,14 +78,32 @@ export interface Leases {
   onNotice(listener: (notice: Notice) => void): void;
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>>;
   /** @param want the data set and the last holder as they were watched for a ttl; others are refused unless the last holder stopped cleanly. */
-  acquire(lease: string, want: { readonly ttlMs: number; readonly incarnation: string; readonly floor: number; readonly fenceToken: string; readonly beat: string }, self: SelfReport): Promise<AcquireAnswer>;
+  acquire(
+    lease: string,
+    want: {
+      readonly ttlMs: number;
+      readonly incarnation: string;
+      readonly floor: number;
+      readonly fenceToken: string;
+      readonly beat: string;
+    },
+    self: SelfReport,
+  ): Promise<AcquireAnswer>;
   renew(requests: readonly RenewRequest[], ttlMs: number, self: SelfReport): Promise<ReadonlyMap<string, RenewAnswer>>;
   /** Are these connections of holders gone? undefined: the store does not say. */
   gone(conns: readonly string[]): Promise<ReadonlyMap<string, boolean> | undefined>;
   /** Removes exactly this holder's lock. @returns false when somebody newer is there. */
-  break(lease: string, of: { readonly token: string; readonly conn: string | undefined; readonly beat: string }): Promise<boolean>;
+  break(
+    lease: string,
+    of: { readonly token: string; readonly conn: string | undefined; readonly beat: string },
+  ): Promise<boolean>;
   release(lease: string, token: string): Promise<boolean>;
-  transfer(lease: string, from: { readonly token: string; readonly epoch: number }, to: { readonly heir: string; readonly token: string; readonly epoch: number }, ttlMs: number): Promise<boolean>;
+  transfer(
+    lease: string,
+    from: { readonly token: string; readonly epoch: number },
+    to: { readonly heir: string; readonly token: string; readonly epoch: number },
+    ttlMs: number,
+  ): Promise<boolean>;
   publish(notice: Notice): Promise<void>;
   /** Leaves the list of candidates. */
   leave(leases: readonly string[], id: string): Promise<void>;

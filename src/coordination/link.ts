@@ -51,7 +51,8 @@ export class RedisLink {
       commandTimeout: Math.min(COMMAND_TIMEOUT_MS, options.ttlMs * COMMAND_TIMEOUT_SHARE),
       socketTimeout: SOCKET_TIMEOUT_MS,
       connectTimeout: SOCKET_TIMEOUT_MS,
-      retryStrategy: (attempt) => Math.min(RECONNECT_MAX_MS, 50 * 2 ** Math.min(attempt - 1, 6)) * (0.5 + Math.random() / 2),
+      retryStrategy: (attempt) =>
+        Math.min(RECONNECT_MAX_MS, 50 * 2 ** Math.min(attempt - 1, 6)) * (0.5 + Math.random() / 2),
       reconnectOnError: (error) => error.message.startsWith('READONLY'),
       lazyConnect: true,
       // CLIENT SETINFO would need a right of its own in every ACL.
@@ -61,9 +62,15 @@ export class RedisLink {
       this.#refused = error.code === 'ECONNREFUSED';
       options.onTrouble(error);
     });
-    this.redis.on('connect', () => { this.#refused = false; });
-    this.redis.on('ready', () => { void this.#identify(); });
-    this.redis.on('close', () => { this.#down(); });
+    this.redis.on('connect', () => {
+      this.#refused = false;
+    });
+    this.redis.on('ready', () => {
+      void this.#identify();
+    });
+    this.redis.on('close', () => {
+      this.#down();
+    });
   }
 
   /** Begins; call it once, after the listeners are there. */
@@ -85,7 +92,9 @@ export class RedisLink {
   async ready(limitMs: number): Promise<boolean> {
     if (this.#identity !== undefined) return true;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => { resolve(false); }, limitMs);
+      const timer = setTimeout(() => {
+        resolve(false);
+      }, limitMs);
       this.onState((state) => {
         if (state !== 'up') return;
         clearTimeout(timer);
@@ -123,7 +132,10 @@ export class RedisLink {
   /** Only an identified connection counts as up: without its number and the server's nothing can be judged. */
   async #identify(): Promise<void> {
     try {
-      const [conn, info] = await Promise.all([this.redis.client('ID').catch(refusedAs('')), this.redis.info('server').catch(refusedAs(''))]);
+      const [conn, info] = await Promise.all([
+        this.redis.client('ID').catch(refusedAs('')),
+        this.redis.info('server').catch(refusedAs('')),
+      ]);
       if (this.redis.status !== 'ready' || this.#closed) return;
       const run = /^run_id:(.*)$/m.exec(info)?.[1]?.trim();
       // A number of an unknown server proves nothing.
@@ -161,9 +173,20 @@ function refusalIn(message: string): string | undefined {
 /** What a failed command means to us. */
 export function storeError(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
-  const word = error instanceof Error ? (/\b(HFCORRUPT|WRONGTYPE)\b/.exec(error.message)?.[0] ?? refusalIn(error.message) ?? error.name) : 'unknown';
-  if (word === 'WRONGTYPE' || word === 'HFCORRUPT') return new HoldfastError('HF_STORE_CORRUPT', `a key of ours holds something else (${word}); docs/redis-keys.md tells what belongs there`, { cause: error });
-  return new HoldfastError('HF_STORE_UNAVAILABLE', `Redis did not carry out the command (${word})`, { details: { answer: word }, cause: error });
+  const word =
+    error instanceof Error
+      ? (/\b(HFCORRUPT|WRONGTYPE)\b/.exec(error.message)?.[0] ?? refusalIn(error.message) ?? error.name)
+      : 'unknown';
+  if (word === 'WRONGTYPE' || word === 'HFCORRUPT')
+    return new HoldfastError(
+      'HF_STORE_CORRUPT',
+      `a key of ours holds something else (${word}); docs/redis-keys.md tells what belongs there`,
+      { cause: error },
+    );
+  return new HoldfastError('HF_STORE_UNAVAILABLE', `Redis did not carry out the command (${word})`, {
+    details: { answer: word },
+    cause: error,
+  });
 }
 
 const shas = new Map<Script, string>();

@@ -14,7 +14,9 @@ export class LocalLeases implements Leases {
   }
 
   onLink(listener: (state: LinkState) => void): void {
-    setImmediate(() => { listener('up'); });
+    setImmediate(() => {
+      listener('up');
+    });
   }
 
   onNotice(listener: (notice: Notice) => void): void {
@@ -23,8 +25,25 @@ export class LocalLeases implements Leases {
 
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
     const member = { ...self, seenStoreMs: this.#nowMs(), sinceStoreMs: this.#nowMs() };
-    const view = { pttlMs: Infinity, epoch: 0, fenceToken: '', formerSelf: false, state: 'released' as const, conn: '', beat: '', incarnation: 'local', storeMs: this.#nowMs() };
-    return Promise.resolve(new Map(leases.map((lease) => [lease, { view: { ...view, token: this.#taken.has(lease) ? 'another' : undefined }, holder: '', members: [member] }])));
+    const view = {
+      pttlMs: Infinity,
+      epoch: 0,
+      fenceToken: '',
+      formerSelf: false,
+      state: 'released' as const,
+      conn: '',
+      beat: '',
+      incarnation: 'local',
+      storeMs: this.#nowMs(),
+    };
+    return Promise.resolve(
+      new Map(
+        leases.map((lease) => [
+          lease,
+          { view: { ...view, token: this.#taken.has(lease) ? 'another' : undefined }, holder: '', members: [member] },
+        ]),
+      ),
+    );
   }
 
   async acquire(lease: string, want: { readonly floor: number }, self: SelfReport): Promise<AcquireAnswer> {
@@ -37,7 +56,12 @@ export class LocalLeases implements Leases {
     const out = new Map<string, RenewAnswer>();
     for (const { lease, epoch } of requests) {
       if ((await this.#store.epoch(lease)) > epoch) this.#taken.add(lease);
-      out.set(lease, this.#taken.has(lease) ? { kind: 'lost' } : { kind: 'renewed', storeMs: this.#nowMs(), incarnation: 'local', forgotten: false });
+      out.set(
+        lease,
+        this.#taken.has(lease)
+          ? { kind: 'lost' }
+          : { kind: 'renewed', storeMs: this.#nowMs(), incarnation: 'local', forgotten: false },
+      );
     }
     return out;
   }

@@ -21,7 +21,8 @@ export interface LockKeys {
 
 // The package's types describe a module whose default export is the class; Node gives a CommonJS build's namespace under `default` once more.
 type RedlockClass = typeof RedlockModule;
-const Redlock: RedlockClass = 'default' in RedlockModule ? (RedlockModule as unknown as { default: RedlockClass }).default : RedlockModule;
+const Redlock: RedlockClass =
+  'default' in RedlockModule ? (RedlockModule as unknown as { default: RedlockClass }).default : RedlockModule;
 
 /**
  * The lock through redlock 5.0.0-beta.2, with all three of its scripts replaced and none of its own judgement used: one try, no retry loop, no
@@ -32,8 +33,16 @@ export class RedlockAdapter implements LockAdapter {
 
   constructor(link: RedisLink, release: Release) {
     // Hooks must be functions: the package takes a string for "not given".
-    const scripts = { acquireScript: () => ACQUIRE.lua, extendScript: () => EXTEND.lua, releaseScript: () => release.lua };
-    this.#redlock = new Redlock([link.redis], { retryCount: 0, retryDelay: 0, retryJitter: 0, driftFactor: 0.01 }, scripts);
+    const scripts = {
+      acquireScript: () => ACQUIRE.lua,
+      extendScript: () => EXTEND.lua,
+      releaseScript: () => release.lua,
+    };
+    this.#redlock = new Redlock(
+      [link.redis],
+      { retryCount: 0, retryDelay: 0, retryJitter: 0, driftFactor: 0.01 },
+      scripts,
+    );
     this.#redlock.on('error', () => undefined); // each failure reaches its caller
   }
 
@@ -49,7 +58,11 @@ export class RedlockAdapter implements LockAdapter {
 
   async release({ lock, fence }: LockKeys, token: string): Promise<boolean> {
     try {
-      const held: Pick<Lock, 'resources' | 'value' | 'expiration'> = { resources: [lock, fence], value: token, expiration: 0 };
+      const held: Pick<Lock, 'resources' | 'value' | 'expiration'> = {
+        resources: [lock, fence],
+        value: token,
+        expiration: 0,
+      };
       await this.#redlock.release(held as Lock);
       return true;
     } catch (error) {
@@ -62,8 +75,11 @@ export class RedlockAdapter implements LockAdapter {
 
 /** "Held by another" and "no answer" are the same error to redlock; its votes tell them apart. */
 async function voteOf(error: unknown): Promise<Error | undefined> {
-  if (!(error instanceof Error) || !('attempts' in error) || !Array.isArray(error.attempts)) return error instanceof Error ? error : undefined;
-  const stats = (await (error.attempts as Promise<{ votesAgainst: Map<unknown, Error> }>[])[0]) ?? { votesAgainst: new Map<unknown, Error>() };
+  if (!(error instanceof Error) || !('attempts' in error) || !Array.isArray(error.attempts))
+    return error instanceof Error ? error : undefined;
+  const stats = (await (error.attempts as Promise<{ votesAgainst: Map<unknown, Error> }>[])[0]) ?? {
+    votesAgainst: new Map<unknown, Error>(),
+  };
   return [...stats.votesAgainst.values()][0];
 }
 

@@ -143,7 +143,9 @@ export class RedisPool implements Pool {
     const args = [stream, priority, limit, POOL_SLOT_MS, minHoldMs, preemptMs, ageMs].map(String);
     const [code, value] = (await this.#link.script(ADMIT, this.#keys(tenant), args)) as [number, (string | number)?];
     if (code === 1) return { kind: 'granted' };
-    return code === 2 ? { kind: 'revoked', withinMs: Math.max(0, Number(value)) } : { kind: 'queued', place: Number(value), retryMs: RETRY_MS };
+    return code === 2
+      ? { kind: 'revoked', withinMs: Math.max(0, Number(value)) }
+      : { kind: 'queued', place: Number(value), retryMs: RETRY_MS };
   }
 
   async leave({ tenant, stream }: SlotRequest): Promise<void> {

@@ -29,9 +29,16 @@ export class RedisLeases implements Leases {
     this.#link = link;
     this.#channel = `${link.prefix}:ev`;
     const release = releaseScript(this.#channel);
-    this.#lock = adapter === 'redlock' ? new RedlockAdapter(link, release) : new PlainAdapter(link, release, () => randomBytes(16).toString('hex'));
-    link.redis.on('message', (channel: string, text: string) => { this.#onMessage(channel, text); });
-    link.onState((state) => { if (state === 'up') this.#subscribe(); });
+    this.#lock =
+      adapter === 'redlock'
+        ? new RedlockAdapter(link, release)
+        : new PlainAdapter(link, release, () => randomBytes(16).toString('hex'));
+    link.redis.on('message', (channel: string, text: string) => {
+      this.#onMessage(channel, text);
+    });
+    link.onState((state) => {
+      if (state === 'up') this.#subscribe();
+    });
   }
 
   onLink(listener: (state: LinkState) => void): void {
@@ -45,7 +52,11 @@ export class RedisLeases implements Leases {
   async observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
     const out = new Map<string, Sighting>();
     for (const part of parts(leases)) {
-      const answer = (await this.#link.script(OBSERVE_MANY, part.flatMap((lease) => this.#four(lease)), [self.id, self.id === '' ? '' : this.#recordOf(self), fresh(), String(FORGET_MEMBER_MS)])) as [string, ...(Row | 'unreadable')[]];
+      const answer = (await this.#link.script(
+        OBSERVE_MANY,
+        part.flatMap((lease) => this.#four(lease)),
+        [self.id, self.id === '' ? '' : this.#recordOf(self), fresh(), String(FORGET_MEMBER_MS)],
+      )) as [string, ...(Row | 'unreadable')[]];
       const [storeMs, ...rows] = answer;
       this.#sinceStoreMs ||= Number(storeMs);
       part.forEach((lease, index) => {
@@ -56,7 +67,17 @@ export class RedisLeases implements Leases {
     return out;
   }
 
-  async acquire(lease: string, want: { readonly ttlMs: number; readonly incarnation: string; readonly floor: number; readonly fenceToken: string; readonly beat: string }, self: SelfReport): Promise<AcquireAnswer> {
+  async acquire(
+    lease: string,
+    want: {
+      readonly ttlMs: number;
+      readonly incarnation: string;
+      readonly floor: number;
+      readonly fenceToken: string;
+      readonly beat: string;
+    },
+    self: SelfReport,
+  ): Promise<AcquireAnswer> {
     const keys = this.#keys(lease);
     const run = this.#run();
     const [inc = '', watchedRun = ''] = want.incarnation.split('@');
@@ -65,16 +86,37 @@ export class RedisLeases implements Leases {
     if (token === undefined) return { kind: 'held' };
     let answer: string[];
     try {
-      answer = (await this.#link.script(CLAIM_LEASE, this.#four(lease), [token, inc, String(want.floor), self.id, this.#conn(), run, fresh(), want.fenceToken, want.beat])) as string[];
+      answer = (await this.#link.script(CLAIM_LEASE, this.#four(lease), [
+        token,
+        inc,
+        String(want.floor),
+        self.id,
+        this.#conn(),
+        run,
+        fresh(),
+        want.fenceToken,
+        want.beat,
+      ])) as string[];
     } catch (error) {
       await this.#lock.release(keys, token).catch(() => undefined); // nobody acts for it; it expires
       throw error;
     }
-    if (answer[0] === 'won') return { kind: 'won', token, epoch: Number(answer[1]), storeMs: Number(answer[2]), incarnation: `${String(answer[3])}@${run}` };
+    if (answer[0] === 'won')
+      return {
+        kind: 'won',
+        token,
+        epoch: Number(answer[1]),
+        storeMs: Number(answer[2]),
+        incarnation: `${String(answer[3])}@${run}`,
+      };
     return { kind: answer[0] === 'quarantine' ? 'quarantine' : 'held' };
   }
 
-  async renew(requests: readonly RenewRequest[], ttlMs: number, self: SelfReport): Promise<ReadonlyMap<string, RenewAnswer>> {
+  async renew(
+    requests: readonly RenewRequest[],
+    ttlMs: number,
+    self: SelfReport,
+  ): Promise<ReadonlyMap<string, RenewAnswer>> {
     const out = new Map<string, RenewAnswer>();
     const run = this.#run();
     for (const part of parts(requests)) {
@@ -82,12 +124,17 @@ export class RedisLeases implements Leases {
       const record = this.#recordDue(self, leases, ttlMs);
       const per = part.flatMap(({ token, epoch, notAfterStoreMs }) => [token, String(epoch), String(notAfterStoreMs)]);
       const common = [String(ttlMs), self.id, record, this.#conn(), run, fresh(), self.id];
-      const [storeMs, ...rest] = (await this.#link.script(RENEW_MANY, part.flatMap(({ lease }) => this.#four(lease)), [...common, ...per])) as [string, ...(number | string)[]];
+      const [storeMs, ...rest] = (await this.#link.script(
+        RENEW_MANY,
+        part.flatMap(({ lease }) => this.#four(lease)),
+        [...common, ...per],
+      )) as [string, ...(number | string)[]];
       if (record !== '') for (const lease of leases) this.#written.set(lease, { record, atMs: performance.now() });
       part.forEach(({ lease }, index) => {
         const code = Number(rest[2 * index]);
         const incarnation = `${String(rest[2 * index + 1])}@${run}`;
-        if (code === 1 || code === 3) out.set(lease, { kind: 'renewed', storeMs: Number(storeMs), incarnation, forgotten: code === 3 });
+        if (code === 1 || code === 3)
+          out.set(lease, { kind: 'renewed', storeMs: Number(storeMs), incarnation, forgotten: code === 3 });
         else if (code !== -1) out.set(lease, { kind: code === 2 ? 'forgotten' : 'lost' });
       });
     }
@@ -102,7 +149,10 @@ export class RedisLeases implements Leases {
     return new Map(numbers.map((conn) => [conn, !alive.has(conn)]));
   }
 
-  async break(lease: string, { token, conn, beat }: { readonly token: string; readonly conn: string | undefined; readonly beat: string }): Promise<boolean> {
+  async break(
+    lease: string,
+    { token, conn, beat }: { readonly token: string; readonly conn: string | undefined; readonly beat: string },
+  ): Promise<boolean> {
     const { lock, fence } = this.#keys(lease);
     return Number(await this.#link.script(BREAK, [lock, fence], [token, conn ?? '*', this.#channel, beat])) === 1;
   }
@@ -111,9 +161,22 @@ export class RedisLeases implements Leases {
     return this.#lock.release(this.#keys(lease), token);
   }
 
-  async transfer(lease: string, from: { readonly token: string; readonly epoch: number }, to: { readonly heir: string; readonly token: string; readonly epoch: number }, ttlMs: number): Promise<boolean> {
+  async transfer(
+    lease: string,
+    from: { readonly token: string; readonly epoch: number },
+    to: { readonly heir: string; readonly token: string; readonly epoch: number },
+    ttlMs: number,
+  ): Promise<boolean> {
     const { lock, fence } = this.#keys(lease);
-    return Number(await this.#link.script(TRANSFER, [lock, fence], [from.token, String(from.epoch), to.token, String(ttlMs), to.heir, this.#channel, String(to.epoch)])) === 1;
+    return (
+      Number(
+        await this.#link.script(
+          TRANSFER,
+          [lock, fence],
+          [from.token, String(from.epoch), to.token, String(ttlMs), to.heir, this.#channel, String(to.epoch)],
+        ),
+      ) === 1
+    );
   }
 
   async publish(notice: Notice): Promise<void> {
@@ -122,7 +185,12 @@ export class RedisLeases implements Leases {
 
   async leave(leases: readonly string[], id: string): Promise<void> {
     for (const lease of leases) this.#written.delete(lease);
-    for (const part of parts(leases)) await this.#link.script(LEAVE, part.map((lease) => this.#keys(lease).members), [id]);
+    for (const part of parts(leases))
+      await this.#link.script(
+        LEAVE,
+        part.map((lease) => this.#keys(lease).members),
+        [id],
+      );
   }
 
   /** Written with a renewal only when it says something new, or would soon look old. */
@@ -145,8 +213,14 @@ export class RedisLeases implements Leases {
   #subscribe(): void {
     if (this.#subscribed || this.#link.identity === undefined) return;
     this.#link.redis.subscribe(this.#channel).then(
-      () => { this.#subscribed = true; },
-      () => { setTimeout(() => { this.#subscribe(); }, SUBSCRIBE_AGAIN_MS).unref(); }, // notices only save time
+      () => {
+        this.#subscribed = true;
+      },
+      () => {
+        setTimeout(() => {
+          this.#subscribe();
+        }, SUBSCRIBE_AGAIN_MS).unref();
+      }, // notices only save time
     );
   }
 
@@ -169,7 +243,11 @@ export class RedisLeases implements Leases {
     return this.#link.identity?.conn ?? '';
   }
 
-  #sighting([token, pttl, epoch, fenceToken, state, conn, run, beat, inc, holder, members]: Row, storeMs: number, self: string): Sighting {
+  #sighting(
+    [token, pttl, epoch, fenceToken, state, conn, run, beat, inc, holder, members]: Row,
+    storeMs: number,
+    self: string,
+  ): Sighting {
     // A connection number of another server process proves nothing here.
     const provable = run === this.#run() ? conn : '';
     const view: LeaseView = {
@@ -209,7 +287,14 @@ function membersOf(flat: readonly string[]): readonly Member[] {
     const record = match === null ? undefined : arrayIn(match[2] ?? '');
     if (match === null || record === undefined) continue;
     const [revision, load, ready, since] = record;
-    out.push({ id: flat[at] ?? '', seenStoreMs: Number(match[1]), sinceStoreMs: Number(since ?? 0) || Number(match[1]), revision: String(revision), load: Number(load), ready: ready === 1 });
+    out.push({
+      id: flat[at] ?? '',
+      seenStoreMs: Number(match[1]),
+      sinceStoreMs: Number(since ?? 0) || Number(match[1]),
+      revision: String(revision),
+      load: Number(load),
+      ready: ready === 1,
+    });
   }
   return out;
 }
@@ -233,10 +318,13 @@ function noticeOf(text: string): Notice | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined;
-  const strings = (...names: readonly string[]): boolean => names.every((name) => typeof (value as Record<string, unknown>)[name] === 'string');
+  const strings = (...names: readonly string[]): boolean =>
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === 'string');
   switch (value.kind) {
     case 'offer':
-      return strings('lease', 'heir') && 'epoch' in value && typeof value.epoch === 'number' ? (value as Notice) : undefined;
+      return strings('lease', 'heir') && 'epoch' in value && typeof value.epoch === 'number'
+        ? (value as Notice)
+        : undefined;
     case 'warm':
       return strings('lease', 'heir', 'token') ? (value as Notice) : undefined;
     case 'hand-over':

@@ -19,10 +19,15 @@ export class RedisStore implements Store {
     const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
     const out: string[] = [];
     const [major = 0, minor = 0] = field('redis_version').split('.').map(Number);
-    if (field('redis_version') !== '' && (major < 6 || (major === 6 && minor < 2))) out.push(`redis ${field('redis_version')} is older than 6.2`);
+    if (field('redis_version') !== '' && (major < 6 || (major === 6 && minor < 2)))
+      out.push(`redis ${field('redis_version')} is older than 6.2`);
     const policy = field('maxmemory_policy');
-    if (policy !== '' && policy !== 'noeviction') out.push(`maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`);
-    if (Number(field('connected_slaves')) > 0 && field('min_slaves_good_slaves') === '') out.push('min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl');
+    if (policy !== '' && policy !== 'noeviction')
+      out.push(`maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`);
+    if (Number(field('connected_slaves')) > 0 && field('min_slaves_good_slaves') === '')
+      out.push(
+        'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl',
+      );
     return out;
   }
 
@@ -38,25 +43,48 @@ export class RedisStore implements Store {
     const text = await this.link.ask(() => this.link.redis.hget(this.#keys(client).checkpoints, stream));
     if (text === null) return undefined;
     const checkpoint = parseCheckpoint(text);
-    if (checkpoint === 'newer') throw new HoldfastError('HF_STORE_SCHEMA', `the checkpoint of ${client}/${stream} was written by a newer version`);
-    if (checkpoint === undefined) throw new HoldfastError('HF_STORE_CORRUPT', `the checkpoint of ${client}/${stream} cannot be read`);
+    if (checkpoint === 'newer')
+      throw new HoldfastError(
+        'HF_STORE_SCHEMA',
+        `the checkpoint of ${client}/${stream} was written by a newer version`,
+      );
+    if (checkpoint === undefined)
+      throw new HoldfastError('HF_STORE_CORRUPT', `the checkpoint of ${client}/${stream} cannot be read`);
     return checkpoint;
   }
 
-  async save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'> {
+  async save(
+    client: string,
+    epoch: number,
+    checkpoints: Readonly<Record<string, Checkpoint>>,
+  ): Promise<'stored' | 'fenced' | 'regressed'> {
     const keys = this.#keys(client);
-    const triples = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => [stream, String(checkpoint.index), JSON.stringify(checkpoint)]);
+    const triples = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => [
+      stream,
+      String(checkpoint.index),
+      JSON.stringify(checkpoint),
+    ]);
     const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...triples]));
     return answer === 1 ? 'stored' : answer === 0 ? 'fenced' : 'regressed';
   }
 
   async seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean> {
-    return Number(await this.link.script(SEED, [this.#keys(client).checkpoints], [stream, String(checkpoint.index), JSON.stringify(checkpoint)])) === 1;
+    return (
+      Number(
+        await this.link.script(
+          SEED,
+          [this.#keys(client).checkpoints],
+          [stream, String(checkpoint.index), JSON.stringify(checkpoint)],
+        ),
+      ) === 1
+    );
   }
 
   async saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {
     const keys = this.#keys(client);
-    return Number(await this.link.script(SAVE_SEALED, [keys.fence, keys.sealed], [String(epoch), name, sealed])) === 1 ? 'stored' : 'fenced';
+    return Number(await this.link.script(SAVE_SEALED, [keys.fence, keys.sealed], [String(epoch), name, sealed])) === 1
+      ? 'stored'
+      : 'fenced';
   }
 
   async loadSealed(client: string, name: string): Promise<string | undefined> {
@@ -66,13 +94,24 @@ export class RedisStore implements Store {
   async addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
     const { data, ...record } = letter;
     const text = JSON.stringify({ ...record, data: data.toString('base64') });
-    const answer = await this.link.script(ADD_LETTER, this.#letterKeys(client, letter.stream), [letter.id, text, String(DEAD_LETTER_LIMIT)]);
+    const answer = await this.link.script(ADD_LETTER, this.#letterKeys(client, letter.stream), [
+      letter.id,
+      text,
+      String(DEAD_LETTER_LIMIT),
+    ]);
     return Number(answer) === 1 ? 'stored' : 'full';
   }
 
-  async listDeadLetters(client: string, stream: string, after: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
+  async listDeadLetters(
+    client: string,
+    stream: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly DeadLetter[]> {
     const [letters, index] = this.#letterKeys(client, stream);
-    const ids = await this.link.ask(() => this.link.redis.zrangebylex(index, after === undefined ? '-' : `(${after}`, '+', 'LIMIT', 0, limit));
+    const ids = await this.link.ask(() =>
+      this.link.redis.zrangebylex(index, after === undefined ? '-' : `(${after}`, '+', 'LIMIT', 0, limit),
+    );
     if (ids.length === 0) return [];
     const texts = await this.link.ask(() => this.link.redis.hmget(letters, ...ids));
     return texts.flatMap((text) => (text === null ? [] : [toLetter(text)]));
@@ -111,11 +150,9 @@ export class RedisStore implements Store {
     const keys = this.#keys(client);
     return [keys.letters(stream), keys.letterIndex(stream)];
   }
-
 }
 
 function toLetter(text: string): DeadLetter {
   const record = JSON.parse(text) as Omit<DeadLetter, 'data'> & { data: string };
   return { ...record, data: Buffer.from(record.data, 'base64') };
 }
-

@@ -52,8 +52,25 @@ export class ConnectionRegistry {
     let written = 0;
     for (let at = 0; at < beats.length; at += BATCH) {
       const part = beats.slice(at, at + BATCH);
-      const args = part.flatMap((one) => [one.connectionId, String(Math.round(one.silentMs)), one.platform, one.tenantId, one.state, String(one.retryCount), one.client, one.stream, one.pod, String(one.epoch)]);
-      written += Number(await this.#link.script(HEARTBEAT, [this.#index, this.#suspects, ...part.map((one) => this.#base + one.connectionId)], [String(this.#policy.lifeMs), ...args]));
+      const args = part.flatMap((one) => [
+        one.connectionId,
+        String(Math.round(one.silentMs)),
+        one.platform,
+        one.tenantId,
+        one.state,
+        String(one.retryCount),
+        one.client,
+        one.stream,
+        one.pod,
+        String(one.epoch),
+      ]);
+      written += Number(
+        await this.#link.script(
+          HEARTBEAT,
+          [this.#index, this.#suspects, ...part.map((one) => this.#base + one.connectionId)],
+          [String(this.#policy.lifeMs), ...args],
+        ),
+      );
     }
     return written;
   }
@@ -68,15 +85,34 @@ export class ConnectionRegistry {
   /** One round of the reaper, if no other replica makes it. @returns the connections it declared dead; undefined: it was somebody else's turn. */
   async sweep(): Promise<readonly string[] | undefined> {
     const lock = `${this.#link.prefix}:reaper:lock`;
-    const mine = await this.#link.ask(() => this.#link.redis.set(lock, this.#link.identity?.conn ?? '', 'PX', Math.max(1, Math.round(this.#policy.sweepEveryMs * 0.9)), 'NX'));
+    const mine = await this.#link.ask(() =>
+      this.#link.redis.set(
+        lock,
+        this.#link.identity?.conn ?? '',
+        'PX',
+        Math.max(1, Math.round(this.#policy.sweepEveryMs * 0.9)),
+        'NX',
+      ),
+    );
     if (mine === null) return undefined;
     await this.#adoptOrphans();
-    const overdue = (await this.#link.script(OVERDUE, [this.#index], [String(this.#policy.deadAfterMs), String(REAP_LIMIT), String(MAX_ID)])) as string[];
+    const overdue = (await this.#link.script(
+      OVERDUE,
+      [this.#index],
+      [String(this.#policy.deadAfterMs), String(REAP_LIMIT), String(MAX_ID)],
+    )) as string[];
     const dead: string[] = [];
     for (let at = 0; at < overdue.length; at += BATCH) {
       const part = overdue.slice(at, at + BATCH);
       const keys = [this.#index, this.#suspects, ...part.map((id) => this.#base + id)];
-      dead.push(...((await this.#link.script(REAP, keys, [String(this.#policy.deadAfterMs), String(this.#policy.sweepEveryMs), `${this.#link.prefix}:ev`, ...part])) as string[]));
+      dead.push(
+        ...((await this.#link.script(REAP, keys, [
+          String(this.#policy.deadAfterMs),
+          String(this.#policy.sweepEveryMs),
+          `${this.#link.prefix}:ev`,
+          ...part,
+        ])) as string[]),
+      );
     }
     return dead;
   }
@@ -92,10 +128,19 @@ export class ConnectionRegistry {
   /** Hashes written by others, or before the index was lost. A whole SCAN is spread over sweeps. */
   async #adoptOrphans(): Promise<void> {
     for (let round = 0; round < SCAN_ROUNDS; round += 1) {
-      const [cursor, keys] = await this.#link.ask(() => this.#link.redis.scan(this.#cursor, 'MATCH', `${escaped(this.#base)}*`, 'COUNT', SCAN_COUNT));
+      const [cursor, keys] = await this.#link.ask(() =>
+        this.#link.redis.scan(this.#cursor, 'MATCH', `${escaped(this.#base)}*`, 'COUNT', SCAN_COUNT),
+      );
       this.#cursor = cursor;
-      const ours = keys.filter((key) => Buffer.byteLength(key) === key.length && key.length <= this.#base.length + MAX_ID);
-      if (ours.length > 0) await this.#link.script(ADOPT, [this.#index, ...ours], ours.map((key) => key.slice(this.#base.length)));
+      const ours = keys.filter(
+        (key) => Buffer.byteLength(key) === key.length && key.length <= this.#base.length + MAX_ID,
+      );
+      if (ours.length > 0)
+        await this.#link.script(
+          ADOPT,
+          [this.#index, ...ours],
+          ours.map((key) => key.slice(this.#base.length)),
+        );
       if (cursor === '0') return;
     }
   }

@@ -61,7 +61,11 @@ export class Reports {
   }
 
   /** @returns false when it is too large. */
-  async write(client: { readonly namespace: string; readonly name: string }, replica: string, text: string): Promise<boolean> {
+  async write(
+    client: { readonly namespace: string; readonly name: string },
+    replica: string,
+    text: string,
+  ): Promise<boolean> {
     if (Buffer.byteLength(text) > MAX_BYTES) return false;
     await this.#link.script(REPORT, [this.#key(client)], [replica, text, String(REPORT_LIFE_MS), String(MANY)]);
     return true;
@@ -75,7 +79,8 @@ export class Reports {
       const value = parts[index + 1] ?? '';
       const space = value.indexOf(' ');
       const ageMs = Number(now) - Number(value.slice(0, space));
-      if (ageMs <= REPORT_LIFE_MS) out.push({ replica: parts[index] ?? '', ageMs, content: objectOf(value.slice(space + 1)) });
+      if (ageMs <= REPORT_LIFE_MS)
+        out.push({ replica: parts[index] ?? '', ageMs, content: objectOf(value.slice(space + 1)) });
     }
     return out;
   }
@@ -88,7 +93,9 @@ export class Reports {
 function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -8,7 +8,10 @@ export interface Bucket {
   readonly refillEveryMs: number;
 }
 
-export type Permit = { readonly kind: 'granted' } | { readonly kind: 'wait'; readonly ms: number; readonly why: 'rate' | 'hold' | 'breaker' } | { readonly kind: 'fenced' };
+export type Permit =
+  | { readonly kind: 'granted' }
+  | { readonly kind: 'wait'; readonly ms: number; readonly why: 'rate' | 'hold' | 'breaker' }
+  | { readonly kind: 'fenced' };
 
 /**
  * Restraint that outlives a leader: how often an OAuth client dials and asks for tokens, how long nobody may (Retry-After), and whether its circuit
@@ -99,9 +102,16 @@ export class RedisRestraint implements Restraint {
   }
 
   async #permit(keys: readonly string[], epoch: string, field: string, bucket: Bucket): Promise<Permit> {
-    const [code, ms, why] = (await this.#link.script(PERMIT, keys, [epoch, field, String(bucket.capacity), String(bucket.refillEveryMs)])) as [number, string?, string?];
+    const [code, ms, why] = (await this.#link.script(PERMIT, keys, [
+      epoch,
+      field,
+      String(bucket.capacity),
+      String(bucket.refillEveryMs),
+    ])) as [number, string?, string?];
     if (code === 1) return { kind: 'granted' };
-    return code === -1 ? { kind: 'fenced' } : { kind: 'wait', ms: Number(ms), why: why === 'hold' || why === 'breaker' ? why : 'rate' };
+    return code === -1
+      ? { kind: 'fenced' }
+      : { kind: 'wait', ms: Number(ms), why: why === 'hold' || why === 'breaker' ? why : 'rate' };
   }
 
   #keys(lease: string): readonly string[] {

@@ -18,7 +18,11 @@ export function unseal(sealed: string, secret: string, context: string): string 
   const bytes = Buffer.from(sealed.slice(3), 'base64url');
   if (bytes.length < 44) return undefined;
   try {
-    const decipher = createDecipheriv('aes-256-gcm', keyOf(secret, bytes.subarray(0, 16), context), bytes.subarray(16, 28));
+    const decipher = createDecipheriv(
+      'aes-256-gcm',
+      keyOf(secret, bytes.subarray(0, 16), context),
+      bytes.subarray(16, 28),
+    );
     decipher.setAuthTag(bytes.subarray(28, 44));
     return Buffer.concat([decipher.update(bytes.subarray(44)), decipher.final()]).toString('utf8');
   } catch {

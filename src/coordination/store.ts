@@ -55,7 +55,11 @@ export interface Store {
   epoch(client: string): Promise<number>;
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
   /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: the stored index is higher. */
-  save(client: string, epoch: number, checkpoints: Readonly<Record<string, Checkpoint>>): Promise<'stored' | 'fenced' | 'regressed'>;
+  save(
+    client: string,
+    epoch: number,
+    checkpoints: Readonly<Record<string, Checkpoint>>,
+  ): Promise<'stored' | 'fenced' | 'regressed'>;
   /** Puts back a record that the store has lost; one that is there stays. @returns whether it was written. */
   seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean>;
   /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
@@ -64,7 +68,12 @@ export interface Store {
   /** Durable when it resolves. `full`: the limit is reached and nothing was written. */
   addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'>;
   /** Oldest first, after the id `after`. */
-  listDeadLetters(client: string, stream: string, after: string | undefined, limit: number): Promise<readonly DeadLetter[]>;
+  listDeadLetters(
+    client: string,
+    stream: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly DeadLetter[]>;
   getDeadLetter(client: string, stream: string, id: string): Promise<DeadLetter | undefined>;
   removeDeadLetter(client: string, stream: string, id: string): Promise<boolean>;
   purgeDeadLetters(client: string, stream: string): Promise<number>;
@@ -84,7 +93,10 @@ export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined 
   const record = value as Partial<Record<keyof Checkpoint, unknown>>;
   if (typeof record.schema === 'number' && record.schema > 1) return 'newer';
   const numbers = [record.epoch, record.index, record.era, record.distinct, record.missing, record.settledAtEpochMs];
-  const sound = numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) && typeof record.position === 'string' && Array.isArray(record.tail);
+  const sound =
+    numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) &&
+    typeof record.position === 'string' &&
+    Array.isArray(record.tail);
   return sound && record.schema === 1 ? (value as Checkpoint) : undefined;
 }
 

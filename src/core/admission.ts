@@ -1,4 +1,12 @@
-import { breakerAllows, breakerRecorded, breakerStarted, closedBreaker, tripBreaker, type BreakerPolicy, type BreakerState } from './breaker.ts';
+import {
+  breakerAllows,
+  breakerRecorded,
+  breakerStarted,
+  closedBreaker,
+  tripBreaker,
+  type BreakerPolicy,
+  type BreakerState,
+} from './breaker.ts';
 import { gateAsk, gateDone, openGate, type GatePolicy, type GateState } from './gate.ts';
 import { earliest, type Millis } from './units.ts';
 
@@ -29,7 +37,13 @@ export interface AdmissionState {
   readonly queue: readonly DialRequest[];
 }
 
-export const openAdmission: AdmissionState = { gate: openGate, breaker: closedBreaker, holdUntilMs: undefined, holdReason: undefined, queue: [] };
+export const openAdmission: AdmissionState = {
+  gate: openGate,
+  breaker: closedBreaker,
+  holdUntilMs: undefined,
+  holdReason: undefined,
+  queue: [],
+};
 
 /** Puts a stream in the queue; a stream that waits already keeps its place. */
 export function askAdmission(state: AdmissionState, request: DialRequest): AdmissionState {
@@ -56,27 +70,43 @@ export function admit(policy: AdmissionPolicy, state: AdmissionState, nowMs: Mil
   for (;;) {
     const head = current.queue[0];
     if (head === undefined) return { state: current, granted, lookAgainAtMs: undefined };
-    if (current.holdUntilMs !== undefined && nowMs < current.holdUntilMs) return { state: current, granted, lookAgainAtMs: current.holdUntilMs };
+    if (current.holdUntilMs !== undefined && nowMs < current.holdUntilMs)
+      return { state: current, granted, lookAgainAtMs: current.holdUntilMs };
     const breaker = breakerAllows(current.breaker, nowMs);
     if (!breaker.allowed) return { state: current, granted, lookAgainAtMs: breaker.waitUntilMs };
     const gate = gateAsk(policy.gate, current.gate, nowMs);
     if (!gate.granted) return { state: current, granted, lookAgainAtMs: gate.waitUntilMs };
     granted.push(head.stream);
-    current = { ...current, gate: gate.state, breaker: breakerStarted(current.breaker), queue: current.queue.slice(1), holdUntilMs: undefined, holdReason: undefined };
+    current = {
+      ...current,
+      gate: gate.state,
+      breaker: breakerStarted(current.breaker),
+      queue: current.queue.slice(1),
+      holdUntilMs: undefined,
+      holdReason: undefined,
+    };
   }
 }
 
 /** How a granted dial ended. `neutral` (authentication, our own doing) frees the slot without speaking for or against the network. */
-export function reportDial(policy: AdmissionPolicy, state: AdmissionState, outcome: 'ok' | 'failed' | 'neutral', nowMs: Millis): AdmissionState {
+export function reportDial(
+  policy: AdmissionPolicy,
+  state: AdmissionState,
+  outcome: 'ok' | 'failed' | 'neutral',
+  nowMs: Millis,
+): AdmissionState {
   const gate = gateDone(state.gate);
-  if (outcome !== 'neutral') return { ...state, gate, breaker: breakerRecorded(policy.breaker, state.breaker, outcome === 'ok', nowMs) };
+  if (outcome !== 'neutral')
+    return { ...state, gate, breaker: breakerRecorded(policy.breaker, state.breaker, outcome === 'ok', nowMs) };
   const probing = state.breaker.kind === 'half-open' && state.breaker.probing;
   return { ...state, gate, breaker: probing ? { kind: 'half-open', probing: false } : state.breaker };
 }
 
 /** A platform's or a calendar's "not before". The longest one holds. */
 export function holdAdmission(state: AdmissionState, untilMs: Millis, reason: HoldCause): AdmissionState {
-  return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs ? state : { ...state, holdUntilMs: untilMs, holdReason: reason };
+  return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs
+    ? state
+    : { ...state, holdUntilMs: untilMs, holdReason: reason };
 }
 
 /** Retries of a stream are exhausted and the policy says `breaker`. */

@@ -35,7 +35,8 @@ export function breakerAllows(
   nowMs: Millis,
 ): { readonly allowed: true } | { readonly allowed: false; readonly waitUntilMs: Millis | undefined } {
   if (state.kind === 'closed') return { allowed: true };
-  if (state.kind === 'open') return nowMs >= state.untilMs ? { allowed: true } : { allowed: false, waitUntilMs: state.untilMs };
+  if (state.kind === 'open')
+    return nowMs >= state.untilMs ? { allowed: true } : { allowed: false, waitUntilMs: state.untilMs };
   return state.probing ? { allowed: false, waitUntilMs: undefined } : { allowed: true };
 }
 

@@ -16,16 +16,32 @@ export interface CheckpointState {
   readonly fenced: boolean;
 }
 
-export const freshCheckpoint: CheckpointState = { storedOrd: 0, writing: undefined, notBeforeMs: 0, failures: 0, fenced: false };
+export const freshCheckpoint: CheckpointState = {
+  storedOrd: 0,
+  writing: undefined,
+  notBeforeMs: 0,
+  failures: 0,
+  fenced: false,
+};
 
 /** The `ord` to write up to now; undefined: nothing to write, or not yet. */
-export function checkpointDue(policy: CheckpointPolicy, state: CheckpointState, floor: number, at: { readonly nowMs: Millis; readonly urgent: boolean }): number | undefined {
+export function checkpointDue(
+  policy: CheckpointPolicy,
+  state: CheckpointState,
+  floor: number,
+  at: { readonly nowMs: Millis; readonly urgent: boolean },
+): number | undefined {
   if (state.fenced || state.writing !== undefined || floor <= state.storedOrd) return undefined;
   const urgent = (at.urgent || floor - state.storedOrd >= policy.urgentAfter) && state.failures === 0;
   return urgent || at.nowMs >= state.notBeforeMs ? floor : undefined;
 }
 
-export function checkpointWriting(policy: CheckpointPolicy, state: CheckpointState, ord: number, nowMs: Millis): CheckpointState {
+export function checkpointWriting(
+  policy: CheckpointPolicy,
+  state: CheckpointState,
+  ord: number,
+  nowMs: Millis,
+): CheckpointState {
   return { ...state, writing: ord, notBeforeMs: nowMs + policy.everyMs };
 }
 
@@ -37,9 +53,15 @@ export function checkpointAnswered(
   at: { readonly nowMs: Millis; readonly unit: number },
 ): CheckpointState {
   const ord = state.writing ?? state.storedOrd;
-  if (answer === 'stored') return { ...state, storedOrd: Math.max(state.storedOrd, ord), writing: undefined, failures: 0 };
+  if (answer === 'stored')
+    return { ...state, storedOrd: Math.max(state.storedOrd, ord), writing: undefined, failures: 0 };
   if (answer === 'fenced') return { ...state, writing: undefined, fenced: true };
-  return { ...state, writing: undefined, failures: state.failures + 1, notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit) };
+  return {
+    ...state,
+    writing: undefined,
+    failures: state.failures + 1,
+    notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit),
+  };
 }
 
 export function checkpointDeadline(state: CheckpointState, floor: number): Millis | undefined {

@@ -23,7 +23,14 @@ export function answerOfStatus(status: number, retryAfterMs: Millis | undefined)
   if (status === 404) return { kind: 'hold', reason: 'route_missing' };
   if (status === 409) return { kind: 'retry', counted: false, reason: 'http_409' };
   if (status === 410) return { kind: 'hold', reason: 'consumer_retired' };
-  if (status === 408 || status === 425 || status === 429 || status >= 500 || status < 200 || (status >= 300 && status < 400)) {
+  if (
+    status === 408 ||
+    status === 425 ||
+    status === 429 ||
+    status >= 500 ||
+    status < 200 ||
+    (status >= 300 && status < 400)
+  ) {
     const after = (status === 429 || status === 503) && retryAfterMs !== undefined ? { retryAfterMs } : {};
     return { kind: 'retry', counted: status !== 429, reason: `http_${String(status)}`, ...after };
   }
@@ -44,11 +51,18 @@ export interface ConsumerPolicy {
   /** Longest Retry-After honoured. */
   readonly retryAfterMaxMs: Millis;
   /** Dead letters in a row, or their share of a minute's outcomes, that hold the stream: a bad deploy must not drain it. */
-  readonly storm: { readonly consecutive: number; readonly sharePercent: number; readonly minSamples: number; readonly windowMs: Millis };
+  readonly storm: {
+    readonly consecutive: number;
+    readonly sharePercent: number;
+    readonly minSamples: number;
+    readonly windowMs: Millis;
+  };
 }
 
 export interface ConsumerState {
-  readonly hold: { readonly reason: HoldReason; readonly untilMs: Millis; readonly attempt: number; readonly sinceMs: Millis } | undefined;
+  readonly hold:
+    | { readonly reason: HoldReason; readonly untilMs: Millis; readonly attempt: number; readonly sinceMs: Millis }
+    | undefined;
   readonly deadInARow: number;
   readonly windowStartMs: Millis;
   readonly settledInWindow: number;
@@ -57,7 +71,14 @@ export interface ConsumerState {
   readonly probing: boolean;
 }
 
-export const readyConsumer: ConsumerState = { hold: undefined, deadInARow: 0, windowStartMs: 0, settledInWindow: 0, deadInWindow: 0, probing: false };
+export const readyConsumer: ConsumerState = {
+  hold: undefined,
+  deadInARow: 0,
+  windowStartMs: 0,
+  settledInWindow: 0,
+  deadInWindow: 0,
+  probing: false,
+};
 
 export type ConsumerEffect =
   | { readonly kind: 'held'; readonly reason: HoldReason }
@@ -72,7 +93,12 @@ export function consumerAllows(state: ConsumerState, nowMs: Millis): 'all' | 'on
 }
 
 /** The delay before this event goes again. @param faults counted failures so far, this one included; >= 0. */
-export function redeliveryDelay(policy: ConsumerPolicy, faults: number, retryAfterMs: Millis | undefined, unit: number): Millis {
+export function redeliveryDelay(
+  policy: ConsumerPolicy,
+  faults: number,
+  retryAfterMs: Millis | undefined,
+  unit: number,
+): Millis {
   const backoff = backoffDelay(policy.backoff, Math.max(0, faults - 1), unit);
   return Math.max(backoff, Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs));
 }
@@ -99,7 +125,13 @@ export function stepConsumer(
 
 function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): Step<ConsumerState, ConsumerEffect> {
   const counted = counting(state, nowMs, policy);
-  const next = { ...counted, hold: undefined, probing: false, deadInARow: 0, settledInWindow: counted.settledInWindow + 1 };
+  const next = {
+    ...counted,
+    hold: undefined,
+    probing: false,
+    deadInARow: 0,
+    settledInWindow: counted.settledInWindow + 1,
+  };
   return { state: next, effects: state.hold === undefined ? [] : [{ kind: 'released' }] };
 }
 
@@ -127,13 +159,19 @@ function held(
   return { state: { ...state, hold: { reason, untilMs, attempt, sinceMs }, probing: true }, effects };
 }
 
-function onDeadLetter(policy: ConsumerPolicy, state: ConsumerState, at: { readonly nowMs: Millis; readonly unit: number }): Step<ConsumerState, ConsumerEffect> {
+function onDeadLetter(
+  policy: ConsumerPolicy,
+  state: ConsumerState,
+  at: { readonly nowMs: Millis; readonly unit: number },
+): Step<ConsumerState, ConsumerEffect> {
   const counted = counting(state, at.nowMs, policy);
   const deadInARow = counted.deadInARow + 1;
   const dead = counted.deadInWindow + 1;
   const total = counted.settledInWindow + dead;
   const wasDown = answered(counted);
-  const storm = deadInARow > policy.storm.consecutive || (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
+  const storm =
+    deadInARow > policy.storm.consecutive ||
+    (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
   if (!storm) return { state: { ...wasDown.state, deadInARow, deadInWindow: dead }, effects: wasDown.effects };
   const step = held(policy, counted, { reason: 'storm_guard' }, at);
   return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };

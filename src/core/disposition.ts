@@ -101,9 +101,13 @@ export function classify(tables: DispositionTables, failure: Failure, resuming: 
   if (failure.status !== undefined) return ofStatus(tables.statuses[failure.status] ?? 'retry', failure, resuming);
   if (failure.closeCode !== undefined) {
     // `ws` reports a broken frame as 1006; the cause is only in the error code (measured).
-    if (failure.error !== undefined && failure.closeCode === 1006) return { disposition: 'retry', reason: 'protocol_error' };
+    if (failure.error !== undefined && failure.closeCode === 1006)
+      return { disposition: 'retry', reason: 'protocol_error' };
     const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';
-    return { disposition, reason: REASONS[disposition] ?? (failure.closeCode === 1006 ? 'closed_abnormally' : 'closed_by_platform') };
+    return {
+      disposition,
+      reason: REASONS[disposition] ?? (failure.closeCode === 1006 ? 'closed_abnormally' : 'closed_by_platform'),
+    };
   }
   return { disposition: 'retry', reason: failure.stage === 'dial' ? 'connect_failed' : 'closed_abnormally' };
 }
@@ -120,6 +124,7 @@ const REASONS: Readonly<Partial<Record<Disposition, Reason>>> = {
 function ofStatus(disposition: Disposition, failure: Failure, resuming: boolean): Verdict {
   if (disposition === 'position-expired' && !resuming) return { disposition: 'retry', reason: 'upgrade_refused' };
   if (disposition === 'throttled') return { disposition, reason: 'rate_limited' };
-  if (disposition === 'retry' && failure.status === 503 && failure.retryAfterMs !== undefined) return { disposition: 'throttled', reason: 'overloaded' };
+  if (disposition === 'retry' && failure.status === 503 && failure.retryAfterMs !== undefined)
+    return { disposition: 'throttled', reason: 'overloaded' };
   return { disposition, reason: REASONS[disposition] ?? 'upgrade_refused' };
 }

@@ -44,7 +44,11 @@ export class HoldfastError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, string | number | boolean>>;
 
-  constructor(code: ErrorCode, message: string, options: { readonly details?: Readonly<Record<string, string | number | boolean>>; readonly cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly details?: Readonly<Record<string, string | number | boolean>>; readonly cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};

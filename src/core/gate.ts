@@ -20,7 +20,9 @@ export function gateAsk(
   policy: GatePolicy,
   state: GateState,
   nowMs: Millis,
-): { readonly granted: true; readonly state: GateState } | { readonly granted: false; readonly waitUntilMs: Millis | undefined } {
+):
+  | { readonly granted: true; readonly state: GateState }
+  | { readonly granted: false; readonly waitUntilMs: Millis | undefined } {
   if (state.inFlight >= policy.concurrent) return { granted: false, waitUntilMs: undefined };
   const tatMs = Math.max(state.tatMs, nowMs);
   const earliestMs = tatMs - (policy.capacity - 1) * policy.refillEveryMs;

@@ -33,7 +33,9 @@ export function leadingDeadline(role: Leading, linked: boolean): Millis | undefi
 }
 
 function orphanAtMs(role: Leading): Millis | undefined {
-  return role.linkLostAtMs === undefined || role.socketsClosed ? undefined : role.linkLostAtMs + (role.refused ? REFUSED_SOCKETS_MS : ORPHAN_SOCKETS_MS);
+  return role.linkLostAtMs === undefined || role.socketsClosed
+    ? undefined
+    : role.linkLostAtMs + (role.refused ? REFUSED_SOCKETS_MS : ORPHAN_SOCKETS_MS);
 }
 
 interface Won {
@@ -68,7 +70,16 @@ export function beginLeading(draft: LeaseDraft, won: Won, how: 'acquired' | 'tra
     incarnation: won.incarnation,
     forgot: draft.s.forgot,
   };
-  draft.s = { ...draft.s, role, floor: Math.max(draft.s.floor, won.epoch), expecting: undefined, watch: undefined, goneSinceMs: undefined, contendAtMs: undefined, forgot: false };
+  draft.s = {
+    ...draft.s,
+    role,
+    floor: Math.max(draft.s.floor, won.epoch),
+    expecting: undefined,
+    watch: undefined,
+    goneSinceMs: undefined,
+    contendAtMs: undefined,
+    forgot: false,
+  };
   // An answer that came after its own deadline: the lease is held in the store, not by us, until a renewal says so.
   if (nowMs >= deadlineMs || !draft.s.linked) return;
   draft.s = { ...draft.s, role: { ...role, open: true, started: true } };
@@ -77,7 +88,19 @@ export function beginLeading(draft: LeaseDraft, won: Won, how: 'acquired' | 'tra
 
 /** The lock carries the token we offered to take over with: one renewal of our own sets the deadline, then we lead. */
 export function beginWithToken(draft: LeaseDraft, token: string, view: LeaseView): void {
-  beginLeading(draft, { token, epoch: view.epoch, storeMs: view.storeMs, incarnation: view.incarnation, sentAtMs: -Infinity, unit: 0.5, pttlMs: view.pttlMs }, 'transferred');
+  beginLeading(
+    draft,
+    {
+      token,
+      epoch: view.epoch,
+      storeMs: view.storeMs,
+      incarnation: view.incarnation,
+      sentAtMs: -Infinity,
+      unit: 0.5,
+      pttlMs: view.pttlMs,
+    },
+    'transferred',
+  );
   if (draft.s.role.kind === 'leading') renew(draft, draft.s.role);
 }
 
@@ -112,7 +135,10 @@ function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost' | '
   if (!role.open) return role;
   draft.out.push({ kind: 'shut', why });
   // The epoch that was named to an heir held for the time until now; whoever is open again names another, or none.
-  const handOver = role.handOver === undefined || role.handOver.step === 'transferring' ? role.handOver : { ...role.handOver, nextEpoch: 0 };
+  const handOver =
+    role.handOver === undefined || role.handOver.step === 'transferring'
+      ? role.handOver
+      : { ...role.handOver, nextEpoch: 0 };
   return { ...role, open: false, handOver };
 }
 
@@ -125,7 +151,14 @@ function closeSockets(draft: LeaseDraft, role: Leading): Leading {
 export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): void {
   const { role } = draft.s;
   if (state === 'up') {
-    draft.s = { ...draft.s, linked: true, looking: false, proving: false, nextLookMs: draft.nowMs, goneSinceMs: undefined };
+    draft.s = {
+      ...draft.s,
+      linked: true,
+      looking: false,
+      proving: false,
+      nextLookMs: draft.nowMs,
+      goneSinceMs: undefined,
+    };
     if (role.kind === 'leading') renew(draft, { ...role, renewal: undefined, refused: false });
     return;
   }
@@ -135,7 +168,11 @@ export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): voi
   if (role.kind === 'acquiring') draft.s = { ...draft.s, role: { kind: 'standby' } };
   if (role.kind !== 'leading') return;
   const refused = state === 'refused';
-  const lost = shut(draft, { ...role, renewal: undefined, linkLostAtMs: role.linkLostAtMs ?? draft.nowMs, refused }, 'link_lost');
+  const lost = shut(
+    draft,
+    { ...role, renewal: undefined, linkLostAtMs: role.linkLostAtMs ?? draft.nowMs, refused },
+    'link_lost',
+  );
   draft.s = { ...draft.s, role: lost };
 }
 

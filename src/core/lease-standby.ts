@@ -20,7 +20,11 @@ import { earliest, type Millis } from './units.ts';
 
 export function standbyDeadline(state: LeaseState): Millis | undefined {
   if (!state.linked) return undefined;
-  return earliest(state.looking ? undefined : state.nextLookMs, state.contendAtMs, provable(state) ? state.nextProofMs : undefined);
+  return earliest(
+    state.looking ? undefined : state.nextLookMs,
+    state.contendAtMs,
+    provable(state) ? state.nextProofMs : undefined,
+  );
 }
 
 export function tickStandby(draft: LeaseDraft, unit: number): void {
@@ -57,7 +61,8 @@ export function contend(draft: LeaseDraft): void {
 }
 
 export function onNotice(draft: LeaseDraft): void {
-  const awaited = draft.s.role.kind === 'standby' || (draft.s.role.kind === 'retired' && draft.s.expecting !== undefined);
+  const awaited =
+    draft.s.role.kind === 'standby' || (draft.s.role.kind === 'retired' && draft.s.expecting !== undefined);
   if (awaited && draft.s.linked) look(draft);
 }
 
@@ -71,7 +76,12 @@ function acquire(draft: LeaseDraft): void {
 export function onNotAcquired(draft: LeaseDraft, gen: number, why: 'held' | 'quarantine' | 'failed'): void {
   const { role } = draft.s;
   if (role.kind !== 'acquiring' || role.gen !== gen) return;
-  draft.s = { ...draft.s, role: { kind: 'standby' }, looking: false, nextLookMs: why === 'held' ? draft.nowMs : draft.nowMs + LEASE_RETRY_MS };
+  draft.s = {
+    ...draft.s,
+    role: { kind: 'standby' },
+    looking: false,
+    nextLookMs: why === 'held' ? draft.nowMs : draft.nowMs + LEASE_RETRY_MS,
+  };
   if (why === 'quarantine') quarantine(draft, 'store_changed');
 }
 
@@ -84,7 +94,8 @@ export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind:
   draft.s = { ...draft.s, looking: false, rank, floor: Math.max(draft.s.floor, view.epoch) };
   const { expecting } = draft.s;
   // The transfer came after we had stopped: it must not wait for the ttl.
-  if (draft.s.role.kind === 'retired' && expecting !== undefined && view.token === expecting.token) draft.out.push({ kind: 'release', token: expecting.token });
+  if (draft.s.role.kind === 'retired' && expecting !== undefined && view.token === expecting.token)
+    draft.out.push({ kind: 'release', token: expecting.token });
   if (draft.s.role.kind !== 'standby') return;
   if (expecting !== undefined && view.token === expecting.token) return beginWithToken(draft, view.token, view);
   if (expecting !== undefined && draft.nowMs > expecting.untilMs) draft.s = { ...draft.s, expecting: undefined };
@@ -114,7 +125,8 @@ function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   if (view.token !== undefined || view.state === 'released') return;
   // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may still act.
   if (view.fenceToken !== before.fenceToken || view.beat !== before.beat) return quarantine(draft, 'holder_changed');
-  if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) quarantine(draft, 'early_expiry');
+  if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS)
+    quarantine(draft, 'early_expiry');
 }
 
 /** Did the store's clock go on as ours did? Each look happened somewhere between its question and its answer. */
@@ -128,7 +140,11 @@ function jumped(before: Watch, view: LeaseView, at: { readonly sentAtMs: Millis;
 
 function remember(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   const before = draft.s.watch;
-  const sameBeat = before !== undefined && before.incarnation === view.incarnation && before.token === view.token && before.beat === view.beat;
+  const sameBeat =
+    before !== undefined &&
+    before.incarnation === view.incarnation &&
+    before.token === view.token &&
+    before.beat === view.beat;
   const sameConn = before !== undefined && before.conn === view.conn && before.fenceToken === view.fenceToken;
   draft.s = {
     ...draft.s,
@@ -147,14 +163,20 @@ function onFree(draft: LeaseDraft, view: LeaseView, unit: number): void {
   const { s, nowMs } = draft;
   const jitter = unit * RANK_JITTER_MS;
   const clean = view.state === 'released' && nowMs >= s.distrustUntilMs;
-  const contendAtMs = clean ? nowMs + s.rank * NOTICE_RANK_MS + (s.rank > 0 ? jitter : 0) : Math.max(nowMs, s.quarantineUntilMs) + s.rank * EXPIRY_RANK_MS + jitter;
+  const contendAtMs = clean
+    ? nowMs + s.rank * NOTICE_RANK_MS + (s.rank > 0 ? jitter : 0)
+    : Math.max(nowMs, s.quarantineUntilMs) + s.rank * EXPIRY_RANK_MS + jitter;
   // One that is seen free again keeps its place: looking must not postpone the try.
   const kept = s.contendAtMs === undefined ? contendAtMs : Math.min(s.contendAtMs, contendAtMs);
   const safe = clean ? kept : Math.max(kept, s.quarantineUntilMs);
   draft.s = { ...s, contendAtMs: safe, nextLookMs: Math.max(safe, nowMs) + LEASE_RETRY_MS };
 }
 
-function onHeld(draft: LeaseDraft, view: LeaseView, { unit, sentAtMs }: { readonly unit: number; readonly sentAtMs: Millis }): void {
+function onHeld(
+  draft: LeaseDraft,
+  view: LeaseView,
+  { unit, sentAtMs }: { readonly unit: number; readonly sentAtMs: Millis },
+): void {
   const { s, nowMs, policy } = draft;
   const ageMs = policy.ttlMs + policy.renewEveryMs;
   if (s.watch !== undefined && view.token !== undefined && sentAtMs - s.watch.beatSinceMs >= ageMs) {
@@ -170,7 +192,8 @@ function onHeld(draft: LeaseDraft, view: LeaseView, { unit, sentAtMs }: { readon
 export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'proof' }>): void {
   draft.s = { ...draft.s, proving: false };
   const { watch, goneSinceMs } = draft.s;
-  if (draft.s.role.kind !== 'standby' || watch === undefined || watch.conn !== input.conn || input.gone === undefined) return;
+  if (draft.s.role.kind !== 'standby' || watch === undefined || watch.conn !== input.conn || input.gone === undefined)
+    return;
   if (!input.gone) {
     draft.s = { ...draft.s, goneSinceMs: undefined, aliveConn: input.conn };
     return;
@@ -185,5 +208,11 @@ export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'p
   }
   if (draft.nowMs - goneSinceMs < PROOF_EVERY_MS) return;
   draft.s = { ...draft.s, goneSinceMs: undefined, nextProofMs: draft.nowMs + PROOF_EVERY_MS };
-  draft.out.push({ kind: 'break', token: watch.fenceToken, conn: watch.conn, beat: watch.beat, why: 'connection_gone' });
+  draft.out.push({
+    kind: 'break',
+    token: watch.fenceToken,
+    conn: watch.conn,
+    beat: watch.beat,
+    why: 'connection_gone',
+  });
 }

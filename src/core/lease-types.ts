@@ -74,8 +74,23 @@ export interface Watch extends LeaseView {
 
 export type HandOver =
   /** `nextEpoch`: the heir's, named with the offer; 0: it holds no more, the lease is given back instead. */
-  | { readonly step: 'offering'; readonly nextEpoch: number; readonly heir: string; readonly rest: readonly string[]; readonly untilMs: Millis; readonly final: boolean; readonly drainMs: Millis }
-  | { readonly step: 'draining'; readonly nextEpoch: number; readonly heir: string | undefined; readonly heirToken: string | undefined; readonly untilMs: Millis; readonly final: boolean }
+  | {
+      readonly step: 'offering';
+      readonly nextEpoch: number;
+      readonly heir: string;
+      readonly rest: readonly string[];
+      readonly untilMs: Millis;
+      readonly final: boolean;
+      readonly drainMs: Millis;
+    }
+  | {
+      readonly step: 'draining';
+      readonly nextEpoch: number;
+      readonly heir: string | undefined;
+      readonly heirToken: string | undefined;
+      readonly untilMs: Millis;
+      readonly final: boolean;
+    }
   | { readonly step: 'transferring'; readonly heir: string; readonly untilMs: Millis; readonly final: boolean };
 
 export interface Leading {
@@ -145,13 +160,34 @@ export type LeaseInput =
   /** `slackMs`: renewals due within it are sent now, so that the leases of one process share a call. */
   | { readonly kind: 'tick'; readonly unit: number; readonly slackMs: Millis }
   | { readonly kind: 'link'; readonly state: 'up' | 'lost' | 'refused' }
-  | { readonly kind: 'observed'; readonly view: LeaseView; readonly sentAtMs: Millis; readonly rank: number; readonly unit: number }
+  | {
+      readonly kind: 'observed';
+      readonly view: LeaseView;
+      readonly sentAtMs: Millis;
+      readonly rank: number;
+      readonly unit: number;
+    }
   | { readonly kind: 'look-failed' }
   | { readonly kind: 'proof'; readonly conn: string; readonly gone: boolean | undefined }
   | { readonly kind: 'broken' }
-  | { readonly kind: 'acquired'; readonly gen: number; readonly token: string; readonly epoch: number; readonly storeMs: number; readonly incarnation: string; readonly unit: number }
+  | {
+      readonly kind: 'acquired';
+      readonly gen: number;
+      readonly token: string;
+      readonly epoch: number;
+      readonly storeMs: number;
+      readonly incarnation: string;
+      readonly unit: number;
+    }
   | { readonly kind: 'not-acquired'; readonly gen: number; readonly why: 'held' | 'quarantine' | 'failed' }
-  | { readonly kind: 'renewed'; readonly gen: number; readonly storeMs: number; readonly incarnation: string; readonly unit: number; readonly forgotten: boolean }
+  | {
+      readonly kind: 'renewed';
+      readonly gen: number;
+      readonly storeMs: number;
+      readonly incarnation: string;
+      readonly unit: number;
+      readonly forgotten: boolean;
+    }
   | { readonly kind: 'not-renewed'; readonly gen: number; readonly why: 'lost' | 'forgotten' | 'failed' }
   /** Somebody published: the lease is free, or changed hands. */
   | { readonly kind: 'notice'; readonly unit: number }
@@ -169,22 +205,57 @@ export type LeaseInput =
 export type LeaseEffect =
   | { readonly kind: 'observe' }
   | { readonly kind: 'prove'; readonly conn: string }
-  | { readonly kind: 'break'; readonly token: string; readonly conn: string; readonly beat: string; readonly why: 'connection_gone' | 'no_renewal' }
+  | {
+      readonly kind: 'break';
+      readonly token: string;
+      readonly conn: string;
+      readonly beat: string;
+      readonly why: 'connection_gone' | 'no_renewal';
+    }
   /** With what was watched: the store refuses when it is not so any more, unless the last holder stopped cleanly. */
-  | { readonly kind: 'acquire'; readonly gen: number; readonly incarnation: string; readonly fenceToken: string; readonly beat: string; readonly floor: number }
-  | { readonly kind: 'renew'; readonly gen: number; readonly token: string; readonly epoch: number; readonly notAfterStoreMs: number }
+  | {
+      readonly kind: 'acquire';
+      readonly gen: number;
+      readonly incarnation: string;
+      readonly fenceToken: string;
+      readonly beat: string;
+      readonly floor: number;
+    }
+  | {
+      readonly kind: 'renew';
+      readonly gen: number;
+      readonly token: string;
+      readonly epoch: number;
+      readonly notAfterStoreMs: number;
+    }
   | { readonly kind: 'release'; readonly token: string }
   | { readonly kind: 'offer'; readonly heir: string; readonly nextEpoch: number }
   | { readonly kind: 'drain'; readonly limitMs: Millis }
-  | { readonly kind: 'transfer'; readonly token: string; readonly epoch: number; readonly nextEpoch: number; readonly heir: string; readonly heirToken: string }
+  | {
+      readonly kind: 'transfer';
+      readonly token: string;
+      readonly epoch: number;
+      readonly nextEpoch: number;
+      readonly heir: string;
+      readonly heirToken: string;
+    }
   /** Begin: streams may be dialed, events delivered while `leaseOpen`. */
-  | { readonly kind: 'lead'; readonly epoch: number; readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }
+  | {
+      readonly kind: 'lead';
+      readonly epoch: number;
+      readonly how: 'acquired' | 'transferred';
+      readonly forgot: boolean;
+    }
   | { readonly kind: 'shut'; readonly why: 'expired' | 'link_lost' | 'doubt' }
   | { readonly kind: 'reopen'; readonly storeLostData: boolean }
   /** Sockets must go: at once where streams resume, after a while where the platform fences by itself. */
   | { readonly kind: 'close-sockets' }
   | { readonly kind: 'lost'; readonly why: LossReason }
-  | { readonly kind: 'quarantined'; readonly why: 'young' | 'store_changed' | 'clock_jump' | 'holder_changed' | 'early_expiry' | 'epoch_lost'; readonly untilMs: Millis };
+  | {
+      readonly kind: 'quarantined';
+      readonly why: 'young' | 'store_changed' | 'clock_jump' | 'holder_changed' | 'early_expiry' | 'epoch_lost';
+      readonly untilMs: Millis;
+    };
 
 export interface LeaseDraft {
   readonly policy: LeasePolicy;
@@ -196,6 +267,10 @@ export interface LeaseDraft {
 /** Who cannot know that the last holder has stopped waits one ttl. */
 export function quarantine(draft: LeaseDraft, why: Extract<LeaseEffect, { kind: 'quarantined' }>['why']): void {
   const untilMs = draft.nowMs + draft.policy.ttlMs;
-  draft.s = { ...draft.s, quarantineUntilMs: untilMs, forgot: draft.s.forgot || why === 'store_changed' || why === 'epoch_lost' };
+  draft.s = {
+    ...draft.s,
+    quarantineUntilMs: untilMs,
+    forgot: draft.s.forgot || why === 'store_changed' || why === 'epoch_lost',
+  };
   draft.out.push({ kind: 'quarantined', why, untilMs });
 }

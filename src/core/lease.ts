@@ -1,6 +1,22 @@
 import { onDrained, onHandOver, onTransferred, onWarm } from './lease-hand-over.ts';
-import { beginLeading, leadingDeadline, onDoubt, onLink, onNotRenewed, onRenewed, tickLeading } from './lease-leader.ts';
-import { contend, onNotAcquired, onNotice, onObserved, onProof, standbyDeadline, tickStandby } from './lease-standby.ts';
+import {
+  beginLeading,
+  leadingDeadline,
+  onDoubt,
+  onLink,
+  onNotRenewed,
+  onRenewed,
+  tickLeading,
+} from './lease-leader.ts';
+import {
+  contend,
+  onNotAcquired,
+  onNotice,
+  onObserved,
+  onProof,
+  standbyDeadline,
+  tickStandby,
+} from './lease-standby.ts';
 import { DRAIN_LIMIT_MS, TRANSFER_LIMIT_MS } from './lease-types.ts';
 import type { LeaseDraft, LeaseEffect, LeaseInput, LeasePolicy, LeaseState } from './lease-types.ts';
 import { unreachable, type Step } from './step.ts';
@@ -34,7 +50,12 @@ export const newLease: LeaseState = {
  * `deadlineMs` (asked at each use with `leaseOpen`), the store refuses every epoch but the newest, and who cannot know that the last holder has
  * stopped waits one ttl. Not guaranteed: that a process stopped between the question and the deed does nothing late; the epoch bounds what that can spoil.
  */
-export function stepLease(policy: LeasePolicy, state: LeaseState, input: LeaseInput, nowMs: Millis): Step<LeaseState, LeaseEffect> {
+export function stepLease(
+  policy: LeasePolicy,
+  state: LeaseState,
+  input: LeaseInput,
+  nowMs: Millis,
+): Step<LeaseState, LeaseEffect> {
   const draft: LeaseDraft = { policy, nowMs, s: state, out: [] };
   apply(draft, input);
   return { state: draft.s, effects: draft.out };
@@ -62,7 +83,9 @@ export function leaseDeadline(state: LeaseState): Millis | undefined {
 function apply(draft: LeaseDraft, input: LeaseInput): void {
   switch (input.kind) {
     case 'tick':
-      return draft.s.role.kind === 'leading' ? tickLeading(draft, draft.s.role, input.slackMs) : tickStandby(draft, input.unit);
+      return draft.s.role.kind === 'leading'
+        ? tickLeading(draft, draft.s.role, input.slackMs)
+        : tickStandby(draft, input.unit);
     case 'link':
       return onLink(draft, input.state);
     case 'observed':
@@ -76,7 +99,8 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
       return contend(draft);
     case 'acquired':
       // Of an attempt that was given up: nobody acts for it.
-      if (draft.s.role.kind !== 'acquiring' || draft.s.role.gen !== input.gen) return void draft.out.push({ kind: 'release', token: input.token });
+      if (draft.s.role.kind !== 'acquiring' || draft.s.role.gen !== input.gen)
+        return void draft.out.push({ kind: 'release', token: input.token });
       return beginLeading(draft, { ...input, sentAtMs: draft.s.role.sentAtMs }, 'acquired');
     case 'not-acquired':
       return onNotAcquired(draft, input.gen, input.why);
@@ -97,7 +121,13 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
     case 'transferred':
       return onTransferred(draft, input.epoch, input.ok);
     case 'accepted':
-      draft.s = { ...draft.s, expecting: { token: input.token, untilMs: draft.nowMs + DRAIN_LIMIT_MS + TRANSFER_LIMIT_MS + draft.policy.ttlMs * 2 } };
+      draft.s = {
+        ...draft.s,
+        expecting: {
+          token: input.token,
+          untilMs: draft.nowMs + DRAIN_LIMIT_MS + TRANSFER_LIMIT_MS + draft.policy.ttlMs * 2,
+        },
+      };
       return;
     default:
       return unreachable(input);

@@ -56,13 +56,22 @@ export function openedLiveness(policy: LivenessPolicy, nowMs: Millis): LivenessS
 /** When the clock must next be looked at. */
 export function livenessDeadline(policy: LivenessPolicy, state: LivenessState): Millis | undefined {
   if (state.verdict === 'DEAD') return undefined;
-  const pongDue = state.outstanding === undefined || policy.ping === undefined ? undefined : state.outstanding.sentAtMs + policy.ping.timeoutMs;
-  const watchdog = policy.watchdog === undefined ? undefined : watchedSince(policy.watchdog.of, state) + policy.watchdog.silenceMs;
+  const pongDue =
+    state.outstanding === undefined || policy.ping === undefined
+      ? undefined
+      : state.outstanding.sentAtMs + policy.ping.timeoutMs;
+  const watchdog =
+    policy.watchdog === undefined ? undefined : watchedSince(policy.watchdog.of, state) + policy.watchdog.silenceMs;
   return earliest(pongDue ?? state.nextPingAtMs, watchdog);
 }
 
 /** Judges one link. A pong counts only for the ping it answers; `DEAD` is final for the link. */
-export function stepLiveness(policy: LivenessPolicy, state: LivenessState, input: LivenessInput, nowMs: Millis): Step<LivenessState, LivenessEffect> {
+export function stepLiveness(
+  policy: LivenessPolicy,
+  state: LivenessState,
+  input: LivenessInput,
+  nowMs: Millis,
+): Step<LivenessState, LivenessEffect> {
   if (state.verdict === 'DEAD') return { state, effects: [] };
   switch (input.kind) {
     case 'frame':
@@ -80,13 +89,25 @@ function watchedSince(of: 'ping' | 'any', state: LivenessState): Millis {
   return of === 'ping' ? state.lastServerPingAtMs : state.lastFrameAtMs;
 }
 
-function onPong(policy: LivenessPolicy, state: LivenessState, payload: string, nowMs: Millis): Step<LivenessState, LivenessEffect> {
+function onPong(
+  policy: LivenessPolicy,
+  state: LivenessState,
+  payload: string,
+  nowMs: Millis,
+): Step<LivenessState, LivenessEffect> {
   const heard = { ...state, lastFrameAtMs: nowMs };
   if (state.outstanding?.payload !== payload) return { state: heard, effects: [] };
   const latenciesMs = [...state.latenciesMs, nowMs - state.outstanding.sentAtMs].slice(-policy.latency.samples);
   const mean = latenciesMs.reduce((sum, ms) => sum + ms, 0) / latenciesMs.length;
   const slow = latenciesMs.length >= policy.latency.samples && mean > policy.latency.slowMs;
-  const next: LivenessState = { ...heard, outstanding: undefined, missed: 0, latenciesMs, slow, verdict: slow ? 'DEGRADED' : 'HEALTHY' };
+  const next: LivenessState = {
+    ...heard,
+    outstanding: undefined,
+    missed: 0,
+    latenciesMs,
+    slow,
+    verdict: slow ? 'DEGRADED' : 'HEALTHY',
+  };
   if (slow && !state.slow) return { state: next, effects: [{ kind: 'degraded', reason: 'latency' }] };
   return { state: next, effects: state.verdict === 'DEGRADED' && !slow ? [{ kind: 'recovered' }] : [] };
 }
@@ -99,18 +120,28 @@ function onTick(policy: LivenessPolicy, state: LivenessState, nowMs: Millis): St
   const ping = policy.ping;
   if (ping === undefined) return { state, effects: [] };
   if (state.outstanding !== undefined) {
-    return nowMs < state.outstanding.sentAtMs + ping.timeoutMs ? { state, effects: [] } : onMissed(ping, state, state.outstanding.sentAtMs);
+    return nowMs < state.outstanding.sentAtMs + ping.timeoutMs
+      ? { state, effects: [] }
+      : onMissed(ping, state, state.outstanding.sentAtMs);
   }
   if (state.nextPingAtMs === undefined || nowMs < state.nextPingAtMs) return { state, effects: [] };
   // S4's payload. It names the ping, so a pong can be tied to it; the number is the monotonic clock, not a date.
   const payload = `hb-${String(Math.floor(nowMs))}`;
-  return { state: { ...state, outstanding: { payload, sentAtMs: nowMs }, nextPingAtMs: nowMs + ping.everyMs }, effects: [{ kind: 'ping', payload }] };
+  return {
+    state: { ...state, outstanding: { payload, sentAtMs: nowMs }, nextPingAtMs: nowMs + ping.everyMs },
+    effects: [{ kind: 'ping', payload }],
+  };
 }
 
-function onMissed(ping: NonNullable<LivenessPolicy['ping']>, state: LivenessState, sentAtMs: Millis): Step<LivenessState, LivenessEffect> {
+function onMissed(
+  ping: NonNullable<LivenessPolicy['ping']>,
+  state: LivenessState,
+  sentAtMs: Millis,
+): Step<LivenessState, LivenessEffect> {
   const missed = state.missed + 1;
   const limit = ping.maxMissed + (state.lastFrameAtMs > sentAtMs ? MISSES_EXCUSED_BY_INBOUND : 0);
-  if (missed >= limit) return { state: { ...state, missed, verdict: 'DEAD' }, effects: [{ kind: 'dead', reason: 'pong_timeout' }] };
+  if (missed >= limit)
+    return { state: { ...state, missed, verdict: 'DEAD' }, effects: [{ kind: 'dead', reason: 'pong_timeout' }] };
   const next: LivenessState = { ...state, missed, outstanding: undefined, verdict: 'DEGRADED' };
   return { state: next, effects: state.verdict === 'HEALTHY' ? [{ kind: 'degraded', reason: 'pong_missed' }] : [] };
 }

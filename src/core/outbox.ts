@@ -93,7 +93,17 @@ export class Outbox<T> {
   }
 
   push(item: T, key: string, bytes: number, barrier: boolean): Entry<T> {
-    const entry: Entry<T> = { ord: this.#nextOrd, key, bytes, barrier, item, state: 'queued', attempts: 0, faults: 0, dueAtMs: 0 };
+    const entry: Entry<T> = {
+      ord: this.#nextOrd,
+      key,
+      bytes,
+      barrier,
+      item,
+      state: 'queued',
+      attempts: 0,
+      faults: 0,
+      dueAtMs: 0,
+    };
     this.#nextOrd += 1;
     this.#entries.push(entry);
     this.#bufferedBytes += bytes;
@@ -109,7 +119,13 @@ export class Outbox<T> {
    * cannot move before they are settled.
    */
   room(): number {
-    return Math.max(0, Math.min(this.#policy.maxInFlight - this.#sent - this.#waiting, this.#policy.maxUncheckpointed - this.#settledAhead));
+    return Math.max(
+      0,
+      Math.min(
+        this.#policy.maxInFlight - this.#sent - this.#waiting,
+        this.#policy.maxUncheckpointed - this.#settledAhead,
+      ),
+    );
   }
 
   /** Nothing fresh may go before a checkpoint is stored. */

@@ -24,17 +24,29 @@ export class SecretRegistry {
     if (value.length < SecretRegistry.MIN_LENGTH || this.#secrets.has(value)) return;
     const oldest = this.#secrets.size >= SecretRegistry.LIMIT ? this.#secrets.keys().next().value : undefined;
     if (oldest !== undefined) this.#secrets.delete(oldest);
-    const spellings = new Set([value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1), ...this.#encode(value)]);
-    this.#secrets.set(value, [...spellings].filter((one) => one.length >= SecretRegistry.MIN_LENGTH));
+    const spellings = new Set([
+      value,
+      encodeURIComponent(value),
+      JSON.stringify(value).slice(1, -1),
+      ...this.#encode(value),
+    ]);
+    this.#secrets.set(
+      value,
+      [...spellings].filter((one) => one.length >= SecretRegistry.MIN_LENGTH),
+    );
     this.#longestFirst = [...this.#secrets.values()].flat().sort((a, b) => b.length - a.length);
-    this.#byPrefix = Map.groupBy(this.#longestFirst.filter((one) => one.length > SecretRegistry.PREFIX), (one) => one.slice(0, SecretRegistry.PREFIX));
+    this.#byPrefix = Map.groupBy(
+      this.#longestFirst.filter((one) => one.length > SecretRegistry.PREFIX),
+      (one) => one.slice(0, SecretRegistry.PREFIX),
+    );
   }
 
   /** The text with every known secret replaced: whole ones first, the longest first, then what was cut off. Linear in text length times secrets known. */
   scrub(text: string): string {
     let out = text;
     for (const spelling of this.#longestFirst) if (out.includes(spelling)) out = out.replaceAll(spelling, MARK);
-    for (const [prefix, spellings] of this.#byPrefix) if (out.includes(prefix)) out = removeCutOff(out, prefix, spellings);
+    for (const [prefix, spellings] of this.#byPrefix)
+      if (out.includes(prefix)) out = removeCutOff(out, prefix, spellings);
     return out;
   }
 }

@@ -27,7 +27,8 @@ export function onStaged(draft: Draft, token: TokenRef): void {
     return;
   }
   if (main.phase !== 'open') return; // the dial's own end, or its readiness, comes back here
-  if (draft.policy.rotation === 'in-stream' && draft.policy.clientFrames === 'allowed') refreshInStream(draft, main, token);
+  if (draft.policy.rotation === 'in-stream' && draft.policy.clientFrames === 'allowed')
+    refreshInStream(draft, main, token);
   else beginChange(draft, 'rotate');
 }
 
@@ -41,7 +42,8 @@ export function onTickChange(draft: Draft): void {
   const { nowMs } = draft;
   if (draft.s.handOverAtMs !== undefined && nowMs >= draft.s.handOverAtMs) promote(draft);
   const main = draft.s.main;
-  if (main?.refreshing !== undefined && nowMs >= main.refreshing.untilMs) onRefreshUnanswered(draft, main, main.refreshing.token);
+  if (main?.refreshing !== undefined && nowMs >= main.refreshing.untilMs)
+    onRefreshUnanswered(draft, main, main.refreshing.token);
   const change = draft.s.change;
   if (change === undefined || change.asked || nowMs < change.notBeforeMs) return;
   draft.s = { ...draft.s, change: undefined };
@@ -63,9 +65,22 @@ function onRefreshUnanswered(draft: Draft, main: Link, token: TokenRef): void {
 export function promote(draft: Draft): void {
   const { main, next } = draft.s;
   if (next === undefined) return;
-  draft.s = { ...draft.s, main: next, next: undefined, handOverAtMs: undefined, phase: { kind: 'linked' }, interrupted: false };
+  draft.s = {
+    ...draft.s,
+    main: next,
+    next: undefined,
+    handOverAtMs: undefined,
+    phase: { kind: 'linked' },
+    interrupted: false,
+  };
   if (main?.phase === 'dialing' || main?.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
-  if (main !== undefined && main.phase !== 'closing') draft.out.push({ kind: 'close', gen: main.gen, code: 1000, reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice' });
+  if (main !== undefined && main.phase !== 'closing')
+    draft.out.push({
+      kind: 'close',
+      gen: main.gen,
+      code: 1000,
+      reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice',
+    });
   draft.out.push({ kind: 'promoted', gen: next.gen, retired: main?.gen, purpose: next.purpose });
   if (next.phase !== 'open') return;
   adoptToken(draft, next.token.id);

@@ -34,7 +34,13 @@ export function closeLink(draft: Draft, link: Link, code: number, reason: Reason
     if (link.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
     draft.out.push({ kind: 'close', gen: link.gen, code, reason });
   }
-  putLink(draft, { ...link, phase: 'closing', closingFor: reason, deadlineMs: draft.nowMs + draft.policy.closeTimeoutMs, refreshing: undefined });
+  putLink(draft, {
+    ...link,
+    phase: 'closing',
+    closingFor: reason,
+    deadlineMs: draft.nowMs + draft.policy.closeTimeoutMs,
+    refreshing: undefined,
+  });
 }
 
 /** Everything of this stream uses the token now. */
@@ -44,6 +50,12 @@ export function adoptToken(draft: Draft, id: string): void {
 }
 
 export function resetEpisode(draft: Draft): void {
-  draft.s = { ...draft.s, attempt: 0, episodeSinceMs: undefined, positionExpired: false, authFailures: 0, frameFaults: 0 };
+  draft.s = {
+    ...draft.s,
+    attempt: 0,
+    episodeSinceMs: undefined,
+    positionExpired: false,
+    authFailures: 0,
+    frameFaults: 0,
+  };
 }
-

@@ -29,7 +29,9 @@ function verdictOf(draft: Draft, link: Link, failure: Failure): Verdict {
   const verdict = classify(draft.policy.tables, failure, link.resuming && !draft.s.positionExpired);
   // T9: a link that ends once its token is over ended because of the token.
   const tokenOver = draft.nowMs >= link.token.expiresAtMs && failure.status === undefined;
-  return tokenOver && verdict.disposition === 'retry' ? { disposition: 'reauthenticate', reason: 'token_expired' } : verdict;
+  return tokenOver && verdict.disposition === 'retry'
+    ? { disposition: 'reauthenticate', reason: 'token_expired' }
+    : verdict;
 }
 
 function onClosedByUs(draft: Draft): void {
@@ -45,9 +47,13 @@ function interrupt(draft: Draft, reason: Reason): void {
 
 /** The gate's slot is freed, and the breaker told, only for attempts that had not been reported as successful. */
 function reportAttempt(draft: Draft, link: Link, verdict: Verdict, failure: Failure): void {
-  if (verdict.disposition === 'throttled' && failure.retryAfterMs !== undefined) draft.out.push({ kind: 'hold', forMs: failure.retryAfterMs });
+  if (verdict.disposition === 'throttled' && failure.retryAfterMs !== undefined)
+    draft.out.push({ kind: 'hold', forMs: failure.retryAfterMs });
   if (link.phase === 'dialing' || link.phase === 'acking') {
-    const neutral = verdict.disposition === 'reauthenticate' || verdict.disposition === 'forbidden' || verdict.disposition === 'position-expired';
+    const neutral =
+      verdict.disposition === 'reauthenticate' ||
+      verdict.disposition === 'forbidden' ||
+      verdict.disposition === 'position-expired';
     draft.out.push({ kind: 'report', outcome: neutral ? 'neutral' : 'failed' });
   }
 }
@@ -59,10 +65,20 @@ function onNextEnded(draft: Draft, link: Link, failure: Failure): void {
   if (link.closingFor !== undefined) return;
   if (verdict.disposition === 'reauthenticate') draft.out.push({ kind: 'token-rejected', id: link.token.id });
   const retryInMs = draft.policy.inStream.retryMs;
-  draft.out.push({ kind: 'attempt-failed', attempt: draft.s.attempt, reason: verdict.reason, retryInMs, timeout: isTimeout(verdict.reason), latencyMs: draft.nowMs - link.dialedAtMs });
+  draft.out.push({
+    kind: 'attempt-failed',
+    attempt: draft.s.attempt,
+    reason: verdict.reason,
+    retryInMs,
+    timeout: isTimeout(verdict.reason),
+    latencyMs: draft.nowMs - link.dialedAtMs,
+  });
   if (draft.s.goal !== 'run' || draft.s.main === undefined) return;
   // The old link still lives on the old token; the change is tried again, and the token's end would bring the ordinary path.
-  draft.s = { ...draft.s, change: { purpose: link.purpose, asked: false, notBeforeMs: draft.nowMs + Math.min(retryInMs, remaining(draft)) } };
+  draft.s = {
+    ...draft.s,
+    change: { purpose: link.purpose, asked: false, notBeforeMs: draft.nowMs + Math.min(retryInMs, remaining(draft)) },
+  };
 }
 
 function remaining(draft: Draft): Millis {
@@ -70,7 +86,12 @@ function remaining(draft: Draft): Millis {
   return main === undefined ? 0 : Math.max(draft.policy.backoff.baseMs, (main.token.expiresAtMs - draft.nowMs) / 2);
 }
 
-function react(draft: Draft, link: Link, verdict: Verdict, { unit, retryAfterMs }: { readonly unit: number; readonly retryAfterMs: Millis | undefined }): void {
+function react(
+  draft: Draft,
+  link: Link,
+  verdict: Verdict,
+  { unit, retryAfterMs }: { readonly unit: number; readonly retryAfterMs: Millis | undefined },
+): void {
   switch (verdict.disposition) {
     case 'reauthenticate':
       return reauthenticate(draft, link, verdict, unit);
@@ -82,7 +103,9 @@ function react(draft: Draft, link: Link, verdict: Verdict, { unit, retryAfterMs 
       // Where we send nothing, a 1002 cannot be about our frames.
       if (draft.policy.clientFrames === 'forbidden') return retry(draft, link, verdict, { unit, extended: false });
       draft.s = { ...draft.s, frameFaults: draft.s.frameFaults + 1 };
-      return draft.s.frameFaults > 1 ? halt(draft, verdict.reason) : retry(draft, link, verdict, { unit, extended: false });
+      return draft.s.frameFaults > 1
+        ? halt(draft, verdict.reason)
+        : retry(draft, link, verdict, { unit, extended: false });
     case 'position-expired':
       draft.s = { ...draft.s, positionExpired: true };
       return ask(draft, 'resume');
@@ -98,7 +121,14 @@ function reauthenticate(draft: Draft, link: Link, verdict: Verdict, unit: number
   draft.s = { ...draft.s, authFailures: draft.s.authFailures + 1 };
   // One forced refresh, then one retry at once (through the gate). A second refusal is not cured by hammering.
   if (draft.s.authFailures > 1) return retry(draft, link, verdict, { unit, extended: true });
-  draft.out.push({ kind: 'attempt-failed', attempt: draft.s.attempt, reason: verdict.reason, retryInMs: 0, timeout: false, latencyMs: draft.nowMs - link.dialedAtMs });
+  draft.out.push({
+    kind: 'attempt-failed',
+    attempt: draft.s.attempt,
+    reason: verdict.reason,
+    retryInMs: 0,
+    timeout: false,
+    latencyMs: draft.nowMs - link.dialedAtMs,
+  });
   ask(draft, draft.s.everOpened ? 'resume' : 'first');
 }
 
@@ -107,13 +137,33 @@ function halt(draft: Draft, reason: Reason): void {
   draft.out.push({ kind: 'halted', reason });
 }
 
-function retry(draft: Draft, link: Link, verdict: Verdict, how: { readonly unit: number; readonly extended: boolean; readonly notBeforeMs?: Millis | undefined }): void {
+function retry(
+  draft: Draft,
+  link: Link,
+  verdict: Verdict,
+  how: { readonly unit: number; readonly extended: boolean; readonly notBeforeMs?: Millis | undefined },
+): void {
   const { policy, nowMs } = draft;
   const attempt = draft.s.attempt;
   const episodeSinceMs = draft.s.episodeSinceMs ?? nowMs;
-  const delayMs = Math.max(backoffDelay(how.extended ? policy.extendedBackoff : policy.backoff, attempt, how.unit), how.notBeforeMs ?? 0);
-  draft.s = { ...draft.s, attempt: attempt + 1, episodeSinceMs, phase: { kind: 'backoff', untilMs: nowMs + delayMs, reason: verdict.reason } };
-  draft.out.push({ kind: 'attempt-failed', attempt, reason: verdict.reason, retryInMs: delayMs, timeout: isTimeout(verdict.reason), latencyMs: nowMs - link.dialedAtMs });
+  const delayMs = Math.max(
+    backoffDelay(how.extended ? policy.extendedBackoff : policy.backoff, attempt, how.unit),
+    how.notBeforeMs ?? 0,
+  );
+  draft.s = {
+    ...draft.s,
+    attempt: attempt + 1,
+    episodeSinceMs,
+    phase: { kind: 'backoff', untilMs: nowMs + delayMs, reason: verdict.reason },
+  };
+  draft.out.push({
+    kind: 'attempt-failed',
+    attempt,
+    reason: verdict.reason,
+    retryInMs: delayMs,
+    timeout: isTimeout(verdict.reason),
+    latencyMs: nowMs - link.dialedAtMs,
+  });
   const outOfAttempts = policy.maxAttempts > 0 && attempt + 1 >= policy.maxAttempts;
   const outOfWindow = policy.maxWindowMs !== undefined && nowMs - episodeSinceMs >= policy.maxWindowMs;
   if (!outOfAttempts && !outOfWindow) return;

@@ -22,7 +22,11 @@ export interface SessionPolicy {
   /** A quiet stream counts as recovered after this long with a living link and no event. */
   readonly stableMs: Millis;
   readonly rotation: 'in-stream' | 'overlap';
-  readonly inStream: { readonly ackTimeoutMs: Millis; readonly retryMs: Millis; readonly fallBackBeforeExpiryMs: Millis };
+  readonly inStream: {
+    readonly ackTimeoutMs: Millis;
+    readonly retryMs: Millis;
+    readonly fallBackBeforeExpiryMs: Millis;
+  };
   /** How long two links stay open together in a planned change. */
   readonly overlapMs: Millis;
   readonly emptyBatchLimit: number;
@@ -84,7 +88,12 @@ export interface SessionState {
   readonly positionExpired: boolean;
   readonly everOpened: boolean;
   readonly interrupted: boolean;
-  readonly totals: { readonly attempts: number; readonly successes: number; readonly latencySumMs: Millis; readonly reconnects: number };
+  readonly totals: {
+    readonly attempts: number;
+    readonly successes: number;
+    readonly latencySumMs: Millis;
+    readonly reconnects: number;
+  };
 }
 
 export type Control =
@@ -141,9 +150,32 @@ export type SessionEffect =
   | { readonly kind: 'token-suspect'; readonly id: string }
   | { readonly kind: 'token-adopted'; readonly id: string }
   | { readonly kind: 'interrupted'; readonly reason: Reason }
-  | { readonly kind: 'ready'; readonly gen: number; readonly purpose: DialPurpose; readonly latencyMs: Millis; readonly acknowledged: boolean }
-  | { readonly kind: 'promoted'; readonly gen: number; readonly retired: number | undefined; readonly purpose: DialPurpose }
-  | { readonly kind: 'attempt-failed'; readonly attempt: number; readonly reason: Reason; readonly retryInMs: Millis; readonly timeout: boolean; readonly latencyMs: Millis }
-  | { readonly kind: 'health'; readonly gen: number; readonly verdict: 'degraded' | 'recovered' | 'dead'; readonly reason: string }
+  | {
+      readonly kind: 'ready';
+      readonly gen: number;
+      readonly purpose: DialPurpose;
+      readonly latencyMs: Millis;
+      readonly acknowledged: boolean;
+    }
+  | {
+      readonly kind: 'promoted';
+      readonly gen: number;
+      readonly retired: number | undefined;
+      readonly purpose: DialPurpose;
+    }
+  | {
+      readonly kind: 'attempt-failed';
+      readonly attempt: number;
+      readonly reason: Reason;
+      readonly retryInMs: Millis;
+      readonly timeout: boolean;
+      readonly latencyMs: Millis;
+    }
+  | {
+      readonly kind: 'health';
+      readonly gen: number;
+      readonly verdict: 'degraded' | 'recovered' | 'dead';
+      readonly reason: string;
+    }
   | { readonly kind: 'halted'; readonly reason: Reason }
   | { readonly kind: 'fatal'; readonly reason: Reason };

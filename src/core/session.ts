@@ -35,7 +35,12 @@ export const idleSession: SessionState = {
  * The life of one stream's connection: dial, open, live, drain, close, and the overlap of two links in a planned change.
  * Pure: the same inputs give the same effects. It does not know positions, payloads or the consumer.
  */
-export function stepSession(policy: SessionPolicy, state: SessionState, input: SessionInput, nowMs: Millis): Step<SessionState, SessionEffect> {
+export function stepSession(
+  policy: SessionPolicy,
+  state: SessionState,
+  input: SessionInput,
+  nowMs: Millis,
+): Step<SessionState, SessionEffect> {
   const draft: Draft = { policy, nowMs, s: state, out: [] };
   apply(draft, input);
   return { state: draft.s, effects: draft.out };
@@ -44,8 +49,17 @@ export function stepSession(policy: SessionPolicy, state: SessionState, input: S
 /** When the session must next look at the clock. */
 export function sessionDeadline(policy: SessionPolicy, state: SessionState): Millis | undefined {
   const link = (one: Link | undefined): Millis | undefined =>
-    one === undefined ? undefined : earliest(one.deadlineMs, one.refreshing?.untilMs, one.liveness && one.phase === 'open' ? livenessDeadline(policy.liveness, one.liveness) : undefined);
-  const stableAt = state.main?.phase === 'open' && unsettledEpisode(state) && state.main.openedAtMs !== undefined ? state.main.openedAtMs + policy.stableMs : undefined;
+    one === undefined
+      ? undefined
+      : earliest(
+          one.deadlineMs,
+          one.refreshing?.untilMs,
+          one.liveness && one.phase === 'open' ? livenessDeadline(policy.liveness, one.liveness) : undefined,
+        );
+  const stableAt =
+    state.main?.phase === 'open' && unsettledEpisode(state) && state.main.openedAtMs !== undefined
+      ? state.main.openedAtMs + policy.stableMs
+      : undefined;
   return earliest(
     state.phase.kind === 'backoff' ? state.phase.untilMs : undefined,
     link(state.main),
@@ -99,7 +113,8 @@ function apply(draft: Draft, input: SessionInput): void {
 function onStart(draft: Draft): void {
   if (draft.s.goal === 'run' && draft.s.phase.kind !== 'halted') return;
   draft.s = { ...draft.s, goal: 'run' };
-  if (draft.s.main === undefined || draft.s.phase.kind !== 'linked') ask(draft, draft.s.everOpened ? 'resume' : 'first');
+  if (draft.s.main === undefined || draft.s.phase.kind !== 'linked')
+    ask(draft, draft.s.everOpened ? 'resume' : 'first');
 }
 
 /** Stops or parks: links are closed politely, nothing is asked for any more. */
@@ -107,9 +122,16 @@ function leave(draft: Draft, goal: 'park' | 'stop', reason: Reason): void {
   if (draft.s.goal === goal) return;
   const lost = draft.s.goal === 'run' && draft.s.phase.kind === 'linked' && !draft.s.interrupted;
   if (draft.s.phase.kind === 'asking' || draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
-  draft.s = { ...draft.s, goal, change: undefined, handOverAtMs: undefined, phase: draft.s.main === undefined ? { kind: 'idle' } : draft.s.phase };
+  draft.s = {
+    ...draft.s,
+    goal,
+    change: undefined,
+    handOverAtMs: undefined,
+    phase: draft.s.main === undefined ? { kind: 'idle' } : draft.s.phase,
+  };
   for (const link of [draft.s.next, draft.s.main]) if (link !== undefined) closeLink(draft, link, 1000, reason);
-  if (draft.s.phase.kind === 'backoff' || draft.s.phase.kind === 'asking') draft.s = { ...draft.s, phase: { kind: 'idle' } };
+  if (draft.s.phase.kind === 'backoff' || draft.s.phase.kind === 'asking')
+    draft.s = { ...draft.s, phase: { kind: 'idle' } };
   if (lost && goal === 'park') {
     draft.s = { ...draft.s, interrupted: true };
     draft.out.push({ kind: 'interrupted', reason });
@@ -141,8 +163,19 @@ function onAdmitted(draft: Draft, token: Link['token'], resuming: boolean): void
     refreshing: undefined,
   };
   const totals = { ...s.totals, attempts: s.totals.attempts + 1 };
-  draft.s = change === undefined ? { ...s, gen, main: link, totals, phase: { kind: 'linked' } } : { ...s, gen, next: link, totals, change: undefined };
-  draft.out.push({ kind: 'dial', gen, token, purpose, reconnect: s.everOpened || resuming, oldest: s.positionExpired, attempt: s.attempt });
+  draft.s =
+    change === undefined
+      ? { ...s, gen, main: link, totals, phase: { kind: 'linked' } }
+      : { ...s, gen, next: link, totals, change: undefined };
+  draft.out.push({
+    kind: 'dial',
+    gen,
+    token,
+    purpose,
+    reconnect: s.everOpened || resuming,
+    oldest: s.positionExpired,
+    attempt: s.attempt,
+  });
 }
 
 function onOpened(draft: Draft, gen: number): void {
@@ -160,7 +193,12 @@ function onOpened(draft: Draft, gen: number): void {
 }
 
 function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
-  const ready: Link = { ...link, phase: 'open', deadlineMs: undefined, liveness: openedLiveness(draft.policy.liveness, draft.nowMs) };
+  const ready: Link = {
+    ...link,
+    phase: 'open',
+    deadlineMs: undefined,
+    liveness: openedLiveness(draft.policy.liveness, draft.nowMs),
+  };
   putLink(draft, ready);
   const latencyMs = draft.nowMs - link.dialedAtMs;
   const { totals } = draft.s;
@@ -170,7 +208,10 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
     everOpened: true,
     totals: { ...totals, successes: totals.successes + 1, latencySumMs: totals.latencySumMs + latencyMs, reconnects },
   };
-  draft.out.push({ kind: 'report', outcome: 'ok' }, { kind: 'ready', gen: link.gen, purpose: link.purpose, latencyMs, acknowledged });
+  draft.out.push(
+    { kind: 'report', outcome: 'ok' },
+    { kind: 'ready', gen: link.gen, purpose: link.purpose, latencyMs, acknowledged },
+  );
   if (draft.s.main?.gen === link.gen) {
     draft.s = { ...draft.s, interrupted: false };
     adoptToken(draft, link.token.id);
@@ -179,7 +220,10 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
   } else {
     // The old link must not meet its token's end inside the overlap.
     const tokenEndMs = (draft.s.main?.token.expiresAtMs ?? Infinity) - HAND_OVER_BEFORE_EXPIRY_MS;
-    draft.s = { ...draft.s, handOverAtMs: Math.max(draft.nowMs, Math.min(draft.nowMs + draft.policy.overlapMs, tokenEndMs)) };
+    draft.s = {
+      ...draft.s,
+      handOverAtMs: Math.max(draft.nowMs, Math.min(draft.nowMs + draft.policy.overlapMs, tokenEndMs)),
+    };
   }
 }
 
@@ -225,7 +269,10 @@ function onEmptyBatch(draft: Draft, gen: number): void {
   const emptyBatches = link.emptyBatches + 1;
   putLink(draft, { ...link, emptyBatches });
   if (emptyBatches < draft.policy.emptyBatchLimit || draft.s.main?.gen !== gen) return;
-  draft.out.push({ kind: 'token-suspect', id: link.token.id }, { kind: 'close', gen, code: 1000, reason: 'empty_batches' });
+  draft.out.push(
+    { kind: 'token-suspect', id: link.token.id },
+    { kind: 'close', gen, code: 1000, reason: 'empty_batches' },
+  );
   onEnded(draft, gen, { stage: 'stream', reason: 'empty_batches' }, 0.5);
 }
 
@@ -241,7 +288,9 @@ function onControl(draft: Draft, input: Extract<SessionInput, { kind: 'control' 
       putLink(draft, { ...link, token: link.refreshing.token, refreshing: undefined });
       return adoptToken(draft, link.refreshing.token.id);
     case 'refresh-error':
-      return link.refreshing === undefined ? undefined : putLink(draft, { ...link, refreshing: { ...link.refreshing, untilMs: draft.nowMs } });
+      return link.refreshing === undefined
+        ? undefined
+        : putLink(draft, { ...link, refreshing: { ...link.refreshing, untilMs: draft.nowMs } });
     case 'token-mismatch':
       draft.out.push({ kind: 'token-suspect', id: link.token.id });
       return undefined;
@@ -285,12 +334,18 @@ function onTick(draft: Draft, unit: number): void {
   }
   onTickChange(draft);
   const main = draft.s.main;
-  const stable = main?.phase === 'open' && main.openedAtMs !== undefined && nowMs >= main.openedAtMs + draft.policy.stableMs;
+  const stable =
+    main?.phase === 'open' && main.openedAtMs !== undefined && nowMs >= main.openedAtMs + draft.policy.stableMs;
   if (stable && unsettledEpisode(draft.s)) resetEpisode(draft);
 }
 
 function onLinkDeadline(draft: Draft, link: Link, unit: number): void {
-  const reason = link.phase === 'dialing' ? 'dial_timeout' : link.phase === 'acking' ? 'ack_timeout' : (link.closingFor ?? 'shutdown');
+  const reason =
+    link.phase === 'dialing'
+      ? 'dial_timeout'
+      : link.phase === 'acking'
+        ? 'ack_timeout'
+        : (link.closingFor ?? 'shutdown');
   draft.out.push({ kind: 'terminate', gen: link.gen, reason });
   onEnded(draft, link.gen, { stage: link.phase === 'dialing' ? 'dial' : 'subscribe', reason }, unit);
 }

@@ -30,13 +30,16 @@ export function heirsOf(own: string, lease: string, members: readonly Member[]):
   const others = members.filter((member) => member.id !== own && member.ready);
   const newest = newestRevision(members);
   const order = ordered(lease, others);
-  return [...order.filter((one) => one.revision === newest), ...order.filter((one) => one.revision !== newest)].map((member) => member.id);
+  return [...order.filter((one) => one.revision === newest), ...order.filter((one) => one.revision !== newest)].map(
+    (member) => member.id,
+  );
 }
 
 /** The one that appeared last; an old pod that restarts does not make its revision new. */
 function newestRevision(members: readonly Member[]): string | undefined {
   const first = new Map<string, number>();
-  for (const { revision, sinceStoreMs } of members) first.set(revision, Math.min(first.get(revision) ?? Infinity, sinceStoreMs));
+  for (const { revision, sinceStoreMs } of members)
+    first.set(revision, Math.min(first.get(revision) ?? Infinity, sinceStoreMs));
   return [...first].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
@@ -45,7 +48,13 @@ function ordered(lease: string, members: readonly Member[]): readonly Member[] {
   const total = members.reduce((sum, member) => sum + member.load, 0) + 1;
   const share = Math.ceil(total / Math.max(1, members.length));
   const excess = (member: Member): number => Math.max(0, member.load + 1 - share);
-  return [...members].sort((a, b) => Number(b.ready) - Number(a.ready) || excess(a) - excess(b) || score(b.id, lease) - score(a.id, lease) || (a.id < b.id ? -1 : 1));
+  return [...members].sort(
+    (a, b) =>
+      Number(b.ready) - Number(a.ready) ||
+      excess(a) - excess(b) ||
+      score(b.id, lease) - score(a.id, lease) ||
+      (a.id < b.id ? -1 : 1),
+  );
 }
 
 /** FNV-1a with a final mix: good enough to spread, the same everywhere. */
@@ -63,11 +72,18 @@ export interface RebalancePolicy {
 }
 
 /** A member that holds at least two more than the least loaded ready one gives one lease away: the one whose hash wants the other. undefined: stay. */
-export function toGiveAway(own: string, leases: readonly string[], members: readonly Member[], at: RebalancePolicy & { readonly storeMs: number }): { readonly lease: string; readonly heir: string } | undefined {
+export function toGiveAway(
+  own: string,
+  leases: readonly string[],
+  members: readonly Member[],
+  at: RebalancePolicy & { readonly storeMs: number },
+): { readonly lease: string; readonly heir: string } | undefined {
   if (members.some((member) => at.storeMs - member.sinceStoreMs < at.settleMs || !member.ready)) return undefined;
   const least = [...members].sort((a, b) => a.load - b.load)[0];
   const load = members.find((member) => member.id === own)?.load ?? leases.length;
   if (least === undefined || least.id === own || load < least.load + 2) return undefined;
-  const lease = [...leases].sort((a, b) => score(least.id, b) - score(own, b) - (score(least.id, a) - score(own, a)))[0];
+  const lease = [...leases].sort(
+    (a, b) => score(least.id, b) - score(own, b) - (score(least.id, a) - score(own, a)),
+  )[0];
   return lease === undefined ? undefined : { lease, heir: least.id };
 }

@@ -40,14 +40,21 @@ export interface TokenState {
   readonly failure: TokenFailure | undefined;
 }
 
-export type TokenFailure = 'invalid_credentials' | 'invalid_grant' | 'forbidden' | 'throttled' | 'unreachable' | 'bad_answer' | 'not_valid';
+export type TokenFailure =
+  'invalid_credentials' | 'invalid_grant' | 'forbidden' | 'throttled' | 'unreachable' | 'bad_answer' | 'not_valid';
 
 export type TokenInput =
   | { readonly kind: 'need'; readonly minRemainingMs: Millis }
   | { readonly kind: 'tick' }
   | { readonly kind: 'fetched'; readonly gen: number; readonly token: Token }
   | { readonly kind: 'validated'; readonly gen: number; readonly ok: boolean }
-  | { readonly kind: 'failed'; readonly gen: number; readonly failure: TokenFailure; readonly retryAfterMs?: Millis; readonly unit: number }
+  | {
+      readonly kind: 'failed';
+      readonly gen: number;
+      readonly failure: TokenFailure;
+      readonly retryAfterMs?: Millis;
+      readonly unit: number;
+    }
   | { readonly kind: 'rejected'; readonly id: string }
   | { readonly kind: 'adopted'; readonly id: string }
   | { readonly kind: 'secret-changed' };
@@ -99,14 +106,24 @@ export function tokenDeadline(policy: TokenPolicy, state: TokenState): Millis | 
   if (state.work.kind === 'waiting') return state.work.untilMs;
   if (state.work.kind !== 'idle') return undefined;
   const token = currentToken(state);
-  return earliest(token === undefined ? undefined : rotateAtMs(policy, token), state.active === undefined ? undefined : state.active.expiresAtMs);
+  return earliest(
+    token === undefined ? undefined : rotateAtMs(policy, token),
+    state.active === undefined ? undefined : state.active.expiresAtMs,
+  );
 }
 
 /** Single flight: at most one request or validation is out at any time; what is asked meanwhile waits for its result. */
-export function stepToken(policy: TokenPolicy, state: TokenState, input: TokenInput, nowMs: Millis): Step<TokenState, TokenEffect> {
+export function stepToken(
+  policy: TokenPolicy,
+  state: TokenState,
+  input: TokenInput,
+  nowMs: Millis,
+): Step<TokenState, TokenEffect> {
   switch (input.kind) {
     case 'need':
-      return tokenServes(currentToken(state), input.minRemainingMs, nowMs) ? { state, effects: [] } : fetchWhenAllowed(policy, { ...state, wanted: true }, nowMs);
+      return tokenServes(currentToken(state), input.minRemainingMs, nowMs)
+        ? { state, effects: [] }
+        : fetchWhenAllowed(policy, { ...state, wanted: true }, nowMs);
     case 'tick':
       return onTick(policy, state, nowMs);
     case 'fetched':
@@ -120,8 +137,13 @@ export function stepToken(policy: TokenPolicy, state: TokenState, input: TokenIn
     case 'adopted':
       return onAdopted(state, input.id);
     case 'secret-changed': {
-      const eager = state.work.kind === 'waiting' ? { ...state, work: { kind: 'idle' as const }, attempt: 0, lastAskedAtMs: undefined } : state;
-      return eager.wanted || eager.failure !== undefined ? fetchWhenAllowed(policy, { ...eager, wanted: true }, nowMs) : { state: eager, effects: [] };
+      const eager =
+        state.work.kind === 'waiting'
+          ? { ...state, work: { kind: 'idle' as const }, attempt: 0, lastAskedAtMs: undefined }
+          : state;
+      return eager.wanted || eager.failure !== undefined
+        ? fetchWhenAllowed(policy, { ...eager, wanted: true }, nowMs)
+        : { state: eager, effects: [] };
     }
     default:
       return unreachable(input);
@@ -133,7 +155,10 @@ function fetchWhenAllowed(policy: TokenPolicy, state: TokenState, nowMs: Millis)
   const allowedAtMs = state.lastAskedAtMs === undefined ? nowMs : state.lastAskedAtMs + policy.minIntervalMs;
   if (nowMs < allowedAtMs) return { state: { ...state, work: { kind: 'waiting', untilMs: allowedAtMs } }, effects: [] };
   const gen = state.gen + 1;
-  return { state: { ...state, gen, work: { kind: 'fetching', gen }, lastAskedAtMs: nowMs }, effects: [{ kind: 'fetch', gen }] };
+  return {
+    state: { ...state, gen, work: { kind: 'fetching', gen }, lastAskedAtMs: nowMs },
+    effects: [{ kind: 'fetch', gen }],
+  };
 }
 
 function onTick(policy: TokenPolicy, state: TokenState, nowMs: Millis): Step<TokenState, TokenEffect> {
@@ -144,7 +169,10 @@ function onTick(policy: TokenPolicy, state: TokenState, nowMs: Millis): Step<Tok
     if (next.staging !== undefined) effects.push({ kind: 'rotated', id: next.staging.id });
     next = { ...next, active: next.staging, staging: undefined };
   }
-  const due = next.work.kind === 'waiting' ? nowMs >= next.work.untilMs : next.work.kind === 'idle' && rotationDue(policy, next, nowMs);
+  const due =
+    next.work.kind === 'waiting'
+      ? nowMs >= next.work.untilMs
+      : next.work.kind === 'idle' && rotationDue(policy, next, nowMs);
   if (!due) return { state: next, effects };
   const step = fetchWhenAllowed(policy, { ...next, work: { kind: 'idle' } }, nowMs);
   return { state: step.state, effects: [...effects, ...step.effects] };
@@ -155,19 +183,36 @@ function rotationDue(policy: TokenPolicy, state: TokenState, nowMs: Millis): boo
   return token === undefined ? state.wanted : nowMs >= rotateAtMs(policy, token);
 }
 
-function onFetched(policy: TokenPolicy, state: TokenState, input: { readonly gen: number; readonly token: Token }, nowMs: Millis): Step<TokenState, TokenEffect> {
+function onFetched(
+  policy: TokenPolicy,
+  state: TokenState,
+  input: { readonly gen: number; readonly token: Token },
+  nowMs: Millis,
+): Step<TokenState, TokenEffect> {
   if (state.work.kind !== 'fetching' || state.work.gen !== input.gen) return { state, effects: [] };
   if (!policy.validate) return stage(state, input.token, nowMs);
-  return { state: { ...state, work: { kind: 'validating', gen: input.gen, token: input.token } }, effects: [{ kind: 'validate', gen: input.gen, id: input.token.id }] };
+  return {
+    state: { ...state, work: { kind: 'validating', gen: input.gen, token: input.token } },
+    effects: [{ kind: 'validate', gen: input.gen, id: input.token.id }],
+  };
 }
 
-function onValidated(policy: TokenPolicy, state: TokenState, input: { readonly gen: number; readonly ok: boolean }, nowMs: Millis): Step<TokenState, TokenEffect> {
+function onValidated(
+  policy: TokenPolicy,
+  state: TokenState,
+  input: { readonly gen: number; readonly ok: boolean },
+  nowMs: Millis,
+): Step<TokenState, TokenEffect> {
   if (state.work.kind !== 'validating' || state.work.gen !== input.gen) return { state, effects: [] };
   if (input.ok) return stage(state, state.work.token, nowMs);
   const untilMs = nowMs + policy.retryInvalidMs;
   return {
     state: { ...state, work: { kind: 'waiting', untilMs }, failure: 'not_valid' },
-    effects: [{ kind: 'mismatch', id: state.work.token.id }, { kind: 'retired', id: state.work.token.id }, { kind: 'refresh-failed', failure: 'not_valid', retryInMs: policy.retryInvalidMs }],
+    effects: [
+      { kind: 'mismatch', id: state.work.token.id },
+      { kind: 'retired', id: state.work.token.id },
+      { kind: 'refresh-failed', failure: 'not_valid', retryInMs: policy.retryInvalidMs },
+    ],
   };
 }
 
@@ -182,7 +227,12 @@ function stage(state: TokenState, token: Token, nowMs: Millis): Step<TokenState,
 function onFailed(
   policy: TokenPolicy,
   state: TokenState,
-  input: { readonly gen: number; readonly failure: TokenFailure; readonly retryAfterMs?: Millis; readonly unit: number },
+  input: {
+    readonly gen: number;
+    readonly failure: TokenFailure;
+    readonly retryAfterMs?: Millis;
+    readonly unit: number;
+  },
   nowMs: Millis,
 ): Step<TokenState, TokenEffect> {
   const mine = (state.work.kind === 'fetching' || state.work.kind === 'validating') && state.work.gen === input.gen;
@@ -190,7 +240,12 @@ function onFailed(
   // A failed refresh has its own counter: it must not use up a stream's retry (S0).
   const retryInMs = Math.max(input.retryAfterMs ?? 0, backoffDelay(policy.backoff, state.attempt, input.unit));
   return {
-    state: { ...state, work: { kind: 'waiting', untilMs: nowMs + retryInMs }, attempt: state.attempt + 1, failure: input.failure },
+    state: {
+      ...state,
+      work: { kind: 'waiting', untilMs: nowMs + retryInMs },
+      attempt: state.attempt + 1,
+      failure: input.failure,
+    },
     effects: [{ kind: 'refresh-failed', failure: input.failure, retryInMs }],
   };
 }
@@ -202,7 +257,13 @@ function onRejected(policy: TokenPolicy, state: TokenState, id: string, nowMs: M
   }
   if (state.active?.id !== id) return { state, effects: [] };
   if (state.staging !== undefined) {
-    return { state: { ...state, active: state.staging, staging: undefined }, effects: [{ kind: 'retired', id }, { kind: 'rotated', id: state.staging.id }] };
+    return {
+      state: { ...state, active: state.staging, staging: undefined },
+      effects: [
+        { kind: 'retired', id },
+        { kind: 'rotated', id: state.staging.id },
+      ],
+    };
   }
   const step = fetchWhenAllowed(policy, { ...state, active: undefined, wanted: true }, nowMs);
   return { state: step.state, effects: [{ kind: 'retired', id }, ...step.effects] };
@@ -211,5 +272,8 @@ function onRejected(policy: TokenPolicy, state: TokenState, id: string, nowMs: M
 function onAdopted(state: TokenState, id: string): Step<TokenState, TokenEffect> {
   if (state.staging?.id !== id) return { state, effects: [] };
   const retired: TokenEffect[] = state.active === undefined ? [] : [{ kind: 'retired', id: state.active.id }];
-  return { state: { ...state, active: state.staging, staging: undefined }, effects: [...retired, { kind: 'rotated', id }] };
+  return {
+    state: { ...state, active: state.staging, staging: undefined },
+    effects: [...retired, { kind: 'rotated', id }],
+  };
 }

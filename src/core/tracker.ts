@@ -143,7 +143,11 @@ export class SequenceTracker<T> {
   released(): readonly T[] {
     if (this.#held.size === 0) return [];
     const out: T[] = [];
-    for (let at = this.#held.get(String(this.#expected)); at !== undefined; at = this.#held.get(String(this.#expected))) {
+    for (
+      let at = this.#held.get(String(this.#expected));
+      at !== undefined;
+      at = this.#held.get(String(this.#expected))
+    ) {
       this.#held.delete(String(at.sequence));
       this.#heldBytes -= this.#sizeOf(at.item);
       this.#accept(at.sequence, at.print);
@@ -161,8 +165,13 @@ export class SequenceTracker<T> {
   /** Looks at the clock. After `gap` or `restarted` call `released()`: the events behind the hole are then in order. */
   overdue(nowMs: Millis): Missing {
     if (this.#conflicts >= CONFLICTS_PROVE || this.#suspects.length >= SUSPECTS_MAX) return this.#restart();
-    if (this.#suspectsSinceMs !== undefined && nowMs >= this.#suspectsSinceMs + this.#policy.reorderMs) return this.#judgeSuspects();
-    const due = this.#heldSinceMs !== undefined && (nowMs >= this.#heldSinceMs + this.#policy.reorderMs || this.#held.size > this.#policy.reorderLimit || this.#heldBytes > this.#policy.reorderBytes);
+    if (this.#suspectsSinceMs !== undefined && nowMs >= this.#suspectsSinceMs + this.#policy.reorderMs)
+      return this.#judgeSuspects();
+    const due =
+      this.#heldSinceMs !== undefined &&
+      (nowMs >= this.#heldSinceMs + this.#policy.reorderMs ||
+        this.#held.size > this.#policy.reorderLimit ||
+        this.#heldBytes > this.#policy.reorderBytes);
     if (!due || this.#expected === undefined) return { kind: 'nothing' };
     const from = this.#expected;
     if (this.#resumeTriedFor !== from) {
@@ -185,7 +194,11 @@ export class SequenceTracker<T> {
   tail(upTo: Sequence): readonly SequencePrint[] {
     const out: SequencePrint[] = [];
     let at = upTo;
-    for (let n = 0; n < TAIL && at >= this.#lowestPrint && this.#expected !== undefined && at < this.#expected; n += 1) {
+    for (
+      let n = 0;
+      n < TAIL && at >= this.#lowestPrint && this.#expected !== undefined && at < this.#expected;
+      n += 1
+    ) {
       out.push({ sequence: at, print: this.#prints[this.#slot(at)] ?? 0 });
       if (at === 0) break;
       at = pred(at);
@@ -202,7 +215,8 @@ export class SequenceTracker<T> {
     this.#expected = succ(sequence);
     this.distinct += 1;
     if (this.#suspects.length > 0 || this.#conflicts > 0) this.#clearSuspects();
-    if (distance(this.#expected, this.#lowestPrint) > PRINTS) this.#lowestPrint = normalise(BigInt(this.#expected) - BigInt(PRINTS));
+    if (distance(this.#expected, this.#lowestPrint) > PRINTS)
+      this.#lowestPrint = normalise(BigInt(this.#expected) - BigInt(PRINTS));
   }
 
   #hold(sequence: Sequence, print: number, item: () => T, nowMs: Millis): Offered {

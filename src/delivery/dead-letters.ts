@@ -37,16 +37,21 @@ export class DeadLetters {
     if (request.method === 'POST' && verb === 'redrive') return answered(response, await this.#port.redrive(id));
     if (verb !== undefined) return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'use POST …/redrive');
     if (request.method === 'DELETE') return answered(response, await this.#port.remove(id));
-    if (request.method !== 'GET') return sendProblem(response, 405, 'HF_API_METHOD', 'use GET, DELETE, or POST …/redrive');
+    if (request.method !== 'GET')
+      return sendProblem(response, 405, 'HF_API_METHOD', 'use GET, DELETE, or POST …/redrive');
     const letter = await this.#port.show(id);
-    return letter === undefined ? sendProblem(response, 404, 'HF_API_NOT_FOUND', 'there is no such dead letter') : sendJson(response, 200, letter);
+    return letter === undefined
+      ? sendProblem(response, 404, 'HF_API_NOT_FOUND', 'there is no such dead letter')
+      : sendJson(response, 200, letter);
   }
 
   async #collection(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     if (request.method === 'DELETE') return sendJson(response, 200, { purged: await this.#port.purge() });
     if (request.method !== 'GET') return sendProblem(response, 405, 'HF_API_METHOD', 'use GET or DELETE');
     const limit = Math.min(PAGE, Math.max(1, Math.floor(Number(url.searchParams.get('limit') ?? PAGE)) || PAGE));
-    return sendJson(response, 200, { letters: await this.#port.list(url.searchParams.get('after') ?? undefined, limit) });
+    return sendJson(response, 200, {
+      letters: await this.#port.list(url.searchParams.get('after') ?? undefined, limit),
+    });
   }
 }
 

@@ -6,7 +6,14 @@ import type { Position } from '../platforms/profile.ts';
 export type Replay = 'live' | 'resume' | 'backfill' | 'redrive';
 
 /** Control events beside the data, in order with it. */
-export type ControlType = 'stream.interrupted' | 'stream.resumed' | 'gap.detected' | 'gap.filled' | 'resync.required' | 'leader.changed' | 'poison';
+export type ControlType =
+  | 'stream.interrupted'
+  | 'stream.resumed'
+  | 'gap.detected'
+  | 'gap.filled'
+  | 'resync.required'
+  | 'leader.changed'
+  | 'poison';
 
 /** One CloudEvent, encoded once on receipt. The payload's bytes are inside `ce`, untouched. */
 export interface Parcel {
@@ -78,7 +85,11 @@ export class Encoder {
 
   event(view: EventView, stamp: Stamp): Parcel {
     const identity = this.#classA ? '' : view.identity();
-    const id = asString(view.raw('id')) ?? (this.#classA ? `"${String(stamp.era)}-${String(view.sequence)}"` : Buffer.from(JSON.stringify(identity)).toString('latin1'));
+    const id =
+      asString(view.raw('id')) ??
+      (this.#classA
+        ? `"${String(stamp.era)}-${String(view.sequence)}"`
+        : Buffer.from(JSON.stringify(identity)).toString('latin1'));
     const type = asString(view.raw('type'));
     const key = asString(view.raw('key'));
     const time = this.#time(view.raw('time'));
@@ -138,7 +149,8 @@ export class Encoder {
   /** A dead letter on its way again: same id, hfreplay redrive. */
   redriven(attributes: string, data: Buffer, eventId: string, stamp: Stamp): Parcel {
     const kept = JSON.parse(attributes) as Record<string, unknown>;
-    for (const name of ['hfepoch', 'hfcursor', 'hfattempt', 'hfreplay', 'recordedtime', 'data']) Reflect.deleteProperty(kept, name);
+    for (const name of ['hfepoch', 'hfcursor', 'hfattempt', 'hfreplay', 'recordedtime', 'data'])
+      Reflect.deleteProperty(kept, name);
     const head = Buffer.from(JSON.stringify(kept).slice(0, -1) + this.#tail({ ...stamp, replay: 'redrive' }));
     const ce = Buffer.concat([head, data, Buffer.from('}')]);
     return {
@@ -170,7 +182,11 @@ export class Encoder {
       this.#tailEpoch = stamp.epoch;
       this.#tailHead = `,"recordedtime":"${recorded}","hfepoch":"${String(stamp.epoch)}","hfcursor":"${String(stamp.epoch)}.`;
     }
-    return this.#tailHead + String(stamp.ord) + (stamp.replay === 'live' ? LIVE_TAIL : `","hfreplay":"${stamp.replay}${FIRST_ATTEMPT}`);
+    return (
+      this.#tailHead +
+      String(stamp.ord) +
+      (stamp.replay === 'live' ? LIVE_TAIL : `","hfreplay":"${stamp.replay}${FIRST_ATTEMPT}`)
+    );
   }
 
   /** Most events share their minute with the one before: only the seconds are looked at again. */
@@ -238,9 +254,15 @@ const YEAR_10000_MS = 253_402_300_800_000;
 /** CloudEvents wants RFC 3339; epoch milliseconds are turned into it, anything else is left out (it is still in the data). */
 function timeAttribute(raw: string | undefined): string {
   if (raw === undefined) return '';
-  if (raw.charCodeAt(0) === 0x22) return /^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"$/.test(raw) && Number.isFinite(Date.parse(raw.slice(1, -1))) ? `,"time":${raw}` : '';
+  if (raw.charCodeAt(0) === 0x22)
+    return /^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"$/.test(raw) &&
+      Number.isFinite(Date.parse(raw.slice(1, -1)))
+      ? `,"time":${raw}`
+      : '';
   const ms = Number(raw);
-  return Number.isSafeInteger(ms) && ms >= YEAR_0_MS && ms < YEAR_10000_MS ? `,"time":"${new Date(ms).toISOString()}"` : '';
+  return Number.isSafeInteger(ms) && ms >= YEAR_0_MS && ms < YEAR_10000_MS
+    ? `,"time":"${new Date(ms).toISOString()}"`
+    : '';
 }
 
 /** The attributes of an encoded event without its data, as JSON text. */

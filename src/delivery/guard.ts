@@ -1,4 +1,14 @@
-import { consumerAllows, readyConsumer, redeliveryDelay, stepConsumer, type Answer, type ConsumerEffect, type ConsumerPolicy, type ConsumerState, type HoldReason } from '../core/consumer.ts';
+import {
+  consumerAllows,
+  readyConsumer,
+  redeliveryDelay,
+  stepConsumer,
+  type Answer,
+  type ConsumerEffect,
+  type ConsumerPolicy,
+  type ConsumerState,
+  type HoldReason,
+} from '../core/consumer.ts';
 import type { DeliveryHost } from './port.ts';
 
 /** The consumer's standing, shared by push and pull: held or not, storm guard, and who is told. */
@@ -32,7 +42,10 @@ export class ConsumerGuard {
 
   /** Takes note of one outcome. @returns the effects; `spare` means: do not dead-letter this one. */
   note(answer: Answer): readonly ConsumerEffect[] {
-    const step = stepConsumer(this.#policy, this.#state, answer, { nowMs: this.#host.nowMs(), unit: this.#host.unit() });
+    const step = stepConsumer(this.#policy, this.#state, answer, {
+      nowMs: this.#host.nowMs(),
+      unit: this.#host.unit(),
+    });
     this.#state = step.state;
     for (const effect of step.effects) {
       if (effect.kind === 'held') this.#host.held(effect.reason);
@@ -72,6 +85,7 @@ const LOOK_EVERY_MS = 10;
 export async function settledWithin(host: DeliveryHost, limitMs: number): Promise<boolean> {
   const endsAtMs = host.nowMs() + limitMs;
   const here = host.outbox.lastOrd;
-  while (host.outbox.floor < here && host.open() && host.nowMs() < endsAtMs) await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  while (host.outbox.floor < here && host.open() && host.nowMs() < endsAtMs)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   return host.outbox.floor >= here;
 }

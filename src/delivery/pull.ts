@@ -81,7 +81,8 @@ export class PullDelivery implements Delivery {
     this.#expire(consumer);
     while (this.#host.open()) {
       const gate = this.#guard.allows();
-      const allowed = gate === 'none' ? 0 : Math.min(gate === 'one' ? 1 - outbox.inFlight : CHUNK, consumer.credit - outbox.inFlight);
+      const allowed =
+        gate === 'none' ? 0 : Math.min(gate === 'one' ? 1 - outbox.inFlight : CHUNK, consumer.credit - outbox.inFlight);
       if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
       const entries = outbox.take(allowed, this.#host.nowMs());
       if (entries.length === 0) return;
@@ -92,7 +93,9 @@ export class PullDelivery implements Delivery {
   }
 
   deadline(): number | undefined {
-    return this.#consumer === undefined || this.#draining ? undefined : earliest(this.#host.outbox.deadline(this.#host.nowMs(), true), this.#guard.holdEndsAtMs);
+    return this.#consumer === undefined || this.#draining
+      ? undefined
+      : earliest(this.#host.outbox.deadline(this.#host.nowMs(), true), this.#guard.holdEndsAtMs);
   }
 
   /** @returns what could not be acknowledged; the rest is settled. Acknowledging twice is fine. */
@@ -146,7 +149,8 @@ export class PullDelivery implements Delivery {
     for (const id of ids) {
       const found = this.#find(id);
       if ('reason' in found) problems.push(found);
-      else if (found.entry !== undefined && found.entry.state !== 'settled') this.#bury(found.entry, `terminated:${reason.slice(0, 200)}`);
+      else if (found.entry !== undefined && found.entry.state !== 'settled')
+        this.#bury(found.entry, `terminated:${reason.slice(0, 200)}`);
     }
     return problems;
   }
@@ -157,7 +161,9 @@ export class PullDelivery implements Delivery {
   }
 
   finish(limitMs: number): Promise<boolean> {
-    return this.#consumer === undefined ? Promise.resolve(this.#host.outbox.backlog === 0) : settledWithin(this.#host, limitMs);
+    return this.#consumer === undefined
+      ? Promise.resolve(this.#host.outbox.backlog === 0)
+      : settledWithin(this.#host, limitMs);
   }
 
   async drain(limitMs: number): Promise<void> {
@@ -183,7 +189,8 @@ export class PullDelivery implements Delivery {
     if (Number(match[1]) !== this.#host.epoch) return { id, reason: 'older_epoch' };
     const ord = Number(match[2]);
     const entry = this.#host.outbox.entry(ord);
-    if (entry === undefined) return ord >= 1 && ord <= this.#host.outbox.floor ? { ord, entry } : { id, reason: 'not_delivered' };
+    if (entry === undefined)
+      return ord >= 1 && ord <= this.#host.outbox.floor ? { ord, entry } : { id, reason: 'not_delivered' };
     return entry.attempts === 0 ? { id, reason: 'not_delivered' } : { ord, entry };
   }
 
@@ -214,11 +221,21 @@ export class PullDelivery implements Delivery {
     entry.dueAtMs = Infinity; // not handed over again while the store writes
     this.#host
       .deadLetter(entry, reason)
-      .then((answer) => { if (answer === 'stored') this.#host.outbox.settle(entry.ord); else again(); }, () => { again(); })
+      .then(
+        (answer) => {
+          if (answer === 'stored') this.#host.outbox.settle(entry.ord);
+          else again();
+        },
+        () => {
+          again();
+        },
+      )
       .finally(() => {
         this.#burying.delete(entry.ord);
         this.#after();
       })
-      .catch((error: unknown) => { this.#host.note('dead letter failed', { error: String(error) }); });
+      .catch((error: unknown) => {
+        this.#host.note('dead letter failed', { error: String(error) });
+      });
   }
 }

@@ -47,9 +47,20 @@ export class PushDelivery implements Delivery {
     const url = new URL(push.url);
     this.#path = url.pathname + url.search;
     const timeout = plan.delivery.ackTimeout;
-    this.#pool = new Pool(url.origin, { connections: push.contentMode === 'batch' ? 1 : push.concurrency, pipelining: 1, headersTimeout: timeout, bodyTimeout: timeout, connect: { timeout: Math.min(timeout, 5000) }, keepAliveTimeout: 10_000 });
+    this.#pool = new Pool(url.origin, {
+      connections: push.contentMode === 'batch' ? 1 : push.concurrency,
+      pipelining: 1,
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      connect: { timeout: Math.min(timeout, 5000) },
+      keepAliveTimeout: 10_000,
+    });
     this.#healthy = push.healthPath === undefined;
-    const type = { structured: 'application/cloudevents+json', batch: 'application/cloudevents-batch+json', binary: 'application/json' }[push.contentMode];
+    const type = {
+      structured: 'application/cloudevents+json',
+      batch: 'application/cloudevents-batch+json',
+      binary: 'application/json',
+    }[push.contentMode];
     this.#headers = { 'content-type': `${type}; charset=utf-8`, 'user-agent': 'holdfast' };
     this.#batchMax = push.maxBatch;
     this.#readToken();
@@ -114,11 +125,19 @@ export class PushDelivery implements Delivery {
     for (const entry of entries) stampAttempt(entry.item, entry.attempts);
     this.#post(entries)
       .then(
-        (answers) => { this.#settleAll(entries, answers); },
-        (error: unknown) => { this.#failed(entries, error); },
+        (answers) => {
+          this.#settleAll(entries, answers);
+        },
+        (error: unknown) => {
+          this.#failed(entries, error);
+        },
       )
-      .finally(() => { this.#finished(); })
-      .catch((error: unknown) => { this.#host.note('push settle failed', { error: String(error) }); });
+      .finally(() => {
+        this.#finished();
+      })
+      .catch((error: unknown) => {
+        this.#host.note('push settle failed', { error: String(error) });
+      });
   }
 
   #finished(): void {
@@ -132,7 +151,12 @@ export class PushDelivery implements Delivery {
     const first = entries[0];
     if (first === undefined) return [];
     const binary = this.#push.contentMode === 'binary';
-    const body = this.#push.contentMode === 'batch' ? batchOf(entries) : binary ? first.item.ce.subarray(first.item.dataAt, first.item.dataEnd) : first.item.ce;
+    const body =
+      this.#push.contentMode === 'batch'
+        ? batchOf(entries)
+        : binary
+          ? first.item.ce.subarray(first.item.dataAt, first.item.dataEnd)
+          : first.item.ce;
     const headers = { ...this.#headers, ...this.#bearer, ...(binary ? binaryHeaders(first.item) : {}) };
     // The whole answer must be there in time: the library's own timeouts start anew with every byte.
     const signal = AbortSignal.timeout(this.#plan.delivery.ackTimeout);
@@ -150,10 +174,23 @@ export class PushDelivery implements Delivery {
 
   #failed(entries: readonly Entry<Parcel>[], error: unknown): void {
     if (this.#closed) return; // our own doing says nothing about the consumer
-    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : error instanceof Error ? error.name : 'unknown';
+    const code =
+      error instanceof Error && 'code' in error && typeof error.code === 'string'
+        ? error.code
+        : error instanceof Error
+          ? error.name
+          : 'unknown';
     if (!DOWN.has(code)) {
-      const timeout = code === 'TimeoutError' || code === 'AbortError' || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' || code === 'UND_ERR_ABORTED';
-      this.#settleAll(entries, entries.map(() => ({ kind: 'retry', counted: true, reason: timeout ? 'ack_timeout' : 'bad_answer' })));
+      const timeout =
+        code === 'TimeoutError' ||
+        code === 'AbortError' ||
+        code === 'UND_ERR_HEADERS_TIMEOUT' ||
+        code === 'UND_ERR_BODY_TIMEOUT' ||
+        code === 'UND_ERR_ABORTED';
+      this.#settleAll(
+        entries,
+        entries.map(() => ({ kind: 'retry', counted: true, reason: timeout ? 'ack_timeout' : 'bad_answer' })),
+      );
       return;
     }
     this.#hold({ kind: 'hold', reason: 'consumer_down' });
@@ -161,14 +198,19 @@ export class PushDelivery implements Delivery {
   }
 
   #settleAll(entries: readonly Entry<Parcel>[], answers: readonly Answer[]): void {
-    const whole = entries.length > 1 && answers.every((answer) => answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted));
+    const whole =
+      entries.length > 1 &&
+      answers.every((answer) => answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted));
     if (whole) {
       this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
       for (const entry of entries) this.#settle(entry, { kind: 'retry', counted: false, reason: 'batch_refused' });
       return;
     }
-    if (answers.every((answer) => answer.kind === 'ack')) this.#batchMax = Math.min(this.#push.maxBatch, this.#batchMax * 2);
-    entries.forEach((entry, index) => { this.#settle(entry, answers[index] ?? RETRY_MISSING); });
+    if (answers.every((answer) => answer.kind === 'ack'))
+      this.#batchMax = Math.min(this.#push.maxBatch, this.#batchMax * 2);
+    entries.forEach((entry, index) => {
+      this.#settle(entry, answers[index] ?? RETRY_MISSING);
+    });
   }
 
   #settle(entry: Entry<Parcel>, answer: Answer): void {
@@ -184,7 +226,8 @@ export class PushDelivery implements Delivery {
         this.#host.outbox.retry(entry.ord, 0, nowMs, false);
         return;
       case 'retry': {
-        if (answer.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts) return this.#bury(entry, `attempts_exhausted:${answer.reason}`);
+        if (answer.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts)
+          return this.#bury(entry, `attempts_exhausted:${answer.reason}`);
         const delay = this.#guard.delayMs(entry.faults + 1, answer.retryAfterMs);
         this.#host.outbox.retry(entry.ord, delay, nowMs, answer.counted);
         return;
@@ -212,10 +255,16 @@ export class PushDelivery implements Delivery {
             later();
           }
         },
-        () => { later(); },
+        () => {
+          later();
+        },
       )
-      .finally(() => { this.#finished(); })
-      .catch((error: unknown) => { this.#host.note('dead letter failed', { error: String(error) }); });
+      .finally(() => {
+        this.#finished();
+      })
+      .catch((error: unknown) => {
+        this.#host.note('dead letter failed', { error: String(error) });
+      });
   }
 
   #hold(answer: Extract<Answer, { kind: 'hold' }>): void {
@@ -249,7 +298,11 @@ export class PushDelivery implements Delivery {
         await response.body.dump();
         if (response.statusCode < 200 || response.statusCode > 299) return;
         this.#healthy = true;
-        const options = await this.#pool.request({ method: 'OPTIONS', path: this.#path, headersTimeout: HEALTH_TIMEOUT_MS });
+        const options = await this.#pool.request({
+          method: 'OPTIONS',
+          path: this.#path,
+          headersTimeout: HEALTH_TIMEOUT_MS,
+        });
         await options.body.dump();
         this.#host.note('consumer is healthy', { optionsStatus: options.statusCode });
       })
@@ -260,12 +313,27 @@ export class PushDelivery implements Delivery {
         this.#host.settled();
         this.pump();
       })
-      .catch((error: unknown) => { this.#host.note('health check failed', { error: String(error) }); });
+      .catch((error: unknown) => {
+        this.#host.note('health check failed', { error: String(error) });
+      });
   }
 }
 
 /** Errors that say nobody is there, as opposed to somebody who answers badly. */
-const DOWN: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_SOCKET', 'UND_ERR_DESTROYED', 'UND_ERR_CLOSED']);
+const DOWN: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+  'UND_ERR_DESTROYED',
+  'UND_ERR_CLOSED',
+]);
 
 /** Retry-After in seconds or as a date. */
 function retryAfterOf(header: string | string[] | undefined): number | undefined {
@@ -297,7 +365,9 @@ function batchAnswers(entries: readonly Entry<Parcel>[], text: string): readonly
   const failedKeys = new Set<string>();
   return entries.map((entry) => {
     if (failedKeys.has(entry.key)) return { kind: 'retry', counted: false, reason: 'after_failed_entry' };
-    const answer = list.has(eventIdOf(entry.item)) ? answerOfBodyStatus(list.get(eventIdOf(entry.item))) : RETRY_MISSING;
+    const answer = list.has(eventIdOf(entry.item))
+      ? answerOfBodyStatus(list.get(eventIdOf(entry.item)))
+      : RETRY_MISSING;
     if (answer.kind === 'retry') failedKeys.add(entry.key);
     return answer;
   });

@@ -40,13 +40,32 @@ export class DeliveryServer {
 
   constructor(streams: () => ReadonlyMap<string, ServedStream>) {
     this.#streams = streams;
-    this.#wss = new WebSocketServer({ noServer: true, maxPayload: BODY_LIMIT_BYTES, perMessageDeflate: false, maxFragments: 1024, ...CLOSE_TIMEOUT, handleProtocols: (offered) => (offered.has('holdfast.v1') ? 'holdfast.v1' : false) });
-    this.#server = createServer({ maxHeaderSize: HEADER_LIMIT_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: 5000 }, (request, response) => {
-      this.#route(request, response).catch((error: unknown) => { failed(response, error); });
+    this.#wss = new WebSocketServer({
+      noServer: true,
+      maxPayload: BODY_LIMIT_BYTES,
+      perMessageDeflate: false,
+      maxFragments: 1024,
+      ...CLOSE_TIMEOUT,
+      handleProtocols: (offered) => (offered.has('holdfast.v1') ? 'holdfast.v1' : false),
     });
+    this.#server = createServer(
+      {
+        maxHeaderSize: HEADER_LIMIT_BYTES,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        headersTimeout: REQUEST_TIMEOUT_MS,
+        connectionsCheckingInterval: 5000,
+      },
+      (request, response) => {
+        this.#route(request, response).catch((error: unknown) => {
+          failed(response, error);
+        });
+      },
+    );
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.maxHeadersCount = 200;
-    this.#server.on('upgrade', (request, socket, head) => { this.#upgrade(request, socket, head); });
+    this.#server.on('upgrade', (request, socket, head) => {
+      this.#upgrade(request, socket, head);
+    });
     this.#server.on('clientError', (_error, socket: Socket) => {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
     });
@@ -56,7 +75,13 @@ export class DeliveryServer {
   async listen(port: number): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new HoldfastError('HF_CONFIG_PORT', `the delivery port ${String(port)} cannot be used (${String(error.code)})`, { cause: error }));
+        reject(
+          new HoldfastError(
+            'HF_CONFIG_PORT',
+            `the delivery port ${String(port)} cannot be used (${String(error.code)})`,
+            { cause: error },
+          ),
+        );
       });
       this.#server.listen(port, '127.0.0.1', resolve);
     });
@@ -75,17 +100,28 @@ export class DeliveryServer {
     const url = urlOf(request);
     if (url === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'the request target is not a path');
     const parts = url.pathname.split('/').filter((part) => part !== '');
-    if (parts[0] !== 'v1' || parts[1] !== 'streams') return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'paths begin with /v1/streams');
+    if (parts[0] !== 'v1' || parts[1] !== 'streams')
+      return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'paths begin with /v1/streams');
     if (parts.length === 2) return sendJson(response, 200, { streams: [...this.#streams().keys()] });
     const stream = this.#streams().get(parts[2] ?? '');
     if (stream === undefined) return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'there is no such stream here');
     switch (parts[3]) {
       case 'events':
-        return request.method === 'GET' ? this.#events(stream, url, request, response) : sendProblem(response, 405, 'HF_API_METHOD', 'use GET');
+        return request.method === 'GET'
+          ? this.#events(stream, url, request, response)
+          : sendProblem(response, 405, 'HF_API_METHOD', 'use GET');
       case 'acks':
-        return request.method === 'POST' ? acknowledge(stream, request, response) : sendProblem(response, 405, 'HF_API_METHOD', 'use POST');
+        return request.method === 'POST'
+          ? acknowledge(stream, request, response)
+          : sendProblem(response, 405, 'HF_API_METHOD', 'use POST');
       case 'dead-letters':
-        if (stream.letters === undefined) return sendProblem(response, 503, 'HF_API_STANDBY', 'this replica stands by for the stream; ask the one that leads (holdfast status)');
+        if (stream.letters === undefined)
+          return sendProblem(
+            response,
+            503,
+            'HF_API_STANDBY',
+            'this replica stands by for the stream; ask the one that leads (holdfast status)',
+          );
         return stream.letters.handle(request, response, parts.slice(4), url);
       case 'ws':
         return sendProblem(response, 400, 'HF_API_BODY', 'connect with a WebSocket, subprotocol holdfast.v1');
@@ -95,20 +131,25 @@ export class DeliveryServer {
   }
 
   #events(stream: ServedStream, url: URL, request: IncomingMessage, response: ServerResponse): void {
-    const pull = this.#free(stream, url, (status, code, detail) => { sendProblem(response, status, code, detail); });
+    const pull = this.#free(stream, url, (status, code, detail) => {
+      sendProblem(response, status, code, detail);
+    });
     if (pull === undefined) return;
     const consumer = new SseConsumer(response, pull, { credit: queryInt(url, 'credit', stream.maxInFlight) });
     const cursor = request.headers['last-event-id'] ?? url.searchParams.get('cursor') ?? undefined;
     const given = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
     const known = given !== undefined && stream.cursorKnown(given);
-    if (given !== undefined && !known) consumer.resync(stream.epoch, 'the cursor is not one of the current epoch; delivery begins at the checkpoint');
+    if (given !== undefined && !known)
+      consumer.resync(stream.epoch, 'the cursor is not one of the current epoch; delivery begins at the checkpoint');
     pull.attach(consumer, known ? given : undefined);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const refuse = (status: number, code: string, detail: string): void => {
       const body = JSON.stringify({ status, code, detail });
-      socket.end(`HTTP/1.1 ${String(status)} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n${body}`);
+      socket.end(
+        `HTTP/1.1 ${String(status)} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n${body}`,
+      );
     };
     socket.on('error', () => socket.destroy());
     const origin = originProblem(request);
@@ -129,7 +170,11 @@ export class DeliveryServer {
   }
 
   /** The stream's pull side, if it has one and nobody else is connected (or the caller takes over). */
-  #free(stream: ServedStream, url: URL, refuse: (status: number, code: 'HF_API_MODE' | 'HF_API_CONSUMER_CONFLICT', detail: string) => void): PullSeat | undefined {
+  #free(
+    stream: ServedStream,
+    url: URL,
+    refuse: (status: number, code: 'HF_API_MODE' | 'HF_API_CONSUMER_CONFLICT', detail: string) => void,
+  ): PullSeat | undefined {
     if (stream.pull === undefined) {
       refuse(409, 'HF_API_MODE', 'this stream is pushed; set delivery.mode: Pull to connect');
       return undefined;
@@ -142,18 +187,26 @@ export class DeliveryServer {
   }
 }
 
-const VERBS: Readonly<Record<string, (pull: PullSeat, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]>> = {
+const VERBS: Readonly<
+  Record<
+    string,
+    (pull: PullSeat, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]
+  >
+> = {
   ack: (pull, ids) => pull.ack(ids),
   nack: (pull, ids, message) => pull.nack(ids, numberOr(message['delayMs'], 0)),
   progress: (pull, ids) => pull.progress(ids),
-  term: (pull, ids, message) => pull.term(ids, typeof message['reason'] === 'string' ? message['reason'] : 'unspecified'),
+  term: (pull, ids, message) =>
+    pull.term(ids, typeof message['reason'] === 'string' ? message['reason'] : 'unspecified'),
 };
 
 async function acknowledge(stream: ServedStream, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pull } = stream;
-  if (pull === undefined) return sendProblem(response, 409, 'HF_API_MODE', 'this stream is pushed; its answers are the acknowledgements');
+  if (pull === undefined)
+    return sendProblem(response, 409, 'HF_API_MODE', 'this stream is pushed; its answers are the acknowledgements');
   const body = await readBody(request);
-  if (body === undefined) return sendProblem(response, 413, 'HF_API_BODY', `the body exceeds ${String(BODY_LIMIT_BYTES)} bytes`);
+  if (body === undefined)
+    return sendProblem(response, 413, 'HF_API_BODY', `the body exceeds ${String(BODY_LIMIT_BYTES)} bytes`);
   const message = parseObject(body);
   if (message === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'send a JSON object with ids or upTo');
   const ids = idsOf(message['ids']);
@@ -161,9 +214,19 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
   const verb = message['type'] ?? 'ack';
   const act = VERBS[typeof verb === 'string' && Object.hasOwn(VERBS, verb) ? verb : ''];
   if (act === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'type must be ack, nack, progress or term');
-  if (ids === undefined && (typeof upTo !== 'string' || verb !== 'ack')) return sendProblem(response, 400, 'HF_API_BODY', 'send {"ids": [...]} (at most 10000), or {"upTo": "..."} to acknowledge');
+  if (ids === undefined && (typeof upTo !== 'string' || verb !== 'ack'))
+    return sendProblem(
+      response,
+      400,
+      'HF_API_BODY',
+      'send {"ids": [...]} (at most 10000), or {"upTo": "..."} to acknowledge',
+    );
   const problems = ids === undefined ? pull.ackUpTo(String(upTo)) : act(pull, ids, message);
-  if (problems.length > 0) return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', { detail: 'some ids were not delivered in this epoch; the others are done', problems: problems.slice(0, 100) });
+  if (problems.length > 0)
+    return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', {
+      detail: 'some ids were not delivered in this epoch; the others are done',
+      problems: problems.slice(0, 100),
+    });
   sendJson(response, 200, { ok: true });
 }
 
@@ -172,7 +235,8 @@ export function originProblem(request: IncomingMessage): string | undefined {
   const host = (request.headers.host ?? '').replace(/:\d+$/, '');
   if (!['127.0.0.1', 'localhost', '[::1]'].includes(host)) return 'the Host header is not loopback';
   const origin = request.headers.origin;
-  if (origin !== undefined && !/^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(origin)) return 'the Origin header is foreign';
+  if (origin !== undefined && !/^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(origin))
+    return 'the Origin header is foreign';
   return undefined;
 }
 
@@ -202,5 +266,10 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
 
 function failed(response: ServerResponse, error: unknown): void {
   const code = error instanceof HoldfastError ? error.code : 'HF_API_BODY';
-  sendProblem(response, error instanceof HoldfastError ? 503 : 400, code, error instanceof HoldfastError ? error.message : 'the request could not be carried out');
+  sendProblem(
+    response,
+    error instanceof HoldfastError ? 503 : 400,
+    code,
+    error instanceof HoldfastError ? error.message : 'the request could not be carried out',
+  );
 }

@@ -19,9 +19,15 @@ export class SseConsumer implements PullConsumer {
   constructor(response: ServerResponse, delivery: PullSeat, options: { readonly credit: number }) {
     this.#response = response;
     this.credit = options.credit;
-    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'keep-alive' });
+    response.writeHead(200, {
+      'content-type': 'text/event-stream',
+      'cache-control': 'no-store',
+      connection: 'keep-alive',
+    });
     response.write(`retry: ${String(RETRY_MS)}\n\n`);
-    response.on('drain', () => { delivery.pump(); });
+    response.on('drain', () => {
+      delivery.pump();
+    });
     response.on('close', () => {
       clearInterval(this.#comments);
       delivery.detach(this);
@@ -46,7 +52,14 @@ export class SseConsumer implements PullConsumer {
 
   /** The first event of a consumer whose cursor means nothing here: never a silent jump. */
   resync(epoch: number, reason: string): void {
-    const ce = { specversion: '1.0', id: `hf-resync-${String(epoch)}`, source: '/holdfast', type: 'dev.holdfast.resync.required', datacontenttype: 'application/json', data: { reason } };
+    const ce = {
+      specversion: '1.0',
+      id: `hf-resync-${String(epoch)}`,
+      source: '/holdfast',
+      type: 'dev.holdfast.resync.required',
+      datacontenttype: 'application/json',
+      data: { reason },
+    };
     this.#response.write(`event: resync\ndata: ${JSON.stringify(ce)}\n\n`);
   }
 

@@ -40,11 +40,19 @@ export class WsConsumer implements PullConsumer {
     this.#delivery = delivery;
     this.#batch = options.batch;
     this.credit = options.credit;
-    ws.on('message', (data: Buffer, isBinary) => { this.#onFrame(data, isBinary); });
-    ws.on('pong', () => { this.#alive = true; });
-    ws.on('close', () => { this.#gone(); });
+    ws.on('message', (data: Buffer, isBinary) => {
+      this.#onFrame(data, isBinary);
+    });
+    ws.on('pong', () => {
+      this.#alive = true;
+    });
+    ws.on('close', () => {
+      this.#gone();
+    });
     ws.on('error', () => undefined); // 'close' follows and says all there is to say
-    this.#pinger = setInterval(() => { this.#checkAlive(); }, PING_EVERY_MS);
+    this.#pinger = setInterval(() => {
+      this.#checkAlive();
+    }, PING_EVERY_MS);
     this.#pinger.unref();
   }
 
@@ -85,7 +93,13 @@ export class WsConsumer implements PullConsumer {
   }
 
   #frame(entry: Entry<Parcel>, parts: Buffer[]): Buffer[] {
-    parts.push(entry.item.control === undefined ? EVENT : CONTROL, Buffer.from(`${this.#epoch}.${String(entry.ord)}`, 'latin1'), MIDDLE, entry.item.ce, END);
+    parts.push(
+      entry.item.control === undefined ? EVENT : CONTROL,
+      Buffer.from(`${this.#epoch}.${String(entry.ord)}`, 'latin1'),
+      MIDDLE,
+      entry.item.ce,
+      END,
+    );
     return parts;
   }
 
@@ -111,32 +125,57 @@ export class WsConsumer implements PullConsumer {
       case 'progress':
         return this.#answer(this.#withIds(message, (ids) => this.#delivery.progress(ids)));
       case 'term':
-        return this.#answer(this.#withIds(message, (ids) => this.#delivery.term(ids, typeof message['reason'] === 'string' ? message['reason'] : 'unspecified')));
+        return this.#answer(
+          this.#withIds(message, (ids) =>
+            this.#delivery.term(ids, typeof message['reason'] === 'string' ? message['reason'] : 'unspecified'),
+          ),
+        );
       default:
-        return this.#reply({ type: 'error', code: 'HF_API_BODY', reason: 'unknown type; use credit, ack, nack, progress or term' });
+        return this.#reply({
+          type: 'error',
+          code: 'HF_API_BODY',
+          reason: 'unknown type; use credit, ack, nack, progress or term',
+        });
     }
   }
 
   #onCredit(n: unknown): void {
-    if (typeof n !== 'number' || !Number.isInteger(n) || n < 0 || n > MAX_CREDIT) return this.#reply({ type: 'error', code: 'HF_API_BODY', reason: `credit.n must be an integer from 0 to ${String(MAX_CREDIT)}` });
+    if (typeof n !== 'number' || !Number.isInteger(n) || n < 0 || n > MAX_CREDIT)
+      return this.#reply({
+        type: 'error',
+        code: 'HF_API_BODY',
+        reason: `credit.n must be an integer from 0 to ${String(MAX_CREDIT)}`,
+      });
     this.credit = n;
     this.#delivery.pump();
   }
 
   #onAck(message: Readonly<Record<string, unknown>>): void {
     const upTo = message['upTo'];
-    this.#answer(typeof upTo === 'string' ? this.#delivery.ackUpTo(upTo) : this.#withIds(message, (ids) => this.#delivery.ack(ids)));
+    this.#answer(
+      typeof upTo === 'string'
+        ? this.#delivery.ackUpTo(upTo)
+        : this.#withIds(message, (ids) => this.#delivery.ack(ids)),
+    );
   }
 
-  #withIds(message: Readonly<Record<string, unknown>>, act: (ids: readonly string[]) => readonly AckProblem[]): readonly AckProblem[] {
+  #withIds(
+    message: Readonly<Record<string, unknown>>,
+    act: (ids: readonly string[]) => readonly AckProblem[],
+  ): readonly AckProblem[] {
     const ids = idsOf(message['ids']);
     if (ids !== undefined) return act(ids);
-    this.#reply({ type: 'error', code: 'HF_API_BODY', reason: `ids must be a list of at most ${String(MAX_IDS)} delivery ids` });
+    this.#reply({
+      type: 'error',
+      code: 'HF_API_BODY',
+      reason: `ids must be a list of at most ${String(MAX_IDS)} delivery ids`,
+    });
     return [];
   }
 
   #answer(problems: readonly AckProblem[]): void {
-    if (problems.length > 0) this.#reply({ type: 'error', code: 'HF_API_ACK_UNKNOWN', problems: problems.slice(0, 100) });
+    if (problems.length > 0)
+      this.#reply({ type: 'error', code: 'HF_API_ACK_UNKNOWN', problems: problems.slice(0, 100) });
   }
 
   #reply(message: Readonly<Record<string, unknown>>): void {
@@ -157,7 +196,9 @@ export class WsConsumer implements PullConsumer {
 
 /** A list of delivery ids, or undefined when it is not one. */
 export function idsOf(value: unknown): readonly string[] | undefined {
-  return Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => typeof id === 'string') ? value : undefined;
+  return Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => typeof id === 'string')
+    ? value
+    : undefined;
 }
 
 export function numberOr(value: unknown, fallback: number): number {
@@ -168,7 +209,9 @@ export function numberOr(value: unknown, fallback: number): number {
 export function parseObject(data: Buffer): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(data.toString('utf8'));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined; // the caller answers
   }

@@ -33,12 +33,30 @@ export function answer(request: AdmissionRequest, known: Known, settings: Attach
   const name = pod.metadata?.labels?.[LABELS.client];
   // Selectors are reported to be ignored in places: the label is looked at here too.
   if (request.operation !== 'CREATE' || name === undefined || attached(pod)) return { uid, allowed: true };
-  const deny = (message: string): AdmissionResponse => ({ uid, allowed: false, status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` } });
+  const deny = (message: string): AdmissionResponse => ({
+    uid,
+    allowed: false,
+    status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` },
+  });
   const client = known.client(namespace, name);
-  if (client === undefined) return deny(`the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace "${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove the label`);
+  if (client === undefined)
+    return deny(
+      `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace "${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove the label`,
+    );
   const compiled = compileDocuments(client, known.streamsOf(namespace, name));
   if ('problem' in compiled) return deny(compiled.problem);
-  const attachment = attach(pod, { name, secret: client.spec.credentials.secretRef?.name ?? name }, settings, compiled.documents);
+  const attachment = attach(
+    pod,
+    { name, secret: client.spec.credentials.secretRef?.name ?? name },
+    settings,
+    compiled.documents,
+  );
   const patch = Buffer.from(JSON.stringify(patchOf(pod, attachment))).toString('base64');
-  return { uid, allowed: true, patchType: 'JSONPatch', patch, ...(attachment.warnings.length === 0 ? {} : { warnings: attachment.warnings.map((one) => `holdfast: ${one}`) }) };
+  return {
+    uid,
+    allowed: true,
+    patchType: 'JSONPatch',
+    patch,
+    ...(attachment.warnings.length === 0 ? {} : { warnings: attachment.warnings.map((one) => `holdfast: ${one}`) }),
+  };
 }

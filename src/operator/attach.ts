@@ -62,7 +62,11 @@ export interface Container {
 
 /** The part of a pod (or of a pod template) that attaching looks at. */
 export interface PodLike {
-  readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata?: {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec: {
     readonly containers: readonly Container[];
     readonly initContainers?: readonly Container[];
@@ -89,11 +93,19 @@ export interface Attachment {
  *
  * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller) or from elsewhere.
  */
-export function attach(pod: PodLike, client: { readonly name: string; readonly secret: string }, settings: AttachSettings, documents?: string): Attachment {
+export function attach(
+  pod: PodLike,
+  client: { readonly name: string; readonly secret: string },
+  settings: AttachSettings,
+  documents?: string,
+): Attachment {
   return {
     container: sidecar(settings),
     volumes: volumes(client.secret, settings),
-    env: [{ name: 'HOLDFAST_URL', value: `http://127.0.0.1:${String(settings.deliveryPort)}` }, { name: 'HOLDFAST_CLIENT', value: client.name }],
+    env: [
+      { name: 'HOLDFAST_URL', value: `http://127.0.0.1:${String(settings.deliveryPort)}` },
+      { name: 'HOLDFAST_CLIENT', value: client.name },
+    ],
     labels: { [LABELS.injectedVersion]: settings.version },
     annotations: documents === undefined ? {} : { [ANNOTATIONS.config]: documents },
     warnings: warningsOf(pod, settings),
@@ -105,7 +117,10 @@ export function attached(pod: PodLike): boolean {
 }
 
 function sidecar(settings: AttachSettings): Container {
-  const fieldRef = (name: string, fieldPath: string): { readonly name: string; readonly valueFrom: unknown } => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+  const fieldRef = (name: string, fieldPath: string): { readonly name: string; readonly valueFrom: unknown } => ({
+    name,
+    valueFrom: { fieldRef: { fieldPath } },
+  });
   const probe = { httpGet: { path: '/healthz', port: 'hf-admin' } };
   return {
     name: CONTAINER,
@@ -114,9 +129,25 @@ function sidecar(settings: AttachSettings): Container {
     // A native sidecar: starts before the application, stops after it, and does not keep a Job from ending.
     restartPolicy: 'Always',
     args: [
-      'run', '--attached', '--file', `${CONFIG_DIR}/${CONFIG_FILE}`, '--store', settings.storeUrl, '--store-prefix', settings.storePrefix,
+      'run',
+      '--attached',
+      '--file',
+      `${CONFIG_DIR}/${CONFIG_FILE}`,
+      '--store',
+      settings.storeUrl,
+      '--store-prefix',
+      settings.storePrefix,
       ...(settings.storeSecret === '' ? [] : ['--store-password-file', `${STORE_DIR}/password`]),
-      '--admin-host', '::', '--admin-port', String(settings.adminPort), '--delivery-port', String(settings.deliveryPort), '--drain-seconds', String(settings.drainSeconds), '--log-level', settings.logLevel,
+      '--admin-host',
+      '::',
+      '--admin-port',
+      String(settings.adminPort),
+      '--delivery-port',
+      String(settings.deliveryPort),
+      '--drain-seconds',
+      String(settings.drainSeconds),
+      '--log-level',
+      settings.logLevel,
     ],
     env: [
       fieldRef('POD_NAME', 'metadata.name'),
@@ -133,7 +164,15 @@ function sidecar(settings: AttachSettings): Container {
     livenessProbe: { ...probe, periodSeconds: 10, timeoutSeconds: 3, failureThreshold: 3 },
     // Runs at once when the pod is deleted, together with the application's own end: the early signal to hand over.
     lifecycle: { preStop: { exec: { command: ['holdfast', 'drain', '--admin-port', String(settings.adminPort)] } } },
-    securityContext: { runAsNonRoot: true, runAsUser: UID, runAsGroup: UID, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } },
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: UID,
+      runAsGroup: UID,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
     volumeMounts: [
       { name: 'holdfast-config', mountPath: CONFIG_DIR, readOnly: true },
       { name: 'holdfast-config', mountPath: TOKEN_DIR, readOnly: true },
@@ -147,10 +186,19 @@ function sidecar(settings: AttachSettings): Container {
 /** No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is missing, the pod is not stuck. */
 function volumes(secret: string, settings: AttachSettings): Attachment['volumes'] {
   return [
-    { name: 'holdfast-config', downwardAPI: { items: [{ path: CONFIG_FILE, fieldRef: { fieldPath: `metadata.annotations['${ANNOTATIONS.config}']` } }] } },
+    {
+      name: 'holdfast-config',
+      downwardAPI: {
+        items: [{ path: CONFIG_FILE, fieldRef: { fieldPath: `metadata.annotations['${ANNOTATIONS.config}']` } }],
+      },
+    },
     { name: 'holdfast-credentials', secret: { secretName: secret, optional: true } },
-    ...(settings.storeSecret === '' ? [] : [{ name: 'holdfast-store', secret: { secretName: settings.storeSecret, optional: true } }]),
-    ...(settings.caConfigMap === '' ? [] : [{ name: 'holdfast-ca', configMap: { name: settings.caConfigMap, optional: true } }]),
+    ...(settings.storeSecret === ''
+      ? []
+      : [{ name: 'holdfast-store', secret: { secretName: settings.storeSecret, optional: true } }]),
+    ...(settings.caConfigMap === ''
+      ? []
+      : [{ name: 'holdfast-ca', configMap: { name: settings.caConfigMap, optional: true } }]),
   ];
 }
 
@@ -158,8 +206,16 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
   const grace = pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
   const least = settings.drainSeconds + GRACE_MARGIN_SECONDS;
   return [
-    ...(grace < least ? [`terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a hand-over may take: raise it, or a stop falls back to expiry of the lease`] : []),
-    ...(pod.spec.hostNetwork === true ? [`hostNetwork: true: ports ${String(settings.adminPort)} and ${String(settings.deliveryPort)} are those of the node, so one such pod fits on it`] : []),
+    ...(grace < least
+      ? [
+          `terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a hand-over may take: raise it, or a stop falls back to expiry of the lease`,
+        ]
+      : []),
+    ...(pod.spec.hostNetwork === true
+      ? [
+          `hostNetwork: true: ports ${String(settings.adminPort)} and ${String(settings.deliveryPort)} are those of the node, so one such pod fits on it`,
+        ]
+      : []),
   ];
 }
 
@@ -167,19 +223,44 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
  * The documents a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON document a line.
  * @returns the text, or what is wrong with it in one sentence.
  */
-export function compileDocuments(client: ClientObject, streams: readonly StreamObject[]): { readonly documents: string; readonly revision: string } | { readonly problem: string } {
+export function compileDocuments(
+  client: ClientObject,
+  streams: readonly StreamObject[],
+): { readonly documents: string; readonly revision: string } | { readonly problem: string } {
   const { secretRef: _, ...credentials } = client.spec.credentials;
-  const head = (kind: string, metadata: ClientObject['metadata']): Record<string, unknown> => ({ apiVersion: client.apiVersion, kind, metadata: { name: metadata.name } });
+  const head = (kind: string, metadata: ClientObject['metadata']): Record<string, unknown> => ({
+    apiVersion: client.apiVersion,
+    kind,
+    metadata: { name: metadata.name },
+  });
   const all = [
-    { ...head('StreamClient', client.metadata), spec: { ...client.spec, credentials: { ...credentials, directory: CREDENTIALS_DIR } } },
-    ...[...streams].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)).map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
+    {
+      ...head('StreamClient', client.metadata),
+      spec: { ...client.spec, credentials: { ...credentials, directory: CREDENTIALS_DIR } },
+    },
+    ...[...streams]
+      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+      .map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
   ];
   const revision = revisionOf(all);
   const [first, ...rest] = all;
-  const documents = [{ ...first, metadata: { name: client.metadata.name, annotations: { [ANNOTATIONS.revision]: revision } } }, ...rest].map((one) => JSON.stringify(one)).join('\n---\n');
+  const documents = [
+    { ...first, metadata: { name: client.metadata.name, annotations: { [ANNOTATIONS.revision]: revision } } },
+    ...rest,
+  ]
+    .map((one) => JSON.stringify(one))
+    .join('\n---\n');
   const { problems } = checkDocuments([{ name: '', text: documents }]);
-  if (problems.length > 0) return { problem: problems.map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`).join('; ') };
-  if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES) return { problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients` };
+  if (problems.length > 0)
+    return {
+      problem: problems
+        .map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`)
+        .join('; '),
+    };
+  if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES)
+    return {
+      problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients`,
+    };
   return { documents, revision };
 }
 
@@ -204,10 +285,22 @@ export function applyTo<T extends PodLike>(pod: T, attachment: Attachment): T {
   const taken = new Set((spec.volumes ?? []).map((volume) => volume.name));
   return {
     ...pod,
-    metadata: { ...metadata, labels: { ...metadata.labels, ...attachment.labels }, ...(Object.keys({ ...metadata.annotations, ...attachment.annotations }).length === 0 ? {} : { annotations: { ...metadata.annotations, ...attachment.annotations } }) },
+    metadata: {
+      ...metadata,
+      labels: { ...metadata.labels, ...attachment.labels },
+      ...(Object.keys({ ...metadata.annotations, ...attachment.annotations }).length === 0
+        ? {}
+        : { annotations: { ...metadata.annotations, ...attachment.annotations } }),
+    },
     spec: {
       ...spec,
-      containers: spec.containers.map((one) => ({ ...one, env: [...(one.env ?? []), ...attachment.env.filter(({ name }) => !(one.env ?? []).some((own) => own.name === name))] })),
+      containers: spec.containers.map((one) => ({
+        ...one,
+        env: [
+          ...(one.env ?? []),
+          ...attachment.env.filter(({ name }) => !(one.env ?? []).some((own) => own.name === name)),
+        ],
+      })),
       // Last: sidecars stop in reverse order, so a mesh proxy before it still gives it a network for the last checkpoint.
       initContainers: [...(spec.initContainers ?? []), attachment.container],
       volumes: [...(spec.volumes ?? []), ...attachment.volumes.filter(({ name }) => !taken.has(name))],
@@ -233,13 +326,17 @@ export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOpe
   };
   append('/spec/initContainers', pod.spec.initContainers, after.spec.initContainers ?? []);
   append('/spec/volumes', pod.spec.volumes, after.spec.volumes ?? []);
-  pod.spec.containers.forEach((one, index) => { append(`/spec/containers/${String(index)}/env`, one.env, after.spec.containers[index]?.env ?? []); });
+  pod.spec.containers.forEach((one, index) => {
+    append(`/spec/containers/${String(index)}/env`, one.env, after.spec.containers[index]?.env ?? []);
+  });
   for (const field of ['labels', 'annotations'] as const) {
     const before = pod.metadata?.[field];
     const entries = Object.entries(attachment[field]);
     if (entries.length === 0) continue;
     if (before === undefined) add(`/metadata/${field}`, Object.fromEntries(entries));
-    else for (const [name, value] of entries) add(`/metadata/${field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value);
+    else
+      for (const [name, value] of entries)
+        add(`/metadata/${field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value);
   }
   return out;
 }

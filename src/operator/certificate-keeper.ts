@@ -37,7 +37,12 @@ export class CertificateKeeper {
   onTrouble: (error: unknown) => void = () => undefined;
   notAfterMs = 0;
 
-  constructor(kube: Kube, settings: KeeperSettings, clock: { readonly nowEpochMs: () => number }, serve: (certificates: Certificates) => void) {
+  constructor(
+    kube: Kube,
+    settings: KeeperSettings,
+    clock: { readonly nowEpochMs: () => number },
+    serve: (certificates: Certificates) => void,
+  ) {
     this.#kube = kube;
     this.#settings = settings;
     this.#clock = clock;
@@ -46,8 +51,11 @@ export class CertificateKeeper {
 
   /** Resolves when there is something to serve; goes on looking until `stop`. */
   async start(): Promise<void> {
-    for (await this.#look(); !this.#served && !this.#stopped; await this.#look()) await new Promise((resolve) => setTimeout(resolve, 1000));
-    this.#timer = setInterval(() => { void this.#look(); }, this.#settings.everyMs);
+    for (await this.#look(); !this.#served && !this.#stopped; await this.#look())
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    this.#timer = setInterval(() => {
+      void this.#look();
+    }, this.#settings.everyMs);
     this.#timer.unref();
   }
 
@@ -82,9 +90,16 @@ export class CertificateKeeper {
     let secret = (await this.#kube.get(path)) as Secret;
     let stored = read(secret);
     if (stored === undefined || dueForRotation(stored, this.#clock.nowEpochMs())) {
-      const fresh = await issue(this.#settings.names, { nowMs: this.#clock.nowEpochMs(), lifeMs: this.#settings.lifeMs, previousCa: stored?.ca ?? '' });
+      const fresh = await issue(this.#settings.names, {
+        nowMs: this.#clock.nowEpochMs(),
+        lifeMs: this.#settings.lifeMs,
+        previousCa: stored?.ca ?? '',
+      });
       try {
-        secret = (await this.#kube.patch(path, { metadata: { resourceVersion: secret.metadata.resourceVersion }, data: encode(fresh) })) as Secret;
+        secret = (await this.#kube.patch(path, {
+          metadata: { resourceVersion: secret.metadata.resourceVersion },
+          data: encode(fresh),
+        })) as Secret;
       } catch (error) {
         // The other replica was faster: its pair is as good.
         if (!(error instanceof ApiError) || error.status !== 409) throw error;
@@ -103,9 +118,15 @@ export class CertificateKeeper {
 
   async #trust({ bundle, cert }: Certificates): Promise<void> {
     const path = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${this.#settings.webhook}`;
-    const found = (await this.#kube.get(path)) as { readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[] };
+    const found = (await this.#kube.get(path)) as {
+      readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
+    };
     const caBundle = Buffer.from(bundle).toString('base64');
-    const patch = found.webhooks.flatMap(({ clientConfig }, index) => (clientConfig.caBundle === caBundle ? [] : [{ op: 'add', path: `/webhooks/${String(index)}/clientConfig/caBundle`, value: caBundle }]));
+    const patch = found.webhooks.flatMap(({ clientConfig }, index) =>
+      clientConfig.caBundle === caBundle
+        ? []
+        : [{ op: 'add', path: `/webhooks/${String(index)}/clientConfig/caBundle`, value: caBundle }],
+    );
     if (patch.length === 0) return;
     // The other replica may have rotated since we read: its bundle must not be replaced by an older one.
     if (read((await this.#kube.get(this.#path)) as Secret)?.cert !== cert) return;
@@ -115,14 +136,26 @@ export class CertificateKeeper {
 
 function encode(certificates: Certificates): Record<string, string> {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  return { 'ca.crt': base64(certificates.ca), 'bundle.crt': base64(certificates.bundle), 'tls.crt': base64(certificates.cert), 'tls.key': base64(certificates.key) };
+  return {
+    'ca.crt': base64(certificates.ca),
+    'bundle.crt': base64(certificates.bundle),
+    'tls.crt': base64(certificates.cert),
+    'tls.key': base64(certificates.key),
+  };
 }
 
 function read({ data }: Secret): Certificates | undefined {
   const text = (name: string): string => Buffer.from(data?.[name] ?? '', 'base64').toString('utf8');
   try {
     const leaf = new X509Certificate(text('tls.crt'));
-    return { ca: text('ca.crt'), bundle: text('bundle.crt'), cert: text('tls.crt'), key: text('tls.key'), notAfterMs: Date.parse(leaf.validTo), madeMs: Date.parse(leaf.validFrom) + BACKDATE_MS };
+    return {
+      ca: text('ca.crt'),
+      bundle: text('bundle.crt'),
+      cert: text('tls.crt'),
+      key: text('tls.key'),
+      notAfterMs: Date.parse(leaf.validTo),
+      madeMs: Date.parse(leaf.validFrom) + BACKDATE_MS,
+    };
   } catch {
     return undefined; // empty, or not what it should be: made anew
   }

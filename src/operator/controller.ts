@@ -5,7 +5,16 @@ import { eventsOf, idOf, type EventFacts } from './events.ts';
 import { ApiError, microTime, type Kube, type KubeObject } from './kubernetes.ts';
 import { Reflector, type ReflectorClock } from './reflector.ts';
 import { sidecarOf, type Sidecar } from './reported.ts';
-import { ANNOTATIONS, GROUP, LABELS, VERSION, type ClientObject, type ClientStatus, type StreamObject, type StreamStatus } from './resources.ts';
+import {
+  ANNOTATIONS,
+  GROUP,
+  LABELS,
+  VERSION,
+  type ClientObject,
+  type ClientStatus,
+  type StreamObject,
+  type StreamStatus,
+} from './resources.ts';
 import { clientStatus, FRESH_MS, leaderOf, sameNews, streamStatus, type Facts, type PodFacts } from './verdict.ts';
 
 export interface ControllerSettings {
@@ -27,7 +36,11 @@ export interface ControllerDeps extends ReflectorClock {
   /** May this process write now? Asked before each write. */
   readonly leading: () => boolean;
   readonly nowEpochMs: () => number;
-  readonly log: { info(fields: unknown, text: string): void; warn(fields: unknown, text: string): void; debug(fields: unknown, text: string): void };
+  readonly log: {
+    info(fields: unknown, text: string): void;
+    warn(fields: unknown, text: string): void;
+    debug(fields: unknown, text: string): void;
+  };
 }
 
 /** Ids of Events that were written lately, so that they are not tried again and again. */
@@ -42,8 +55,15 @@ const OLD_MS = 600_000;
 const WIDTH = 8;
 
 interface Pod extends KubeObject {
-  readonly spec: { readonly containers: readonly { readonly name: string }[]; readonly initContainers?: readonly { readonly name: string }[] };
-  readonly status?: { readonly phase?: string; readonly initContainerStatuses?: readonly ContainerStatus[]; readonly containerStatuses?: readonly ContainerStatus[] };
+  readonly spec: {
+    readonly containers: readonly { readonly name: string }[];
+    readonly initContainers?: readonly { readonly name: string }[];
+  };
+  readonly status?: {
+    readonly phase?: string;
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly containerStatuses?: readonly ContainerStatus[];
+  };
 }
 interface ContainerStatus {
   readonly name: string;
@@ -79,8 +99,24 @@ export class Controller {
   constructor(settings: ControllerSettings, deps: ControllerDeps) {
     this.#settings = settings;
     this.#deps = deps;
-    const host = { changed: () => { this.#soon(); }, trouble: (error: unknown) => { deps.log.warn({ err: error }, 'the API server cannot be watched; trying again'); } };
-    const make = (api: string, plural: string, selector?: string): Reflector[] => scopes(settings.namespaces).map((scope) => new Reflector(deps.kube, { path: `${api}${scope}/${plural}`, ...(selector === undefined ? {} : { selector }) }, host, deps));
+    const host = {
+      changed: () => {
+        this.#soon();
+      },
+      trouble: (error: unknown) => {
+        deps.log.warn({ err: error }, 'the API server cannot be watched; trying again');
+      },
+    };
+    const make = (api: string, plural: string, selector?: string): Reflector[] =>
+      scopes(settings.namespaces).map(
+        (scope) =>
+          new Reflector(
+            deps.kube,
+            { path: `${api}${scope}/${plural}`, ...(selector === undefined ? {} : { selector }) },
+            host,
+            deps,
+          ),
+      );
     this.#clients = make(`/apis/${GROUP}/${VERSION}`, 'streamclients');
     this.#streams = make(`/apis/${GROUP}/${VERSION}`, 'eventstreams');
     this.#pods = make('/api/v1', 'pods', LABELS.client);
@@ -88,7 +124,9 @@ export class Controller {
 
   start(): void {
     for (const reflector of this.#all()) void reflector.run();
-    this.#timer = setInterval(() => { this.#soon(); }, this.#settings.everyMs);
+    this.#timer = setInterval(() => {
+      this.#soon();
+    }, this.#settings.everyMs);
   }
 
   stop(): void {
@@ -120,12 +158,16 @@ export class Controller {
         this.#roundAtMs = this.#deps.nowMs();
         return this.#round();
       })
-      .catch((error: unknown) => { this.#deps.log.warn({ err: error }, 'a round was cut short'); })
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error }, 'a round was cut short');
+      })
       .finally(() => {
         this.#busy = false;
         if (this.#again && !this.#stopped) this.#soon();
       })
-      .catch((error: unknown) => { this.#deps.log.warn({ err: error }, 'the next round could not begin'); });
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error }, 'the next round could not begin');
+      });
   }
 
   async #round(): Promise<void> {
@@ -138,15 +180,25 @@ export class Controller {
       const { namespace, name } = client.metadata;
       const reported = await this.#read(client);
       if (reported === undefined) return void known.set(`${namespace}/${name}`, 'skipped');
-      const own = pods.filter((pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[LABELS.client] === name);
-      const facts: Facts = { client, streams: streams.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === name), pods: own.map(factsOf), sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own), unread: reported === 'unread', nowEpochMs: this.#deps.nowEpochMs() };
+      const own = pods.filter(
+        (pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[LABELS.client] === name,
+      );
+      const facts: Facts = {
+        client,
+        streams: streams.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === name),
+        pods: own.map(factsOf),
+        sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own),
+        unread: reported === 'unread',
+        nowEpochMs: this.#deps.nowEpochMs(),
+      };
       known.set(`${namespace}/${name}`, facts);
       await this.#tend(facts, own);
     });
     await inParallel(streams, WIDTH, async (stream) => {
       const facts = known.get(`${stream.metadata.namespace}/${stream.spec.clientRef.name}`);
       // The reports could not be read just now: that says nothing about the stream.
-      if (facts !== 'skipped') await this.#status(stream, 'eventstreams', streamStatus(stream, facts, this.#deps.nowEpochMs()));
+      if (facts !== 'skipped')
+        await this.#status(stream, 'eventstreams', streamStatus(stream, facts, this.#deps.nowEpochMs()));
     });
     this.#forget(new Set([...clients, ...streams, ...pods].map((one) => one.metadata.uid ?? '')));
     this.rounds += 1;
@@ -155,7 +207,8 @@ export class Controller {
 
   /** Nothing is kept of objects that are gone. */
   #forget(there: ReadonlySet<string>): void {
-    for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked, this.#told]) for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
+    for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked, this.#told])
+      for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
   }
 
   /** What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word stands. */
@@ -177,31 +230,64 @@ export class Controller {
   async #tend(facts: Facts, pods: readonly Pod[]): Promise<void> {
     const { client, sidecars } = facts;
     const handled = await this.#handOver(facts).catch((error: unknown): string | undefined => {
-      this.#deps.log.warn({ err: error, client: client.metadata.name }, 'the hand-over could not be passed on; trying again');
+      this.#deps.log.warn(
+        { err: error, client: client.metadata.name },
+        'the hand-over could not be passed on; trying again',
+      );
       return undefined;
     });
     const status = clientStatus(facts);
-    await this.#status(client, 'streamclients', handled === undefined ? status : { ...status, handledHandOver: handled });
+    await this.#status(
+      client,
+      'streamclients',
+      handled === undefined ? status : { ...status, handledHandOver: handled },
+    );
     for (const pod of pods) await this.#pod(pod, facts);
-    for (const sidecar of sidecars) for (const event of eventsOf(client.metadata.name, sidecar)) await this.#event(client.metadata.namespace, event, uidsOf(facts));
+    for (const sidecar of sidecars)
+      for (const event of eventsOf(client.metadata.name, sidecar))
+        await this.#event(client.metadata.namespace, event, uidsOf(facts));
   }
 
-  async #status(object: ClientObject | StreamObject, plural: string, status: ClientStatus | StreamStatus): Promise<void> {
+  async #status(
+    object: ClientObject | StreamObject,
+    plural: string,
+    status: ClientStatus | StreamStatus,
+  ): Promise<void> {
     const { namespace, name, uid } = object.metadata;
     const news = !sameNews(object.status, status);
-    const figures = JSON.stringify(object.status) !== JSON.stringify(status) && this.#deps.nowMs() - (this.#figuresAtMs.get(uid) ?? -Infinity) >= this.#settings.figuresEveryMs;
+    const figures =
+      JSON.stringify(object.status) !== JSON.stringify(status) &&
+      this.#deps.nowMs() - (this.#figuresAtMs.get(uid) ?? -Infinity) >= this.#settings.figuresEveryMs;
     if (!news && !figures) return;
     this.#figuresAtMs.set(uid, this.#deps.nowMs());
     // A merge patch leaves what is not named: what is gone must be said.
-    const gone = Object.fromEntries(Object.keys(object.status ?? {}).filter((field) => !(field in status)).map((field) => [field, null]));
-    await this.#write(`${plural}/${name}`, () => this.#deps.kube.patch(`/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${plural}/${name}/status`, { metadata: { resourceVersion: object.metadata.resourceVersion }, status: { ...gone, ...status } }));
+    const gone = Object.fromEntries(
+      Object.keys(object.status ?? {})
+        .filter((field) => !(field in status))
+        .map((field) => [field, null]),
+    );
+    await this.#write(`${plural}/${name}`, () =>
+      this.#deps.kube.patch(`/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${plural}/${name}/status`, {
+        metadata: { resourceVersion: object.metadata.resourceVersion },
+        status: { ...gone, ...status },
+      }),
+    );
   }
 
   /** Role label, documents, and what is worth an Event about a pod. */
   async #pod(pod: Pod, { client, streams, sidecars }: Facts): Promise<void> {
     const { name, namespace = '', uid = '', labels = {}, annotations = {} } = pod.metadata;
     if (over(pod) || pod.metadata['deletionTimestamp'] !== undefined) return this.#lastWord(pod, sidecars);
-    if (!hasSidecar(pod)) return this.#event(namespace, this.#about(pod, 'SidecarMissing', 'the pod asks for a sidecar and has none; restart it (kubectl rollout restart)'), new Map([[`Pod/${name}`, uid]]));
+    if (!hasSidecar(pod))
+      return this.#event(
+        namespace,
+        this.#about(
+          pod,
+          'SidecarMissing',
+          'the pod asks for a sidecar and has none; restart it (kubectl rollout restart)',
+        ),
+        new Map([[`Pod/${name}`, uid]]),
+      );
     const compiled = compileDocuments(client, streams);
     const said = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS)?.client?.role;
     // One that is silent while another leads does not.
@@ -209,10 +295,23 @@ export class Controller {
     const wanted: { labels?: Record<string, string>; annotations?: Record<string, string> } = {};
     const shown = role === 'leader' || role === 'standby' ? role : undefined;
     if (shown !== undefined && labels[LABELS.role] !== shown) wanted.labels = { [LABELS.role]: shown };
-    if ('documents' in compiled && annotations[ANNOTATIONS.config] !== compiled.documents) wanted.annotations = { [ANNOTATIONS.config]: compiled.documents };
-    if (wanted.labels !== undefined || wanted.annotations !== undefined) await this.#write(`pods/${name}`, () => this.#deps.kube.patch(`/api/v1/namespaces/${namespace}/pods/${name}`, { metadata: wanted }));
+    if ('documents' in compiled && annotations[ANNOTATIONS.config] !== compiled.documents)
+      wanted.annotations = { [ANNOTATIONS.config]: compiled.documents };
+    if (wanted.labels !== undefined || wanted.annotations !== undefined)
+      await this.#write(`pods/${name}`, () =>
+        this.#deps.kube.patch(`/api/v1/namespaces/${namespace}/pods/${name}`, { metadata: wanted }),
+      );
     const version = labels[LABELS.injectedVersion];
-    if (version !== undefined && version !== this.#settings.version) await this.#event(namespace, this.#about(pod, 'SidecarOutdated', `the sidecar is of version ${version}, the control plane of ${this.#settings.version}: kubectl holdfast outdated prints the commands`), new Map([[`Pod/${name}`, uid]]));
+    if (version !== undefined && version !== this.#settings.version)
+      await this.#event(
+        namespace,
+        this.#about(
+          pod,
+          'SidecarOutdated',
+          `the sidecar is of version ${version}, the control plane of ${this.#settings.version}: kubectl holdfast outdated prints the commands`,
+        ),
+        new Map([[`Pod/${name}`, uid]]),
+      );
   }
 
   /** A leader whose container has ended: the others are told to look now instead of at the next time they would. */
@@ -225,7 +324,16 @@ export class Controller {
   }
 
   #about(pod: Pod, reason: string, note: string): EventFacts {
-    return { id: idOf(pod.metadata.uid ?? '', reason, this.#settings.version), kind: 'Pod', object: pod.metadata.name, type: 'Warning', reason, action: reason, note, atEpochMs: this.#deps.nowEpochMs() };
+    return {
+      id: idOf(pod.metadata.uid ?? '', reason, this.#settings.version),
+      kind: 'Pod',
+      object: pod.metadata.name,
+      type: 'Warning',
+      reason,
+      action: reason,
+      note,
+      atEpochMs: this.#deps.nowEpochMs(),
+    };
   }
 
   /** Somebody changed the annotation: ask the leader. @returns the value that was dealt with. */
@@ -233,11 +341,15 @@ export class Controller {
     const asked = client.metadata.annotations?.[ANNOTATIONS.handOver];
     const leader = leaderOf(sidecars);
     if (asked === undefined || asked === client.status?.handledHandOver || !this.#deps.leading()) return undefined;
-    if (this.#asked.get(client.metadata.uid) === asked || !(this.#deps.nowEpochMs() - Date.parse(asked) < OLD_MS)) return asked;
+    if (this.#asked.get(client.metadata.uid) === asked || !(this.#deps.nowEpochMs() - Date.parse(asked) < OLD_MS))
+      return asked;
     if (leader?.client === undefined) return undefined;
     this.#asked.set(client.metadata.uid, asked);
     await this.#deps.leases.publish({ kind: 'hand-over', lease: leader.client.lease, epoch: leader.client.epoch });
-    this.#deps.log.info({ client: client.metadata.name, namespace: client.metadata.namespace, leader: leader.pod }, 'asked the leader to hand over');
+    this.#deps.log.info(
+      { client: client.metadata.name, namespace: client.metadata.namespace, leader: leader.pod },
+      'asked the leader to hand over',
+    );
     return asked;
   }
 
@@ -254,7 +366,13 @@ export class Controller {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
       metadata: { name: `${event.object}.${event.id}`.slice(0, 250), namespace },
-      regarding: { apiVersion: core ? 'v1' : `${GROUP}/${VERSION}`, kind: event.kind, name: event.object, namespace, uid },
+      regarding: {
+        apiVersion: core ? 'v1' : `${GROUP}/${VERSION}`,
+        kind: event.kind,
+        name: event.object,
+        namespace,
+        uid,
+      },
       reportingController: `${GROUP}/controller`,
       reportingInstance: this.#settings.identity.slice(0, 128),
       eventTime: microTime(event.atEpochMs),
@@ -263,7 +381,13 @@ export class Controller {
       action: event.action,
       note: event.note,
     };
-    await this.#write(`events/${body.metadata.name}`, () => this.#deps.kube.create(`/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body), () => { this.#remember(event.id); });
+    await this.#write(
+      `events/${body.metadata.name}`,
+      () => this.#deps.kube.create(`/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body),
+      () => {
+        this.#remember(event.id);
+      },
+    );
   }
 
   #remember(id: string): void {
@@ -302,15 +426,25 @@ function hasSidecar(pod: Pod): boolean {
 function over(pod: Pod): boolean {
   const { phase, initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
   if (phase === 'Succeeded' || phase === 'Failed') return true;
-  return [...initContainerStatuses, ...containerStatuses].some((one) => one.name === CONTAINER && one.state?.terminated !== undefined);
+  return [...initContainerStatuses, ...containerStatuses].some(
+    (one) => one.name === CONTAINER && one.state?.terminated !== undefined,
+  );
 }
 
 function factsOf(pod: Pod): PodFacts {
-  return { name: pod.metadata.name, uid: pod.metadata.uid ?? '', attached: hasSidecar(pod), ended: over(pod) || pod.metadata['deletionTimestamp'] !== undefined };
+  return {
+    name: pod.metadata.name,
+    uid: pod.metadata.uid ?? '',
+    attached: hasSidecar(pod),
+    ended: over(pod) || pod.metadata['deletionTimestamp'] !== undefined,
+  };
 }
 
 function uidsOf({ client, streams }: Facts): ReadonlyMap<string, string> {
-  return new Map([[`StreamClient/${client.metadata.name}`, client.metadata.uid], ...streams.map((stream) => [`EventStream/${stream.metadata.name}`, stream.metadata.uid] as const)]);
+  return new Map([
+    [`StreamClient/${client.metadata.name}`, client.metadata.uid],
+    ...streams.map((stream) => [`EventStream/${stream.metadata.name}`, stream.metadata.uid] as const),
+  ]);
 }
 
 /** Whoever may write to the store may write reports; only pods that the cluster knows are believed. */
@@ -321,7 +455,9 @@ function ownOnly(sidecars: readonly Sidecar[], pods: readonly Pod[]): readonly S
 
 async function inParallel<T>(all: readonly T[], width: number, work: (one: T) => Promise<void>): Promise<void> {
   const queue = [...all];
-  await Promise.all(Array.from({ length: Math.min(width, queue.length) }, async () => {
-    for (let one = queue.shift(); one !== undefined; one = queue.shift()) await work(one);
-  }));
+  await Promise.all(
+    Array.from({ length: Math.min(width, queue.length) }, async () => {
+      for (let one = queue.shift(); one !== undefined; one = queue.shift()) await work(one);
+    }),
+  );
 }

@@ -10,7 +10,13 @@ export interface ElectorPolicy {
 
 interface LeaseObject {
   readonly metadata: Record<string, unknown>;
-  readonly spec: { readonly holderIdentity?: string; readonly leaseDurationSeconds?: number; readonly renewTime?: string; readonly acquireTime?: string; readonly leaseTransitions?: number };
+  readonly spec: {
+    readonly holderIdentity?: string;
+    readonly leaseDurationSeconds?: number;
+    readonly renewTime?: string;
+    readonly acquireTime?: string;
+    readonly leaseTransitions?: number;
+  };
 }
 
 /**
@@ -31,7 +37,12 @@ export class Elector {
   #busy = false;
   onTrouble: (error: unknown) => void = () => undefined;
 
-  constructor(kube: Kube, lease: { readonly namespace: string; readonly name: string; readonly id: string }, policy: ElectorPolicy, clock: { readonly nowMs: () => number; readonly nowEpochMs: () => number }) {
+  constructor(
+    kube: Kube,
+    lease: { readonly namespace: string; readonly name: string; readonly id: string },
+    policy: ElectorPolicy,
+    clock: { readonly nowMs: () => number; readonly nowEpochMs: () => number },
+  ) {
     this.#kube = kube;
     this.#path = `/apis/coordination.k8s.io/v1/namespaces/${lease.namespace}/leases`;
     this.#name = lease.name;
@@ -42,7 +53,9 @@ export class Elector {
   }
 
   start(): void {
-    this.#timer = setInterval(() => { void this.#look(); }, this.#policy.retryMs);
+    this.#timer = setInterval(() => {
+      void this.#look();
+    }, this.#policy.retryMs);
     void this.#look();
   }
 
@@ -56,7 +69,9 @@ export class Elector {
     clearInterval(this.#timer);
     if (!this.leading) return;
     this.#renewedMs = -Infinity;
-    await this.#kube.patch(`${this.#path}/${this.#name}`, { spec: { holderIdentity: '', leaseDurationSeconds: 1 } }).catch(() => undefined); // it expires
+    await this.#kube
+      .patch(`${this.#path}/${this.#name}`, { spec: { holderIdentity: '', leaseDurationSeconds: 1 } })
+      .catch(() => undefined); // it expires
   }
 
   async #look(): Promise<void> {
@@ -90,7 +105,11 @@ export class Elector {
     const version = String(lease.metadata['resourceVersion']);
     if (version !== this.#seen.version) this.#seen = { version, atMs: this.#nowMs() };
     const holder = lease.spec.holderIdentity ?? '';
-    return holder === this.#id || holder === '' || this.#nowMs() - this.#seen.atMs > Math.max(this.#policy.leaseMs, (lease.spec.leaseDurationSeconds ?? 0) * 1000);
+    return (
+      holder === this.#id ||
+      holder === '' ||
+      this.#nowMs() - this.#seen.atMs > Math.max(this.#policy.leaseMs, (lease.spec.leaseDurationSeconds ?? 0) * 1000)
+    );
   }
 
   #mine(lease: LeaseObject | undefined): unknown {
@@ -100,7 +119,13 @@ export class Elector {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
       metadata: lease?.metadata ?? { name: this.#name },
-      spec: { holderIdentity: this.#id, leaseDurationSeconds: Math.ceil(this.#policy.leaseMs / 1000), renewTime: now, acquireTime: same ? lease.spec.acquireTime : now, leaseTransitions: (lease?.spec.leaseTransitions ?? 0) + (same ? 0 : 1) },
+      spec: {
+        holderIdentity: this.#id,
+        leaseDurationSeconds: Math.ceil(this.#policy.leaseMs / 1000),
+        renewTime: now,
+        acquireTime: same ? lease.spec.acquireTime : now,
+        leaseTransitions: (lease?.spec.leaseTransitions ?? 0) + (same ? 0 : 1),
+      },
     };
   }
 }

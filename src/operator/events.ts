@@ -29,19 +29,87 @@ const podOf = (id: string): string => id.split('/')[1] ?? id;
 
 /** What becomes an Event, and how it reads. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
-  'leader.changed': { type: 'Normal', reason: 'LeaderElected', about: 'client', note: (fields) => `${podOf(field(fields, 'to'))} leads with epoch ${field(fields, 'epoch')} (${field(fields, 'how')}${fields['from'] === '' ? '' : `, before it ${podOf(field(fields, 'from'))}`})` },
-  'lease.lost': { type: 'Warning', reason: 'LeaderLost', about: 'client', note: (fields, pod) => `${pod} no longer leads: ${field(fields, 'why')}` },
-  'lease.handed_over': { type: 'Normal', reason: 'LeaseHandedOver', about: 'client', note: (fields, pod) => `${pod} gave the lease to ${podOf(field(fields, 'to'))}` },
-  'lease.escape': { type: 'Warning', reason: 'LeaderUnfit', about: 'client', note: (fields, pod) => `${pod} cannot do its work (${field(fields, 'why')}) and looks for another leader` },
-  'connection.opened': { type: 'Normal', reason: 'Connected', about: 'stream', note: (fields, pod) => `${pod} is connected (${field(fields, 'purpose')})` },
-  'connection.dropped': { type: 'Warning', reason: 'Disconnected', about: 'stream', note: (fields, pod) => `the connection of ${pod} ended: ${field(fields, 'reason')}` },
-  'gap.detected': { type: 'Warning', reason: 'ResumeGap', about: 'stream', note: (fields) => `events from ${field(fields, 'from')} to ${field(fields, 'to')} are missing (${field(fields, 'cause')}); announced to the consumer` },
-  'token.rotated': { type: 'Normal', reason: 'TokenRotated', about: 'client', note: (_, pod) => `${pod} uses a new access token` },
-  'token.refresh_failed': { type: 'Warning', reason: 'TokenRefreshFailed', about: 'client', note: (fields) => `the token request failed: ${field(fields, 'reason')}` },
-  'breaker.opened': { type: 'Warning', reason: 'CircuitOpened', about: 'client', note: (fields) => `too many attempts failed: none is made for ${String(Math.round(Number(fields['forMs']) / 1000))} s` },
-  'breaker.closed': { type: 'Normal', reason: 'CircuitClosed', about: 'client', note: () => 'connections are attempted again' },
-  'stream.halted': { type: 'Warning', reason: 'Halted', about: 'stream', note: (fields) => `the stream is not held until somebody intervenes: ${field(fields, 'reason')}` },
-  'dead_letter.added': { type: 'Warning', reason: 'DeadLetter', about: 'stream', note: (fields) => `an event was set aside: ${field(fields, 'reason')}; kubectl holdfast dlq shows it` },
+  'leader.changed': {
+    type: 'Normal',
+    reason: 'LeaderElected',
+    about: 'client',
+    note: (fields) =>
+      `${podOf(field(fields, 'to'))} leads with epoch ${field(fields, 'epoch')} (${field(fields, 'how')}${fields['from'] === '' ? '' : `, before it ${podOf(field(fields, 'from'))}`})`,
+  },
+  'lease.lost': {
+    type: 'Warning',
+    reason: 'LeaderLost',
+    about: 'client',
+    note: (fields, pod) => `${pod} no longer leads: ${field(fields, 'why')}`,
+  },
+  'lease.handed_over': {
+    type: 'Normal',
+    reason: 'LeaseHandedOver',
+    about: 'client',
+    note: (fields, pod) => `${pod} gave the lease to ${podOf(field(fields, 'to'))}`,
+  },
+  'lease.escape': {
+    type: 'Warning',
+    reason: 'LeaderUnfit',
+    about: 'client',
+    note: (fields, pod) => `${pod} cannot do its work (${field(fields, 'why')}) and looks for another leader`,
+  },
+  'connection.opened': {
+    type: 'Normal',
+    reason: 'Connected',
+    about: 'stream',
+    note: (fields, pod) => `${pod} is connected (${field(fields, 'purpose')})`,
+  },
+  'connection.dropped': {
+    type: 'Warning',
+    reason: 'Disconnected',
+    about: 'stream',
+    note: (fields, pod) => `the connection of ${pod} ended: ${field(fields, 'reason')}`,
+  },
+  'gap.detected': {
+    type: 'Warning',
+    reason: 'ResumeGap',
+    about: 'stream',
+    note: (fields) =>
+      `events from ${field(fields, 'from')} to ${field(fields, 'to')} are missing (${field(fields, 'cause')}); announced to the consumer`,
+  },
+  'token.rotated': {
+    type: 'Normal',
+    reason: 'TokenRotated',
+    about: 'client',
+    note: (_, pod) => `${pod} uses a new access token`,
+  },
+  'token.refresh_failed': {
+    type: 'Warning',
+    reason: 'TokenRefreshFailed',
+    about: 'client',
+    note: (fields) => `the token request failed: ${field(fields, 'reason')}`,
+  },
+  'breaker.opened': {
+    type: 'Warning',
+    reason: 'CircuitOpened',
+    about: 'client',
+    note: (fields) =>
+      `too many attempts failed: none is made for ${String(Math.round(Number(fields['forMs']) / 1000))} s`,
+  },
+  'breaker.closed': {
+    type: 'Normal',
+    reason: 'CircuitClosed',
+    about: 'client',
+    note: () => 'connections are attempted again',
+  },
+  'stream.halted': {
+    type: 'Warning',
+    reason: 'Halted',
+    about: 'stream',
+    note: (fields) => `the stream is not held until somebody intervenes: ${field(fields, 'reason')}`,
+  },
+  'dead_letter.added': {
+    type: 'Warning',
+    reason: 'DeadLetter',
+    about: 'stream',
+    note: (fields) => `an event was set aside: ${field(fields, 'reason')}; kubectl holdfast dlq shows it`,
+  },
   fatal: { type: 'Warning', reason: 'Fatal', about: 'client', note: (fields) => field(fields, 'reason') },
 };
 /** The same happening of one object is not told again for this long; the audit log has each one. */
@@ -54,7 +122,8 @@ export function eventsOf(client: string, sidecar: Sidecar): readonly EventFacts[
     const meaning = MEANINGS[notice.event];
     const atEpochMs = Date.parse(notice.timestamp);
     // A planned change is told by the one that gave and the one that took.
-    const planned = notice.event === 'lease.lost' && ['handed_over', 'released', 'stopped'].includes(String(notice.fields['why']));
+    const planned =
+      notice.event === 'lease.lost' && ['handed_over', 'released', 'stopped'].includes(String(notice.fields['why']));
     if (meaning === undefined || planned || !Number.isFinite(atEpochMs)) return [];
     return [{ ...facts(client, sidecar, notice, meaning), atEpochMs }];
   });
@@ -62,10 +131,22 @@ export function eventsOf(client: string, sidecar: Sidecar): readonly EventFacts[
 
 function facts(client: string, sidecar: Sidecar, notice: Notice, meaning: Meaning): Omit<EventFacts, 'atEpochMs'> {
   const stream = typeof notice.fields['stream'] === 'string' ? notice.fields['stream'] : undefined;
-  const about = meaning.about === 'stream' && stream !== undefined ? ({ kind: 'EventStream', object: stream } as const) : ({ kind: 'StreamClient', object: client } as const);
+  const about =
+    meaning.about === 'stream' && stream !== undefined
+      ? ({ kind: 'EventStream', object: stream } as const)
+      : ({ kind: 'StreamClient', object: client } as const);
   const note = meaning.note(notice.fields, sidecar.pod).slice(0, 1000);
-  const when = QUIET.has(meaning.reason) ? String(Math.floor(Date.parse(notice.timestamp) / QUIET_BUCKET_MS)) : `${notice.timestamp} ${note}`;
-  return { id: idOf(sidecar.uid, meaning.reason, about.object, when), ...about, type: meaning.type, reason: meaning.reason, action: meaning.reason, note };
+  const when = QUIET.has(meaning.reason)
+    ? String(Math.floor(Date.parse(notice.timestamp) / QUIET_BUCKET_MS))
+    : `${notice.timestamp} ${note}`;
+  return {
+    id: idOf(sidecar.uid, meaning.reason, about.object, when),
+    ...about,
+    type: meaning.type,
+    reason: meaning.reason,
+    action: meaning.reason,
+    note,
+  };
 }
 
 export function idOf(...parts: readonly string[]): string {

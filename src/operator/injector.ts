@@ -34,7 +34,9 @@ export class Injector {
     });
     // Longer than the API server keeps an idle connection, so that it never writes into one that we close.
     this.#tls.keepAliveTimeout = 120_000;
-    this.#plain = createPlainServer((request, response) => { void this.#probe(request, response); });
+    this.#plain = createPlainServer((request, response) => {
+      void this.#probe(request, response);
+    });
   }
 
   /** The certificates to serve with from now on; connections that are open go on with theirs. */
@@ -42,7 +44,11 @@ export class Injector {
     this.#tls.setSecureContext({ cert, key, minVersion: 'TLSv1.2' });
   }
 
-  async listen(ports: { readonly host: string; readonly webhook: number; readonly admin: number }): Promise<{ readonly webhook: number; readonly admin: number }> {
+  async listen(ports: {
+    readonly host: string;
+    readonly webhook: number;
+    readonly admin: number;
+  }): Promise<{ readonly webhook: number; readonly admin: number }> {
     const open = async (server: Server | TlsServer, port: number): Promise<number> => {
       await listenOn(server, port, ports.host);
       return (server.address() as AddressInfo).port;
@@ -52,29 +58,49 @@ export class Injector {
 
   /** Answers what has begun, at most for `limitMs`. */
   async close(limitMs: number): Promise<void> {
-    const closed = Promise.all([this.#tls, this.#plain].map((server) => new Promise((resolve) => server.close(resolve))));
+    const closed = Promise.all(
+      [this.#tls, this.#plain].map((server) => new Promise((resolve) => server.close(resolve))),
+    );
     this.#tls.closeIdleConnections();
-    await Promise.race([closed, new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); })]);
+    await Promise.race([
+      closed,
+      new Promise((resolve) => {
+        setTimeout(resolve, limitMs).unref();
+      }),
+    ]);
     this.#tls.closeAllConnections();
     this.#plain.closeAllConnections();
   }
 
   async #mutate(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const began = this.#host.nowMs();
-    if (request.method !== 'POST' || request.url?.startsWith('/mutate') !== true) return end(response, 404, 'text/plain', 'POST an AdmissionReview to /mutate\n');
+    if (request.method !== 'POST' || request.url?.startsWith('/mutate') !== true)
+      return end(response, 404, 'text/plain', 'POST an AdmissionReview to /mutate\n');
     const body = await bodyOf(request);
     const review = body === undefined ? undefined : reviewOf(body);
-    if (review === undefined) return end(response, 400, 'text/plain', 'not an AdmissionReview of admission.k8s.io/v1\n');
+    if (review === undefined)
+      return end(response, 400, 'text/plain', 'not an AdmissionReview of admission.k8s.io/v1\n');
     if (!this.#host.ready()) return end(response, 503, 'text/plain', 'not ready yet\n');
     const answered = answer(review, this.#host.known, this.#host.settings);
-    this.#host.answered(answered.patch !== undefined ? 'attached' : answered.allowed ? 'unchanged' : 'denied', this.#host.nowMs() - began);
-    end(response, 200, 'application/json', JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answered }));
+    this.#host.answered(
+      answered.patch !== undefined ? 'attached' : answered.allowed ? 'unchanged' : 'denied',
+      this.#host.nowMs() - began,
+    );
+    end(
+      response,
+      200,
+      'application/json',
+      JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answered }),
+    );
   }
 
   async #probe(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
     if (request.url === '/healthz') return end(response, 200, 'text/plain', 'ok\n');
-    if (request.url === '/readyz') return this.#host.ready() ? end(response, 200, 'text/plain', 'ready\n') : end(response, 503, 'text/plain', 'the cluster was not read yet\n');
+    if (request.url === '/readyz')
+      return this.#host.ready()
+        ? end(response, 200, 'text/plain', 'ready\n')
+        : end(response, 503, 'text/plain', 'the cluster was not read yet\n');
     if (request.url === '/metrics') return end(response, 200, 'text/plain; version=0.0.4', await this.#host.metrics());
     end(response, 404, 'text/plain', 'use /healthz, /readyz or /metrics\n');
   }
@@ -83,7 +109,11 @@ export class Injector {
 function reviewOf(body: string): AdmissionRequest | undefined {
   try {
     const review = JSON.parse(body) as { readonly kind?: string; readonly request?: AdmissionRequest };
-    return review.kind === 'AdmissionReview' && typeof review.request?.uid === 'string' && Array.isArray((review.request.object as { spec?: { containers?: unknown } } | undefined)?.spec?.containers) ? review.request : undefined;
+    return review.kind === 'AdmissionReview' &&
+      typeof review.request?.uid === 'string' &&
+      Array.isArray((review.request.object as { spec?: { containers?: unknown } } | undefined)?.spec?.containers)
+      ? review.request
+      : undefined;
   } catch {
     return undefined;
   }

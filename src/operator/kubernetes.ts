@@ -26,7 +26,15 @@ export interface WatchEvent {
 
 /** What every object has; the rest is read where it is used. */
 export interface KubeObject {
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly uid?: string; readonly resourceVersion?: string; readonly labels?: Readonly<Record<string, string>>; readonly annotations?: Readonly<Record<string, string>>; readonly [field: string]: unknown };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid?: string;
+    readonly resourceVersion?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly [field: string]: unknown;
+  };
   readonly [field: string]: unknown;
 }
 
@@ -65,18 +73,35 @@ export class Kube {
     return this.#call('PUT', path, { body, type: 'application/json' });
   }
 
-  patch(path: string, body: unknown, type: PatchType = 'application/merge-patch+json', query: Readonly<Record<string, string>> = {}): Promise<unknown> {
+  patch(
+    path: string,
+    body: unknown,
+    type: PatchType = 'application/merge-patch+json',
+    query: Readonly<Record<string, string>> = {},
+  ): Promise<unknown> {
     return this.#call('PATCH', path, { body, type, query });
   }
 
   /**
    * Watches until the server closes, the connection breaks, nothing came for `silenceMs`, or `signal` is aborted. Resolves then; rejects when it was refused.
    */
-  async watch(path: string, query: Readonly<Record<string, string>>, on: (event: WatchEvent) => void, { silenceMs, signal }: { readonly silenceMs: number; readonly signal: AbortSignal }): Promise<void> {
+  async watch(
+    path: string,
+    query: Readonly<Record<string, string>>,
+    on: (event: WatchEvent) => void,
+    { silenceMs, signal }: { readonly silenceMs: number; readonly signal: AbortSignal },
+  ): Promise<void> {
     // A kept connection whose other end is gone must not keep the request for a quarter of an hour.
     const begun = new AbortController();
-    const late = setTimeout(() => { begun.abort(); }, REQUEST_LIMIT_MS * 3);
-    const response = await this.#send('GET', path, { query: { ...query, watch: 'true' }, signal: AbortSignal.any([signal, begun.signal]) }).finally(() => { clearTimeout(late); });
+    const late = setTimeout(() => {
+      begun.abort();
+    }, REQUEST_LIMIT_MS * 3);
+    const response = await this.#send('GET', path, {
+      query: { ...query, watch: 'true' },
+      signal: AbortSignal.any([signal, begun.signal]),
+    }).finally(() => {
+      clearTimeout(late);
+    });
     if (response.statusCode !== 200) throw await failure(response);
     response.setTimeout(silenceMs, () => response.destroy());
     try {
@@ -87,18 +112,52 @@ export class Kube {
     }
   }
 
-  async #call(method: string, path: string, { body, type, query }: { readonly body?: unknown; readonly type?: string; readonly query?: Readonly<Record<string, string>> }): Promise<unknown> {
-    const response = await this.#send(method, path, { query: query ?? {}, body, type, signal: AbortSignal.timeout(REQUEST_LIMIT_MS) });
+  async #call(
+    method: string,
+    path: string,
+    {
+      body,
+      type,
+      query,
+    }: { readonly body?: unknown; readonly type?: string; readonly query?: Readonly<Record<string, string>> },
+  ): Promise<unknown> {
+    const response = await this.#send(method, path, {
+      query: query ?? {},
+      body,
+      type,
+      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
+    });
     if ((response.statusCode ?? 500) >= 300) throw await failure(response);
     return JSON.parse(await textOf(response)) as unknown;
   }
 
-  async #send(method: string, path: string, { query, body, type, signal }: { readonly query: Readonly<Record<string, string>>; readonly body?: unknown; readonly type?: string | undefined; readonly signal: AbortSignal }): Promise<IncomingMessage> {
+  async #send(
+    method: string,
+    path: string,
+    {
+      query,
+      body,
+      type,
+      signal,
+    }: {
+      readonly query: Readonly<Record<string, string>>;
+      readonly body?: unknown;
+      readonly type?: string | undefined;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<IncomingMessage> {
     const server = this.#config.getCurrentCluster()?.server;
     if (server === undefined) throw new ApiError(0, 'NoCluster', 'no cluster: set KUBECONFIG, or run in a pod');
     const url = new URL(path, server);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const options: RequestOptions = { method, headers: { accept: 'application/json', 'user-agent': this.#name, ...(type === undefined ? {} : { 'content-type': type }) } };
+    const options: RequestOptions = {
+      method,
+      headers: {
+        accept: 'application/json',
+        'user-agent': this.#name,
+        ...(type === undefined ? {} : { 'content-type': type }),
+      },
+    };
     await this.#config.applyToHTTPSOptions(options);
     // One agent for all: each new one would be a new connection.
     this.#agent ??= keptAlive(options.agent);
@@ -131,7 +190,8 @@ async function textOf(response: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MAX_ANSWER_BYTES) throw new ApiError(0, 'TooLarge', `the answer is larger than ${String(MAX_ANSWER_BYTES)} bytes`);
+    if (size > MAX_ANSWER_BYTES)
+      throw new ApiError(0, 'TooLarge', `the answer is larger than ${String(MAX_ANSWER_BYTES)} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -3,8 +3,20 @@ import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 /** What the kubectl plugin shows, from objects as kubectl gives them. Pure. */
 
 export interface PodObject {
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels?: Readonly<Record<string, string>>; readonly ownerReferences?: readonly { readonly kind: string; readonly name: string }[] };
-  readonly status?: { readonly phase?: string; readonly initContainerStatuses?: readonly { readonly name: string; readonly ready: boolean; readonly restartCount: number }[] };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly ownerReferences?: readonly { readonly kind: string; readonly name: string }[];
+  };
+  readonly status?: {
+    readonly phase?: string;
+    readonly initContainerStatuses?: readonly {
+      readonly name: string;
+      readonly ready: boolean;
+      readonly restartCount: number;
+    }[];
+  };
 }
 
 export interface EventObject {
@@ -20,16 +32,47 @@ export interface EventObject {
 
 type Row = readonly string[];
 
-export function statusTables(clients: readonly ClientObject[], streams: readonly StreamObject[], pods: readonly PodObject[]): readonly (readonly Row[])[] {
+export function statusTables(
+  clients: readonly ClientObject[],
+  streams: readonly StreamObject[],
+  pods: readonly PodObject[],
+): readonly (readonly Row[])[] {
   const ready = (conditions: ClientObject['status'] | StreamObject['status']): string => {
     const one = conditions?.conditions.find((condition) => condition.type === 'Ready');
     return one === undefined ? 'Unknown' : one.status === 'True' ? 'True' : `${one.status} (${one.reason})`;
   };
-  const clientRows = clients.map((client) => [client.metadata.namespace, client.metadata.name, client.status?.leader?.podName ?? '-', String(client.status?.leader?.epoch ?? '-'), client.status?.state ?? '-', client.status?.podsSummary ?? '-', client.status?.token?.expiresAt ?? '-', ready(client.status)]);
-  const streamRows = streams.map((stream) => [stream.metadata.namespace, stream.metadata.name, stream.spec.clientRef.name, stream.status?.state ?? '-', stream.status?.continuity?.ratio ?? '-', String(stream.status?.continuity?.gaps ?? '-'), String(stream.status?.delivery?.pendingAcks ?? '-'), stream.status?.lastEventTime ?? '-', ready(stream.status)]);
+  const clientRows = clients.map((client) => [
+    client.metadata.namespace,
+    client.metadata.name,
+    client.status?.leader?.podName ?? '-',
+    String(client.status?.leader?.epoch ?? '-'),
+    client.status?.state ?? '-',
+    client.status?.podsSummary ?? '-',
+    client.status?.token?.expiresAt ?? '-',
+    ready(client.status),
+  ]);
+  const streamRows = streams.map((stream) => [
+    stream.metadata.namespace,
+    stream.metadata.name,
+    stream.spec.clientRef.name,
+    stream.status?.state ?? '-',
+    stream.status?.continuity?.ratio ?? '-',
+    String(stream.status?.continuity?.gaps ?? '-'),
+    String(stream.status?.delivery?.pendingAcks ?? '-'),
+    stream.status?.lastEventTime ?? '-',
+    ready(stream.status),
+  ]);
   const podRows = pods.map((pod) => {
     const sidecar = pod.status?.initContainerStatuses?.find((one) => one.name === 'holdfast');
-    return [pod.metadata.namespace, pod.metadata.name, pod.metadata.labels?.[LABELS.client] ?? '-', pod.metadata.labels?.[LABELS.role] ?? '-', pod.metadata.labels?.[LABELS.injectedVersion] ?? 'MISSING', sidecar === undefined ? (pod.status?.phase ?? '-') : sidecar.ready ? 'ready' : 'not ready', String(sidecar?.restartCount ?? '-')];
+    return [
+      pod.metadata.namespace,
+      pod.metadata.name,
+      pod.metadata.labels?.[LABELS.client] ?? '-',
+      pod.metadata.labels?.[LABELS.role] ?? '-',
+      pod.metadata.labels?.[LABELS.injectedVersion] ?? 'MISSING',
+      sidecar === undefined ? (pod.status?.phase ?? '-') : sidecar.ready ? 'ready' : 'not ready',
+      String(sidecar?.restartCount ?? '-'),
+    ];
   });
   return [
     [['NAMESPACE', 'CLIENT', 'LEADER', 'EPOCH', 'STATE', 'PODS', 'TOKEN-EXPIRES', 'READY'], ...clientRows],
@@ -40,28 +83,71 @@ export function statusTables(clients: readonly ClientObject[], streams: readonly
 
 /** What is not as it should be, a sentence each. */
 export function troubles(objects: readonly (ClientObject | StreamObject)[]): readonly string[] {
-  return objects.flatMap(({ kind, metadata, status }) => (status?.conditions ?? []).filter((one) => one.type !== 'Ready' && one.type !== 'Resumable' && one.status === 'False').map((one) => `${kind} ${metadata.namespace}/${metadata.name}: ${one.type} is ${one.status} (${one.reason}): ${one.message}`));
+  return objects.flatMap(({ kind, metadata, status }) =>
+    (status?.conditions ?? [])
+      .filter((one) => one.type !== 'Ready' && one.type !== 'Resumable' && one.status === 'False')
+      .map(
+        (one) =>
+          `${kind} ${metadata.namespace}/${metadata.name}: ${one.type} is ${one.status} (${one.reason}): ${one.message}`,
+      ),
+  );
 }
 
 /** Announced gaps: the counts of the streams, and each one that is still among the Events. */
-export function gapTables(streams: readonly StreamObject[], events: readonly EventObject[]): readonly (readonly Row[])[] {
-  const counts = streams.map((stream) => [stream.metadata.namespace, stream.metadata.name, stream.status?.continuity?.ratio ?? '-', String(stream.status?.continuity?.gaps ?? '-'), stream.status?.conditions.find((one) => one.type === 'Continuous')?.message ?? '-']);
+export function gapTables(
+  streams: readonly StreamObject[],
+  events: readonly EventObject[],
+): readonly (readonly Row[])[] {
+  const counts = streams.map((stream) => [
+    stream.metadata.namespace,
+    stream.metadata.name,
+    stream.status?.continuity?.ratio ?? '-',
+    String(stream.status?.continuity?.gaps ?? '-'),
+    stream.status?.conditions.find((one) => one.type === 'Continuous')?.message ?? '-',
+  ]);
   const names = new Set(streams.map((stream) => `${stream.metadata.namespace}/${stream.metadata.name}`));
   const told = events
-    .filter((event) => event.reason === 'ResumeGap' && names.has(`${event.metadata.namespace}/${(event.regarding ?? event.involvedObject)?.name ?? ''}`))
-    .map((event) => [event.eventTime ?? event.lastTimestamp ?? '-', event.metadata.namespace, (event.regarding ?? event.involvedObject)?.name ?? '-', event.note ?? event.message ?? ''])
+    .filter(
+      (event) =>
+        event.reason === 'ResumeGap' &&
+        names.has(`${event.metadata.namespace}/${(event.regarding ?? event.involvedObject)?.name ?? ''}`),
+    )
+    .map((event) => [
+      event.eventTime ?? event.lastTimestamp ?? '-',
+      event.metadata.namespace,
+      (event.regarding ?? event.involvedObject)?.name ?? '-',
+      event.note ?? event.message ?? '',
+    ])
     .sort((a, b) => ((a[0] ?? '') < (b[0] ?? '') ? -1 : 1));
-  return [[['NAMESPACE', 'STREAM', 'CONTINUITY', 'GAPS', 'SINCE THIS LEADER BEGAN'], ...counts], ...(told.length === 0 ? [] : [[['TIME', 'NAMESPACE', 'STREAM', 'GAP'], ...told]])];
+  return [
+    [['NAMESPACE', 'STREAM', 'CONTINUITY', 'GAPS', 'SINCE THIS LEADER BEGAN'], ...counts],
+    ...(told.length === 0 ? [] : [[['TIME', 'NAMESPACE', 'STREAM', 'GAP'], ...told]]),
+  ];
 }
 
 /** Pods whose sidecar is of another version, and what to type. */
-export function outdated(pods: readonly PodObject[], version: string, ownerOf: (pod: PodObject) => string | undefined): { readonly rows: readonly Row[]; readonly commands: readonly string[] } {
+export function outdated(
+  pods: readonly PodObject[],
+  version: string,
+  ownerOf: (pod: PodObject) => string | undefined,
+): { readonly rows: readonly Row[]; readonly commands: readonly string[] } {
   const old = pods.filter((pod) => pod.metadata.labels?.[LABELS.injectedVersion] !== version);
-  const rows = old.map((pod) => [pod.metadata.namespace, pod.metadata.name, pod.metadata.labels?.[LABELS.injectedVersion] ?? 'none', version]);
-  const commands = new Set(old.flatMap((pod) => {
-    const owner = ownerOf(pod);
-    return owner === undefined ? [] : [`kubectl rollout restart ${owner} -n ${pod.metadata.namespace} && kubectl rollout status ${owner} -n ${pod.metadata.namespace}`];
-  }));
+  const rows = old.map((pod) => [
+    pod.metadata.namespace,
+    pod.metadata.name,
+    pod.metadata.labels?.[LABELS.injectedVersion] ?? 'none',
+    version,
+  ]);
+  const commands = new Set(
+    old.flatMap((pod) => {
+      const owner = ownerOf(pod);
+      return owner === undefined
+        ? []
+        : [
+            `kubectl rollout restart ${owner} -n ${pod.metadata.namespace} && kubectl rollout status ${owner} -n ${pod.metadata.namespace}`,
+          ];
+    }),
+  );
   return { rows, commands: [...commands] };
 }
 

@@ -41,7 +41,12 @@ export class Reflector {
   lastHeardMs = -Infinity;
 
   /** @param selector label selector; empty: all. */
-  constructor(kube: Kube, what: { readonly path: string; readonly selector?: string }, host: ReflectorHost, clock: ReflectorClock) {
+  constructor(
+    kube: Kube,
+    what: { readonly path: string; readonly selector?: string },
+    host: ReflectorHost,
+    clock: ReflectorClock,
+  ) {
     this.#kube = kube;
     this.#path = what.path;
     this.#selector = what.selector ?? '';
@@ -83,7 +88,10 @@ export class Reflector {
   }
 
   async #list(): Promise<void> {
-    const list = (await this.#kube.get(this.#path, this.#selector === '' ? {} : { labelSelector: this.#selector })) as { readonly metadata: { readonly resourceVersion: string }; readonly items: readonly KubeObject[] };
+    const list = (await this.#kube.get(this.#path, this.#selector === '' ? {} : { labelSelector: this.#selector })) as {
+      readonly metadata: { readonly resourceVersion: string };
+      readonly items: readonly KubeObject[];
+    };
     const there = new Set<string>();
     for (const object of list.items) {
       const key = keyOf(object);
@@ -101,8 +109,15 @@ export class Reflector {
     const began = this.#clock.nowMs();
     await this.#kube.watch(
       this.#path,
-      { resourceVersion: this.#version, allowWatchBookmarks: 'true', timeoutSeconds: String(WATCH_SECONDS), ...(this.#selector === '' ? {} : { labelSelector: this.#selector }) },
-      (event) => { this.#on(event); },
+      {
+        resourceVersion: this.#version,
+        allowWatchBookmarks: 'true',
+        timeoutSeconds: String(WATCH_SECONDS),
+        ...(this.#selector === '' ? {} : { labelSelector: this.#selector }),
+      },
+      (event) => {
+        this.#on(event);
+      },
       { silenceMs: SILENCE_MS, signal: this.#stopped.signal },
     );
     // One that ends at once is a server that is going down: not asked again in a hurry.
@@ -112,7 +127,11 @@ export class Reflector {
   #on({ type, object }: WatchEvent): void {
     this.lastHeardMs = this.#clock.nowMs();
     if (type === 'ERROR') {
-      const { code, reason, message } = object as unknown as { readonly code?: number; readonly reason?: string; readonly message?: string };
+      const { code, reason, message } = object as unknown as {
+        readonly code?: number;
+        readonly reason?: string;
+        readonly message?: string;
+      };
       throw new ApiError(code ?? 0, reason ?? '', message ?? 'the watch ended with an error');
     }
     this.#version = object.metadata.resourceVersion ?? this.#version;
@@ -132,10 +151,14 @@ export class Reflector {
   async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#stopped.signal.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      }, { once: true });
+      this.#stopped.signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        { once: true },
+      );
     });
   }
 }

@@ -8,7 +8,12 @@ export interface Sidecar {
   readonly configHash: string;
   readonly ageMs: number;
   /** Not yet running: what it waits for. */
-  readonly problems: readonly { readonly code: string; readonly field: string; readonly rule: string; readonly remedy: string }[];
+  readonly problems: readonly {
+    readonly code: string;
+    readonly field: string;
+    readonly rule: string;
+    readonly remedy: string;
+  }[];
   readonly storeTrouble: string | undefined;
   readonly storeWarnings: readonly string[];
   readonly client:
@@ -17,7 +22,11 @@ export interface Sidecar {
         readonly role: string;
         readonly open: boolean;
         readonly epoch: number;
-        readonly token: { readonly state: string; readonly remainingMs: number | undefined; readonly failure: string | undefined };
+        readonly token: {
+          readonly state: string;
+          readonly remainingMs: number | undefined;
+          readonly failure: string | undefined;
+        };
         readonly credentials: string;
         readonly breaker: string;
         readonly breakerOpenForMs: number | undefined;
@@ -66,7 +75,12 @@ export function sidecarOf({ replica, ageMs, content }: Report): Sidecar {
     version: text(it['version']),
     configHash: text(it['configHash']),
     ageMs,
-    problems: list(it['problems']).map((one) => ({ code: text(one['code']), field: text(one['field']), rule: text(one['rule']), remedy: text(one['remedy']) })),
+    problems: list(it['problems']).map((one) => ({
+      code: text(one['code']),
+      field: text(one['field']),
+      rule: text(one['rule']),
+      remedy: text(one['remedy']),
+    })),
     storeTrouble: textOr(store['trouble']),
     storeWarnings: Array.isArray(store['warnings']) ? store['warnings'].map(text) : [],
     client:
@@ -77,13 +91,21 @@ export function sidecarOf({ replica, ageMs, content }: Report): Sidecar {
             role: text(client['role']),
             open: client['open'] === true,
             epoch: number(client['epoch']),
-            token: { state: text(token['state']) || 'absent', remainingMs: numberOr(token['remainingMs']), failure: textOr(token['failure']) },
+            token: {
+              state: text(token['state']) || 'absent',
+              remainingMs: numberOr(token['remainingMs']),
+              failure: textOr(token['failure']),
+            },
             credentials: text(client['credentials']),
             breaker: text(client['breaker']) || 'closed',
             breakerOpenForMs: numberOr(client['breakerOpenForMs']),
           },
     streams: list(it['streams']).map(streamOf),
-    notices: list(it['notices']).map(({ event, timestamp, ...fields }) => ({ event: text(event), timestamp: text(timestamp), fields })),
+    notices: list(it['notices']).map(({ event, timestamp, ...fields }) => ({
+      event: text(event),
+      timestamp: text(timestamp),
+      fields,
+    })),
   };
 }
 
@@ -124,7 +146,6 @@ const MAX_TEXT = 500;
 
 /** Ends on terminals and in Events: no control characters. */
 function clean(value: string): string {
-   
   return value.slice(0, MAX_TEXT).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
 }
 

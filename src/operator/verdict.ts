@@ -30,7 +30,9 @@ const unknown = (reason: string, message: string): Finding => ({ status: 'Unknow
 
 /** Of the replicas that were heard of lately the one that leads with the newest epoch; undefined: nobody does. */
 export function leaderOf(sidecars: readonly Sidecar[]): Sidecar | undefined {
-  return sidecars.filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= FRESH_MS).sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
+  return sidecars
+    .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= FRESH_MS)
+    .sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
 }
 
 /** What the status of a StreamClient is to say. Pure; lastTransitionTime moves only when a condition's status does. */
@@ -39,35 +41,70 @@ export function clientStatus(facts: Facts): ClientStatus {
   const leader = leaderOf(sidecars);
   const live = sidecars.filter((one) => one.ageMs <= FRESH_MS);
   const asking = pods.filter((pod) => !pod.ended);
-  const findings: Record<string, Finding> = { Accepted: accepted(facts), LeaderElected: elected(facts, leader), Authenticated: authenticated(live, leader), CircuitClosed: circuit(leader) };
+  const findings: Record<string, Finding> = {
+    Accepted: accepted(facts),
+    LeaderElected: elected(facts, leader),
+    Authenticated: authenticated(live, leader),
+    CircuitClosed: circuit(leader),
+  };
   const missing = asking.filter((pod) => !pod.attached);
   const first = Object.entries(findings).find(([, finding]) => finding.status !== 'True');
   const suspended = client.spec.suspend;
   const closing = leader?.streams.some((stream) => CONNECTED.has(stream.state)) === true;
   const compiled = compileDocuments(client, facts.streams);
-  const pending = leader !== undefined && leader.configHash !== '' && 'revision' in compiled && leader.configHash !== compiled.revision;
-  const ready = suspended && !pending && !closing
-    ? no('Suspended', 'spec.suspend is true: no stream is held')
-    : first === undefined && pending
-      ? no('ConfigurationPending', `${leader.pod} still runs an older configuration; the sidecars begin anew one after another`)
-      : suspended
-        ? no('Suspending', 'spec.suspend is true: the streams are being closed')
-        : first === undefined
-      ? missing.length === 0
-        ? yes('Leading', `${leader?.pod ?? ''} holds the streams`)
-        : yes('SidecarMissing', `${missing.map((pod) => pod.name).join(', ')}: asks for the sidecar and has none; restart it (kubectl rollout restart)`)
-      : { ...first[1], status: 'False' as const };
+  const pending =
+    leader !== undefined &&
+    leader.configHash !== '' &&
+    'revision' in compiled &&
+    leader.configHash !== compiled.revision;
+  const ready =
+    suspended && !pending && !closing
+      ? no('Suspended', 'spec.suspend is true: no stream is held')
+      : first === undefined && pending
+        ? no(
+            'ConfigurationPending',
+            `${leader.pod} still runs an older configuration; the sidecars begin anew one after another`,
+          )
+        : suspended
+          ? no('Suspending', 'spec.suspend is true: the streams are being closed')
+          : first === undefined
+            ? missing.length === 0
+              ? yes('Leading', `${leader?.pod ?? ''} holds the streams`)
+              : yes(
+                  'SidecarMissing',
+                  `${missing.map((pod) => pod.name).join(', ')}: asks for the sidecar and has none; restart it (kubectl rollout restart)`,
+                )
+            : { ...first[1], status: 'False' as const };
   const before = client.status;
-  const since = before?.leader !== undefined && before.leader.epoch === leader?.client?.epoch && before.leader.podName === leader.pod ? before.leader.since : new Date(nowEpochMs).toISOString();
+  const since =
+    before?.leader !== undefined &&
+    before.leader.epoch === leader?.client?.epoch &&
+    before.leader.podName === leader.pod
+      ? before.leader.since
+      : new Date(nowEpochMs).toISOString();
   const token = leader?.client?.token;
   return {
     observedGeneration: client.metadata.generation,
     state: stateOf(findings, { suspended: suspended && !closing, pods: asking.length + live.length }),
     podsSummary: `${String(live.length)}/${String(Math.max(asking.length, live.length))}`,
     ...(leader?.client === undefined ? {} : { leader: { podName: leader.pod, epoch: leader.client.epoch, since } }),
-    ...(token === undefined ? {} : { token: { state: token.failure === undefined ? token.state : 'failed', ...(token.remainingMs === undefined ? {} : { expiresAt: minute(nowEpochMs + token.remainingMs - (leader?.ageMs ?? 0), before?.token?.expiresAt) }) } }),
+    ...(token === undefined
+      ? {}
+      : {
+          token: {
+            state: token.failure === undefined ? token.state : 'failed',
+            ...(token.remainingMs === undefined
+              ? {}
+              : { expiresAt: minute(nowEpochMs + token.remainingMs - (leader?.ageMs ?? 0), before?.token?.expiresAt) }),
+          },
+        }),
     ...(before?.handledHandOver === undefined ? {} : { handledHandOver: before.handledHandOver }),
-    conditions: conditionsOf({ Ready: ready, ...findings }, before?.conditions ?? [], client.metadata.generation, nowEpochMs),
+    conditions: conditionsOf(
+      { Ready: ready, ...findings },
+      before?.conditions ?? [],
+      client.metadata.generation,
+      nowEpochMs,
+    ),
   };
 }
 
@@ -77,7 +114,10 @@ function minute(epochMs: number, before: string | undefined): string {
   return new Date(Math.round(epochMs / 60_000) * 60_000).toISOString().replace('.000Z', 'Z');
 }
 
-function stateOf(findings: Readonly<Record<string, Finding>>, { suspended, pods }: { readonly suspended: boolean; readonly pods: number }): ClientState {
+function stateOf(
+  findings: Readonly<Record<string, Finding>>,
+  { suspended, pods }: { readonly suspended: boolean; readonly pods: number },
+): ClientState {
   if (findings['Accepted']?.status === 'False') return 'Invalid';
   if (suspended) return 'Suspended';
   if (pods === 0) return 'NoPods';
@@ -89,69 +129,148 @@ function stateOf(findings: Readonly<Record<string, Finding>>, { suspended, pods 
 function accepted({ client, streams }: Facts): Finding {
   const compiled = compileDocuments(client, streams);
   if ('problem' in compiled) return no('Invalid', compiled.problem);
-  return streams.length === 0 ? yes('NoStreams', 'no EventStream refers to this client yet') : yes('Valid', `${String(streams.length)} EventStreams`);
+  return streams.length === 0
+    ? yes('NoStreams', 'no EventStream refers to this client yet')
+    : yes('Valid', `${String(streams.length)} EventStreams`);
 }
 
 function elected({ pods, sidecars, unread }: Facts, leader: Sidecar | undefined): Finding {
   if (unread) return unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report');
-  if (leader !== undefined) return leader.client?.open === true ? yes('Leading', `${leader.pod} leads with epoch ${String(leader.client.epoch)}`) : no('LeaseNotOpen', `${leader.pod} leads but cannot renew its lease: ${leader.storeTrouble ?? 'the store does not answer'}`);
+  if (leader !== undefined)
+    return leader.client?.open === true
+      ? yes('Leading', `${leader.pod} leads with epoch ${String(leader.client.epoch)}`)
+      : no(
+          'LeaseNotOpen',
+          `${leader.pod} leads but cannot renew its lease: ${leader.storeTrouble ?? 'the store does not answer'}`,
+        );
   const live = sidecars.filter((one) => one.ageMs <= FRESH_MS);
   const waiting = live.flatMap((one) => one.problems)[0];
-  if (waiting !== undefined) return no(waiting.code === 'HF_CONFIG_SECRET' ? 'CredentialsMissing' : 'WaitingForConfiguration', `${waiting.field} ${waiting.rule}: ${waiting.remedy}`);
+  if (waiting !== undefined)
+    return no(
+      waiting.code === 'HF_CONFIG_SECRET' ? 'CredentialsMissing' : 'WaitingForConfiguration',
+      `${waiting.field} ${waiting.rule}: ${waiting.remedy}`,
+    );
   const trouble = live.find((one) => one.storeTrouble !== undefined)?.storeTrouble;
   if (trouble !== undefined) return no('StoreUnavailable', `the sidecars cannot use Redis (${trouble})`);
   if (live.length > 0) return no('Electing', 'sidecars report, none of them leads yet');
   const asking = pods.filter((pod) => !pod.ended);
-  if (asking.length === 0) return no('NoPods', `no pod asks for this client: put the label holdfast.dev/client on a pod template`);
-  if (asking.every((pod) => !pod.attached)) return no('SidecarMissing', `${asking.map((pod) => pod.name).join(', ')}: the pod has no sidecar; restart it (kubectl rollout restart)`);
-  return no('SidecarSilent', 'no sidecar reported for some seconds: is it running, and does it reach the same Redis as the controller?');
+  if (asking.length === 0)
+    return no('NoPods', `no pod asks for this client: put the label holdfast.dev/client on a pod template`);
+  if (asking.every((pod) => !pod.attached))
+    return no(
+      'SidecarMissing',
+      `${asking.map((pod) => pod.name).join(', ')}: the pod has no sidecar; restart it (kubectl rollout restart)`,
+    );
+  return no(
+    'SidecarSilent',
+    'no sidecar reported for some seconds: is it running, and does it reach the same Redis as the controller?',
+  );
 }
 
 function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): Finding {
   const missing = live.flatMap((one) => one.problems).find((one) => one.code === 'HF_CONFIG_SECRET');
-  if (leader?.client === undefined) return missing === undefined ? unknown('NoLeader', 'nobody leads, so nobody asks for a token') : no('CredentialsMissing', `${missing.field} ${missing.rule}: ${missing.remedy}`);
+  if (leader?.client === undefined)
+    return missing === undefined
+      ? unknown('NoLeader', 'nobody leads, so nobody asks for a token')
+      : no('CredentialsMissing', `${missing.field} ${missing.rule}: ${missing.remedy}`);
   const { token, credentials } = leader.client;
-  if (token.failure !== undefined) return no(camel(token.failure), `the token request fails (${token.failure}); credentials: ${credentials}`);
+  if (token.failure !== undefined)
+    return no(camel(token.failure), `the token request fails (${token.failure}); credentials: ${credentials}`);
   if (credentials !== 'ok' && credentials !== '') return no('CredentialsUnusable', credentials);
-  return token.state === 'absent' ? unknown('NoToken', 'no token was asked for yet') : yes('TokenValid', 'the access token is valid');
+  return token.state === 'absent'
+    ? unknown('NoToken', 'no token was asked for yet')
+    : yes('TokenValid', 'the access token is valid');
 }
 
 function circuit(leader: Sidecar | undefined): Finding {
   if (leader?.client === undefined) return unknown('NoLeader', 'nobody leads, so nobody dials');
   const { breaker, breakerOpenForMs } = leader.client;
   if (breaker === 'closed') return yes('Closed', 'connections are attempted');
-  return no(breaker === 'open' ? 'Open' : 'HalfOpen', `too many attempts failed; the next one is made in ${String(Math.ceil((breakerOpenForMs ?? 0) / 60_000))} min at most`);
+  return no(
+    breaker === 'open' ? 'Open' : 'HalfOpen',
+    `too many attempts failed; the next one is made in ${String(Math.ceil((breakerOpenForMs ?? 0) / 60_000))} min at most`,
+  );
 }
 
-const STATES: Readonly<Record<string, string>> = { LIVE: 'Streaming', OPEN: 'Open', DEGRADED: 'Degraded', CONNECTING: 'Connecting', BACKOFF: 'Backoff', WAITING: 'Waiting', PARKED: 'Parked', HALTED: 'Halted', STOPPED: 'Stopped', IDLE: 'Idle' };
+const STATES: Readonly<Record<string, string>> = {
+  LIVE: 'Streaming',
+  OPEN: 'Open',
+  DEGRADED: 'Degraded',
+  CONNECTING: 'Connecting',
+  BACKOFF: 'Backoff',
+  WAITING: 'Waiting',
+  PARKED: 'Parked',
+  HALTED: 'Halted',
+  STOPPED: 'Stopped',
+  IDLE: 'Idle',
+};
 const CONNECTED: ReadonlySet<string> = new Set(['LIVE', 'OPEN', 'DEGRADED']);
 
 /** What the status of one EventStream is to say. */
 export function streamStatus(stream: StreamObject, facts: Facts | undefined, nowEpochMs: number): StreamStatus {
   const { generation } = stream.metadata;
   const before = stream.status?.conditions ?? [];
-  const bare = (state: string, ready: Finding): StreamStatus => ({ observedGeneration: generation, state, conditions: conditionsOf({ Ready: ready, Connected: ready }, before, generation, nowEpochMs) });
-  if (facts === undefined) return bare('NoClient', no('ClientMissing', `StreamClient ${stream.spec.clientRef.name} does not exist in this namespace`));
-  if (facts.unread) return { ...(stream.status ?? bare('Unknown', unknown('StoreUnavailable', ''))), ...bare('Unknown', unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report')) };
+  const bare = (state: string, ready: Finding): StreamStatus => ({
+    observedGeneration: generation,
+    state,
+    conditions: conditionsOf({ Ready: ready, Connected: ready }, before, generation, nowEpochMs),
+  });
+  if (facts === undefined)
+    return bare(
+      'NoClient',
+      no('ClientMissing', `StreamClient ${stream.spec.clientRef.name} does not exist in this namespace`),
+    );
+  if (facts.unread)
+    return {
+      ...(stream.status ?? bare('Unknown', unknown('StoreUnavailable', ''))),
+      ...bare('Unknown', unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report')),
+    };
   const leader = leaderOf(facts.sidecars);
   const open = leader?.streams.some((one) => one.name === stream.metadata.name && CONNECTED.has(one.state)) === true;
-  if ((stream.spec.suspend || facts.client.spec.suspend) && !open) return bare('Suspended', no('Suspended', stream.spec.suspend ? 'spec.suspend is true' : 'the StreamClient is suspended'));
-  if (leader === undefined) return bare('NoLeader', no('NoLeader', `nobody leads StreamClient ${facts.client.metadata.name}: kubectl describe streamclient ${facts.client.metadata.name} says why`));
+  if ((stream.spec.suspend || facts.client.spec.suspend) && !open)
+    return bare(
+      'Suspended',
+      no('Suspended', stream.spec.suspend ? 'spec.suspend is true' : 'the StreamClient is suspended'),
+    );
+  if (leader === undefined)
+    return bare(
+      'NoLeader',
+      no(
+        'NoLeader',
+        `nobody leads StreamClient ${facts.client.metadata.name}: kubectl describe streamclient ${facts.client.metadata.name} says why`,
+      ),
+    );
   const report = leader.streams.find((one) => one.name === stream.metadata.name);
-  if (report === undefined) return bare('Pending', no('ConfigurationPending', `${leader.pod} does not know this stream yet: its configuration is on the way`));
+  if (report === undefined)
+    return bare(
+      'Pending',
+      no('ConfigurationPending', `${leader.pod} does not know this stream yet: its configuration is on the way`),
+    );
   return ofReport(stream, report, nowEpochMs);
 }
 
 function ofReport(stream: StreamObject, report: StreamReport, nowEpochMs: number): StreamStatus {
   const connected = CONNECTED.has(report.state);
   const why = report.reason ?? report.hold ?? report.state.toLowerCase();
-  const Connected = connected ? yes('Connected', 'the connection is open') : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}`);
+  const Connected = connected
+    ? yes('Connected', 'the connection is open')
+    : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}`);
   const findings: Record<string, Finding> = {
-    Ready: connected ? (report.hold === undefined ? yes('Streaming', 'events are received') : no(camel(report.hold), `events wait for the consumer: ${report.hold}`)) : Connected,
+    Ready: connected
+      ? report.hold === undefined
+        ? yes('Streaming', 'events are received')
+        : no(camel(report.hold), `events wait for the consumer: ${report.hold}`)
+      : Connected,
     Connected,
     Subscribed: connected ? yes('Subscribed', 'the subscription is in force') : no('NotConnected', 'not connected'),
-    Resumable: report.class === 'C' ? no('NoReplay', 'this endpoint cannot replay: what is sent while nobody is connected is announced as a gap') : yes(report.class === 'A' ? 'BySequence' : 'ByPosition', 'goes on where it was after a break'),
-    Continuous: report.gaps === 0 ? yes('NoGaps', 'nothing is missing since this leader began') : no('ResumeGap', `${String(report.gaps)} gaps were announced${gapText(report.lastGap)}`),
+    Resumable:
+      report.class === 'C'
+        ? no('NoReplay', 'this endpoint cannot replay: what is sent while nobody is connected is announced as a gap')
+        : yes(report.class === 'A' ? 'BySequence' : 'ByPosition', 'goes on where it was after a break'),
+    Continuous:
+      report.gaps === 0
+        ? yes('NoGaps', 'nothing is missing since this leader began')
+        : no('ResumeGap', `${String(report.gaps)} gaps were announced${gapText(report.lastGap)}`),
   };
   return {
     observedGeneration: stream.metadata.generation,
@@ -169,19 +288,38 @@ function ofReport(stream: StreamObject, report: StreamReport, nowEpochMs: number
 
 function gapText(gap: Readonly<Record<string, unknown>> | undefined): string {
   if (gap === undefined) return '';
-  const part = (name: string): string => (typeof gap[name] === 'string' || typeof gap[name] === 'number' ? String(gap[name]) : '?');
+  const part = (name: string): string =>
+    typeof gap[name] === 'string' || typeof gap[name] === 'number' ? String(gap[name]) : '?';
   return `; the last one from ${part('from')} to ${part('to')} (${part('cause')})`;
 }
 
 /** closed_vocabulary to ClosedVocabulary, as reasons of conditions are written. */
 export function camel(word: string): string {
-  return word.split(/[^A-Za-z0-9]+/).map((part) => part.slice(0, 1).toUpperCase() + part.slice(1)).join('') || 'Unknown';
+  return (
+    word
+      .split(/[^A-Za-z0-9]+/)
+      .map((part) => part.slice(0, 1).toUpperCase() + part.slice(1))
+      .join('') || 'Unknown'
+  );
 }
 
-function conditionsOf(findings: Readonly<Record<string, Finding>>, before: readonly Condition[], generation: number, nowEpochMs: number): readonly Condition[] {
+function conditionsOf(
+  findings: Readonly<Record<string, Finding>>,
+  before: readonly Condition[],
+  generation: number,
+  nowEpochMs: number,
+): readonly Condition[] {
   return Object.entries(findings).map(([type, finding]) => {
     const old = before.find((one) => one.type === type);
-    return { type, ...finding, observedGeneration: generation, lastTransitionTime: old?.status === finding.status ? old.lastTransitionTime : new Date(nowEpochMs).toISOString().replace(/\.\d+Z$/, 'Z') };
+    return {
+      type,
+      ...finding,
+      observedGeneration: generation,
+      lastTransitionTime:
+        old?.status === finding.status
+          ? old.lastTransitionTime
+          : new Date(nowEpochMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+    };
   });
 }
 
@@ -201,5 +339,10 @@ function news(status: unknown): unknown {
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, one]) => [name, sorted(one)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, one]) => one !== undefined)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, one]) => [name, sorted(one)]),
+  );
 }

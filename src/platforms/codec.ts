@@ -55,10 +55,23 @@ export class FrameReader implements EventView {
     this.#profile = profile;
     const flat = ROLES.flatMap((role) => fields[role].filter((path) => !path.includes('.')));
     this.#scanner = new MemberScanner([...flat, 'type', 'eventType', 'correlationId']);
-    const slots = (role: (typeof ROLES)[number]): number[] => fields[role].filter((path) => !path.includes('.')).map((name) => this.#scanner.slot(name));
-    this.#roles = { position: slots('position'), id: slots('id'), type: slots('type'), time: slots('time'), key: slots('key') };
+    const slots = (role: (typeof ROLES)[number]): number[] =>
+      fields[role].filter((path) => !path.includes('.')).map((name) => this.#scanner.slot(name));
+    this.#roles = {
+      position: slots('position'),
+      id: slots('id'),
+      type: slots('type'),
+      time: slots('time'),
+      key: slots('key'),
+    };
     const dotted = (role: (typeof ROLES)[number]): string[] => fields[role].filter((path) => path.includes('.'));
-    this.#nested = { position: dotted('position'), id: dotted('id'), type: dotted('type'), time: dotted('time'), key: dotted('key') };
+    this.#nested = {
+      position: dotted('position'),
+      id: dotted('id'),
+      type: dotted('type'),
+      time: dotted('time'),
+      key: dotted('key'),
+    };
     this.#type = this.#scanner.slot('type');
     this.#eventType = this.#scanner.slot('eventType');
     this.#correlation = this.#scanner.slot('correlationId');
@@ -71,7 +84,8 @@ export class FrameReader implements EventView {
     if (data[at] === OPEN_BRACE) {
       const end = this.#scanner.object(data, at);
       if (end < 0) return sink.poison(data, `not JSON: ${this.#scanner.error}`);
-      if (skipSpace(data, end) !== data.length) return sink.poison(data, `not JSON: more text after the object at byte ${String(end)}`);
+      if (skipSpace(data, end) !== data.length)
+        return sink.poison(data, `not JSON: more text after the object at byte ${String(end)}`);
       // The whole frame, white space around the object included, is the original.
       return this.#message(data, 0, data.length, sink);
     }
@@ -106,9 +120,13 @@ export class FrameReader implements EventView {
     this.start = start;
     this.end = end;
     this.#parsed = undefined;
-    const type = !this.#scanner.has(this.#eventType) && this.#scanner.kind(this.#type) === 'string' ? this.#textAt(this.#type) : undefined;
+    const type =
+      !this.#scanner.has(this.#eventType) && this.#scanner.kind(this.#type) === 'string'
+        ? this.#textAt(this.#type)
+        : undefined;
     const control = type === undefined ? undefined : this.#profile.controls[type];
-    if (type !== undefined && control !== undefined && Object.hasOwn(this.#profile.controls, type)) return sink.control(control, type);
+    if (type !== undefined && control !== undefined && Object.hasOwn(this.#profile.controls, type))
+      return sink.control(control, type);
     if (this.#profile.streamClass !== 'A') return sink.event(this);
     const slot = this.#roles.position[0] ?? -1;
     const small = slot >= 0 && this.#scanner.has(slot) ? this.#scanner.smallInteger(data, slot) : -1;
@@ -123,7 +141,8 @@ export class FrameReader implements EventView {
       return sink.poison(data.subarray(start, end), 'sequence is missing');
     }
     const sequence = parseSequence(raw);
-    if (sequence === undefined) return sink.poison(data.subarray(start, end), `sequence is not a non-negative integer: ${raw.slice(0, 40)}`);
+    if (sequence === undefined)
+      return sink.poison(data.subarray(start, end), `sequence is not a non-negative integer: ${raw.slice(0, 40)}`);
     this.sequence = sequence;
     sink.event(this);
   }
@@ -173,7 +192,8 @@ export class FrameReader implements EventView {
 
   print(): number {
     for (const slot of this.#roles.id) {
-      if (this.#scanner.kind(slot) !== 'none') return hash(this.bytes, this.#scanner.starts[slot] ?? 0, this.#scanner.ends[slot] ?? 0, 0x811c9dc5);
+      if (this.#scanner.kind(slot) !== 'none')
+        return hash(this.bytes, this.#scanner.starts[slot] ?? 0, this.#scanner.ends[slot] ?? 0, 0x811c9dc5);
     }
     return hash(this.bytes, this.start, this.end, 0x811c9dc5);
   }

@@ -22,7 +22,6 @@ export const COMMON_FIELDS: Omit<FieldPaths, 'position'> = {
 
 export const COMMON_TABLES = { closeCodes: COMMON_CLOSE_CODES, statuses: COMMON_STATUSES };
 
-
 /** Round trips kept, and the mean that counts as slow (S0: sustained above 200 ms). */
 export const LATENCY = { samples: 20, slowMs: 200 };
 

@@ -24,8 +24,13 @@ export interface DialTarget {
 }
 
 /** The hosts of a profile for a region's domain; overrides win one by one. */
-export function hostsOf(profile: Profile, region: { readonly name: string; readonly domain: string }, overrides: Partial<Hosts>): Hosts {
-  const fill = (template: string): string => template.replaceAll('{domain}', region.domain).replaceAll('{region}', region.name);
+export function hostsOf(
+  profile: Profile,
+  region: { readonly name: string; readonly domain: string },
+  overrides: Partial<Hosts>,
+): Hosts {
+  const fill = (template: string): string =>
+    template.replaceAll('{domain}', region.domain).replaceAll('{region}', region.name);
   const trim = (origin: string): string => origin.replace(/\/+$/, '');
   return {
     login: trim(overrides.login ?? fill(profile.hosts.login)),

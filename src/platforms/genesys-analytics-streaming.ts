@@ -16,7 +16,11 @@ export const genesysAnalyticsStreaming: Profile = {
   resume: { via: 'none', kind: undefined, param: '' },
   topics: { param: undefined, defaults: [] },
   // 10 s per ping, DEAD on the second miss: within the 35 s that S4 gives a pong.
-  liveness: { ping: { everyMs: 15_000, timeoutMs: 10_000, maxMissed: 2 }, watchdog: { of: 'any', silenceMs: 35_000 }, latency: LATENCY },
+  liveness: {
+    ping: { everyMs: 15_000, timeoutMs: 10_000, maxMissed: 2 },
+    watchdog: { of: 'any', silenceMs: 35_000 },
+    latency: LATENCY,
+  },
   closeDeadWith1001: false,
   rotation: 'in-stream',
   inStream: { form: 'token-refresh', endpoint: undefined },

@@ -8,7 +8,11 @@ export const genesysGateway: Profile = {
   streamClass: 'C',
   path: '/api/v2/',
   paths: [],
-  hosts: { login: 'https://login.{region}.mygenesys.com', api: 'https://api.{region}.mygenesys.com', streaming: 'wss://api.{region}.mygenesys.com' },
+  hosts: {
+    login: 'https://login.{region}.mygenesys.com',
+    api: 'https://api.{region}.mygenesys.com',
+    streaming: 'wss://api.{region}.mygenesys.com',
+  },
   auth: { placement: ['query', 'header'], queryName: 'access_token' },
   subprotocols: ['genesys'],
   clientFrames: 'allowed',
@@ -16,7 +20,11 @@ export const genesysGateway: Profile = {
   resume: { via: 'none', kind: undefined, param: '' },
   topics: { param: undefined, defaults: [] },
   // Unstated by the source; the product's Genesys default (platforms C10).
-  liveness: { ping: { everyMs: 12_000, timeoutMs: 10_000, maxMissed: 2 }, watchdog: { of: 'any', silenceMs: 35_000 }, latency: LATENCY },
+  liveness: {
+    ping: { everyMs: 12_000, timeoutMs: 10_000, maxMissed: 2 },
+    watchdog: { of: 'any', silenceMs: 35_000 },
+    latency: LATENCY,
+  },
   closeDeadWith1001: false,
   rotation: 'overlap',
   inStream: undefined,

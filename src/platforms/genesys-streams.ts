@@ -1,4 +1,12 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, HOUR_MS, LATENCY } from './common.ts';
+import {
+  COMMON_CONTROLS,
+  COMMON_FIELDS,
+  COMMON_TABLES,
+  GENESYS_HOSTS,
+  GENESYS_TOKEN,
+  HOUR_MS,
+  LATENCY,
+} from './common.ts';
 import type { Profile } from './profile.ts';
 
 /** S0: read-only streams with a sequence per namespace; the server pings, the client never sends a frame. */

@@ -48,16 +48,26 @@ export interface Profile {
   readonly subprotocols: readonly string[];
   readonly clientFrames: 'forbidden' | 'allowed';
   readonly hello:
-    | { readonly form: 'architect' | 'gateway'; readonly ackTimeoutMs: Millis | undefined; readonly reconnectOnly: boolean; readonly urlFlag: string | undefined }
+    | {
+        readonly form: 'architect' | 'gateway';
+        readonly ackTimeoutMs: Millis | undefined;
+        readonly reconnectOnly: boolean;
+        readonly urlFlag: string | undefined;
+      }
     | undefined;
-  readonly resume: { readonly via: 'query' | 'frame' | 'none'; readonly kind: PositionKind | undefined; readonly param: string };
+  readonly resume: {
+    readonly via: 'query' | 'frame' | 'none';
+    readonly kind: PositionKind | undefined;
+    readonly param: string;
+  };
   /** Query parameter that filters event types, and what it says when no topics are configured. */
   readonly topics: { readonly param: string | undefined; readonly defaults: readonly string[] };
   readonly liveness: LivenessPolicy;
   readonly closeDeadWith1001: boolean;
   readonly rotation: 'overlap' | 'in-stream';
   /** How a token reaches a running stream. */
-  readonly inStream: { readonly form: 'token-refresh' | 'x-nice-auth'; readonly endpoint: string | undefined } | undefined;
+  readonly inStream:
+    { readonly form: 'token-refresh' | 'x-nice-auth'; readonly endpoint: string | undefined } | undefined;
   readonly token: {
     readonly path: string;
     readonly body: 'form' | 'json';

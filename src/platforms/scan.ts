@@ -111,7 +111,8 @@ export class MemberScanner {
     }
     // A name spelled with escapes can still be one of ours; only then is it decoded.
     for (let k = from; k < to; k += 1) {
-      if (bytes[k] === BACKSLASH) return this.slot(String(JSON.parse(Buffer.from(bytes.subarray(from - 1, to + 1)).toString())));
+      if (bytes[k] === BACKSLASH)
+        return this.slot(String(JSON.parse(Buffer.from(bytes.subarray(from - 1, to + 1)).toString())));
     }
     return -1;
   }
@@ -211,7 +212,8 @@ function skipString(bytes: Uint8Array, at: number): number {
 
 function skipEscape(bytes: Uint8Array, at: number): number {
   const escaped = bytes[at + 1];
-  if (escaped === 0x75) return isHex(bytes[at + 2]) && isHex(bytes[at + 3]) && isHex(bytes[at + 4]) && isHex(bytes[at + 5]) ? at + 6 : -1;
+  if (escaped === 0x75)
+    return isHex(bytes[at + 2]) && isHex(bytes[at + 3]) && isHex(bytes[at + 4]) && isHex(bytes[at + 5]) ? at + 6 : -1;
   return escaped !== undefined && ESCAPES.includes(escaped) ? at + 2 : -1;
 }
 

@@ -36,7 +36,11 @@ export class AdminServer {
   /** @param port 0 = any free one. @returns the port. */
   async listen(host: string, port: number): Promise<number> {
     await listenOn(this.#server, port, host).catch((error: unknown) => {
-      throw new HoldfastError('HF_CONFIG_PORT', `the admin port ${String(port)} cannot be used (${String((error as NodeJS.ErrnoException).code)})`, { cause: error });
+      throw new HoldfastError(
+        'HF_CONFIG_PORT',
+        `the admin port ${String(port)} cannot be used (${String((error as NodeJS.ErrnoException).code)})`,
+        { cause: error },
+      );
     });
     return (this.#server.address() as AddressInfo).port;
   }
@@ -49,13 +53,16 @@ export class AdminServer {
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = urlOf(request);
     if (url === undefined) return send(response, 400, 'text/plain', 'the request target is not a path\n');
-    if (request.method === 'POST' && (url.pathname === '/drain' || url.pathname === '/hand-over')) return this.#command(request, response, url);
+    if (request.method === 'POST' && (url.pathname === '/drain' || url.pathname === '/hand-over'))
+      return this.#command(request, response, url);
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'use GET\n');
     switch (url.pathname) {
       case '/healthz':
         return send(response, 200, 'text/plain', 'ok\n'); // answered by the event loop: that is what is asked
       case '/readyz':
-        return this.#supervisor.ready ? send(response, 200, 'text/plain', 'ready\n') : send(response, 503, 'text/plain', 'not ready\n');
+        return this.#supervisor.ready
+          ? send(response, 200, 'text/plain', 'ready\n')
+          : send(response, 503, 'text/plain', 'not ready\n');
       case '/metrics':
         return send(response, 200, this.#deps.metrics.registry.contentType, await this.#scrape());
       case '/status':
@@ -72,18 +79,36 @@ export class AdminServer {
     request.resume();
     if (url.pathname === '/drain') {
       const done = await this.#supervisor.drain(this.#drainMs);
-      return done ? send(response, 200, 'text/plain', 'drained\n') : send(response, 503, 'text/plain', 'not drained in time: a lease is still held and will expire\n');
+      return done
+        ? send(response, 200, 'text/plain', 'drained\n')
+        : send(response, 503, 'text/plain', 'not drained in time: a lease is still held and will expire\n');
     }
     const client = url.searchParams.get('client') ?? '';
     const done = await this.#supervisor.handOver(client);
-    send(response, done ? 200 : 409, 'text/plain', done ? 'handed over\n' : 'not handed over: this replica does not lead that client, or nobody could take it\n');
+    send(
+      response,
+      done ? 200 : 409,
+      'text/plain',
+      done ? 'handed over\n' : 'not handed over: this replica does not lead that client, or nobody could take it\n',
+    );
   }
 
   #private(request: IncomingMessage, response: ServerResponse, url: URL): void {
     if (!isLocal(request)) return send(response, 403, 'text/plain', 'only from loopback\n');
     const since = url.searchParams.get('since') ?? undefined;
-    const text = url.pathname === '/status' ? `${JSON.stringify(this.#supervisor.status(), undefined, 2)}\n` : this.#deps.audit.recent(since).map((record) => `${JSON.stringify(record)}\n`).join('');
-    send(response, 200, url.pathname === '/status' ? 'application/json' : 'application/x-ndjson', this.#deps.secrets.scrub(text));
+    const text =
+      url.pathname === '/status'
+        ? `${JSON.stringify(this.#supervisor.status(), undefined, 2)}\n`
+        : this.#deps.audit
+            .recent(since)
+            .map((record) => `${JSON.stringify(record)}\n`)
+            .join('');
+    send(
+      response,
+      200,
+      url.pathname === '/status' ? 'application/json' : 'application/x-ndjson',
+      this.#deps.secrets.scrub(text),
+    );
   }
 
   async #scrape(): Promise<string> {
@@ -102,6 +127,10 @@ function isLocal(request: IncomingMessage): boolean {
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+  });
   response.end(text);
 }

@@ -15,7 +15,9 @@ export interface AfterGap {
  */
 export function afterGap(plan: StreamPlan, gap: GapData, { deps, intake, rest }: AfterGap): void {
   const { from, to, cause } = gap;
-  const resync = (): void => { intake.pushControl('resync.required', { stream: plan.name, from, to, cause }); };
+  const resync = (): void => {
+    intake.pushControl('resync.required', { stream: plan.name, from, to, cause });
+  };
   if (plan.snapshotPath === undefined) {
     if (cause === 'retention_exceeded' || cause === 'sequence_restarted') resync();
     return;

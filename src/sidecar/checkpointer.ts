@@ -1,6 +1,13 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Checkpoint } from '../coordination/store.ts';
-import { checkpointAnswered, checkpointDeadline, checkpointDue, checkpointWriting, freshCheckpoint, type CheckpointState } from '../core/checkpoint.ts';
+import {
+  checkpointAnswered,
+  checkpointDeadline,
+  checkpointDue,
+  checkpointWriting,
+  freshCheckpoint,
+  type CheckpointState,
+} from '../core/checkpoint.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { Outbox } from '../core/outbox.ts';
 import type { Parcel } from '../delivery/envelope.ts';
@@ -57,32 +64,52 @@ export class Checkpointer {
   /** Writes if it is time. */
   look(drain: boolean): void {
     const nowMs = this.#deps.nowMs();
-    const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, { nowMs, urgent: drain || this.#host.outbox.starved });
+    const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, {
+      nowMs,
+      urgent: drain || this.#host.outbox.starved,
+    });
     const floor = this.#host.outbox.floorItem;
     if (ord === undefined || floor === undefined || this.#stopped || !this.#host.begun()) return;
     this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, ord, nowMs);
-    this.#deps.metrics.ackLatency.observe({ client: this.#plan.client, stream: this.#plan.name }, Math.max(0, nowMs - floor.receivedAtMs) / 1000);
+    this.#deps.metrics.ackLatency.observe(
+      { client: this.#plan.client, stream: this.#plan.name },
+      Math.max(0, nowMs - floor.receivedAtMs) / 1000,
+    );
     const record = this.#host.record(ord, floor);
     this.#last = record;
     this.#deps.store
       .save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record })
       .then(
-        (answer) => { this.#answered(ord, answer); },
-        (error: unknown) => { this.#failed(error); },
+        (answer) => {
+          this.#answered(ord, answer);
+        },
+        (error: unknown) => {
+          this.#failed(error);
+        },
       )
-      .finally(() => { for (const done of this.#waiting.splice(0)) done(); })
-      .catch((error: unknown) => { this.#deps.log.error({ err: error }, 'checkpoint failed'); });
+      .finally(() => {
+        for (const done of this.#waiting.splice(0)) done();
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error }, 'checkpoint failed');
+      });
   }
 
   /** Stores the record of a stream that has settled nothing yet; tried again until a checkpoint makes it needless. */
   baseline(record: Checkpoint): void {
     // Only the record of a bare subscription gives way to another one.
-    const newer = this.#last !== undefined && this.#last !== record && (this.#last.index > 0 || this.#last.position !== '');
+    const newer =
+      this.#last !== undefined && this.#last !== record && (this.#last.index > 0 || this.#last.position !== '');
     if (this.#state.fenced || this.#stopped || newer) return;
     this.#last = record;
     this.#deps.store.save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record }).catch((error: unknown) => {
-      this.#deps.log.warn({ err: error, stream: this.#plan.name }, 'the first record of the stream could not be stored; it is tried again');
-      setTimeout(() => { this.baseline(record); }, this.#plan.checkpoint.backoff.maxMs).unref();
+      this.#deps.log.warn(
+        { err: error, stream: this.#plan.name },
+        'the first record of the stream could not be stored; it is tried again',
+      );
+      setTimeout(() => {
+        this.baseline(record);
+      }, this.#plan.checkpoint.backoff.maxMs).unref();
     });
   }
 
@@ -100,7 +127,9 @@ export class Checkpointer {
   /** The last word of a term whose every event was delivered: who goes on without a break has missed nothing. */
   async seal(): Promise<void> {
     if (this.#last === undefined || this.#state.fenced) return;
-    await this.#deps.store.save(this.#plan.lease, this.#epoch, { [this.#plan.name]: { ...this.#last, drained: true } }).catch(() => undefined); // then a gap is announced
+    await this.#deps.store
+      .save(this.#plan.lease, this.#epoch, { [this.#plan.name]: { ...this.#last, drained: true } })
+      .catch(() => undefined); // then a gap is announced
   }
 
   stop(): void {
@@ -124,7 +153,10 @@ export class Checkpointer {
 
   #answered(ord: number, answer: 'stored' | 'fenced' | 'regressed'): void {
     const outcome = answer === 'stored' ? 'stored' : 'fenced';
-    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, outcome, { nowMs: this.#deps.nowMs(), unit: this.#deps.random() });
+    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, outcome, {
+      nowMs: this.#deps.nowMs(),
+      unit: this.#deps.random(),
+    });
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: answer });
     if (answer === 'stored') {
       this.#refusals = 0;
@@ -132,16 +164,27 @@ export class Checkpointer {
       return this.#host.stored(ord);
     }
     // Another process holds this client now, or wrote further than we are: this one must stop delivering.
-    this.#deps.audit.write('checkpoint.refused', this.#plan.client, { stream: this.#plan.name, epoch: String(this.#epoch), answer });
+    this.#deps.audit.write('checkpoint.refused', this.#plan.client, {
+      stream: this.#plan.name,
+      epoch: String(this.#epoch),
+      answer,
+    });
     this.#refusals += 1;
     this.#host.fenced(answer === 'regressed' || this.#refusals > MAX_REFUSALS);
   }
 
   #failed(error: unknown): void {
-    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, 'failed', { nowMs: this.#deps.nowMs(), unit: this.#deps.random() });
+    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, 'failed', {
+      nowMs: this.#deps.nowMs(),
+      unit: this.#deps.random(),
+    });
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: 'failed' });
     const code = error instanceof HoldfastError ? error.code : 'unknown';
-    if (this.#state.failures === 1) this.#deps.log.warn({ err: error, code, stream: this.#plan.name }, 'the checkpoint could not be stored; it is tried again');
+    if (this.#state.failures === 1)
+      this.#deps.log.warn(
+        { err: error, code, stream: this.#plan.name },
+        'the checkpoint could not be stored; it is tried again',
+      );
     this.#host.arm();
   }
 }

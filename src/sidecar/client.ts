@@ -1,11 +1,30 @@
 import type { Agent } from 'undici';
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
-import { admit, askAdmission, cancelAdmission, holdAdmission, openAdmission, reportDial, tripAdmission, type AdmissionState } from '../core/admission.ts';
+import {
+  admit,
+  askAdmission,
+  cancelAdmission,
+  holdAdmission,
+  openAdmission,
+  reportDial,
+  tripAdmission,
+  type AdmissionState,
+} from '../core/admission.ts';
 import { breakerShown } from '../core/breaker.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { TokenRef } from '../core/session-types.ts';
 import { salted } from '../core/backoff.ts';
-import { currentToken, noToken, stepToken, tokenDeadline, tokenServes, type TokenEffect, type TokenFailure, type TokenInput, type TokenState } from '../core/token.ts';
+import {
+  currentToken,
+  noToken,
+  stepToken,
+  tokenDeadline,
+  tokenServes,
+  type TokenEffect,
+  type TokenFailure,
+  type TokenInput,
+  type TokenState,
+} from '../core/token.ts';
 import { earliest } from '../core/units.ts';
 import { credentialsVersion } from '../upstream/credentials.ts';
 import { call, createAgent } from '../upstream/network.ts';
@@ -58,11 +77,17 @@ export class ClientDriver {
     this.#source = new TokenSource(plan, deps, term.epoch);
     this.#permits = new Permits(plan, deps, term.epoch);
     this.#slots = new Slots(plan, deps, {
-      granted: (stream) => { this.#enqueue(stream); },
-      revoked: (stream) => { this.#streams.get(stream)?.preempted(); },
+      granted: (stream) => {
+        this.#enqueue(stream);
+      },
+      revoked: (stream) => {
+        this.#streams.get(stream)?.preempted();
+      },
     });
     this.#restAgent = createAgent(plan.loopback);
-    this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
+    this.#timer = new DeadlineTimer(deps.nowMs, () => {
+      this.#tick();
+    });
   }
 
   /** Takes over the last leader's token, if it left one, and begins. */
@@ -70,7 +95,12 @@ export class ClientDriver {
     const shared = await this.#source.shared();
     if (this.#stopped) return;
     if (shared !== undefined && shared.remainingMs > 0) this.#adopt(shared);
-    this.#secretsTimer = setInterval(() => { this.#checkSecrets(); }, this.plan.loopback ? SECRETS_EVERY_LOOPBACK_MS : SECRETS_EVERY_MS);
+    this.#secretsTimer = setInterval(
+      () => {
+        this.#checkSecrets();
+      },
+      this.plan.loopback ? SECRETS_EVERY_LOOPBACK_MS : SECRETS_EVERY_MS,
+    );
     this.#checkSecrets();
   }
 
@@ -86,7 +116,10 @@ export class ClientDriver {
   /** Nobody of this client may dial now, wherever it is. */
   get restrained(): boolean {
     const { breaker, holdUntilMs } = this.#admission;
-    return breakerShown(breaker, this.#deps.nowMs()) !== 'closed' || (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs());
+    return (
+      breakerShown(breaker, this.#deps.nowMs()) !== 'closed' ||
+      (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs())
+    );
   }
 
   /** The lease is open again: what waited may go on, and what could not be stored is stored. */
@@ -119,7 +152,11 @@ export class ClientDriver {
   #enqueue(name: string): void {
     const stream = this.#streams.get(name)?.plan;
     if (stream === undefined || this.#stopped) return;
-    this.#admission = askAdmission(this.#admission, { stream: stream.name, priority: stream.priority, askedAtMs: this.#deps.nowMs() });
+    this.#admission = askAdmission(this.#admission, {
+      stream: stream.name,
+      priority: stream.priority,
+      askedAtMs: this.#deps.nowMs(),
+    });
     this.#pump();
   }
 
@@ -157,16 +194,25 @@ export class ClientDriver {
     if (this.#suspect) return;
     this.#suspect = true;
     this.#validate(id)
-      .then((ok) => { if (!ok) this.#dispatch({ kind: 'rejected', id }); }, () => undefined) // no answer says nothing about the token
+      .then(
+        (ok) => {
+          if (!ok) this.#dispatch({ kind: 'rejected', id });
+        },
+        () => undefined,
+      ) // no answer says nothing about the token
       .finally(() => {
         this.#suspect = false;
         this.#pump();
       })
-      .catch((error: unknown) => { this.#deps.log.error({ err: error }, 'token check failed'); });
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error }, 'token check failed');
+      });
   }
 
   tokenAdopted(id: string): void {
-    const others = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined && stream.tokenInUse !== id);
+    const others = [...this.#streams.values()].some(
+      (stream) => stream.tokenInUse !== undefined && stream.tokenInUse !== id,
+    );
     if (others || this.#token.staging?.id !== id) return;
     this.#dispatch({ kind: 'adopted', id });
   }
@@ -180,7 +226,11 @@ export class ClientDriver {
     const token = currentToken(this.#token);
     const text = token === undefined ? undefined : this.#tokens.get(token.id);
     if (text === undefined) return undefined;
-    const answer = await call(this.#restAgent, this.plan.hosts.api + path, { method: 'GET', headers: { authorization: `Bearer ${text}` }, limitBytes: 1024 * 1024 });
+    const answer = await call(this.#restAgent, this.plan.hosts.api + path, {
+      method: 'GET',
+      headers: { authorization: `Bearer ${text}` },
+      limitBytes: 1024 * 1024,
+    });
     return answer.status === 200 ? answer.body : undefined;
   }
 
@@ -188,7 +238,10 @@ export class ClientDriver {
     const now = this.#deps.nowMs();
     const token = currentToken(this.#token);
     const { breaker, holdUntilMs, holdReason, queue } = this.#admission;
-    this.#deps.metrics.tokenExpiry.set({ client: this.plan.name }, token === undefined ? 0 : Math.max(0, token.expiresAtMs - now) / 1000);
+    this.#deps.metrics.tokenExpiry.set(
+      { client: this.plan.name },
+      token === undefined ? 0 : Math.max(0, token.expiresAtMs - now) / 1000,
+    );
     return {
       name: this.plan.name,
       platform: this.plan.platform,
@@ -219,7 +272,12 @@ export class ClientDriver {
   #arm(): void {
     const waiting = this.#admission.queue.length > 0 && this.#lease.mayDial();
     if (this.#stopped) return;
-    this.#timer.set(earliest(this.#lease.open() ? tokenDeadline(this.plan.tokenPolicy, this.#token) : undefined, waiting ? this.#lookAtMs : undefined));
+    this.#timer.set(
+      earliest(
+        this.#lease.open() ? tokenDeadline(this.plan.tokenPolicy, this.#token) : undefined,
+        waiting ? this.#lookAtMs : undefined,
+      ),
+    );
   }
 
   /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
@@ -227,7 +285,9 @@ export class ClientDriver {
     if (this.#stopped || this.#admission.queue.length === 0 || !this.#lease.mayDial()) return this.#arm();
     const now = this.#deps.nowMs();
     const { minRemainingAtDialMs, minRemainingAtRedialMs } = this.plan.tokenPolicy;
-    const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined) ? minRemainingAtRedialMs : minRemainingAtDialMs;
+    const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined)
+      ? minRemainingAtRedialMs
+      : minRemainingAtDialMs;
     const token = currentToken(this.#token);
     if (token === undefined || !tokenServes(token, floor, now)) {
       if (!this.#lease.open()) return this.#arm();
@@ -246,20 +306,31 @@ export class ClientDriver {
 
   /** Our own gate let it pass; now all replicas' gate is asked, which a new leader inherits. */
   #permit(name: string, token: TokenRef): void {
-    this.#permits.dial().then((permit) => {
-      const stream = this.#streams.get(name);
-      if (this.#stopped || stream === undefined) return;
-      if (permit.kind === 'granted' && this.#lease.mayDial()) return stream.admitted(token);
-      const now = this.#deps.nowMs();
-      this.#setAdmission(reportDial(this.plan.admission, this.#admission, 'neutral', now));
-      if (permit.kind === 'fenced') {
-        this.#lease.doubt();
-        this.#admission = holdAdmission(this.#admission, now + NOT_OPEN_RETRY_MS, 'shared_gate');
-      }
-      if (permit.kind === 'wait' && permit.why === 'breaker') this.#setAdmission({ ...this.#admission, breaker: { kind: 'open', untilMs: now + permit.ms } });
-      else if (permit.kind === 'wait') this.#admission = holdAdmission(this.#admission, now + permit.ms, permit.why === 'hold' ? 'rate_limited' : 'shared_gate');
-      this.#enqueue(name);
-    }).catch((error: unknown) => { this.#deps.log.error({ err: error }, 'the permit was lost'); });
+    this.#permits
+      .dial()
+      .then((permit) => {
+        const stream = this.#streams.get(name);
+        if (this.#stopped || stream === undefined) return;
+        if (permit.kind === 'granted' && this.#lease.mayDial()) return stream.admitted(token);
+        const now = this.#deps.nowMs();
+        this.#setAdmission(reportDial(this.plan.admission, this.#admission, 'neutral', now));
+        if (permit.kind === 'fenced') {
+          this.#lease.doubt();
+          this.#admission = holdAdmission(this.#admission, now + NOT_OPEN_RETRY_MS, 'shared_gate');
+        }
+        if (permit.kind === 'wait' && permit.why === 'breaker')
+          this.#setAdmission({ ...this.#admission, breaker: { kind: 'open', untilMs: now + permit.ms } });
+        else if (permit.kind === 'wait')
+          this.#admission = holdAdmission(
+            this.#admission,
+            now + permit.ms,
+            permit.why === 'hold' ? 'rate_limited' : 'shared_gate',
+          );
+        this.#enqueue(name);
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error }, 'the permit was lost');
+      });
   }
 
   #setAdmission(next: AdmissionState): void {
@@ -269,7 +340,8 @@ export class ClientDriver {
     this.#deps.metrics.breakerOpen.set({ client: this.plan.name }, next.breaker.kind === 'closed' ? 0 : 1);
     if (next.breaker.kind === 'open') this.#permits.breaker(Math.max(0, next.breaker.untilMs - this.#deps.nowMs()));
     if (next.breaker.kind === 'closed') this.#permits.breaker(0);
-    if (next.breaker.kind === 'open') this.#deps.audit.write('breaker.opened', this.plan.name, { forMs: this.plan.admission.breaker.openMs });
+    if (next.breaker.kind === 'open')
+      this.#deps.audit.write('breaker.opened', this.plan.name, { forMs: this.plan.admission.breaker.openMs });
     if (next.breaker.kind === 'closed') this.#deps.audit.write('breaker.closed', this.plan.name);
   }
 
@@ -287,8 +359,12 @@ export class ClientDriver {
         return this.#fetch(effect.gen);
       case 'validate':
         this.#validate(effect.id).then(
-          (ok) => { this.#dispatch({ kind: 'validated', gen: effect.gen, ok }); },
-          (error: unknown) => { this.#failed(effect.gen, error); },
+          (ok) => {
+            this.#dispatch({ kind: 'validated', gen: effect.gen, ok });
+          },
+          (error: unknown) => {
+            this.#failed(effect.gen, error);
+          },
         );
         return;
       case 'staged':
@@ -303,8 +379,14 @@ export class ClientDriver {
         return;
       case 'refresh-failed':
         metrics.tokenFailures.inc({ client: this.plan.name, reason: effect.failure });
-        audit.write('token.refresh_failed', this.plan.name, { reason: effect.failure, retryInMs: Math.round(effect.retryInMs) });
-        log.warn({ client: this.plan.name, reason: effect.failure, retryInMs: Math.round(effect.retryInMs) }, 'token request failed');
+        audit.write('token.refresh_failed', this.plan.name, {
+          reason: effect.failure,
+          retryInMs: Math.round(effect.retryInMs),
+        });
+        log.warn(
+          { client: this.plan.name, reason: effect.failure, retryInMs: Math.round(effect.retryInMs) },
+          'token request failed',
+        );
         return;
       case 'mismatch':
         audit.write('token.mismatch', this.plan.name, { tokenId: effect.id });
@@ -332,10 +414,16 @@ export class ClientDriver {
     this.#permits
       .token()
       .then((permit) => {
-        if (permit.kind === 'wait') throw new HoldfastError('HF_TOKEN_THROTTLED', 'the replicas together have asked for enough tokens', { details: { retryAfterMs: permit.ms } });
+        if (permit.kind === 'wait')
+          throw new HoldfastError('HF_TOKEN_THROTTLED', 'the replicas together have asked for enough tokens', {
+            details: { retryAfterMs: permit.ms },
+          });
         if (permit.kind === 'fenced') this.#lease.doubt();
         // A refresh token is good once: whoever may not act does not spend it.
-        if (permit.kind === 'fenced' || this.#stopped || !this.#lease.open()) throw new HoldfastError('HF_TOKEN_THROTTLED', 'only the leader asks for tokens', { details: { retryAfterMs: NOT_OPEN_RETRY_MS } });
+        if (permit.kind === 'fenced' || this.#stopped || !this.#lease.open())
+          throw new HoldfastError('HF_TOKEN_THROTTLED', 'only the leader asks for tokens', {
+            details: { retryAfterMs: NOT_OPEN_RETRY_MS },
+          });
         return this.#source.obtain(old);
       })
       .then((fetched) => {
@@ -345,17 +433,23 @@ export class ClientDriver {
         this.#noteAnswer(fetched);
         this.#dispatch({ kind: 'fetched', gen, token: { id, askedAtMs, expiresAtMs: askedAtMs + fetched.lifeMs } });
       })
-      .catch((error: unknown) => { this.#failed(gen, error); });
+      .catch((error: unknown) => {
+        this.#failed(gen, error);
+      });
   }
 
   #noteAnswer(fetched: FetchedToken): void {
     if (fetched.oddity !== undefined && !this.#warnedOddity) {
       this.#warnedOddity = true;
-      this.#deps.log.warn({ client: this.plan.name, oddity: fetched.oddity, lifeMs: fetched.lifeMs }, 'odd token answer');
+      this.#deps.log.warn(
+        { client: this.plan.name, oddity: fetched.oddity, lifeMs: fetched.lifeMs },
+        'odd token answer',
+      );
     }
     if (fetched.skewMs === undefined) return;
     this.#deps.metrics.clockSkew.set({ client: this.plan.name }, fetched.skewMs / 1000);
-    if (Math.abs(fetched.skewMs) > SKEW_FAULT_MS) this.#deps.audit.write('clock.skew', this.plan.name, { skewMs: Math.round(fetched.skewMs) });
+    if (Math.abs(fetched.skewMs) > SKEW_FAULT_MS)
+      this.#deps.audit.write('clock.skew', this.plan.name, { skewMs: Math.round(fetched.skewMs) });
   }
 
   #failed(gen: number, error: unknown): void {
@@ -364,14 +458,24 @@ export class ClientDriver {
     const after = error instanceof HoldfastError ? error.details['retryAfterMs'] : undefined;
     this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
     const unit = salted(this.#deps.random(), this.#deps.identity.salt);
-    this.#dispatch({ kind: 'failed', gen, failure, unit, ...(typeof after === 'number' ? { retryAfterMs: after } : {}) });
+    this.#dispatch({
+      kind: 'failed',
+      gen,
+      failure,
+      unit,
+      ...(typeof after === 'number' ? { retryAfterMs: after } : {}),
+    });
   }
 
   async #validate(id: string): Promise<boolean> {
     const token = this.#tokens.get(id);
     if (token === undefined) return false;
-    const answer = await call(this.#restAgent, this.plan.hosts.api + this.plan.validatePath, { method: 'GET', headers: { authorization: `Bearer ${token}` } });
-    if (answer.status >= 500) throw new HoldfastError('HF_REST_FAILED', `the validation path answered ${String(answer.status)}`);
+    const answer = await call(this.#restAgent, this.plan.hosts.api + this.plan.validatePath, {
+      method: 'GET',
+      headers: { authorization: `Bearer ${token}` },
+    });
+    if (answer.status >= 500)
+      throw new HoldfastError('HF_REST_FAILED', `the validation path answered ${String(answer.status)}`);
     return answer.status !== 401 && answer.status !== 403;
   }
 
@@ -382,7 +486,9 @@ export class ClientDriver {
         this.#secretsVersion = version;
         if (changed && !this.#stopped) this.#dispatch({ kind: 'secret-changed' });
       })
-      .catch((error: unknown) => { this.#deps.log.debug({ err: error }, 'credential files cannot be looked at'); });
+      .catch((error: unknown) => {
+        this.#deps.log.debug({ err: error }, 'credential files cannot be looked at');
+      });
   }
 }
 

@@ -1,6 +1,14 @@
 import type { LeaseFacts, Leases, Notice, SelfReport, Sighting } from '../coordination/leases.ts';
 import { HoldfastError } from '../core/failure.ts';
-import { leaseDeadline, leaseOpen, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeaseState } from '../core/lease.ts';
+import {
+  leaseDeadline,
+  leaseOpen,
+  newLease,
+  stepLease,
+  type LeaseEffect,
+  type LeaseInput,
+  type LeaseState,
+} from '../core/lease.ts';
 import { alive, heirsOf, rankOf, toGiveAway, type Member } from '../core/spread.ts';
 import { unreachable } from '../core/step.ts';
 import { earliest } from '../core/units.ts';
@@ -63,12 +71,33 @@ export class Election {
   constructor(contenders: readonly Contender[], deps: Deps) {
     this.#leases = deps.leases;
     this.#deps = deps;
-    for (const contender of contenders) this.#entries.set(contender.lease, { contender, state: newLease, members: [], holder: '', previous: '', lastHandOver: undefined, movedAtMs: -Infinity, escapes: 0, nextEscapeMs: -Infinity });
-    this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
+    for (const contender of contenders)
+      this.#entries.set(contender.lease, {
+        contender,
+        state: newLease,
+        members: [],
+        holder: '',
+        previous: '',
+        lastHandOver: undefined,
+        movedAtMs: -Infinity,
+        escapes: 0,
+        nextEscapeMs: -Infinity,
+      });
+    this.#timer = new DeadlineTimer(deps.nowMs, () => {
+      this.#tick();
+    });
     this.#calls = new LeaseCalls(this.#leases, deps, {
       self: () => this.#self(),
-      answered: (lease, input) => { this.#with(lease, (entry) => { this.#dispatch(entry, input); }); },
-      seen: (lease, sighting, sentAtMs) => { this.#with(lease, (entry) => { this.#seen(entry, sighting, sentAtMs); }); },
+      answered: (lease, input) => {
+        this.#with(lease, (entry) => {
+          this.#dispatch(entry, input);
+        });
+      },
+      seen: (lease, sighting, sentAtMs) => {
+        this.#with(lease, (entry) => {
+          this.#seen(entry, sighting, sentAtMs);
+        });
+      },
       failed: (lease, error, input) => {
         this.#with(lease, (entry) => {
           this.#trouble(entry, error);
@@ -79,14 +108,23 @@ export class Election {
   }
 
   start(): void {
-    this.#leases.onNotice((notice) => { this.#onNotice(notice); });
+    this.#leases.onNotice((notice) => {
+      this.#onNotice(notice);
+    });
     this.#leases.onLink((state) => {
       this.#deps.storeTrouble(state === 'up' ? undefined : 'HF_STORE_UNAVAILABLE');
       for (const entry of this.#entries.values()) this.#dispatch(entry, { kind: 'link', state });
     });
-    this.#rebalancer = setInterval(() => { this.#rebalance(); }, REBALANCE_EVERY_MS * (0.9 + this.#deps.random() * 0.2));
+    this.#rebalancer = setInterval(
+      () => {
+        this.#rebalance();
+      },
+      REBALANCE_EVERY_MS * (0.9 + this.#deps.random() * 0.2),
+    );
     this.#rebalancer.unref();
-    this.#watcher = setInterval(() => { this.#escape(); }, FITNESS_EVERY_MS);
+    this.#watcher = setInterval(() => {
+      this.#escape();
+    }, FITNESS_EVERY_MS);
     this.#watcher.unref();
   }
 
@@ -101,8 +139,12 @@ export class Election {
     clearInterval(this.#rebalancer);
     clearInterval(this.#watcher);
     await Promise.race([
-      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true, limitMs))).then(() => this.#answered()),
-      new Promise((resolve) => { setTimeout(resolve, limitMs).unref(); }),
+      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true, limitMs))).then(() =>
+        this.#answered(),
+      ),
+      new Promise((resolve) => {
+        setTimeout(resolve, limitMs).unref();
+      }),
     ]);
     // What could not be given away in time is still watched: its deadline must be kept.
     const held = [...this.#entries.values()].some((entry) => entry.state.role.kind === 'leading');
@@ -119,13 +161,19 @@ export class Election {
 
   /** The store refused what only the leader may do. */
   doubt(lease: string): void {
-    this.#with(lease, (entry) => { this.#dispatch(entry, { kind: 'doubt' }); });
+    this.#with(lease, (entry) => {
+      this.#dispatch(entry, { kind: 'doubt' });
+    });
   }
 
   /** What `/status` and the metrics show of a lease. */
   facts(lease: string): LeaseFacts {
     const entry = this.#entries.get(lease);
-    return factsOf(entry === undefined ? undefined : { ...entry, alive: this.#alive(entry) }, { own: this.#self().id, lease, nowMs: this.#deps.nowMs() });
+    return factsOf(entry === undefined ? undefined : { ...entry, alive: this.#alive(entry) }, {
+      own: this.#self().id,
+      lease,
+      nowMs: this.#deps.nowMs(),
+    });
   }
 
   // --- the driver ---
@@ -136,7 +184,8 @@ export class Election {
     const step = stepLease(entry.contender.policy, entry.state, input, this.#deps.nowMs());
     entry.state = step.state;
     for (const effect of step.effects) this.#perform(entry, effect);
-    if (wasHandingOver && !handingOver(entry.state)) for (const done of this.#done.get(entry.contender.lease)?.splice(0) ?? []) done();
+    if (wasHandingOver && !handingOver(entry.state))
+      for (const done of this.#done.get(entry.contender.lease)?.splice(0) ?? []) done();
     this.#arm();
   }
 
@@ -152,17 +201,27 @@ export class Election {
       case 'acquire':
         return this.#acquire(entry, effect);
       case 'break':
-        return this.#ask(this.#leases.break(contender.lease, { token: effect.token, conn: effect.why === 'no_renewal' ? undefined : effect.conn, beat: effect.beat }), (done) => {
-          // Refused: somebody newer is there, or was faster. The next look tells.
-          if (!done) return;
-          this.#audit(entry, 'lease.broken', { why: effect.why, holder: entry.holder });
-          this.#dispatch(entry, { kind: 'broken' });
-        });
+        return this.#ask(
+          this.#leases.break(contender.lease, {
+            token: effect.token,
+            conn: effect.why === 'no_renewal' ? undefined : effect.conn,
+            beat: effect.beat,
+          }),
+          (done) => {
+            // Refused: somebody newer is there, or was faster. The next look tells.
+            if (!done) return;
+            this.#audit(entry, 'lease.broken', { why: effect.why, holder: entry.holder });
+            this.#dispatch(entry, { kind: 'broken' });
+          },
+        );
       case 'release':
         this.#calls.forget(contender.lease);
         return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
       case 'offer':
-        return this.#ask(this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: effect.nextEpoch }), () => undefined);
+        return this.#ask(
+          this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: effect.nextEpoch }),
+          () => undefined,
+        );
       case 'drain':
         return this.#drain(entry, effect.limitMs);
       case 'transfer':
@@ -180,14 +239,22 @@ export class Election {
       case 'lost':
         return this.#onLost(entry, effect.why);
       case 'quarantined':
-        return this.#deps.log.info({ client: contender.client, why: effect.why, forMs: Math.round(effect.untilMs - this.#deps.nowMs()) }, 'waiting one lease before taking over: the last holder may still act');
+        return this.#deps.log.info(
+          { client: contender.client, why: effect.why, forMs: Math.round(effect.untilMs - this.#deps.nowMs()) },
+          'waiting one lease before taking over: the last holder may still act',
+        );
       default:
         return unreachable(effect);
     }
   }
 
   #onLead(entry: Entry, effect: Extract<LeaseEffect, { kind: 'lead' }>): void {
-    this.#audit(entry, 'leader.changed', { to: this.#self().id, from: entry.previous, epoch: String(effect.epoch), how: effect.how });
+    this.#audit(entry, 'leader.changed', {
+      to: this.#self().id,
+      from: entry.previous,
+      epoch: String(effect.epoch),
+      how: effect.how,
+    });
     this.#deps.metrics.leaderChanges.inc({ client: entry.contender.client });
     entry.movedAtMs = this.#deps.nowMs();
     entry.contender.lead(effect.epoch, effect);
@@ -198,12 +265,20 @@ export class Election {
     entry.contender.lost(why);
   }
 
-  #acquire(entry: Entry, { gen, incarnation, fenceToken, beat, floor }: Extract<LeaseEffect, { kind: 'acquire' }>): void {
+  #acquire(
+    entry: Entry,
+    { gen, incarnation, fenceToken, beat, floor }: Extract<LeaseEffect, { kind: 'acquire' }>,
+  ): void {
     const { lease, policy } = entry.contender;
     this.#ask(
       this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, fenceToken, beat, floor }, this.#self()),
       (answer) => {
-        this.#dispatch(entry, answer.kind === 'won' ? { ...answer, kind: 'acquired', gen, unit: this.#deps.random() } : { kind: 'not-acquired', gen, why: answer.kind });
+        this.#dispatch(
+          entry,
+          answer.kind === 'won'
+            ? { ...answer, kind: 'acquired', gen, unit: this.#deps.random() }
+            : { kind: 'not-acquired', gen, why: answer.kind },
+        );
       },
       (error: unknown) => {
         this.#trouble(entry, error);
@@ -216,7 +291,9 @@ export class Election {
     const { role } = entry.state;
     const epoch = role.kind === 'leading' ? role.epoch : 0;
     entry.contender.drain(Math.max(limitMs / 2, limitMs - DRAIN_MARGIN_MS)).then(
-      () => { this.#dispatch(entry, { kind: 'drained', epoch }); },
+      () => {
+        this.#dispatch(entry, { kind: 'drained', epoch });
+      },
       (error: unknown) => {
         this.#deps.log.error({ err: error, client: entry.contender.client }, 'the drain failed');
         this.#dispatch(entry, { kind: 'drained', epoch });
@@ -224,18 +301,28 @@ export class Election {
     );
   }
 
-  #transfer(entry: Entry, { token, epoch, nextEpoch, heir, heirToken }: Extract<LeaseEffect, { kind: 'transfer' }>): void {
-    this.#leases.transfer(entry.contender.lease, { token, epoch }, { heir, token: heirToken, epoch: nextEpoch }, entry.contender.policy.ttlMs).then(
-      (ok) => {
-        if (ok) entry.lastHandOver = { at: new Date(this.#deps.nowEpochMs()).toISOString(), to: heir };
-        if (ok) this.#audit(entry, 'lease.handed_over', { to: heir, epoch: String(nextEpoch) });
-        this.#dispatch(entry, { kind: 'transferred', epoch, ok });
-      },
-      (error: unknown) => {
-        this.#trouble(entry, error);
-        this.#dispatch(entry, { kind: 'transferred', epoch, ok: false });
-      },
-    );
+  #transfer(
+    entry: Entry,
+    { token, epoch, nextEpoch, heir, heirToken }: Extract<LeaseEffect, { kind: 'transfer' }>,
+  ): void {
+    this.#leases
+      .transfer(
+        entry.contender.lease,
+        { token, epoch },
+        { heir, token: heirToken, epoch: nextEpoch },
+        entry.contender.policy.ttlMs,
+      )
+      .then(
+        (ok) => {
+          if (ok) entry.lastHandOver = { at: new Date(this.#deps.nowEpochMs()).toISOString(), to: heir };
+          if (ok) this.#audit(entry, 'lease.handed_over', { to: heir, epoch: String(nextEpoch) });
+          this.#dispatch(entry, { kind: 'transferred', epoch, ok });
+        },
+        (error: unknown) => {
+          this.#trouble(entry, error);
+          this.#dispatch(entry, { kind: 'transferred', epoch, ok: false });
+        },
+      );
   }
 
   #seen(entry: Entry, sighting: Sighting, sentAtMs: number): void {
@@ -245,7 +332,11 @@ export class Election {
     entry.holder = sighting.holder;
     if (sighting.holder !== this.#self().id) entry.previous = sighting.holder;
     const own = this.#self().id;
-    const rank = rankOf(own, lease, this.#alive(entry).filter((member) => member.id !== sighting.holder || member.id === own));
+    const rank = rankOf(
+      own,
+      lease,
+      this.#alive(entry).filter((member) => member.id !== sighting.holder || member.id === own),
+    );
     this.#dispatch(entry, { kind: 'observed', view: sighting.view, sentAtMs, rank, unit: this.#deps.random() });
   }
 
@@ -264,24 +355,31 @@ export class Election {
       case 'warm':
         return this.#dispatch(entry, { kind: 'warm', heir: notice.heir, token: notice.token });
       case 'hand-over':
-        if (entry.state.role.kind === 'leading' && entry.state.role.epoch === notice.epoch) void this.handOver(notice.lease);
+        if (entry.state.role.kind === 'leading' && entry.state.role.epoch === notice.epoch)
+          void this.handOver(notice.lease);
     }
   }
 
   /** We are to be the heir: make ready, then say which token the transfer is to name. */
   #accept(entry: Entry, epoch: number): void {
     const { lease } = entry.contender;
-    entry.contender.warm(epoch).then(
-      async (ready) => {
+    entry.contender
+      .warm(epoch)
+      .then(async (ready) => {
         // Meanwhile we may have been told to stop, or lead already.
         if (!ready || this.#stopping || entry.state.role.kind !== 'standby') return;
         // The same token for a second offer: the first answer may still be on its way.
         const { expecting } = entry.state;
-        const token = expecting !== undefined && expecting.untilMs > this.#deps.nowMs() ? expecting.token : this.#deps.randomId() + this.#deps.randomId();
+        const token =
+          expecting !== undefined && expecting.untilMs > this.#deps.nowMs()
+            ? expecting.token
+            : this.#deps.randomId() + this.#deps.randomId();
         this.#dispatch(entry, { kind: 'accepted', token });
         await this.#leases.publish({ kind: 'warm', lease, heir: this.#self().id, token });
-      },
-    ).catch((error: unknown) => { this.#deps.log.warn({ err: error, client: entry.contender.client }, 'not ready to take over'); });
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error, client: entry.contender.client }, 'not ready to take over');
+      });
   }
 
   async #giveUp(entry: Entry, final: boolean, limitMs = Infinity): Promise<void> {
@@ -292,8 +390,14 @@ export class Election {
     const drainMs = limitMs * DRAIN_SHARE;
     this.#dispatch(entry, { kind: 'hand-over', heirs, final, drainMs });
     if (!handingOver(entry.state)) return;
-    const timer = Number.isFinite(limitMs) ? setTimeout(() => { this.#dispatch(entry, { kind: 'hand-over', heirs: [], final, drainMs }); }, limitMs * OFFER_SHARE) : undefined;
-    await new Promise<void>((resolve) => { this.#done.set(lease, [...(this.#done.get(lease) ?? []), resolve]); });
+    const timer = Number.isFinite(limitMs)
+      ? setTimeout(() => {
+          this.#dispatch(entry, { kind: 'hand-over', heirs: [], final, drainMs });
+        }, limitMs * OFFER_SHARE)
+      : undefined;
+    await new Promise<void>((resolve) => {
+      this.#done.set(lease, [...(this.#done.get(lease) ?? []), resolve]);
+    });
     clearTimeout(timer);
   }
 
@@ -330,21 +434,31 @@ export class Election {
     Promise.all(mine.map((entry) => this.#refresh(entry)))
       .then(() => {
         if (mine.length < 2) return;
-        const movable = mine.filter((entry) => now - entry.movedAtMs > REST_AFTER_MOVE_MS).map((entry) => entry.contender.lease);
+        const movable = mine
+          .filter((entry) => now - entry.movedAtMs > REST_AFTER_MOVE_MS)
+          .map((entry) => entry.contender.lease);
         const members = this.#alive(first);
         const storeMs = Math.max(0, ...members.map((member) => member.seenStoreMs));
         const gift = toGiveAway(this.#self().id, movable, members, { settleMs: SETTLE_MS, storeMs });
         const entry = gift === undefined ? undefined : this.#entries.get(gift.lease);
-        if (gift !== undefined && entry !== undefined) this.#dispatch(entry, { kind: 'hand-over', heirs: [gift.heir], final: false, drainMs: Infinity });
+        if (gift !== undefined && entry !== undefined)
+          this.#dispatch(entry, { kind: 'hand-over', heirs: [gift.heir], final: false, drainMs: Infinity });
       })
-      .catch((error: unknown) => { this.#trouble(first, error); });
+      .catch((error: unknown) => {
+        this.#trouble(first, error);
+      });
   }
 
   #self(): SelfReport {
     const held = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading').length;
     const fit = [...this.#entries.values()].every((entry) => entry.contender.fit);
     const { namespace, pod, uid } = this.#deps.identity;
-    return { id: `${namespace}/${pod}/${uid}`, revision: this.#deps.identity.revision, load: held, ready: fit && !this.#stopping };
+    return {
+      id: `${namespace}/${pod}/${uid}`,
+      revision: this.#deps.identity.revision,
+      load: held,
+      ready: fit && !this.#stopping,
+    };
   }
 
   #alive(entry: Entry): readonly Member[] {
@@ -357,7 +471,8 @@ export class Election {
     for (const entry of this.#entries.values()) {
       const slackMs = entry.contender.policy.renewEveryMs * SLACK_SHARE;
       const dueMs = leaseDeadline(entry.state);
-      if (dueMs !== undefined && dueMs <= now + slackMs) this.#dispatch(entry, { kind: 'tick', unit: this.#deps.random(), slackMs });
+      if (dueMs !== undefined && dueMs <= now + slackMs)
+        this.#dispatch(entry, { kind: 'tick', unit: this.#deps.random(), slackMs });
     }
     this.#arm();
   }
@@ -371,7 +486,8 @@ export class Election {
     let open: number | undefined;
     let next: number | undefined;
     for (const { state } of this.#entries.values()) {
-      if (state.role.kind === 'leading' && (state.role.open || (state.role.started && !state.role.socketsClosed))) open = earliest(open, state.role.deadlineMs);
+      if (state.role.kind === 'leading' && (state.role.open || (state.role.started && !state.role.socketsClosed)))
+        open = earliest(open, state.role.deadlineMs);
       next = earliest(next, leaseDeadline(state));
     }
     if (open !== this.#watched) this.onDeadline(open);
@@ -379,8 +495,16 @@ export class Election {
     this.#timer.set(next);
   }
 
-  #ask<T>(work: Promise<T>, then: (value: T) => void, failed = (error: unknown): void => { this.#deps.log.debug({ err: error }, 'the store did not carry out a step of the lease'); }): void {
-    const asked = work.then(then, failed).finally(() => { this.#asked.delete(asked); });
+  #ask<T>(
+    work: Promise<T>,
+    then: (value: T) => void,
+    failed = (error: unknown): void => {
+      this.#deps.log.debug({ err: error }, 'the store did not carry out a step of the lease');
+    },
+  ): void {
+    const asked = work.then(then, failed).finally(() => {
+      this.#asked.delete(asked);
+    });
     this.#asked.add(asked);
   }
 

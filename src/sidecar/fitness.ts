@@ -14,7 +14,15 @@ const PROBE_LIMIT_MS = 1000;
 export type Unfit = 'consumer' | 'platform' | 'store';
 
 /** Reasons of a stream that is not open which another replica would share: giving the lease away would not help. */
-const SHARED: ReadonlySet<string> = new Set(['rate_limited', 'overloaded', 'auth_failed', 'forbidden', 'position_expired', 'parked', 'shutdown']);
+const SHARED: ReadonlySet<string> = new Set([
+  'rate_limited',
+  'overloaded',
+  'auth_failed',
+  'forbidden',
+  'position_expired',
+  'parked',
+  'shutdown',
+]);
 
 /** Can this replica lead a client? Its consumer must be there; its own way to the platform must work. */
 export class Fitness {
@@ -34,7 +42,9 @@ export class Fitness {
   }
 
   start(): void {
-    this.#timer = setInterval(() => { void this.#probe(); }, PROBE_EVERY_MS);
+    this.#timer = setInterval(() => {
+      void this.#probe();
+    }, PROBE_EVERY_MS);
     this.#timer.unref();
     void this.#probe();
   }
@@ -70,17 +80,30 @@ export class Fitness {
 
   /** Only pushed consumers can be looked for; one that pulls shows itself by connecting. */
   async #probe(): Promise<void> {
-    const urls = new Set(this.#plan.streams.flatMap((stream) => (stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin])));
+    const urls = new Set(
+      this.#plan.streams.flatMap((stream) =>
+        stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
+      ),
+    );
     const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
     this.#consumerThere = answers.every(Boolean);
   }
 }
 
 /** Whether a stream does its work, and if not, why. */
-function standing({ session, delivery, client }: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined; readonly refused: boolean } {
+function standing({ session, delivery, client }: StreamDriver): {
+  readonly consumerDown: boolean;
+  readonly failing: string | undefined;
+  readonly refused: boolean;
+} {
   const { phase, attempt, main, goal } = session.state;
   const refused = goal === 'stop';
   const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
   if (client.restrained) return { consumerDown, refused, failing: undefined };
-  return { consumerDown, refused, failing: phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined };
+  return {
+    consumerDown,
+    refused,
+    failing:
+      phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined,
+  };
 }

@@ -24,15 +24,27 @@ export class LeaseGuard {
     this.#words = new Int32Array(memory, 0, 2);
     this.#deadline = new BigInt64Array(memory, DEADLINE_AT, 1);
     const file = import.meta.url.endsWith('.ts') ? './guard-worker.ts' : './guard-worker.js';
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: memory, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 } });
-    this.#worker.on('message', () => { Atomics.add(this.#words, ANSWERED, 1); });
-    this.#worker.on('error', (error) => { process.stderr.write(`${JSON.stringify({ level: 'error', msg: 'lease_guard ended; the deadline is still asked at each use', error: error instanceof Error ? error.name : 'unknown' })}\n`); });
+    this.#worker = new Worker(new URL(file, import.meta.url), {
+      workerData: memory,
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },
+    });
+    this.#worker.on('message', () => {
+      Atomics.add(this.#words, ANSWERED, 1);
+    });
+    this.#worker.on('error', (error) => {
+      process.stderr.write(
+        `${JSON.stringify({ level: 'error', msg: 'lease_guard ended; the deadline is still asked at each use', error: error instanceof Error ? error.name : 'unknown' })}\n`,
+      );
+    });
     this.#worker.unref();
   }
 
   /** @param deadlineMs the earliest deadline of an open lease on `nowMs`'s clock; undefined: nothing is held. */
   watch(deadlineMs: number | undefined): void {
-    const ns = deadlineMs === undefined || !Number.isFinite(deadlineMs) ? 0n : process.hrtime.bigint() + BigInt(Math.round((deadlineMs - this.#nowMs()) * 1e6));
+    const ns =
+      deadlineMs === undefined || !Number.isFinite(deadlineMs)
+        ? 0n
+        : process.hrtime.bigint() + BigInt(Math.round((deadlineMs - this.#nowMs()) * 1e6));
     Atomics.store(this.#deadline, 0, ns);
     Atomics.add(this.#words, CHANGED, 1);
     Atomics.notify(this.#words, CHANGED);

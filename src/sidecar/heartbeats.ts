@@ -18,14 +18,25 @@ export class Heartbeats {
   #beating = false;
   #timers: NodeJS.Timeout[] = [];
 
-  constructor(deps: Deps, held: () => readonly Heartbeat[], everyMs: { readonly beat: number; readonly sweep: number }) {
+  constructor(
+    deps: Deps,
+    held: () => readonly Heartbeat[],
+    everyMs: { readonly beat: number; readonly sweep: number },
+  ) {
     this.#deps = deps;
     this.#held = held;
     this.#everyMs = everyMs.beat;
     if (deps.registry === undefined) return;
     this.#timers = [
-      setInterval(() => { void this.beat(); }, this.#everyMs),
-      setInterval(() => { void this.#sweep(); }, everyMs.sweep * (0.9 + deps.random() * 0.2)),
+      setInterval(() => {
+        void this.beat();
+      }, this.#everyMs),
+      setInterval(
+        () => {
+          void this.#sweep();
+        },
+        everyMs.sweep * (0.9 + deps.random() * 0.2),
+      ),
     ];
     for (const timer of this.#timers) timer.unref();
   }

@@ -143,7 +143,9 @@ export class Intake implements FrameSink {
     this.#lostOnResume = false;
   }
 
-  positionExpired(): void { this.#expired = true; }
+  positionExpired(): void {
+    this.#expired = true;
+  }
 
   interrupted(reason: string, announced: boolean): void {
     this.#resuming ??= { reason, sinceMs: this.#deps.nowMs(), announced };
@@ -159,18 +161,30 @@ export class Intake implements FrameSink {
   get position(): Position | undefined {
     if (this.#plan.profile.streamClass !== 'A') return this.#position;
     const last = this.#tracker.last;
-    return last === undefined || (this.#position === undefined && this.#tracker.distinct === 0) ? undefined : { kind: 'sequence', value: String(last) };
+    return last === undefined || (this.#position === undefined && this.#tracker.distinct === 0)
+      ? undefined
+      : { kind: 'sequence', value: String(last) };
   }
 
   /** Since when nothing came. */
-  get silentSinceEpochMs(): number { return Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs); }
+  get silentSinceEpochMs(): number {
+    return Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs);
+  }
   /** What came since then cannot be asked for again: it is announced when the stream is open. */
-  holeSince(epochMs: number): void { this.#hole.since(epochMs); }
-  get holed(): boolean { return this.#hole.pending; }
+  holeSince(epochMs: number): void {
+    this.#hole.since(epochMs);
+  }
+  get holed(): boolean {
+    return this.#hole.pending;
+  }
 
-  get held(): number { return this.#tracker.heldCount; }
+  get held(): number {
+    return this.#tracker.heldCount;
+  }
 
-  deadline(): number | undefined { return this.#plan.profile.streamClass === 'A' ? this.#tracker.deadline() : undefined; }
+  deadline(): number | undefined {
+    return this.#plan.profile.streamClass === 'A' ? this.#tracker.deadline() : undefined;
+  }
 
   /** Looks at the clock for early events that still wait for their predecessors. */
   tick(): void {
@@ -206,29 +220,58 @@ export class Intake implements FrameSink {
     this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
   }
 
-  control(control: Control, type: string): void { this.#host.control(control, type); }
+  control(control: Control, type: string): void {
+    this.#host.control(control, type);
+  }
 
-  emptyBatch(): void { this.#host.emptyBatch(); }
+  emptyBatch(): void {
+    this.#host.emptyBatch();
+  }
 
   poison(bytes: Buffer, reason: string): void {
     this.poisoned += 1;
     const hash = createHash('sha256').update(bytes).digest('hex');
-    this.#deps.audit.write('frame.poison', this.#plan.client, { stream: this.#plan.name, reason, hash, length: bytes.length });
-    this.pushControl('poison', { stream: this.#plan.name, reason, hash, bytesBase64: bytes.subarray(0, POISON_BYTES).toString('base64'), length: bytes.length });
+    this.#deps.audit.write('frame.poison', this.#plan.client, {
+      stream: this.#plan.name,
+      reason,
+      hash,
+      length: bytes.length,
+    });
+    this.pushControl('poison', {
+      stream: this.#plan.name,
+      reason,
+      hash,
+      bytesBase64: bytes.subarray(0, POISON_BYTES).toString('base64'),
+      length: bytes.length,
+    });
   }
 
   // --- control events, in order with the data ---
 
-  pushControl(type: ControlType, data: Readonly<Record<string, unknown>> | string, at?: { readonly sequence: Sequence | undefined }): void {
+  pushControl(
+    type: ControlType,
+    data: Readonly<Record<string, unknown>> | string,
+    at?: { readonly sequence: Sequence | undefined },
+  ): void {
     const parcel = this.#encoder.control(type, data, this.#stamp('live'));
     if (at !== undefined) this.#lastPushed = at.sequence;
-    this.#outbox.push({ ...parcel, sequence: this.#lastPushed, position: this.#position }, '\u0000control', parcel.ce.length, true);
+    this.#outbox.push(
+      { ...parcel, sequence: this.#lastPushed, position: this.#position },
+      '\u0000control',
+      parcel.ce.length,
+      true,
+    );
     this.#host.accepted();
   }
 
   redrive(attributes: string, data: Buffer, eventId: string): number {
     const parcel = this.#encoder.redriven(attributes, data, eventId, this.#stamp('redrive'));
-    const entry = this.#outbox.push({ ...parcel, sequence: this.#lastPushed, position: this.#position }, `\u0000redrive-${eventId}`, parcel.ce.length, false);
+    const entry = this.#outbox.push(
+      { ...parcel, sequence: this.#lastPushed, position: this.#position },
+      `\u0000redrive-${eventId}`,
+      parcel.ce.length,
+      false,
+    );
     this.#host.accepted();
     return entry.ord;
   }
@@ -252,10 +295,20 @@ export class Intake implements FrameSink {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
     this.#hole.settled(ord);
     const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);
-    const base = { schema: 1 as const, epoch: this.#host.epoch, index: this.#index + ord, era: floor.era, distinct, missing: this.#baseMissing + this.#tracker.missing, settledAtEpochMs };
+    const base = {
+      schema: 1 as const,
+      epoch: this.#host.epoch,
+      index: this.#index + ord,
+      era: floor.era,
+      distinct,
+      missing: this.#baseMissing + this.#tracker.missing,
+      settledAtEpochMs,
+    };
     if (this.#plan.profile.streamClass === 'A') {
       if (floor.sequence === undefined) return { ...base, position: '', tail: [] };
-      const tail = this.#tracker.tail(floor.sequence).map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
+      const tail = this.#tracker
+        .tail(floor.sequence)
+        .map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
       return { ...base, position: `sequence:${String(floor.sequence)}`, tail };
     }
     return { ...base, ...this.#tail.recordFor(ord, floor) };
@@ -264,7 +317,12 @@ export class Intake implements FrameSink {
   // --- inside ---
 
   #sequenced(view: EventView): void {
-    const offered = this.#tracker.offer(view.sequence, view.print(), () => Buffer.from(view.bytes.subarray(view.start, view.end)), this.#nowMs);
+    const offered = this.#tracker.offer(
+      view.sequence,
+      view.print(),
+      () => Buffer.from(view.bytes.subarray(view.start, view.end)),
+      this.#nowMs,
+    );
     switch (offered) {
       case 'next':
         this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
@@ -276,21 +334,35 @@ export class Intake implements FrameSink {
         return;
       case 'conflict':
         this.conflicts += 1;
-        if (this.conflicts % 100 === 1) this.#deps.audit.write('sequence.conflict', this.#plan.client, { stream: this.#plan.name, sequence: String(view.sequence) });
+        if (this.conflicts % 100 === 1)
+          this.#deps.audit.write('sequence.conflict', this.#plan.client, {
+            stream: this.#plan.name,
+            sequence: String(view.sequence),
+          });
         return this.tick();
       case 'held':
         return this.tick();
       case 'late':
         // The event first: were the notice acknowledged alone, a crash would lose what it says was filled.
         this.#accept(view, 'backfill');
-        this.pushControl('gap.filled', { stream: this.#plan.name, from: String(view.sequence), to: String(view.sequence), mode: 'late_arrival' });
+        this.pushControl('gap.filled', {
+          stream: this.#plan.name,
+          from: String(view.sequence),
+          to: String(view.sequence),
+          mode: 'late_arrival',
+        });
     }
   }
 
   /** Early events whose turn has come. */
   #release(): void {
     for (const bytes of this.#tracker.released()) {
-      this.#heldReader.read(bytes, false, { ...SILENT, event: (view) => { this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs)); } });
+      this.#heldReader.read(bytes, false, {
+        ...SILENT,
+        event: (view) => {
+          this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
+        },
+      });
     }
   }
 
@@ -305,7 +377,8 @@ export class Intake implements FrameSink {
     const late = replay === 'backfill' && this.#lastPushed !== undefined;
     const parcel = late ? { ...encoded, sequence: this.#lastPushed } : encoded;
     if (!late) this.#lastPushed = parcel.sequence;
-    const key = this.#plan.delivery.mode === 'Push' && this.#plan.delivery.order === 'key' ? this.#encoder.keyOf(view) : '';
+    const key =
+      this.#plan.delivery.mode === 'Push' && this.#plan.delivery.order === 'key' ? this.#encoder.keyOf(view) : '';
     const entry = this.#outbox.push(parcel, key, parcel.ce.length, false);
     if (this.#plan.profile.streamClass === 'B') this.#tail.add(entry.ord, parcel.identity, position);
     this.received += 1;
@@ -315,7 +388,12 @@ export class Intake implements FrameSink {
 
   /** Times only move forward here; the checkpoint looks for earlier ones among what is unsettled. */
   #advance(position: Position): void {
-    if (position.kind === 'since' && this.#position?.kind === 'since' && Number(position.value) <= Number(this.#position.value)) return;
+    if (
+      position.kind === 'since' &&
+      this.#position?.kind === 'since' &&
+      Number(position.value) <= Number(this.#position.value)
+    )
+      return;
     this.#position = position;
   }
 
@@ -330,7 +408,13 @@ export class Intake implements FrameSink {
     this.#baselined = 'position';
     const { sequence } = view;
     const before =
-      this.#plan.profile.streamClass === 'A' ? (sequence > 0 ? `sequence:${String(pred(sequence))}` : '') : position?.kind === 'since' ? `since:${String(Number(position.value) - 1)}` : '';
+      this.#plan.profile.streamClass === 'A'
+        ? sequence > 0
+          ? `sequence:${String(pred(sequence))}`
+          : ''
+        : position?.kind === 'since'
+          ? `since:${String(Number(position.value) - 1)}`
+          : '';
     this.#host.baseline(this.#baseline(before));
   }
 
@@ -344,29 +428,66 @@ export class Intake implements FrameSink {
 
   /** The end of a term in which nothing came: until now nothing was missed. */
   unsubscribed(): void {
-    if (this.#baselined === 'subscribed' && this.received === 0 && this.#outbox.backlog === 0) this.#host.baseline(this.#baseline(''));
+    if (this.#baselined === 'subscribed' && this.received === 0 && this.#outbox.backlog === 0)
+      this.#host.baseline(this.#baseline(''));
   }
 
   #baseline(position: string): Checkpoint {
-    return { schema: 1, epoch: this.#host.epoch, index: 0, position, era: this.#era, tail: [], distinct: 0, missing: 0, settledAtEpochMs: this.#deps.nowEpochMs() };
+    return {
+      schema: 1,
+      epoch: this.#host.epoch,
+      index: 0,
+      position,
+      era: this.#era,
+      tail: [],
+      distinct: 0,
+      missing: 0,
+      settledAtEpochMs: this.#deps.nowEpochMs(),
+    };
   }
 
   #announceResumed(): void {
     const resuming = this.#resuming;
     this.#resuming = undefined;
     if (resuming === undefined || this.#plan.delivery.control === 'gaps') return;
-    const proved = this.#plan.profile.streamClass === 'A' || (this.#plan.profile.streamClass === 'B' && this.#sawRepeat);
-    const lossless = this.#lostOnResume || this.#expired ? false : proved ? true : this.#plan.profile.streamClass === 'C' ? false : 'unknown';
+    const proved =
+      this.#plan.profile.streamClass === 'A' || (this.#plan.profile.streamClass === 'B' && this.#sawRepeat);
+    const lossless =
+      this.#lostOnResume || this.#expired
+        ? false
+        : proved
+          ? true
+          : this.#plan.profile.streamClass === 'C'
+            ? false
+            : 'unknown';
     const mode = this.#plan.profile.resume.kind ?? 'none';
-    this.pushControl('stream.resumed', { stream: this.#plan.name, mode, lossless, reason: resuming.reason, downMs: Math.round(this.#deps.nowMs() - resuming.sinceMs) });
+    this.pushControl('stream.resumed', {
+      stream: this.#plan.name,
+      mode,
+      lossless,
+      reason: resuming.reason,
+      downMs: Math.round(this.#deps.nowMs() - resuming.sinceMs),
+    });
   }
 
   #announceExpired(next: Position | undefined): void {
     this.#expired = false;
     const before = this.#position;
     if (before === undefined) return;
-    const times = before.kind === 'since' ? { fromTime: isoOf(before.value), toTime: next?.kind === 'since' ? isoOf(next.value) : new Date(this.#deps.nowEpochMs()).toISOString() } : {};
-    this.#pushGap({ from: before.value, to: next?.value ?? '', cause: 'retention_exceeded', count: undefined, ...times });
+    const times =
+      before.kind === 'since'
+        ? {
+            fromTime: isoOf(before.value),
+            toTime: next?.kind === 'since' ? isoOf(next.value) : new Date(this.#deps.nowEpochMs()).toISOString(),
+          }
+        : {};
+    this.#pushGap({
+      from: before.value,
+      to: next?.value ?? '',
+      cause: 'retention_exceeded',
+      count: undefined,
+      ...times,
+    });
   }
 
   #announceGap(from: Sequence, to: Sequence, cause: string): void {
@@ -375,16 +496,36 @@ export class Intake implements FrameSink {
   }
 
   #pushGap(data: GapData, sequence?: Sequence): void {
-    const body = { stream: this.#plan.name, class: this.#plan.profile.streamClass, ...data, count: undefined, lossless: false };
+    const body = {
+      stream: this.#plan.name,
+      class: this.#plan.profile.streamClass,
+      ...data,
+      count: undefined,
+      lossless: false,
+    };
     this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });
     this.#host.gap(data);
   }
 
   #onRestarted(last: Sequence | undefined, first: Sequence): void {
     this.#era += 1;
-    this.#deps.audit.write('sequence.restarted', this.#plan.client, { stream: this.#plan.name, last: String(last), first: String(first), era: this.#era });
-    const gap = { from: last === undefined ? '' : String(last), to: String(first), cause: 'sequence_restarted', count: undefined };
-    this.pushControl('gap.detected', { stream: this.#plan.name, class: 'A', ...gap, lossless: false }, { sequence: first > 0 ? pred(first) : undefined });
+    this.#deps.audit.write('sequence.restarted', this.#plan.client, {
+      stream: this.#plan.name,
+      last: String(last),
+      first: String(first),
+      era: this.#era,
+    });
+    const gap = {
+      from: last === undefined ? '' : String(last),
+      to: String(first),
+      cause: 'sequence_restarted',
+      count: undefined,
+    };
+    this.pushControl(
+      'gap.detected',
+      { stream: this.#plan.name, class: 'A', ...gap, lossless: false },
+      { sequence: first > 0 ? pred(first) : undefined },
+    );
     this.#host.gap(gap);
   }
 
@@ -393,8 +534,21 @@ export class Intake implements FrameSink {
   }
 
   #stamp(replay: Replay, position?: Position): Stamp {
-    return { epoch: this.#host.epoch, ord: this.#outbox.lastOrd + 1, era: this.#era, replay, nowMs: this.#nowMs, nowEpochMs: this.#deps.nowEpochMs(), position };
+    return {
+      epoch: this.#host.epoch,
+      ord: this.#outbox.lastOrd + 1,
+      era: this.#era,
+      replay,
+      nowMs: this.#nowMs,
+      nowEpochMs: this.#deps.nowEpochMs(),
+      position,
+    };
   }
 }
 
-const SILENT: FrameSink = { event: () => undefined, control: () => undefined, emptyBatch: () => undefined, poison: () => undefined };
+const SILENT: FrameSink = {
+  event: () => undefined,
+  control: () => undefined,
+  emptyBatch: () => undefined,
+  poison: () => undefined,
+};

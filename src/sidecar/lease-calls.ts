@@ -63,22 +63,39 @@ export class LeaseCalls {
     const due = this.#renewals;
     this.#renewals = new Map();
     // Leases of one configuration usually share their ttl; a call carries one.
-    for (const ttlMs of new Set([...due.values()].map((one) => one.ttlMs))) this.#sendRenewalsOf([...due].filter(([, one]) => one.ttlMs === ttlMs), ttlMs);
+    for (const ttlMs of new Set([...due.values()].map((one) => one.ttlMs)))
+      this.#sendRenewalsOf(
+        [...due].filter(([, one]) => one.ttlMs === ttlMs),
+        ttlMs,
+      );
   }
 
   #sendRenewalsOf(due: readonly (readonly [string, Renew])[], ttlMs: number): void {
-    const requests = due.map(([lease, { token, epoch, notAfterStoreMs }]) => ({ lease, token, epoch, notAfterStoreMs }));
+    const requests = due.map(([lease, { token, epoch, notAfterStoreMs }]) => ({
+      lease,
+      token,
+      epoch,
+      notAfterStoreMs,
+    }));
     // One unit for the batch keeps its leases together at the next one.
     const unit = this.#deps.random();
     this.#leases.renew(requests, ttlMs, this.#host.self()).then(
       (answers) => {
         for (const [lease, { gen }] of due) {
           const answer = answers.get(lease);
-          if (answer === undefined) this.#host.failed(lease, unreadable(lease), { kind: 'not-renewed', gen, why: 'failed' });
-          else this.#host.answered(lease, answer.kind === 'renewed' ? { ...answer, gen, unit } : { kind: 'not-renewed', gen, why: answer.kind });
+          if (answer === undefined)
+            this.#host.failed(lease, unreadable(lease), { kind: 'not-renewed', gen, why: 'failed' });
+          else
+            this.#host.answered(
+              lease,
+              answer.kind === 'renewed' ? { ...answer, gen, unit } : { kind: 'not-renewed', gen, why: answer.kind },
+            );
         }
       },
-      (error: unknown) => { for (const [lease, { gen }] of due) this.#host.failed(lease, error, { kind: 'not-renewed', gen, why: 'failed' }); },
+      (error: unknown) => {
+        for (const [lease, { gen }] of due)
+          this.#host.failed(lease, error, { kind: 'not-renewed', gen, why: 'failed' });
+      },
     );
   }
 
@@ -95,7 +112,9 @@ export class LeaseCalls {
           else this.#host.seen(lease, sighting, sentAtMs);
         }
       },
-      (error: unknown) => { for (const lease of leases) this.#host.failed(lease, error, { kind: 'look-failed' }); },
+      (error: unknown) => {
+        for (const lease of leases) this.#host.failed(lease, error, { kind: 'look-failed' });
+      },
     );
   }
 
@@ -104,12 +123,19 @@ export class LeaseCalls {
     if (due.size === 0) return;
     this.#proofs = new Map();
     this.#leases.gone([...new Set(due.values())]).then(
-      (answers) => { for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: answers?.get(conn) }); },
-      () => { for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: undefined }); }, // not allowed, or no answer: the ttl decides
+      (answers) => {
+        for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: answers?.get(conn) });
+      },
+      () => {
+        for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: undefined });
+      }, // not allowed, or no answer: the ttl decides
     );
   }
 }
 
 function unreadable(lease: string): HoldfastError {
-  return new HoldfastError('HF_STORE_CORRUPT', `the keys of ${lease} hold something else; docs/redis-keys.md tells what belongs there`);
+  return new HoldfastError(
+    'HF_STORE_CORRUPT',
+    `the keys of ${lease} hold something else; docs/redis-keys.md tells what belongs there`,
+  );
 }

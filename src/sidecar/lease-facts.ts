@@ -15,8 +15,25 @@ export function handingOver({ role }: LeaseState): boolean {
 }
 
 /** What `/status` and the metrics show of a lease. */
-export function factsOf(known: Known | undefined, { own, lease, nowMs }: { readonly own: string; readonly lease: string; readonly nowMs: number }): LeaseFacts {
-  if (known === undefined) return { role: 'standby', open: false, epoch: 0, remainingMs: undefined, holder: '', rank: 0, heir: undefined, members: [], quarantineMs: undefined, lastHandOver: undefined, linked: false, observed: false };
+export function factsOf(
+  known: Known | undefined,
+  { own, lease, nowMs }: { readonly own: string; readonly lease: string; readonly nowMs: number },
+): LeaseFacts {
+  if (known === undefined)
+    return {
+      role: 'standby',
+      open: false,
+      epoch: 0,
+      remainingMs: undefined,
+      holder: '',
+      rank: 0,
+      heir: undefined,
+      members: [],
+      quarantineMs: undefined,
+      lastHandOver: undefined,
+      linked: false,
+      observed: false,
+    };
   const { state, alive } = known;
   const { role } = state;
   const leading = role.kind === 'leading' && role.started;

@@ -41,7 +41,14 @@ export class LetterBox implements LetterPort {
       deadAtEpochMs: nowMs,
     };
     const answer = await this.#deps.store.addDeadLetter(this.#plan.lease, letter);
-    if (answer === 'stored') this.#deps.audit.write('dead_letter.added', this.#plan.client, { stream: this.#plan.name, id, eventId: eventIdOf(item), reason, attempts: entry.attempts });
+    if (answer === 'stored')
+      this.#deps.audit.write('dead_letter.added', this.#plan.client, {
+        stream: this.#plan.name,
+        id,
+        eventId: eventIdOf(item),
+        reason,
+        attempts: entry.attempts,
+      });
     return answer;
   }
 
@@ -51,7 +58,9 @@ export class LetterBox implements LetterPort {
 
   async show(id: string): Promise<(LetterView & { readonly attributes: unknown; readonly data: string }) | undefined> {
     const letter = await this.#deps.store.getDeadLetter(this.#plan.lease, this.#plan.name, id);
-    return letter === undefined ? undefined : { ...viewOf(letter), attributes: JSON.parse(letter.attributes), data: letter.data.toString('utf8') };
+    return letter === undefined
+      ? undefined
+      : { ...viewOf(letter), attributes: JSON.parse(letter.attributes), data: letter.data.toString('utf8') };
   }
 
   async redrive(id: string): Promise<boolean> {
@@ -59,7 +68,11 @@ export class LetterBox implements LetterPort {
     if (letter === undefined) return false;
     if ([...this.#redriving.values()].includes(id)) return true;
     this.#redriving.set(this.#deliver(letter.attributes, letter.data, letter.eventId), id);
-    this.#deps.audit.write('dead_letter.redriven', this.#plan.client, { stream: this.#plan.name, id, eventId: letter.eventId });
+    this.#deps.audit.write('dead_letter.redriven', this.#plan.client, {
+      stream: this.#plan.name,
+      id,
+      eventId: letter.eventId,
+    });
     return true;
   }
 
@@ -79,11 +92,20 @@ export class LetterBox implements LetterPort {
       const entry = outbox.entry(ord);
       if (entry !== undefined && entry.state !== 'settled') continue;
       this.#redriving.delete(ord);
-      this.remove(id).catch((error: unknown) => { this.#deps.log.warn({ err: error, id }, 'a redriven dead letter could not be removed'); });
+      this.remove(id).catch((error: unknown) => {
+        this.#deps.log.warn({ err: error, id }, 'a redriven dead letter could not be removed');
+      });
     }
   }
 }
 
 function viewOf(letter: DeadLetter): LetterView {
-  return { id: letter.id, eventId: letter.eventId, reason: letter.reason, attempts: letter.attempts, deadAt: new Date(letter.deadAtEpochMs).toISOString(), bytes: letter.data.length };
+  return {
+    id: letter.id,
+    eventId: letter.eventId,
+    reason: letter.reason,
+    attempts: letter.attempts,
+    deadAt: new Date(letter.deadAtEpochMs).toISOString(),
+    bytes: letter.data.length,
+  };
 }

@@ -4,7 +4,10 @@ import type { ClientPlan } from '../config/resolve.ts';
 export function cooldownMs(windows: ClientPlan['maintenance'], nowEpochMs: number): number {
   let longest = 0;
   for (const window of windows) {
-    const left = 'from' in window ? leftOf(Date.parse(window.from), Date.parse(window.to), nowEpochMs) : dailyLeft(window.dailyAt, window.for, nowEpochMs);
+    const left =
+      'from' in window
+        ? leftOf(Date.parse(window.from), Date.parse(window.to), nowEpochMs)
+        : dailyLeft(window.dailyAt, window.for, nowEpochMs);
     longest = Math.max(longest, left);
   }
   return longest;

@@ -28,7 +28,10 @@ export class Permits {
   async dial(): Promise<Permit> {
     const { gate } = this.#plan.admission;
     return this.#shared(NO_GATE, async () => {
-      const own = await this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'dial', { capacity: gate.capacity, refillEveryMs: gate.refillEveryMs });
+      const own = await this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'dial', {
+        capacity: gate.capacity,
+        refillEveryMs: gate.refillEveryMs,
+      });
       if (own.kind !== 'granted' || this.#plan.loopback) return own;
       return this.#deps.restraint.egress(this.#deps.identity.egress, EGRESS);
     });
@@ -36,7 +39,9 @@ export class Permits {
 
   async token(): Promise<Permit> {
     if (this.#plan.loopback) return GRANTED;
-    return this.#shared(NO_TOKEN_GATE, () => this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'token', TOKENS));
+    return this.#shared(NO_TOKEN_GATE, () =>
+      this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'token', TOKENS),
+    );
   }
 
   /** Leaves a mark for the next leader. */
@@ -45,7 +50,9 @@ export class Permits {
   }
 
   breaker(ms: number): void {
-    void this.#shared(NO_BREAKER, () => this.#deps.restraint.breaker(this.#plan.lease, this.#epoch, ms).then(() => GRANTED));
+    void this.#shared(NO_BREAKER, () =>
+      this.#deps.restraint.breaker(this.#plan.lease, this.#epoch, ms).then(() => GRANTED),
+    );
   }
 
   async #shared(missing: string, ask: () => Promise<Permit>): Promise<Permit> {

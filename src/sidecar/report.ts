@@ -47,7 +47,15 @@ export class StreamReport {
   }
 
   /** Effects of the session that only tell something. */
-  effect(effect: Telling, facts: { readonly session: SessionState; readonly continuityRate: number; readonly bufferedBytes: number; readonly connectionId: string }): void {
+  effect(
+    effect: Telling,
+    facts: {
+      readonly session: SessionState;
+      readonly continuityRate: number;
+      readonly bufferedBytes: number;
+      readonly connectionId: string;
+    },
+  ): void {
     switch (effect.kind) {
       case 'promoted':
         return this.promoted(effect, facts.connectionId);
@@ -65,7 +73,8 @@ export class StreamReport {
 
   dial(effect: Effect<'dial'>, connectionId: string): void {
     this.#deps.metrics.dials.inc(this.#labels);
-    if (effect.purpose !== 'first' || effect.attempt > 0) this.#audit('RECONNECT_ATTEMPT', { connectionId, attempt: effect.attempt, purpose: effect.purpose, delayMs: 0 });
+    if (effect.purpose !== 'first' || effect.attempt > 0)
+      this.#audit('RECONNECT_ATTEMPT', { connectionId, attempt: effect.attempt, purpose: effect.purpose, delayMs: 0 });
   }
 
   ready(effect: Effect<'ready'>, session: SessionState, connectionId: string, continuityRate: number): void {
@@ -79,27 +88,71 @@ export class StreamReport {
     if (first) return;
     this.#deps.metrics.reconnects.inc(this.#labels);
     const { successes, attempts } = session.totals;
-    this.#audit('RECONNECT_SUCCESS', { connectionId, latencyMs, successRate: attempts === 0 ? 0 : successes / attempts });
-    this.#audit('websocket_reconnection', { connectionId, retryCount: session.attempt, latencyMs, continuityRate, status: 'success' });
+    this.#audit('RECONNECT_SUCCESS', {
+      connectionId,
+      latencyMs,
+      successRate: attempts === 0 ? 0 : successes / attempts,
+    });
+    this.#audit('websocket_reconnection', {
+      connectionId,
+      retryCount: session.attempt,
+      latencyMs,
+      continuityRate,
+      status: 'success',
+    });
   }
 
   attemptFailed(effect: Effect<'attempt-failed'>, session: SessionState, continuityRate: number): void {
     this.#lastFailure = { reason: effect.reason, at: new Date(this.#deps.nowEpochMs()).toISOString() };
     this.#deps.metrics.failures.inc({ ...this.#labels, reason: effect.reason });
-    this.#audit('RECONNECT_FAIL', { attempt: effect.attempt, reason: effect.reason, retryInMs: Math.round(effect.retryInMs) });
-    this.#audit('websocket_reconnection', { retryCount: session.attempt, latencyMs: Math.round(effect.latencyMs), continuityRate, status: effect.timeout ? 'timeout' : 'failure', reason: effect.reason });
-    this.#deps.log.warn({ ...this.#labels, reason: effect.reason, attempt: effect.attempt, retryInMs: Math.round(effect.retryInMs) }, 'stream not open; it is tried again');
+    this.#audit('RECONNECT_FAIL', {
+      attempt: effect.attempt,
+      reason: effect.reason,
+      retryInMs: Math.round(effect.retryInMs),
+    });
+    this.#audit('websocket_reconnection', {
+      retryCount: session.attempt,
+      latencyMs: Math.round(effect.latencyMs),
+      continuityRate,
+      status: effect.timeout ? 'timeout' : 'failure',
+      reason: effect.reason,
+    });
+    this.#deps.log.warn(
+      { ...this.#labels, reason: effect.reason, attempt: effect.attempt, retryInMs: Math.round(effect.retryInMs) },
+      'stream not open; it is tried again',
+    );
   }
 
   ended(connectionId: string, failure: Failure, text: string, pendingBytes: number): void {
-    const fields = { socketId: connectionId, stage: failure.stage, status: failure.status, closeCode: failure.closeCode, error: failure.error, text, pendingBytes };
+    const fields = {
+      socketId: connectionId,
+      stage: failure.stage,
+      status: failure.status,
+      closeCode: failure.closeCode,
+      error: failure.error,
+      text,
+      pendingBytes,
+    };
     if (failure.closeCode === 1000) this.#audit('connection.closed', fields);
-    else this.#audit('connection.dropped', { ...fields, reason: failure.error ?? (failure.status === undefined ? `close_${String(failure.closeCode ?? 'none')}` : `http_${String(failure.status)}`) });
+    else
+      this.#audit('connection.dropped', {
+        ...fields,
+        reason:
+          failure.error ??
+          (failure.status === undefined
+            ? `close_${String(failure.closeCode ?? 'none')}`
+            : `http_${String(failure.status)}`),
+      });
   }
 
   health(effect: Effect<'health'>, connectionId: string, pendingBytes: number): void {
-    this.#audit('connection.health', { socketId: connectionId, state: { degraded: 'DEGRADED', recovered: 'ACTIVE', dead: 'DEAD' }[effect.verdict], reason: effect.reason });
-    if (effect.verdict === 'dead') this.#audit('connection.dropped', { socketId: connectionId, reason: effect.reason, pendingBytes });
+    this.#audit('connection.health', {
+      socketId: connectionId,
+      state: { degraded: 'DEGRADED', recovered: 'ACTIVE', dead: 'DEAD' }[effect.verdict],
+      reason: effect.reason,
+    });
+    if (effect.verdict === 'dead')
+      this.#audit('connection.dropped', { socketId: connectionId, reason: effect.reason, pendingBytes });
   }
 
   terminated(gen: number, reason: Reason): void {
@@ -120,7 +173,12 @@ export class StreamReport {
     this.connected(false);
     if (effect.kind === 'fatal') this.#audit('fatal', { reason: effect.reason });
     else this.#audit('stream.halted', { reason: effect.reason });
-    this.#deps.log.error({ ...this.#labels, reason: effect.reason }, effect.kind === 'fatal' ? 'retries are exhausted; the stream is stopped' : 'the stream waits for another token or configuration');
+    this.#deps.log.error(
+      { ...this.#labels, reason: effect.reason },
+      effect.kind === 'fatal'
+        ? 'retries are exhausted; the stream is stopped'
+        : 'the stream waits for another token or configuration',
+    );
   }
 
   connected(open: boolean): void {
@@ -131,7 +189,10 @@ export class StreamReport {
     this.#parks += 1;
     this.#deps.metrics.parks.inc(this.#labels);
     this.#audit('stream.parked', { bufferedBytes });
-    this.#deps.log.warn({ ...this.#labels, bufferedBytes }, 'the buffer is full; the stream is parked until the consumer catches up');
+    this.#deps.log.warn(
+      { ...this.#labels, bufferedBytes },
+      'the buffer is full; the stream is parked until the consumer catches up',
+    );
   }
 
   gap(data: GapData): void {
@@ -177,11 +238,19 @@ export class StreamReport {
   /** Carries plain counters over into the metrics, once per turn. */
   turn(intake: Intake, outbox: Outbox<Parcel>): void {
     const { metrics } = this.#deps;
-    const seen = { received: intake.received, duplicates: intake.duplicates, poisoned: intake.poisoned, conflicts: intake.conflicts, floor: outbox.floor };
+    const seen = {
+      received: intake.received,
+      duplicates: intake.duplicates,
+      poisoned: intake.poisoned,
+      conflicts: intake.conflicts,
+      floor: outbox.floor,
+    };
     if (seen.received > this.#seen.received) metrics.received.inc(this.#labels, seen.received - this.#seen.received);
-    if (seen.duplicates > this.#seen.duplicates) metrics.duplicates.inc(this.#labels, seen.duplicates - this.#seen.duplicates);
+    if (seen.duplicates > this.#seen.duplicates)
+      metrics.duplicates.inc(this.#labels, seen.duplicates - this.#seen.duplicates);
     if (seen.poisoned > this.#seen.poisoned) metrics.poison.inc(this.#labels, seen.poisoned - this.#seen.poisoned);
-    if (seen.conflicts > this.#seen.conflicts) metrics.conflicts.inc(this.#labels, seen.conflicts - this.#seen.conflicts);
+    if (seen.conflicts > this.#seen.conflicts)
+      metrics.conflicts.inc(this.#labels, seen.conflicts - this.#seen.conflicts);
     if (seen.floor > this.#seen.floor) metrics.acknowledged.inc(this.#labels, seen.floor - this.#seen.floor);
     this.#seen = seen;
   }
@@ -207,16 +276,52 @@ export class StreamReport {
       class: this.#plan.profile.streamClass,
       state: stateOf(session),
       reason: session.phase.kind === 'backoff' || session.phase.kind === 'halted' ? session.phase.reason : undefined,
-      retryInMs: session.phase.kind === 'backoff' ? Math.max(0, Math.round(session.phase.untilMs - this.#deps.nowMs())) : undefined,
+      retryInMs:
+        session.phase.kind === 'backoff'
+          ? Math.max(0, Math.round(session.phase.untilMs - this.#deps.nowMs()))
+          : undefined,
       connectionId: facts.connectionId,
       health: liveness?.verdict,
-      latencyMs: liveness === undefined || liveness.latenciesMs.length === 0 ? undefined : Math.round((liveness.latenciesMs.reduce((sum, ms) => sum + ms, 0) / liveness.latenciesMs.length) * 10) / 10,
-      connection: { attempts, successes, successRate: attempts === 0 ? 0 : successes / attempts, meanLatencyMs: successes === 0 ? 0 : Math.round(latencySumMs / successes), reconnects, retryCount: session.attempt, lastFailure: this.#lastFailure },
-      events: { received: intake.received, duplicates: intake.duplicates, poison: intake.poisoned, conflicts: intake.conflicts, delivered: this.#delivered, redelivered: this.#redelivered, deadLettered: this.#deadLettered },
+      latencyMs:
+        liveness === undefined || liveness.latenciesMs.length === 0
+          ? undefined
+          : Math.round((liveness.latenciesMs.reduce((sum, ms) => sum + ms, 0) / liveness.latenciesMs.length) * 10) / 10,
+      connection: {
+        attempts,
+        successes,
+        successRate: attempts === 0 ? 0 : successes / attempts,
+        meanLatencyMs: successes === 0 ? 0 : Math.round(latencySumMs / successes),
+        reconnects,
+        retryCount: session.attempt,
+        lastFailure: this.#lastFailure,
+      },
+      events: {
+        received: intake.received,
+        duplicates: intake.duplicates,
+        poison: intake.poisoned,
+        conflicts: intake.conflicts,
+        delivered: this.#delivered,
+        redelivered: this.#redelivered,
+        deadLettered: this.#deadLettered,
+      },
       lastEventAt: intake.lastReceivedEpochMs === 0 ? undefined : new Date(intake.lastReceivedEpochMs).toISOString(),
       position: intake.position === undefined ? undefined : `${intake.position.kind}:${intake.position.value}`,
-      continuity: { rate: Math.round(intake.continuityRate * 1e6) / 1e6, gaps: this.#gaps, lastGap: this.#lastGap, held: intake.held },
-      delivery: { mode: this.#plan.delivery.mode, ready: delivery.ready, hold: delivery.hold, backlog: outbox.backlog, inFlight: outbox.inFlight, bufferedBytes: outbox.bufferedBytes, uncheckpointed: outbox.floor - facts.checkpointedOrd, parks: this.#parks },
+      continuity: {
+        rate: Math.round(intake.continuityRate * 1e6) / 1e6,
+        gaps: this.#gaps,
+        lastGap: this.#lastGap,
+        held: intake.held,
+      },
+      delivery: {
+        mode: this.#plan.delivery.mode,
+        ready: delivery.ready,
+        hold: delivery.hold,
+        backlog: outbox.backlog,
+        inFlight: outbox.inFlight,
+        bufferedBytes: outbox.bufferedBytes,
+        uncheckpointed: outbox.floor - facts.checkpointedOrd,
+        parks: this.#parks,
+      },
     };
   }
 
@@ -239,6 +344,12 @@ export function stateOf(session: SessionState): string {
     case 'halted':
       return 'HALTED';
     case 'linked':
-      return session.main?.phase === 'open' ? (session.main.liveness?.verdict === 'DEGRADED' ? 'DEGRADED' : session.main.sawEvent ? 'LIVE' : 'OPEN') : 'CONNECTING';
+      return session.main?.phase === 'open'
+        ? session.main.liveness?.verdict === 'DEGRADED'
+          ? 'DEGRADED'
+          : session.main.sawEvent
+            ? 'LIVE'
+            : 'OPEN'
+        : 'CONNECTING';
   }
 }

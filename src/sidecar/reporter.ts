@@ -5,12 +5,34 @@ import type { World } from './deps.ts';
 /** How often this replica says how it is. The controller promises a true status within 5 s. */
 export const REPORT_EVERY_MS = 1500;
 /** Audit records that somebody at kubectl wants to see as Events. */
-const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>(['leader.changed', 'lease.lost', 'lease.handed_over', 'lease.escape', 'connection.opened', 'connection.dropped', 'gap.detected', 'token.rotated', 'token.refresh_failed', 'breaker.opened', 'breaker.closed', 'stream.halted', 'dead_letter.added', 'fatal']);
+const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>([
+  'leader.changed',
+  'lease.lost',
+  'lease.handed_over',
+  'lease.escape',
+  'connection.opened',
+  'connection.dropped',
+  'gap.detected',
+  'token.rotated',
+  'token.refresh_failed',
+  'breaker.opened',
+  'breaker.closed',
+  'stream.halted',
+  'dead_letter.added',
+  'fatal',
+]);
 const NOTICES = 20;
 
 /** What a report begins with, whatever state the sidecar is in. */
 export function reportHead(identity: World['identity'], configHash: string): Record<string, unknown> {
-  return { v: 1, version: HOLDFAST_VERSION, namespace: identity.namespace, pod: identity.pod, uid: identity.uid, configHash };
+  return {
+    v: 1,
+    version: HOLDFAST_VERSION,
+    namespace: identity.namespace,
+    pod: identity.pod,
+    uid: identity.uid,
+    configHash,
+  };
 }
 
 export interface Reporting {
@@ -32,7 +54,9 @@ export class Reporter {
     this.#deps = deps;
     this.#what = what;
     if (deps.reports === undefined) return;
-    this.#timer = setInterval(() => { void this.#write(); }, REPORT_EVERY_MS);
+    this.#timer = setInterval(() => {
+      void this.#write();
+    }, REPORT_EVERY_MS);
     this.#timer.unref();
   }
 
@@ -49,9 +73,21 @@ export class Reporter {
     try {
       const status = this.#what.status();
       for (const name of this.#what.clients) {
-        const text = JSON.stringify({ ...reportHead(identity, this.#what.configHash), ...of(status, name), notices: this.#notices(name) });
-        const written = await reports.write({ namespace: identity.namespace, name }, `${identity.pod}/${identity.uid}`, secrets.scrub(text));
-        if (!written && !this.#warned) log.warn({ client: name, bytes: text.length }, 'the report is too large to be written; the controller does not see this sidecar');
+        const text = JSON.stringify({
+          ...reportHead(identity, this.#what.configHash),
+          ...of(status, name),
+          notices: this.#notices(name),
+        });
+        const written = await reports.write(
+          { namespace: identity.namespace, name },
+          `${identity.pod}/${identity.uid}`,
+          secrets.scrub(text),
+        );
+        if (!written && !this.#warned)
+          log.warn(
+            { client: name, bytes: text.length },
+            'the report is too large to be written; the controller does not see this sidecar',
+          );
         if (!written) this.#warned = true;
       }
     } catch (error) {
@@ -62,13 +98,30 @@ export class Reporter {
   }
 
   #notices(client: string): readonly unknown[] {
-    return this.#deps.audit.recent().filter((record) => record.clientId === client && NOTABLE.has(record.event)).slice(-NOTICES);
+    return this.#deps.audit
+      .recent()
+      .filter((record) => record.clientId === client && NOTABLE.has(record.event))
+      .slice(-NOTICES);
   }
 }
 
 function of(status: Readonly<Record<string, unknown>>, client: string): Record<string, unknown> {
-  const { clients, streams, store, broken, startedAt, ready } = status as { readonly clients: readonly { readonly name: string }[]; readonly streams: readonly StreamFacts[]; readonly store: unknown; readonly broken: unknown; readonly startedAt: unknown; readonly ready: unknown };
-  return { startedAt, ready, store, broken, client: clients.find((one) => one.name === client), streams: streams.filter((one) => one.client === client).map(brief) };
+  const { clients, streams, store, broken, startedAt, ready } = status as {
+    readonly clients: readonly { readonly name: string }[];
+    readonly streams: readonly StreamFacts[];
+    readonly store: unknown;
+    readonly broken: unknown;
+    readonly startedAt: unknown;
+    readonly ready: unknown;
+  };
+  return {
+    startedAt,
+    ready,
+    store,
+    broken,
+    client: clients.find((one) => one.name === client),
+    streams: streams.filter((one) => one.client === client).map(brief),
+  };
 }
 
 interface StreamFacts {
@@ -83,5 +136,17 @@ function brief(stream: StreamFacts): Record<string, unknown> {
     return Object.fromEntries(fields.map((field) => [field, whole?.[field]]));
   };
   const { name, class: streamClass, state, reason, retryInMs, lastEventAt, position } = stream;
-  return { name, class: streamClass, state, reason, retryInMs, lastEventAt, position, connection: part('connection', ['reconnects']), events: part('events', ['deadLettered']), continuity: part('continuity', ['rate', 'gaps', 'lastGap']), delivery: part('delivery', ['inFlight', 'backlog', 'hold']) };
+  return {
+    name,
+    class: streamClass,
+    state,
+    reason,
+    retryInMs,
+    lastEventAt,
+    position,
+    connection: part('connection', ['reconnects']),
+    events: part('events', ['deadLettered']),
+    continuity: part('continuity', ['rate', 'gaps', 'lastGap']),
+    delivery: part('delivery', ['inFlight', 'backlog', 'hold']),
+  };
 }

@@ -64,14 +64,20 @@ export class Seat implements Contender {
     this.#deps = deps;
     this.#election = election;
     this.#startedEpochMs = deps.nowEpochMs();
-    this.pulls = new Map(plan.streams.filter((stream) => stream.delivery.push === undefined).map((stream) => [stream.name, new PullSeat()]));
+    this.pulls = new Map(
+      plan.streams
+        .filter((stream) => stream.delivery.push === undefined)
+        .map((stream) => [stream.name, new PullSeat()]),
+    );
     this.#fitness = new Fitness(plan, deps, () => [...this.pulls.values()].every((seat) => seat.occupied));
   }
 
   start(): void {
     this.#fitness.start();
     void this.#copy();
-    this.#copier = setInterval(() => { void this.#copy(); }, this.plan.leasePolicy.renewEveryMs).unref();
+    this.#copier = setInterval(() => {
+      void this.#copy();
+    }, this.plan.leasePolicy.renewEveryMs).unref();
   }
 
   /** Looks at nothing any more. */
@@ -85,7 +91,10 @@ export class Seat implements Contender {
     if (this.#term !== undefined || this.#copying || this.#deps.registry === undefined) return;
     this.#copying = true;
     // Where one cannot be read its copy stays as it is; the others are looked at all the same.
-    for (const { name } of this.plan.streams) await this.#copyOne(name).catch((error: unknown) => { this.#deps.log.debug({ err: error, stream: name }, 'the checkpoint could not be copied'); });
+    for (const { name } of this.plan.streams)
+      await this.#copyOne(name).catch((error: unknown) => {
+        this.#deps.log.debug({ err: error, stream: name }, 'the checkpoint could not be copied');
+      });
     this.#copying = false;
   }
 
@@ -107,7 +116,17 @@ export class Seat implements Contender {
   /** The store may have lost a record that we never saw: a record of the instant at which there was none for sure, so that all the time since then is announced. */
   #fill(name: string, epoch: number): void {
     if (this.#copies.has(name)) return;
-    this.#copies.set(name, { schema: 1, epoch, index: 0, position: '', era: 0, tail: [], distinct: 0, missing: 0, settledAtEpochMs: this.#noneAtEpochMs.get(name) ?? this.#startedEpochMs });
+    this.#copies.set(name, {
+      schema: 1,
+      epoch,
+      index: 0,
+      position: '',
+      era: 0,
+      tail: [],
+      distinct: 0,
+      missing: 0,
+      settledAtEpochMs: this.#noneAtEpochMs.get(name) ?? this.#startedEpochMs,
+    });
   }
 
   get lease(): string {
@@ -152,8 +171,12 @@ export class Seat implements Contender {
     this.#fitness.reset();
     if (forgot) for (const one of this.plan.streams) this.#fill(one.name, epoch);
     this.#begin(term)
-      .then(() => { this.#deps.log.info({ client: this.plan.name, epoch, how, streams: term.streams.size }, 'leading'); })
-      .catch((error: unknown) => { this.#deps.log.fatal({ err: error, client: this.plan.name }, 'the client could not be started'); });
+      .then(() => {
+        this.#deps.log.info({ client: this.plan.name, epoch, how, streams: term.streams.size }, 'leading');
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.fatal({ err: error, client: this.plan.name }, 'the client could not be started');
+      });
   }
 
   shut(why: string): void {
@@ -171,7 +194,8 @@ export class Seat implements Contender {
 
   lost(why: string): void {
     this.#deps.log.warn({ client: this.plan.name, why }, 'no longer leading');
-    for (const [name, stream] of this.streams) if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
+    for (const [name, stream] of this.streams)
+      if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
     for (const [name, stream] of this.streams) this.#keep(name, stream.lastCheckpoint);
     if (this.#term !== undefined) end(this.#term, why !== 'stopped');
     this.#term = undefined;
@@ -185,7 +209,15 @@ export class Seat implements Contender {
     const platform = this.plan.platform === 'GenesysCloud' ? 'genesys' : 'cxone';
     const { namespace, pod } = this.#deps.identity;
     return [...this.streams.values()].flatMap((stream) =>
-      stream.sockets.heartbeats(stream.session.state).map((one) => ({ ...one, platform, tenantId: this.plan.tenantId, client: this.plan.name, stream: stream.plan.name, pod: `${namespace}/${pod}`, epoch: stream.epoch })),
+      stream.sockets.heartbeats(stream.session.state).map((one) => ({
+        ...one,
+        platform,
+        tenantId: this.plan.tenantId,
+        client: this.plan.name,
+        stream: stream.plan.name,
+        pod: `${namespace}/${pod}`,
+        epoch: stream.epoch,
+      })),
     );
   }
 
@@ -207,7 +239,9 @@ export class Seat implements Contender {
     // What cannot be replayed must be connected before the old leader lets go.
     const term = this.#newTerm(epoch, true);
     this.#warm = term;
-    setTimeout(() => { if (this.#warm === term) this.#dropWarm(); }, EARLY_LIFE_MS).unref();
+    setTimeout(() => {
+      if (this.#warm === term) this.#dropWarm();
+    }, EARLY_LIFE_MS).unref();
     await term.client.start();
     if (this.#warm !== term) return false;
     for (const one of early) {
@@ -218,7 +252,10 @@ export class Seat implements Contender {
     const open = await Promise.all([...term.streams.values()].map((stream) => stream.startEarly(EARLY_LIMIT_MS)));
     // Without it the change still comes about, and the hole is announced.
     if (this.#warm === term && !open.every(Boolean)) {
-      this.#deps.log.warn({ client: this.plan.name, states: [...term.streams.values()].map((stream) => stream.status()['state']) }, 'not connected before the change of leader; a gap will be announced');
+      this.#deps.log.warn(
+        { client: this.plan.name, states: [...term.streams.values()].map((stream) => stream.status()['state']) },
+        'not connected before the change of leader; a gap will be announced',
+      );
       this.#dropWarm();
     }
     return true;
@@ -230,7 +267,23 @@ export class Seat implements Contender {
   }
 
   #newTerm(epoch: number, early: boolean): Term {
-    const term: Term = { epoch, streams: new Map(), over: false, draining: false, early, client: new ClientDriver(this.plan, this.#deps, { epoch, lease: { open: () => this.#term === term && this.#election.open(), mayDial: () => (this.#term === term && this.#election.open()) || this.#warm === term, doubt: () => { this.#election.doubt(); } } }) };
+    const term: Term = {
+      epoch,
+      streams: new Map(),
+      over: false,
+      draining: false,
+      early,
+      client: new ClientDriver(this.plan, this.#deps, {
+        epoch,
+        lease: {
+          open: () => this.#term === term && this.#election.open(),
+          mayDial: () => (this.#term === term && this.#election.open()) || this.#warm === term,
+          doubt: () => {
+            this.#election.doubt();
+          },
+        },
+      }),
+    };
     return term;
   }
 
@@ -267,7 +320,8 @@ export class Seat implements Contender {
       } catch (error) {
         if (!(error instanceof HoldfastError) || error.disposition !== 'retry') throw error;
         this.#deps.storeTrouble(error.code);
-        if (attempt === 0) this.#deps.log.warn({ err: error, client: this.plan.name }, 'the store does not answer; waiting for it');
+        if (attempt === 0)
+          this.#deps.log.warn({ err: error, client: this.plan.name }, 'the store does not answer; waiting for it');
         await new Promise((resolve) => setTimeout(resolve, backoffDelay(STORE_BACKOFF, attempt, this.#deps.random())));
       }
     }

@@ -1,4 +1,11 @@
-import { idleSession, stepSession, type SessionEffect, type SessionInput, type SessionPolicy, type SessionState } from '../core/session.ts';
+import {
+  idleSession,
+  stepSession,
+  type SessionEffect,
+  type SessionInput,
+  type SessionPolicy,
+  type SessionState,
+} from '../core/session.ts';
 
 /** Feeds one session machine. Inputs that arise while effects are performed wait their turn. */
 export class SessionLoop {
@@ -10,7 +17,11 @@ export class SessionLoop {
   #stepping = false;
   state: SessionState = idleSession;
 
-  constructor(policy: SessionPolicy, nowMs: () => number, act: { readonly perform: (effect: SessionEffect) => void; readonly after: () => void }) {
+  constructor(
+    policy: SessionPolicy,
+    nowMs: () => number,
+    act: { readonly perform: (effect: SessionEffect) => void; readonly after: () => void },
+  ) {
     this.#policy = policy;
     this.#nowMs = nowMs;
     this.#perform = act.perform;

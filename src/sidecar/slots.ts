@@ -32,7 +32,9 @@ export class Slots {
 
   /** Calls `granted` at once, or as soon as there is a place. */
   want(stream: string): void {
-    this.#renewer ??= setInterval(() => { for (const one of this.#held) this.#ask(one); }, RENEW_EVERY_MS).unref();
+    this.#renewer ??= setInterval(() => {
+      for (const one of this.#held) this.#ask(one);
+    }, RENEW_EVERY_MS).unref();
     if (this.#held.has(stream)) return this.#host.granted(stream);
     if (this.#asking.has(stream)) return;
     this.#asking.set(stream, undefined);
@@ -74,14 +76,17 @@ export class Slots {
         else if (slot.kind === 'revoked' && this.#held.delete(stream)) this.#onRevoked(stream, slot.withinMs);
         else this.#later(stream, slot.kind === 'queued' ? slot.retryMs : slot.withinMs);
       },
-      () => { if (!this.#held.has(stream)) this.#onGranted(stream); }, // without the store the client's own gate must do
+      () => {
+        if (!this.#held.has(stream)) this.#onGranted(stream);
+      }, // without the store the client's own gate must do
     );
   }
 
   #onGranted(stream: string): void {
     const asked = this.#asking.delete(stream);
     // Granted to one that no longer waits: the place is given back.
-    if (!asked && !this.#held.has(stream)) return void this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
+    if (!asked && !this.#held.has(stream))
+      return void this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
     this.#held.add(stream);
     if (asked) this.#host.granted(stream);
   }
@@ -89,16 +94,31 @@ export class Slots {
   /** The stream closes now; its place is given on as soon as that is certain. */
   #onRevoked(stream: string, withinMs: number): void {
     this.#host.revoked(stream);
-    setTimeout(() => { this.#deps.pool.leave(this.#request(stream)).catch(() => undefined); }, Math.min(withinMs, LEAVE_AFTER_MS)).unref();
+    setTimeout(
+      () => {
+        this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
+      },
+      Math.min(withinMs, LEAVE_AFTER_MS),
+    ).unref();
   }
 
   #later(stream: string, ms: number): void {
     if (!this.#asking.has(stream)) return;
-    this.#asking.set(stream, setTimeout(() => { this.#ask(stream); }, ms).unref());
+    this.#asking.set(
+      stream,
+      setTimeout(() => {
+        this.#ask(stream);
+      }, ms).unref(),
+    );
   }
 
   #request(name: string): SlotRequest {
     const stream: StreamPlan | undefined = this.#plan.streams.find((one) => one.name === name);
-    return { tenant: `${this.#plan.platform}:${this.#plan.tenantId}`, stream: `${this.#plan.lease}/${name}`, priority: stream?.priority ?? 1, limit: this.#plan.admission.maxStreams };
+    return {
+      tenant: `${this.#plan.platform}:${this.#plan.tenantId}`,
+      stream: `${this.#plan.lease}/${name}`,
+      priority: stream?.priority ?? 1,
+      limit: this.#plan.admission.maxStreams,
+    };
   }
 }

@@ -27,12 +27,19 @@ export class Sockets {
 
   /** A dial that cannot even begin is a failed dial: the slot it holds must come back. */
   dial(gen: number, connectionId: string, target: () => DialTarget, handlers: SocketHandlers): void {
-    const options = { loopback: this.#plan.loopback, closeTimeoutMs: this.#plan.session.closeTimeoutMs, nowMs: this.#deps.nowMs, nowEpochMs: this.#deps.nowEpochMs };
+    const options = {
+      loopback: this.#plan.loopback,
+      closeTimeoutMs: this.#plan.session.closeTimeoutMs,
+      nowMs: this.#deps.nowMs,
+      nowEpochMs: this.#deps.nowEpochMs,
+    };
     try {
       this.#open.set(gen, { socket: new StreamSocket(target(), options, handlers), connectionId });
     } catch (error) {
       this.#deps.log.error({ err: error, stream: this.#plan.name }, 'the dial could not begin');
-      queueMicrotask(() => { handlers.ended({ stage: 'dial' }, { text: 'the dial could not begin', oldest: undefined }); });
+      queueMicrotask(() => {
+        handlers.ended({ stage: 'dial' }, { text: 'the dial could not begin', oldest: undefined });
+      });
     }
   }
 
@@ -57,7 +64,14 @@ export class Sockets {
       const { verdict, lastFrameAtMs } = link.liveness;
       // What our own watch calls healthy has given its sign of life, however quiet the endpoint is by nature.
       const silentMs = verdict === 'HEALTHY' ? 0 : Math.max(0, this.#deps.nowMs() - lastFrameAtMs);
-      return [{ connectionId: this.idOf(link.gen), silentMs, state: verdict === 'HEALTHY' ? ('ACTIVE' as const) : ('DEGRADED' as const), retryCount: session.attempt }];
+      return [
+        {
+          connectionId: this.idOf(link.gen),
+          silentMs,
+          state: verdict === 'HEALTHY' ? ('ACTIVE' as const) : ('DEGRADED' as const),
+          retryCount: session.attempt,
+        },
+      ];
     });
   }
 

@@ -69,13 +69,22 @@ export class StreamDriver {
     this.client = client;
     this.#deps = deps;
     this.outbox = new Outbox<Parcel>(plan.outbox);
-    this.session = new SessionLoop(plan.session, deps.nowMs, { perform: (effect) => { this.#perform(effect); }, after: () => { this.#arm(); } });
+    this.session = new SessionLoop(plan.session, deps.nowMs, {
+      perform: (effect) => {
+        this.#perform(effect);
+      },
+      after: () => {
+        this.#arm();
+      },
+    });
     this.sockets = new Sockets(plan, deps);
     this.#backpressure = new Backpressure(plan.session.liveness);
     this.#report = new StreamReport(plan, deps);
     this.intake = new Intake(plan, deps, this.outbox, {
       epoch,
-      accepted: () => { this.#soon(); },
+      accepted: () => {
+        this.#soon();
+      },
       control: (control, type) => {
         if (control === 'unknown') this.#report.unknownControl(type);
         if (control === 'position-expired') this.intake.positionExpired();
@@ -86,14 +95,20 @@ export class StreamDriver {
         this.#report.emptyBatch();
         this.session.dispatch({ kind: 'empty-batch', gen: this.#heard });
       },
-      baseline: (record) => { this.#checkpointer.baseline(record); },
-      askAgain: () => { this.session.dispatch({ kind: 'redial', purpose: 'gap' }); },
+      baseline: (record) => {
+        this.#checkpointer.baseline(record);
+      },
+      askAgain: () => {
+        this.session.dispatch({ kind: 'redial', purpose: 'gap' });
+      },
       gap: (data) => {
         this.#report.gap(data);
         afterGap(plan, data, { deps, rest: (path) => client.rest(path), intake: this.intake });
       },
     });
-    this.letters = new LetterBox(plan, deps, (attributes, data, eventId) => this.intake.redrive(attributes, data, eventId));
+    this.letters = new LetterBox(plan, deps, (attributes, data, eventId) =>
+      this.intake.redrive(attributes, data, eventId),
+    );
     this.#checkpointer = new Checkpointer(plan, epoch, deps, {
       outbox: this.outbox,
       record: (ord, floor) => this.intake.checkpointAt(ord, floor),
@@ -101,15 +116,32 @@ export class StreamDriver {
         if (this.delivery instanceof PullDelivery) this.delivery.stored(ord);
         this.#soon();
       },
-      fenced: (final) => { this.#onFenced(final); },
+      fenced: (final) => {
+        this.#onFenced(final);
+      },
       begun: () => this.#begun,
-      arm: () => { this.#arm(); },
+      arm: () => {
+        this.#arm();
+      },
     });
-    this.#side = new ConsumerSide(plan, deps, { epoch, outbox: this.outbox, report: this.#report, letters: this.letters, open: () => this.#begun && client.open(), settled: () => { this.#settled(); } });
-    this.bar = new Bar(plan.profile.streamClass, () => { this.#parkForLease(); });
+    this.#side = new ConsumerSide(plan, deps, {
+      epoch,
+      outbox: this.outbox,
+      report: this.#report,
+      letters: this.letters,
+      open: () => this.#begun && client.open(),
+      settled: () => {
+        this.#settled();
+      },
+    });
+    this.bar = new Bar(plan.profile.streamClass, () => {
+      this.#parkForLease();
+    });
     const { push } = plan.delivery;
     this.delivery = push === undefined ? new PullDelivery(plan, this.#side) : new PushDelivery(plan, push, this.#side);
-    this.#timer = new DeadlineTimer(deps.nowMs, () => { this.#tick(); });
+    this.#timer = new DeadlineTimer(deps.nowMs, () => {
+      this.#tick();
+    });
   }
 
   /** Loads the checkpoint (or takes our copy, if the store lost it) and begins. `connected`: the socket is open already. @throws HoldfastError of the store */
@@ -120,15 +152,25 @@ export class StreamDriver {
       this.intake.restore(checkpoint);
       const { drained: _, ...record } = checkpoint;
       this.#checkpointer.restored({ ...record, epoch: this.epoch });
-      if (!(connected && checkpoint.drained === true) && (this.plan.profile.streamClass === 'C' || checkpoint.position === '') && checkpoint.settledAtEpochMs > 0) this.intake.holeSince(checkpoint.settledAtEpochMs);
+      if (
+        !(connected && checkpoint.drained === true) &&
+        (this.plan.profile.streamClass === 'C' || checkpoint.position === '') &&
+        checkpoint.settledAtEpochMs > 0
+      )
+        this.intake.holeSince(checkpoint.settledAtEpochMs);
       if (checkpoint.epoch !== this.epoch && this.plan.delivery.control === 'all') {
-        this.intake.pushControl('leader.changed', { stream: this.plan.name, from: String(checkpoint.epoch), to: String(this.epoch) });
+        this.intake.pushControl('leader.changed', {
+          stream: this.plan.name,
+          from: String(checkpoint.epoch),
+          to: String(this.epoch),
+        });
       }
       if (!connected) this.intake.interrupted('restart', true);
     }
     this.#begun = true;
     // Nothing is drained any more once somebody connects again.
-    if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true) this.#checkpointer.reopened(true);
+    if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true)
+      this.#checkpointer.reopened(true);
     if (!this.plan.suspend && !this.#stopping) this.session.dispatch({ kind: 'start' });
     if (this.session.state.main?.phase === 'open') this.intake.announceHole('no_replay');
     this.#soon();
@@ -138,8 +180,15 @@ export class StreamDriver {
   startEarly(limitMs: number): Promise<boolean> {
     if (!this.plan.suspend) this.session.dispatch({ kind: 'start' });
     return new Promise((resolve) => {
-      setTimeout(() => { resolve(this.plan.suspend); }, this.plan.suspend ? 0 : limitMs).unref();
-      this.#whenReady = () => { resolve(true); };
+      setTimeout(
+        () => {
+          resolve(this.plan.suspend);
+        },
+        this.plan.suspend ? 0 : limitMs,
+      ).unref();
+      this.#whenReady = () => {
+        resolve(true);
+      };
     });
   }
 
@@ -182,11 +231,14 @@ export class StreamDriver {
   reopen(storeLostData: boolean): void {
     this.bar.lift();
     this.#checkpointer.reopened(storeLostData);
-    if (this.#parkedForLease && this.session.state.goal === 'park' && !this.#stopping) this.session.dispatch({ kind: 'start' });
+    if (this.#parkedForLease && this.session.state.goal === 'park' && !this.#stopping)
+      this.session.dispatch({ kind: 'start' });
     this.#parkedForLease = false;
     this.#soon();
   }
-  get lastCheckpoint(): Checkpoint | undefined { return this.#checkpointer.last; }
+  get lastCheckpoint(): Checkpoint | undefined {
+    return this.#checkpointer.last;
+  }
   #parkForLease(): void {
     if (this.session.state.goal !== 'run') return;
     this.#parkedForLease = true;
@@ -209,17 +261,30 @@ export class StreamDriver {
   }
 
   admitted(token: TokenRef): void {
-    this.session.dispatch({ kind: 'admitted', token, resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none' });
+    this.session.dispatch({
+      kind: 'admitted',
+      token,
+      resuming: this.intake.position !== undefined && this.plan.profile.resume.via !== 'none',
+    });
   }
 
-  tokenStaged(token: TokenRef): void { this.session.dispatch({ kind: 'token-staged', token }); }
-  get tokenInUse(): string | undefined { return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined; }
+  tokenStaged(token: TokenRef): void {
+    this.session.dispatch({ kind: 'token-staged', token });
+  }
+  get tokenInUse(): string | undefined {
+    return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined;
+  }
 
   /** Entries were settled: the checkpoint may move, the window has room. */
   #settled(): void {
     this.#regulate();
     this.#checkpointer.look(false);
-    if (this.session.state.goal === 'park' && !this.bar.down && this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes && !this.#stopping) {
+    if (
+      this.session.state.goal === 'park' &&
+      !this.bar.down &&
+      this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes &&
+      !this.#stopping
+    ) {
       this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
       this.session.dispatch({ kind: 'start' });
     }
@@ -254,7 +319,9 @@ export class StreamDriver {
       case 'ping':
         return this.sockets.of(effect.gen)?.ping(effect.payload);
       case 'close':
-        return this.sockets.of(effect.gen)?.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
+        return this.sockets
+          .of(effect.gen)
+          ?.close(effect.code, effect.reason === 'shutdown' ? 'Graceful shutdown' : effect.reason);
       case 'terminate':
         this.#report.terminated(effect.gen, effect.reason);
         return this.sockets.of(effect.gen)?.terminate();
@@ -289,23 +356,51 @@ export class StreamDriver {
     const token = this.client.tokenText(effect.token.id);
     const connectionId = this.#deps.randomId();
     const overlap = effect.purpose === 'rotate' || effect.purpose === 'maintenance';
-    const position = effect.oldest ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(overlap);
+    const position = effect.oldest
+      ? oldestOffered(this.plan.profile.resume.kind, this.#oldest)
+      : this.intake.resumePosition(overlap);
     this.#report.dial(effect, connectionId);
     // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
-    const target = (): DialTarget => dialTarget(this.plan.profile, { hosts: this.plan.hosts, path: this.plan.path, topics: this.plan.topics, token: token ?? '', position, reconnect: effect.reconnect });
+    const target = (): DialTarget =>
+      dialTarget(this.plan.profile, {
+        hosts: this.plan.hosts,
+        path: this.plan.path,
+        topics: this.plan.topics,
+        token: token ?? '',
+        position,
+        reconnect: effect.reconnect,
+      });
     const { gen } = effect;
     this.sockets.dial(gen, connectionId, target, {
-      opened: () => { this.session.dispatch({ kind: 'opened', gen }); },
-      message: (data, isBinary) => { this.#onMessage(gen, data, isBinary); },
-      serverPing: () => { this.session.dispatch({ kind: 'heard', gen, what: 'server-ping' }); },
-      pong: (payload) => { this.session.dispatch({ kind: 'pong', gen, payload }); this.#report.pong(this.session.state); },
-      ended: (failure, detail) => { this.#onEnded(gen, failure, detail); },
+      opened: () => {
+        this.session.dispatch({ kind: 'opened', gen });
+      },
+      message: (data, isBinary) => {
+        this.#onMessage(gen, data, isBinary);
+      },
+      serverPing: () => {
+        this.session.dispatch({ kind: 'heard', gen, what: 'server-ping' });
+      },
+      pong: (payload) => {
+        this.session.dispatch({ kind: 'pong', gen, payload });
+        this.#report.pong(this.session.state);
+      },
+      ended: (failure, detail) => {
+        this.#onEnded(gen, failure, detail);
+      },
     });
   }
 
   #hello({ gen, attempt, reconnect }: Extract<SessionEffect, { kind: 'hello' }>): void {
-    const position = this.session.state.positionExpired ? oldestOffered(this.plan.profile.resume.kind, this.#oldest) : this.intake.resumePosition(true);
-    const text = helloText(this.plan, this.#deps, { attempt, reconnect, position, connectionId: this.sockets.idOf(gen) });
+    const position = this.session.state.positionExpired
+      ? oldestOffered(this.plan.profile.resume.kind, this.#oldest)
+      : this.intake.resumePosition(true);
+    const text = helloText(this.plan, this.#deps, {
+      attempt,
+      reconnect,
+      position,
+      connectionId: this.sockets.idOf(gen),
+    });
     if (text !== undefined) this.sockets.of(gen)?.send(text);
   }
 
@@ -324,11 +419,16 @@ export class StreamDriver {
     const before = this.intake.received;
     this.intake.read(data, isBinary);
     this.#heardFrame = true;
-    if (this.intake.received > before && (!link.sawEvent || link.emptyBatches > 0)) this.session.dispatch({ kind: 'event', gen });
+    if (this.intake.received > before && (!link.sawEvent || link.emptyBatches > 0))
+      this.session.dispatch({ kind: 'event', gen });
     this.#soon();
   }
 
-  #onEnded(gen: number, failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void {
+  #onEnded(
+    gen: number,
+    failure: Failure,
+    detail: { readonly text: string; readonly oldest: string | undefined },
+  ): void {
     this.#report.ended(this.sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
     this.sockets.forget(gen);
     if (this.sockets.count === 0) this.#backpressure.reset();
@@ -340,9 +440,15 @@ export class StreamDriver {
   #onInterrupted(reason: Reason): void {
     this.#report.connected(false);
     // Where nothing can be asked for again, all that is known is since when nothing came.
-    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.intake.holeSince(this.intake.silentSinceEpochMs);
+    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined)
+      this.intake.holeSince(this.intake.silentSinceEpochMs);
     this.intake.interrupted(reason, true);
-    if (this.plan.delivery.control === 'all') this.intake.pushControl('stream.interrupted', { stream: this.plan.name, reason, at: new Date(this.#deps.nowEpochMs()).toISOString() });
+    if (this.plan.delivery.control === 'all')
+      this.intake.pushControl('stream.interrupted', {
+        stream: this.plan.name,
+        reason,
+        at: new Date(this.#deps.nowEpochMs()).toISOString(),
+      });
   }
 
   #onReady(effect: Extract<SessionEffect, { kind: 'ready' }>): void {
@@ -372,7 +478,10 @@ export class StreamDriver {
   }
 
   #regulate(): void {
-    const verdict = this.session.state.goal === 'run' ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.#deps.nowMs()) : 'nothing';
+    const verdict =
+      this.session.state.goal === 'run'
+        ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.#deps.nowMs())
+        : 'nothing';
     if (verdict === 'nothing') return;
     this.sockets.pause(verdict === 'pause');
     if (verdict !== 'park') return;
@@ -391,6 +500,14 @@ export class StreamDriver {
 
   #arm(): void {
     if (this.#ended) return;
-    this.#timer.set(earliest(sessionDeadline(this.plan.session, this.session.state), this.intake.deadline(), this.client.open() ? this.delivery.deadline() : undefined, this.#checkpointer.deadline(), this.#backpressure.deadline()));
+    this.#timer.set(
+      earliest(
+        sessionDeadline(this.plan.session, this.session.state),
+        this.intake.deadline(),
+        this.client.open() ? this.delivery.deadline() : undefined,
+        this.#checkpointer.deadline(),
+        this.#backpressure.deadline(),
+      ),
+    );
   }
 }

@@ -22,12 +22,30 @@ export class Supervisor {
   #stopping = false;
 
   constructor(plans: readonly ClientPlan[], deps: World) {
-    this.#deps = { ...deps, storeTrouble: (code) => { this.#storeTrouble = code; }, refusals: new Refusals(deps.log) };
+    this.#deps = {
+      ...deps,
+      storeTrouble: (code) => {
+        this.#storeTrouble = code;
+      },
+      refusals: new Refusals(deps.log),
+    };
     this.#startedEpochMs = deps.nowEpochMs();
-    const seats: Seat[] = plans.map((plan) => new Seat(plan, this.#deps, { open: () => this.election.open(plan.lease), doubt: () => { this.election.doubt(plan.lease); } }));
+    const seats: Seat[] = plans.map(
+      (plan) =>
+        new Seat(plan, this.#deps, {
+          open: () => this.election.open(plan.lease),
+          doubt: () => {
+            this.election.doubt(plan.lease);
+          },
+        }),
+    );
     this.#seats = seats;
     this.election = new Election(seats, this.#deps);
-    this.#heartbeats = new Heartbeats(this.#deps, () => seats.flatMap((seat) => seat.heartbeats()), deps.registryEveryMs);
+    this.#heartbeats = new Heartbeats(
+      this.#deps,
+      () => seats.flatMap((seat) => seat.heartbeats()),
+      deps.registryEveryMs,
+    );
     deps.leases.onNotice((notice) => {
       if (notice.kind === 'dead') for (const seat of seats) seat.tearDown(notice.connection);
     });
@@ -93,15 +111,23 @@ export class Supervisor {
 
   /** Ready: the process does what it is for, or will as soon as others let it. A platform outage does not take the pod out of service. */
   get ready(): boolean {
-    return !this.#stopping && this.#storeTrouble === undefined && this.#seats.every((seat) => {
-      const facts = this.election.facts(seat.lease);
-      return facts.role === 'leader' ? seat.complete : facts.observed;
-    });
+    return (
+      !this.#stopping &&
+      this.#storeTrouble === undefined &&
+      this.#seats.every((seat) => {
+        const facts = this.election.facts(seat.lease);
+        return facts.role === 'leader' ? seat.complete : facts.observed;
+      })
+    );
   }
 
   status(): Record<string, unknown> {
     return {
-      identity: { pod: this.#deps.identity.pod, namespace: this.#deps.identity.namespace, uid: this.#deps.identity.uid },
+      identity: {
+        pod: this.#deps.identity.pod,
+        namespace: this.#deps.identity.namespace,
+        uid: this.#deps.identity.uid,
+      },
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
       store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, warnings: this.storeWarnings },
@@ -117,7 +143,15 @@ export class Supervisor {
     this.#deps.metrics.leader.set({ client }, facts.role === 'leader' ? 1 : 0);
     this.#deps.metrics.epoch.set({ client }, facts.epoch);
     this.#deps.metrics.leaseRemaining.set({ client }, (facts.remainingMs ?? 0) / 1000);
-    const driver = seat.driver?.status() ?? { name: client, platform: seat.plan.platform, region: seat.plan.region, token: { state: 'absent' }, credentials: 'ok', breaker: 'closed', waiting: [] };
+    const driver = seat.driver?.status() ?? {
+      name: client,
+      platform: seat.plan.platform,
+      region: seat.plan.region,
+      token: { state: 'absent' },
+      credentials: 'ok',
+      breaker: 'closed',
+      waiting: [],
+    };
     return { ...driver, ...facts, lease: seat.lease };
   }
 

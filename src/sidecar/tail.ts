@@ -26,12 +26,21 @@ export class AcceptedTail {
   recordFor(ord: number, floor: Parcel): { readonly position: string; readonly tail: readonly string[] } {
     const settled = this.#accepted.filter((one) => one.ord <= ord);
     const { position } = floor;
-    this.#accepted = this.#accepted.filter((one) => one.ord > ord || one.since >= Number(position?.value) - 1).slice(-KEPT_LIMIT);
+    this.#accepted = this.#accepted
+      .filter((one) => one.ord > ord || one.since >= Number(position?.value) - 1)
+      .slice(-KEPT_LIMIT);
     const last = (count: number, from: readonly Accepted[]): string[] => from.slice(-count).map((one) => one.identity);
     if (position === undefined) return { position: '', tail: last(1, settled) };
-    if (position.kind !== 'since') return { position: `${position.kind}:${position.value}`, tail: last(CURSOR_TAIL, settled) };
+    if (position.kind !== 'since')
+      return { position: `${position.kind}:${position.value}`, tail: last(CURSOR_TAIL, settled) };
     const unsettled = this.#accepted.filter((one) => one.ord > ord).map((one) => one.since);
     const since = sinceFloor(Number(position.value), unsettled);
-    return { position: `since:${String(since)}`, tail: last(TAIL_LIMIT, settled.filter((one) => !(one.since < since - 1))) };
+    return {
+      position: `since:${String(since)}`,
+      tail: last(
+        TAIL_LIMIT,
+        settled.filter((one) => !(one.since < since - 1)),
+      ),
+    };
   }
 }

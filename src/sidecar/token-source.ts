@@ -50,9 +50,20 @@ export class TokenSource {
     const endpoint = this.#plan.streams[0]?.profile.inStream?.endpoint;
     if (endpoint !== undefined && oldToken !== undefined) {
       try {
-        return await this.#keep(await refreshByRest(this.#agent, this.#plan, { path: endpoint, oldToken, credentials }, this.#deps.nowEpochMs), used);
+        return await this.#keep(
+          await refreshByRest(
+            this.#agent,
+            this.#plan,
+            { path: endpoint, oldToken, credentials },
+            this.#deps.nowEpochMs,
+          ),
+          used,
+        );
       } catch (error) {
-        this.#deps.log.warn({ err: error, client: this.#plan.name }, 'the REST token refresh failed; asking the token endpoint');
+        this.#deps.log.warn(
+          { err: error, client: this.#plan.name },
+          'the REST token refresh failed; asking the token endpoint',
+        );
       }
     }
     return this.#keep(await fetchToken(this.#agent, this.#plan, credentials, this.#deps.nowEpochMs), used);
@@ -62,8 +73,12 @@ export class TokenSource {
   async shared(): Promise<SharedToken | undefined> {
     try {
       const read = await readCredentials(this.#plan);
-      const sealed = 'problems' in read ? undefined : await this.#deps.store.loadSealed(this.#plan.lease, 'accessToken');
-      const opened = sealed === undefined || 'problems' in read ? undefined : unseal(sealed, sealKey(read.credentials), this.#plan.lease);
+      const sealed =
+        'problems' in read ? undefined : await this.#deps.store.loadSealed(this.#plan.lease, 'accessToken');
+      const opened =
+        sealed === undefined || 'problems' in read
+          ? undefined
+          : unseal(sealed, sealKey(read.credentials), this.#plan.lease);
       if (opened === undefined) return undefined;
       const [accessToken, endsAtEpochMs, lifeMs] = JSON.parse(opened) as [string, number, number];
       this.#deps.secrets.add(accessToken);
@@ -86,7 +101,8 @@ export class TokenSource {
       throw new HoldfastError('HF_TOKEN_CREDENTIALS', `credentials cannot be used: ${this.problem}`);
     }
     this.problem = '';
-    for (const value of [read.credentials.clientSecret, read.credentials.refreshToken]) if (value !== undefined) this.#deps.secrets.add(value);
+    for (const value of [read.credentials.clientSecret, read.credentials.refreshToken])
+      if (value !== undefined) this.#deps.secrets.add(value);
     return { file: read.credentials, credentials: await this.#withStoredRefreshToken(read.credentials) };
   }
 
@@ -117,7 +133,11 @@ export class TokenSource {
       this.#newestRefresh = { fileHash, token: refreshToken };
       await this.#save('refreshToken', JSON.stringify([fileHash, refreshToken]), file.refreshToken);
     }
-    void this.#save('accessToken', JSON.stringify([fetched.accessToken, this.#deps.nowEpochMs() + fetched.lifeMs, fetched.lifeMs]), sealKey(file));
+    void this.#save(
+      'accessToken',
+      JSON.stringify([fetched.accessToken, this.#deps.nowEpochMs() + fetched.lifeMs, fetched.lifeMs]),
+      sealKey(file),
+    );
     return fetched;
   }
 
@@ -130,8 +150,17 @@ export class TokenSource {
   async #save(name: string, value: string, key: string): Promise<void> {
     this.#newest.set(name, { value, key });
     try {
-      const answer = await this.#deps.store.saveSealed(this.#plan.lease, this.#epoch, name, seal(value, key, this.#plan.lease));
-      if (answer === 'fenced') this.#deps.log.warn({ client: this.#plan.name, name }, 'a token was not stored: another epoch holds the client');
+      const answer = await this.#deps.store.saveSealed(
+        this.#plan.lease,
+        this.#epoch,
+        name,
+        seal(value, key, this.#plan.lease),
+      );
+      if (answer === 'fenced')
+        this.#deps.log.warn(
+          { client: this.#plan.name, name },
+          'a token was not stored: another epoch holds the client',
+        );
     } catch (error) {
       this.#deps.log.warn({ err: error, client: this.#plan.name, name }, 'a token could not be stored');
     }

@@ -80,7 +80,22 @@ export function perform(sim: Stage, action: Action): void {
   }
 }
 
-type OnConnections = Extract<Action, { do: 'drop' | 'close' | 'close-raw' | 'freeze' | 'thaw' | 'resend' | 'send' | 'send-binary' | 'empty-batches' | 'closing-soon' }>;
+type OnConnections = Extract<
+  Action,
+  {
+    do:
+      | 'drop'
+      | 'close'
+      | 'close-raw'
+      | 'freeze'
+      | 'thaw'
+      | 'resend'
+      | 'send'
+      | 'send-binary'
+      | 'empty-batches'
+      | 'closing-soon';
+  }
+>;
 
 function onConnections(sim: Stage, action: OnConnections): void {
   const { connections } = sim;
@@ -116,7 +131,9 @@ function onConnections(sim: Stage, action: OnConnections): void {
     case 'closing-soon':
       for (const one of connections) {
         one.raw(JSON.stringify({ type: 'v2.system.socket_closing', message: 'maintenance' }));
-        setTimeout(() => { one.close(1001, 'maintenance'); }, action.inMs).unref();
+        setTimeout(() => {
+          one.close(1001, 'maintenance');
+        }, action.inMs).unref();
       }
       return;
     default:

@@ -37,20 +37,29 @@ export class SimConnection {
     this.#ws = ws;
     this.#socket = socket;
     facts.history.add('conn.open', { conn: this.id, stream: this.journal.name });
-    ws.on('message', (data: Buffer) => { this.#onFrame(data); });
+    ws.on('message', (data: Buffer) => {
+      this.#onFrame(data);
+    });
     ws.on('ping', (payload: Buffer) => {
       facts.history.add('ping.rx', { conn: this.id });
       if (!facts.faults.stopPongs && !facts.faults.halfOpen) ws.pong(payload);
     });
-    ws.on('pong', (payload: Buffer) => { facts.history.add('pong.rx', { conn: this.id, payload: payload.toString() }); });
+    ws.on('pong', (payload: Buffer) => {
+      facts.history.add('pong.rx', { conn: this.id, payload: payload.toString() });
+    });
     ws.on('close', (code, reason) => {
       for (const timer of this.#timers) clearInterval(timer);
       facts.history.add('conn.end', { conn: this.id, code, reason: reason.toString(), by: 'either' });
     });
     ws.on('error', () => undefined); // 'close' follows
     const { pingEveryMs } = this.journal.dialect;
-    if (pingEveryMs > 0) this.every(pingEveryMs, () => { this.ping(); });
-    this.every(TOKEN_CHECK_MS, () => { this.#checkToken(); });
+    if (pingEveryMs > 0)
+      this.every(pingEveryMs, () => {
+        this.ping();
+      });
+    this.every(TOKEN_CHECK_MS, () => {
+      this.#checkToken();
+    });
     if (facts.journal.dialect.resume !== 'frame') this.#begin(this.#askedIndex());
   }
 
@@ -85,7 +94,8 @@ export class SimConnection {
   }
 
   raw(data: Buffer | string): void {
-    if (this.open && !this.#facts.faults.halfOpen) this.#ws.send(typeof data === 'string' ? data : data.toString(), { binary: false });
+    if (this.open && !this.#facts.faults.halfOpen)
+      this.#ws.send(typeof data === 'string' ? data : data.toString(), { binary: false });
   }
 
   rawBinary(data: Buffer): void {
@@ -141,7 +151,14 @@ export class SimConnection {
   }
 
   #record(events: readonly SimEvent[], replay: boolean): void {
-    for (const event of events) this.#facts.history.add('ev.tx', { conn: this.id, stream: this.journal.name, seq: event.seq, id: event.id, replay });
+    for (const event of events)
+      this.#facts.history.add('ev.tx', {
+        conn: this.id,
+        stream: this.journal.name,
+        seq: event.seq,
+        id: event.id,
+        replay,
+      });
   }
 
   /** Sends what is on offer from `index` on, then live. */
@@ -150,7 +167,11 @@ export class SimConnection {
     const events = this.journal.events;
     const from = Math.max(0, index - faults.replayExtra);
     this.#live = true;
-    history.add('sub.on', { conn: this.id, stream: this.journal.name, from: events[from]?.seq ?? this.journal.nextSeq });
+    history.add('sub.on', {
+      conn: this.id,
+      stream: this.journal.name,
+      from: events[from]?.seq ?? this.journal.nextSeq,
+    });
     this.#send(events.slice(from), true);
   }
 
@@ -163,15 +184,24 @@ export class SimConnection {
     const cursor = url.searchParams.get('cursor');
     const lastId = url.searchParams.get('lastEventId');
     const asked = sequence === null ? 0 : this.journal.local(sequence);
-    if (sequence !== null) return this.#indexOf((event) => event.seq >= asked + (faults.exclusive ? 1 : 0), asked < (this.journal.oldest?.seq ?? 0));
-    if (since !== null) return this.#indexOf((event) => (faults.exclusive ? event.atMs > Date.parse(since) : event.atMs >= Date.parse(since)), false);
+    if (sequence !== null)
+      return this.#indexOf(
+        (event) => event.seq >= asked + (faults.exclusive ? 1 : 0),
+        asked < (this.journal.oldest?.seq ?? 0),
+      );
+    if (since !== null)
+      return this.#indexOf(
+        (event) => (faults.exclusive ? event.atMs > Date.parse(since) : event.atMs >= Date.parse(since)),
+        false,
+      );
     if (cursor === null && lastId === null) return events.length;
     const at = events.findIndex((event) => event.cursor === cursor || event.id === lastId);
     return at === -1 ? this.#indexOf(() => true, true) : faults.exclusive ? at + 1 : at;
   }
 
   #indexOf(wanted: (event: SimEvent) => boolean, tooOld: boolean): number {
-    if (tooOld && this.#facts.faults.expiredAs === 'control') this.raw(JSON.stringify({ type: 'retentionExceeded', oldest: this.journal.oldest?.seq }));
+    if (tooOld && this.#facts.faults.expiredAs === 'control')
+      this.raw(JSON.stringify({ type: 'retentionExceeded', oldest: this.journal.oldest?.seq }));
     const at = this.journal.events.findIndex(wanted);
     return at === -1 ? this.journal.events.length : at;
   }
@@ -186,7 +216,13 @@ export class SimConnection {
     } catch {
       return this.close(1007, 'not JSON');
     }
-    history.add('frame.json', { conn: this.id, type: message['type'], fields: Object.keys(message), lastSequence: message['lastSequence'], directive: message['stateDirective'] });
+    history.add('frame.json', {
+      conn: this.id,
+      type: message['type'],
+      fields: Object.keys(message),
+      lastSequence: message['lastSequence'],
+      directive: message['stateDirective'],
+    });
     if (message['type'] === 'subscribe' || message['type'] === 'reconnect') this.#onHello(message);
     if (message['type'] === 'token-refresh') this.#onRefresh(String(message['token']));
     if (message['type'] === 'auth') this.#onRefresh(bearerIn(message['headers']));
@@ -195,11 +231,18 @@ export class SimConnection {
   #onHello(message: Record<string, unknown>): void {
     if (this.journal.dialect.resume !== 'frame') return;
     const { faults } = this.#facts;
-    if (!Array.isArray(message['subscriptions']) || typeof message['clientId'] !== 'string') return this.raw(JSON.stringify({ type: 'error', message: 'subscriptions and clientId are needed' }));
+    if (!Array.isArray(message['subscriptions']) || typeof message['clientId'] !== 'string')
+      return this.raw(JSON.stringify({ type: 'error', message: 'subscriptions and clientId are needed' }));
     if (faults.ackNever) return;
     const reconnect = message['type'] === 'reconnect';
     setTimeout(() => {
-      this.raw(JSON.stringify({ type: reconnect ? 'reconnectAck' : 'subscriptionAck', clientId: message['clientId'], timestamp: message['timestamp'] }));
+      this.raw(
+        JSON.stringify({
+          type: reconnect ? 'reconnectAck' : 'subscriptionAck',
+          clientId: message['clientId'],
+          timestamp: message['timestamp'],
+        }),
+      );
       const last = message['lastSequence'];
       if (typeof last !== 'number') return this.#begin(this.journal.events.length);
       const tooOld = last + 1 < (this.journal.oldest?.seq ?? 0);
@@ -213,7 +256,8 @@ export class SimConnection {
     const good = office.valid(token);
     history.add('refresh.rx', { conn: this.id, tok: good ?? 'invalid' });
     if (faults.refresh === 'ignore') return;
-    if (faults.refresh === 'error' || good === undefined) return this.raw(JSON.stringify({ type: 'token-refresh-error', status: 401, reason: 'rejected' }));
+    if (faults.refresh === 'error' || good === undefined)
+      return this.raw(JSON.stringify({ type: 'token-refresh-error', status: 401, reason: 'rejected' }));
     this.#facts.token = token;
     this.raw(JSON.stringify({ type: 'token-refresh-ack' }));
   }
@@ -236,6 +280,7 @@ export class SimConnection {
 }
 
 function bearerIn(headers: unknown): string {
-  const value = typeof headers === 'object' && headers !== null && 'X-NICE-AUTH' in headers ? headers['X-NICE-AUTH'] : '';
+  const value =
+    typeof headers === 'object' && headers !== null && 'X-NICE-AUTH' in headers ? headers['X-NICE-AUTH'] : '';
   return typeof value === 'string' ? value.replace(/^Bearer /, '') : '';
 }

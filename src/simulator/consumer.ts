@@ -58,7 +58,8 @@ export class SampleConsumer {
       this.requests += 1;
       void this.#take(request).then(({ status, taken }) => {
         if (status === undefined) return; // hangs
-        if (this.behaviour.retryAfter !== undefined) response.setHeader('retry-after', String(this.behaviour.retryAfter));
+        if (this.behaviour.retryAfter !== undefined)
+          response.setHeader('retry-after', String(this.behaviour.retryAfter));
         const finish = (): void => {
           if (taken.length > 0 && !response.destroyed) this.onAcknowledged?.(taken);
           response.writeHead(status).end();
@@ -85,14 +86,20 @@ export class SampleConsumer {
 
   async close(): Promise<void> {
     this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    await new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
   }
 
   has(id: string): boolean {
     return this.#ids.has(id);
   }
 
-  async #take(request: IncomingMessage): Promise<{ readonly status: number | undefined; readonly taken: readonly Received[] }> {
+  async #take(
+    request: IncomingMessage,
+  ): Promise<{ readonly status: number | undefined; readonly taken: readonly Received[] }> {
     const parts: Buffer[] = [];
     for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
     if (request.method !== 'POST') return { status: 204, taken: [] };

@@ -2,7 +2,15 @@
 export interface Faults {
   /** Refuse the next upgrades: status, Retry-After seconds, how many. */
   upgrade: { status: number; retryAfter?: number | undefined; times: number } | undefined;
-  token: { status: number; retryAfter?: number | undefined; times: number; body?: string | undefined; delayMs?: number | undefined } | undefined;
+  token:
+    | {
+        status: number;
+        retryAfter?: number | undefined;
+        times: number;
+        body?: string | undefined;
+        delayMs?: number | undefined;
+      }
+    | undefined;
   rest: { status: number; times: number } | undefined;
   /** expires_in as it is put into the answer (absent, 0, -1, "3600", …) instead of the true life. */
   expiresIn: unknown;

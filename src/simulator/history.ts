@@ -28,7 +28,9 @@ export class History {
     this.#file = file;
     if (file === undefined) return;
     writeFileSync(file, '');
-    this.#timer = setInterval(() => { this.#write(); }, WRITE_EVERY_MS);
+    this.#timer = setInterval(() => {
+      this.#write();
+    }, WRITE_EVERY_MS);
     this.#timer.unref();
   }
 

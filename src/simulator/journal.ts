@@ -48,13 +48,28 @@ export class Journal {
     const id = `${this.name.replace(/[^a-z]/g, '').slice(-8)}-${String(this.#generation)}-${String(seq)}`;
     const cursor = Buffer.from(`c:${String(this.#generation)}:${String(seq)}`).toString('base64url');
     const type = this.dialect.eventTypes[seq % this.dialect.eventTypes.length] ?? 'event';
-    const members: Record<string, unknown> = { ...this.#position(seq, cursor), id, eventType: type, timestamp: new Date(this.#lastAtMs).toISOString(), conversationId: `conv-${String(seq % keys)}`, data: { n: seq, text: '' } };
+    const members: Record<string, unknown> = {
+      ...this.#position(seq, cursor),
+      id,
+      eventType: type,
+      timestamp: new Date(this.#lastAtMs).toISOString(),
+      conversationId: `conv-${String(seq % keys)}`,
+      data: { n: seq, text: '' },
+    };
     const bare = exact(members);
-    const bytes = Buffer.from(bare.length >= size ? bare : exact({ ...members, data: { n: seq, text: 'x'.repeat(size - bare.length) } }));
+    const bytes = Buffer.from(
+      bare.length >= size ? bare : exact({ ...members, data: { n: seq, text: 'x'.repeat(size - bare.length) } }),
+    );
     const event: SimEvent = { seq, id, atMs: this.#lastAtMs, cursor, bytes };
     this.#events.push(event);
     if (this.#events.length > LIMIT) this.#events = this.#events.slice(-LIMIT / 2);
-    this.#history.add('ev.gen', { stream: this.name, seq, id, key: members['conversationId'], h: createHash('sha256').update(bytes).digest('hex').slice(0, 16) });
+    this.#history.add('ev.gen', {
+      stream: this.name,
+      seq,
+      id,
+      key: members['conversationId'],
+      h: createHash('sha256').update(bytes).digest('hex').slice(0, 16),
+    });
     return event;
   }
 

@@ -14,7 +14,14 @@ export function loadScenario(file: string): readonly ScenarioStep[] {
   const list: unknown = parse(readFileSync(file, 'utf8'));
   if (!Array.isArray(list)) throw new Error(`${file}: a scenario is a list of {at, do, …}`);
   return list.map((entry: unknown, index) => {
-    if (typeof entry !== 'object' || entry === null || !('at' in entry) || !('do' in entry) || typeof entry.at !== 'number') throw new Error(`${file}: entry ${String(index + 1)} needs "at" (seconds) and "do"`);
+    if (
+      typeof entry !== 'object' ||
+      entry === null ||
+      !('at' in entry) ||
+      !('do' in entry) ||
+      typeof entry.at !== 'number'
+    )
+      throw new Error(`${file}: entry ${String(index + 1)} needs "at" (seconds) and "do"`);
     const { at, ...action } = entry;
     return { at, action: action as unknown as Action };
   });
@@ -28,5 +35,7 @@ export function play(sim: Simulator, steps: readonly ScenarioStep[], onStep: (st
       onStep(step);
     }, step.at * 1000),
   );
-  return () => { for (const timer of timers) clearTimeout(timer); };
+  return () => {
+    for (const timer of timers) clearTimeout(timer);
+  };
 }

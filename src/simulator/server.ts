@@ -34,7 +34,12 @@ export class Simulator {
   readonly keys: number;
   readonly #options: SimulatorOptions;
   readonly #server: Server;
-  readonly #wss = new WebSocketServer({ noServer: true, perMessageDeflate: false, autoPong: false, handleProtocols: (offered) => (offered.has('genesys') ? 'genesys' : false) });
+  readonly #wss = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    autoPong: false,
+    handleProtocols: (offered) => (offered.has('genesys') ? 'genesys' : false),
+  });
   readonly #journals = new Map<string, Journal>();
   readonly #connections = new Set<SimConnection>();
   #serial = 0;
@@ -50,14 +55,20 @@ export class Simulator {
     this.keys = options.keys;
     this.history = new History(options.historyFile, options.historyLimit);
     this.office = new TokenOffice(this.history);
-    this.#server = createServer((request, response) => { void this.#route(request, response); });
-    this.#server.on('upgrade', (request, socket: Socket, head) => { this.#upgrade(request, socket, head); });
+    this.#server = createServer((request, response) => {
+      void this.#route(request, response);
+    });
+    this.#server.on('upgrade', (request, socket: Socket, head) => {
+      this.#upgrade(request, socket, head);
+    });
   }
 
   async listen(): Promise<number> {
     await new Promise<void>((resolve) => this.#server.listen(this.#options.port, '127.0.0.1', resolve));
     this.#lastTickMs = performance.now();
-    this.#timer = setInterval(() => { this.#tick(); }, TICK_MS);
+    this.#timer = setInterval(() => {
+      this.#tick();
+    }, TICK_MS);
     return (this.#server.address() as AddressInfo).port;
   }
 
@@ -65,7 +76,11 @@ export class Simulator {
     clearInterval(this.#timer);
     for (const connection of this.#connections) connection.drop('fin');
     this.#server.closeAllConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    await new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
     this.history.close();
   }
 
@@ -174,8 +189,18 @@ export class Simulator {
         return json(response, 400, { ok: false, message: String(error) });
       }
     }
-    if (url.pathname === '/control/history') return json(response, 200, this.history.of(...(url.searchParams.get('kinds') ?? 'conn.open,conn.end').split(',')));
-    json(response, 200, { counts: Object.fromEntries(this.history.counts), connections: this.connections.map((one) => ({ id: one.id, stream: one.journal.name })), streams: this.journals.map((one) => ({ name: one.name, nextSeq: one.nextSeq })), faults: this.faults });
+    if (url.pathname === '/control/history')
+      return json(
+        response,
+        200,
+        this.history.of(...(url.searchParams.get('kinds') ?? 'conn.open,conn.end').split(',')),
+      );
+    json(response, 200, {
+      counts: Object.fromEntries(this.history.counts),
+      connections: this.connections.map((one) => ({ id: one.id, stream: one.journal.name })),
+      streams: this.journals.map((one) => ({ name: one.name, nextSeq: one.nextSeq })),
+      faults: this.faults,
+    });
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -185,23 +210,40 @@ export class Simulator {
     const conn = `conn-${String(this.#serial)}`;
     const token = tokenOf(request, url, dialect);
     const tok = this.office.valid(token);
-    this.history.add('conn.req', { conn, port: socket.remotePort, stream: url.pathname, tok: tok ?? (token !== undefined && this.office.expired(token) ? 'expired' : 'invalid'), tokId: this.office.idOf(token), placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header', params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'), position: url.searchParams.get('sequence') ?? url.searchParams.get('since') ?? url.searchParams.get('cursor') ?? url.searchParams.get('lastEventId') });
+    this.history.add('conn.req', {
+      conn,
+      port: socket.remotePort,
+      stream: url.pathname,
+      tok: tok ?? (token !== undefined && this.office.expired(token) ? 'expired' : 'invalid'),
+      tokId: this.office.idOf(token),
+      placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header',
+      params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'),
+      position:
+        url.searchParams.get('sequence') ??
+        url.searchParams.get('since') ??
+        url.searchParams.get('cursor') ??
+        url.searchParams.get('lastEventId'),
+    });
     socket.on('error', () => socket.destroy());
     const refuse = (status: number, retryAfter?: number, more: Record<string, unknown> = {}): void => {
       this.history.add('conn.rej', { conn, status, retryAfter });
       const text = JSON.stringify({ status, ...more });
       const after = retryAfter === undefined ? '' : `retry-after: ${String(retryAfter)}\r\n`;
-      socket.end(`HTTP/1.1 ${String(status)} Refused\r\n${after}content-type: application/json\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\nconnection: close\r\n\r\n${text}`);
+      socket.end(
+        `HTTP/1.1 ${String(status)} Refused\r\n${after}content-type: application/json\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\nconnection: close\r\n\r\n${text}`,
+      );
     };
     const fault = this.faults.upgrade;
     if (dialect === undefined) return refuse(404);
-    if (performance.now() < this.#lockedUntilMs) return refuse(429, Math.ceil((this.#lockedUntilMs - performance.now()) / 1000));
+    if (performance.now() < this.#lockedUntilMs)
+      return refuse(429, Math.ceil((this.#lockedUntilMs - performance.now()) / 1000));
     if (fault !== undefined && fault.times > 0) {
       fault.times -= 1;
       return refuse(fault.status, fault.retryAfter);
     }
     if (token === undefined || tok === undefined) return refuse(401);
-    if (dialect.subprotocol !== undefined && request.headers['sec-websocket-protocol'] !== dialect.subprotocol) return refuse(400);
+    if (dialect.subprotocol !== undefined && request.headers['sec-websocket-protocol'] !== dialect.subprotocol)
+      return refuse(400);
     const journal = this.#journalOf(url.pathname, dialect);
     const same = this.connections.filter((one) => one.journal === journal);
     if (this.connections.length >= this.faults.tenantCap) return refuse(429, 1);
@@ -212,10 +254,21 @@ export class Simulator {
         this.history.add('conn.evict', { conn: one.id });
         one.close(1000, 'replaced');
       }
-      const connection = new SimConnection(ws, socket, { id: conn, url, token, journal, faults: this.faults, history: this.history, office: this.office });
+      const connection = new SimConnection(ws, socket, {
+        id: conn,
+        url,
+        token,
+        journal,
+        faults: this.faults,
+        history: this.history,
+        office: this.office,
+      });
       this.#connections.add(connection);
       ws.on('close', () => this.#connections.delete(connection));
-      if (this.#options.serverPingEveryMs !== undefined && dialect.pingEveryMs > 0) connection.every(this.#options.serverPingEveryMs, () => { connection.ping(); });
+      if (this.#options.serverPingEveryMs !== undefined && dialect.pingEveryMs > 0)
+        connection.every(this.#options.serverPingEveryMs, () => {
+          connection.ping();
+        });
     });
   }
 

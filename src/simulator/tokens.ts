@@ -8,7 +8,11 @@ interface IssuedToken {
 }
 
 /** The credentials the simulated platforms accept. Not secrets: the simulator only listens on loopback. */
-export const SIM_CLIENT = { clientId: 'sim-client', clientSecret: 'sim-secret-4f9a1c77', refreshToken: 'sim-refresh-0-8d2e6b51' };
+export const SIM_CLIENT = {
+  clientId: 'sim-client',
+  clientSecret: 'sim-secret-4f9a1c77',
+  refreshToken: 'sim-refresh-0-8d2e6b51',
+};
 
 /** Issues tokens and remembers what became of them. */
 export class TokenOffice {
@@ -27,20 +31,27 @@ export class TokenOffice {
   /** Checks a token request. @returns an OAuth error code, or undefined when it is in order. */
   refusal(fields: Readonly<Record<string, string>>, basic: string | undefined): string | undefined {
     const [id, secret] = basic === undefined ? [fields['client_id'], fields['client_secret']] : basic.split(':');
-    if (fields['grant_type'] === 'client_credentials') return id === SIM_CLIENT.clientId && secret === SIM_CLIENT.clientSecret ? undefined : 'invalid_client';
+    if (fields['grant_type'] === 'client_credentials')
+      return id === SIM_CLIENT.clientId && secret === SIM_CLIENT.clientSecret ? undefined : 'invalid_client';
     if (fields['grant_type'] !== 'refresh_token') return 'unsupported_grant_type';
     if (id !== SIM_CLIENT.clientId) return 'invalid_client';
     return this.#refreshTokens.has(fields['refresh_token'] ?? '') ? undefined : 'invalid_grant';
   }
 
-  issue(fields: Readonly<Record<string, string>>): { readonly access_token: string; readonly token_type: string; readonly expires_in: number; readonly refresh_token?: string } {
+  issue(fields: Readonly<Record<string, string>>): {
+    readonly access_token: string;
+    readonly token_type: string;
+    readonly expires_in: number;
+    readonly refresh_token?: string;
+  } {
     this.#serial += 1;
     const token = `sim-access-${String(this.#serial)}-${randomBytes(12).toString('hex')}`;
     const id = `k${String(this.#serial)}`;
     this.#tokens.set(token, { id, expiresAtMs: Date.now() + this.lifeMs, revoked: false });
     this.#history.add('tok.ok', { tok: id, exp: Date.now() + this.lifeMs });
     const used = fields['refresh_token'];
-    if (!this.singleUseRefresh || used === undefined) return { access_token: token, token_type: 'bearer', expires_in: this.lifeMs / 1000 };
+    if (!this.singleUseRefresh || used === undefined)
+      return { access_token: token, token_type: 'bearer', expires_in: this.lifeMs / 1000 };
     this.#refreshTokens.delete(used);
     const next = `sim-refresh-${String(this.#serial)}-${randomBytes(8).toString('hex')}`;
     this.#refreshTokens.add(next);

@@ -11,7 +11,13 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export function createLogger(level: string, sink: LineSink, base: Readonly<Record<string, string>>): Logger {
   const known = (LOG_LEVELS as readonly string[]).includes(level);
   const logger = pino(
-    { level: known ? level : 'info', base, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError }, formatters: { level: (label) => ({ level: label }) } },
+    {
+      level: known ? level : 'info',
+      base,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: describeError },
+      formatters: { level: (label) => ({ level: label }) },
+    },
     {
       write: (line: string) => {
         sink.write(line);

@@ -7,8 +7,10 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> => new Counter({ name: `holdfast_${name}`, help, labelNames, registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> => new Gauge({ name: `holdfast_${name}`, help, labelNames, registers });
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
+    new Counter({ name: `holdfast_${name}`, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> =>
+    new Gauge({ name: `holdfast_${name}`, help, labelNames, registers });
   return {
     registry,
     received: counter('events_received_total', 'Events accepted from the platform, duplicates not counted', STREAM),
@@ -41,12 +43,32 @@ export function createMetrics() {
     clockSkew: gauge('clock_skew_seconds', 'Server date minus ours, from the last token answer', ['client']),
     leader: gauge('leader', '1 while this replica leads the client', ['client']),
     epoch: gauge('lease_epoch', 'Fencing number last seen', ['client']),
-    leaseRemaining: gauge('lease_remaining_seconds', 'Until this replica must stop acting unless it renews', ['client']),
+    leaseRemaining: gauge('lease_remaining_seconds', 'Until this replica must stop acting unless it renews', [
+      'client',
+    ]),
     leaderChanges: counter('leader_changes_total', 'Times this replica became the leader', ['client']),
     purged: counter('connections_purged_total', 'Connections this replica declared dead as the reaper', []),
-    pingLatency: new Histogram({ name: 'holdfast_websocket_latency_seconds', help: 'Ping to pong (websocket.latency)', labelNames: STREAM, buckets: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5], registers }),
-    reconnectLatency: new Histogram({ name: 'holdfast_reconnect_latency_seconds', help: 'Dial to ready', labelNames: STREAM, buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30], registers }),
-    ackLatency: new Histogram({ name: 'holdfast_ack_latency_seconds', help: 'Receipt of an event to the end of the settled prefix passing it, sampled', labelNames: STREAM, buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30], registers }),
+    pingLatency: new Histogram({
+      name: 'holdfast_websocket_latency_seconds',
+      help: 'Ping to pong (websocket.latency)',
+      labelNames: STREAM,
+      buckets: [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+      registers,
+    }),
+    reconnectLatency: new Histogram({
+      name: 'holdfast_reconnect_latency_seconds',
+      help: 'Dial to ready',
+      labelNames: STREAM,
+      buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
+      registers,
+    }),
+    ackLatency: new Histogram({
+      name: 'holdfast_ack_latency_seconds',
+      help: 'Receipt of an event to the end of the settled prefix passing it, sampled',
+      labelNames: STREAM,
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 1, 5, 30],
+      registers,
+    }),
   };
 }
 

@@ -2,5 +2,8 @@ import { SecretRegistry } from '../core/secrets.ts';
 
 /** The registry every sink of this process scrubs with. */
 export function createSecrets(): SecretRegistry {
-  return new SecretRegistry((value) => [Buffer.from(value).toString('base64').replace(/=+$/, ''), Buffer.from(value).toString('base64url')]);
+  return new SecretRegistry((value) => [
+    Buffer.from(value).toString('base64').replace(/=+$/, ''),
+    Buffer.from(value).toString('base64url'),
+  ]);
 }

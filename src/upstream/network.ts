@@ -8,8 +8,28 @@ export const HTTP_TIMEOUT_MS = 10_000;
 export const HTTP_BODY_LIMIT_BYTES = 65_536;
 
 const PRIVATE = new BlockList();
-for (const [net, bits] of [['0.0.0.0', 8], ['10.0.0.0', 8], ['100.64.0.0', 10], ['127.0.0.0', 8], ['169.254.0.0', 16], ['172.16.0.0', 12], ['192.0.0.0', 24], ['192.168.0.0', 16], ['198.18.0.0', 15], ['224.0.0.0', 4], ['240.0.0.0', 4]] as const) PRIVATE.addSubnet(net, bits, 'ipv4');
-for (const [net, bits] of [['::', 127], ['64:ff9b::', 96], ['fc00::', 7], ['fe80::', 10], ['fec0::', 10]] as const) PRIVATE.addSubnet(net, bits, 'ipv6');
+for (const [net, bits] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 4],
+  ['240.0.0.0', 4],
+] as const)
+  PRIVATE.addSubnet(net, bits, 'ipv4');
+for (const [net, bits] of [
+  ['::', 127],
+  ['64:ff9b::', 96],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['fec0::', 10],
+] as const)
+  PRIVATE.addSubnet(net, bits, 'ipv6');
 
 /** True for addresses a public platform cannot have: private, link-local, loopback, also when written as mapped IPv6. */
 export function isPrivateAddress(address: string, family: number): boolean {
@@ -21,10 +41,16 @@ export function isPrivateAddress(address: string, family: number): boolean {
 export const publicLookup: LookupFunction = (hostname, options, callback) => {
   dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, '', 4);
-    const bad = (addresses).find((one) => isPrivateAddress(one.address, one.family));
-    if (bad !== undefined) return callback(Object.assign(new Error(`${hostname} resolves to a private address`), { code: 'HF_PRIVATE_ADDRESS' }), '', 4);
-    const first = (addresses)[0];
-    if (first === undefined) return callback(Object.assign(new Error(`${hostname} resolves to nothing`), { code: 'ENOTFOUND' }), '', 4);
+    const bad = addresses.find((one) => isPrivateAddress(one.address, one.family));
+    if (bad !== undefined)
+      return callback(
+        Object.assign(new Error(`${hostname} resolves to a private address`), { code: 'HF_PRIVATE_ADDRESS' }),
+        '',
+        4,
+      );
+    const first = addresses[0];
+    if (first === undefined)
+      return callback(Object.assign(new Error(`${hostname} resolves to nothing`), { code: 'ENOTFOUND' }), '', 4);
     if (options.all === true) (callback as unknown as (error: null, all: LookupAddress[]) => void)(null, addresses);
     else callback(null, first.address, first.family);
   });
@@ -32,7 +58,11 @@ export const publicLookup: LookupFunction = (hostname, options, callback) => {
 
 /** A connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each other (A15). */
 export function createAgent(loopback: boolean): Agent {
-  return new Agent({ connections: 4, keepAliveTimeout: 5000, connect: { timeout: HTTP_TIMEOUT_MS, ...(loopback ? {} : { lookup: publicLookup }) } });
+  return new Agent({
+    connections: 4,
+    keepAliveTimeout: 5000,
+    connect: { timeout: HTTP_TIMEOUT_MS, ...(loopback ? {} : { lookup: publicLookup }) },
+  });
 }
 
 export interface HttpAnswer {
@@ -45,7 +75,12 @@ export interface HttpAnswer {
 export async function call(
   agent: Agent,
   url: string,
-  options: { readonly method: 'GET' | 'POST' | 'HEAD'; readonly headers?: Readonly<Record<string, string>>; readonly body?: string; readonly limitBytes?: number },
+  options: {
+    readonly method: 'GET' | 'POST' | 'HEAD';
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string;
+    readonly limitBytes?: number;
+  },
 ): Promise<HttpAnswer> {
   const origin = new URL(url).origin;
   try {
@@ -59,8 +94,11 @@ export async function call(
     const body = await readBounded(response.body, options.limitBytes ?? HTTP_BODY_LIMIT_BYTES);
     return { status: response.statusCode, headers: response.headers, body };
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : error instanceof Error ? error.name : 'unknown';
-    throw new HoldfastError('HF_REST_FAILED', `${options.method} ${origin} failed: ${code}`, { details: { origin, code } });
+    const code =
+      error instanceof Error && 'code' in error ? String(error.code) : error instanceof Error ? error.name : 'unknown';
+    throw new HoldfastError('HF_REST_FAILED', `${options.method} ${origin} failed: ${code}`, {
+      details: { origin, code },
+    });
   }
 }
 
@@ -87,7 +125,10 @@ export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: 
 export async function reachable(url: string, limitMs: number): Promise<boolean> {
   const { hostname, port, protocol } = new URL(url);
   return new Promise((resolve) => {
-    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (protocol === 'ws:' || protocol === 'http:' ? 80 : 443)) });
+    const socket = connect({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port || (protocol === 'ws:' || protocol === 'http:' ? 80 : 443)),
+    });
     const done = (answer: boolean) => (): void => {
       socket.destroy();
       resolve(answer);

@@ -90,7 +90,9 @@ export class StreamSocket {
     ws.on('upgrade', (response) => {
       response.socket.setKeepAlive(true, 30_000);
       this.#bytesRead = () => response.socket.bytesRead;
-      this.#ageTimer = setInterval(() => { this.#checkAge(); }, 5000);
+      this.#ageTimer = setInterval(() => {
+        this.#checkAge();
+      }, 5000);
       this.#ageTimer.unref();
     });
     ws.on('open', () => {
@@ -112,8 +114,12 @@ export class StreamSocket {
       this.#controlBytes += payload.length + CONTROL_HEADER_BYTES;
       this.#handlers.pong(payload.toString('latin1'));
     });
-    ws.on('error', (error) => { this.#error ??= error; });
-    ws.on('close', (code, reason) => { this.#onClose(code, reason.toString('utf8')); });
+    ws.on('error', (error) => {
+      this.#error ??= error;
+    });
+    ws.on('close', (code, reason) => {
+      this.#onClose(code, reason.toString('utf8'));
+    });
     ws.on('unexpected-response', (request, response) => {
       const parts: Buffer[] = [];
       let size = 0;
@@ -121,7 +127,15 @@ export class StreamSocket {
         request.destroy();
         const after = retryAfterMs(response.headers['retry-after'], this.#options.nowEpochMs());
         const body = Buffer.concat(parts).toString('utf8');
-        this.#end({ stage: 'upgrade', status: response.statusCode ?? 0, ...(after === undefined ? {} : { retryAfterMs: after }) }, `HTTP ${String(response.statusCode)}`, oldestIn(body));
+        this.#end(
+          {
+            stage: 'upgrade',
+            status: response.statusCode ?? 0,
+            ...(after === undefined ? {} : { retryAfterMs: after }),
+          },
+          `HTTP ${String(response.statusCode)}`,
+          oldestIn(body),
+        );
         ws.terminate();
       };
       response.on('data', (part: Buffer) => {
@@ -152,7 +166,8 @@ export class StreamSocket {
     const stage = this.#opened ? 'stream' : 'dial';
     const error = this.#error === undefined ? undefined : codeOf(this.#error);
     // The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text that is ever read.
-    const illegal = error === 'WS_ERR_INVALID_CLOSE_CODE' ? /status code (\d{1,5})/.exec(this.#error?.message ?? '')?.[1] : undefined;
+    const illegal =
+      error === 'WS_ERR_INVALID_CLOSE_CODE' ? /status code (\d{1,5})/.exec(this.#error?.message ?? '')?.[1] : undefined;
     const closeCode = illegal === undefined ? code : Number(illegal);
     const failure: Failure = this.#opened
       ? { stage, closeCode, ...(error === undefined || illegal !== undefined ? {} : { error }) }

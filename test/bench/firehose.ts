@@ -15,7 +15,9 @@ const when = new Date(Date.now() + 3_600_000).toISOString();
 function bodyOf(bytes: number): string {
   const participants: string[] = [];
   for (let k = 0; JSON.stringify(participants).length < bytes; k += 1) {
-    participants.push(`{"id":"p-${String(k).padStart(6, '0')}","purpose":"agent","state":"connected","wrapupRequired":true,"queueId":"q-${String(k * 7919).padStart(8, '0')}","held":false,"segments":[${String(k)},${String(k * 3)}],"direction":"inbound"}`);
+    participants.push(
+      `{"id":"p-${String(k).padStart(6, '0')}","purpose":"agent","state":"connected","wrapupRequired":true,"queueId":"q-${String(k * 7919).padStart(8, '0')}","held":false,"segments":[${String(k)},${String(k * 3)}],"direction":"inbound"}`,
+    );
   }
   return participants.slice(0, Math.max(0, participants.length - 1)).join(',');
 }
@@ -23,7 +25,9 @@ const body = bodyOf(Number(size) - 230);
 
 function frameOf(n: number): Buffer {
   const digits = String(n).padStart(DIGITS, '0');
-  return Buffer.from(`{"sequence":1${digits},"id":"evt-${digits}","eventType":"routing.queue.changed","timestamp":"${when}","conversationId":"conv-17","participants":[${body}],"data":{"text":"${String(Date.now())}"}}`);
+  return Buffer.from(
+    `{"sequence":1${digits},"id":"evt-${digits}","eventType":"routing.queue.changed","timestamp":"${when}","conversationId":"conv-17","participants":[${body}],"data":{"text":"${String(Date.now())}"}}`,
+  );
 }
 
 const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
@@ -37,7 +41,9 @@ wss.on('connection', (ws, request) => {
   const asked = new URL(request.url ?? '/', 'http://x').searchParams.get('sequence');
   let n = asked === null ? 0 : Math.max(0, Number(asked) - 10 ** DIGITS - 1);
   const last = Number(total);
-  const finish = (): void => { ws.send(frameOf(last + 1), { binary: false }); };
+  const finish = (): void => {
+    ws.send(frameOf(last + 1), { binary: false });
+  };
   if (Number(rate) > 0) {
     const startedAt = performance.now();
     const timer = setInterval(() => {
@@ -58,4 +64,6 @@ wss.on('connection', (ws, request) => {
   };
   burst();
 });
-server.listen(0, '127.0.0.1', () => process.stdout.write(`${JSON.stringify({ port: (server.address() as AddressInfo).port })}\n`));
+server.listen(0, '127.0.0.1', () =>
+  process.stdout.write(`${JSON.stringify({ port: (server.address() as AddressInfo).port })}\n`),
+);

@@ -31,25 +31,64 @@ interface Figures {
   readonly loopP99Ms?: number | undefined;
 }
 
-execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert], { stdio: 'ignore' });
+execFileSync(
+  'openssl',
+  [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    'subjectAltName=DNS:localhost,IP:127.0.0.1',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+  ],
+  { stdio: 'ignore' },
+);
 writeFileSync(join(directory, 'clientId'), 'bench');
 writeFileSync(join(directory, 'clientSecret'), 'bench-secret-0123456789');
 
 function firstLine(child: ChildProcess): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
-    child.once('exit', (code) => { reject(new Error(`ended with ${String(code)}`)); });
-    if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => { resolve(JSON.parse(line) as Record<string, unknown>); });
+    child.once('exit', (code) => {
+      reject(new Error(`ended with ${String(code)}`));
+    });
+    if (child.stdout !== null)
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        resolve(JSON.parse(line) as Record<string, unknown>);
+      });
   });
 }
 
-async function firehose(size: number, rate: number, total: number): Promise<{ readonly port: number; readonly stop: () => void }> {
-  const child = spawn(process.execPath, [join(here, 'firehose.ts'), cert, key, String(size), String(rate), String(total)], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function firehose(
+  size: number,
+  rate: number,
+  total: number,
+): Promise<{ readonly port: number; readonly stop: () => void }> {
+  const child = spawn(
+    process.execPath,
+    [join(here, 'firehose.ts'), cert, key, String(size), String(rate), String(total)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   return { port: Number((await firstLine(child))['port']), stop: () => child.kill('SIGKILL') };
 }
 
 async function naive(size: number, rate: number, total: number): Promise<Figures> {
   const source = await firehose(size, rate, total);
-  const child = spawn(process.execPath, [join(here, 'naive.ts'), `wss://localhost:${String(source.port)}/api/v2/routing-streams`, cert, String(total)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(
+    process.execPath,
+    [join(here, 'naive.ts'), `wss://localhost:${String(source.port)}/api/v2/routing-streams`, cert, String(total)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
   const figures = (await firstLine(child)) as unknown as Figures;
   source.stop();
   return figures;
@@ -63,8 +102,13 @@ async function holdfast(mode: Mode, size: number, rate: number, total: number): 
   const pushPort = mode === 'push' ? await taker.listen() : 0;
   const host = `localhost:${String(source.port)}`;
   const config = join(directory, `${mode}.yaml`);
-  const delivery = mode === 'push' ? `{ mode: Push, order: stream, push: { url: "http://127.0.0.1:${String(pushPort)}/", contentMode: batch, maxBatch: 100 } }` : '{ mode: Pull }';
-  writeFileSync(config, `apiVersion: holdfast.dev/v1alpha1
+  const delivery =
+    mode === 'push'
+      ? `{ mode: Push, order: stream, push: { url: "http://127.0.0.1:${String(pushPort)}/", contentMode: batch, maxBatch: 100 } }`
+      : '{ mode: Pull }';
+  writeFileSync(
+    config,
+    `apiVersion: holdfast.dev/v1alpha1
 kind: StreamClient
 metadata: { name: bench }
 spec: { platform: GenesysCloud, region: local, hosts: { login: "https://${host}", api: "https://${host}", streaming: "wss://${host}" }, credentials: { directory: ${directory} }, gate: { capacity: 100, refillEvery: 10ms } }
@@ -73,8 +117,27 @@ apiVersion: holdfast.dev/v1alpha1
 kind: EventStream
 metadata: { name: main }
 spec: { clientRef: { name: bench }, dialect: genesys-streams, path: routing-streams, delivery: ${delivery} }
-`);
-  const child = spawn(process.execPath, [NODE_FLAG, join(here, '../../src/cli/main.ts'), 'run', '-f', config, '--store', `embedded:${mkdtempSync(join(directory, 'store-'))}`, '--admin-port', '0', '--delivery-port', '0', '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_EXTRA_CA_CERTS: cert } });
+`,
+  );
+  const child = spawn(
+    process.execPath,
+    [
+      NODE_FLAG,
+      join(here, '../../src/cli/main.ts'),
+      'run',
+      '-f',
+      config,
+      '--store',
+      `embedded:${mkdtempSync(join(directory, 'store-'))}`,
+      '--admin-port',
+      '0',
+      '--delivery-port',
+      '0',
+      '--log-level',
+      'error',
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NODE_EXTRA_CA_CERTS: cert } },
+  );
   const { listening } = (await firstLine(child)) as { listening: { admin: number; delivery: number } };
   if (mode === 'ws') taker.connectWs(listening.delivery);
   if (mode === 'sse') await taker.connectSse(listening.delivery);
@@ -97,10 +160,16 @@ spec: { clientRef: { name: bench }, dialect: genesys-streams, path: routing-stre
   };
 }
 
-async function metrics(port: number): Promise<{ readonly cpu: number; readonly rss: number; readonly loopP99: number }> {
+async function metrics(
+  port: number,
+): Promise<{ readonly cpu: number; readonly rss: number; readonly loopP99: number }> {
   const text = await (await fetch(`http://127.0.0.1:${String(port)}/metrics`)).text();
   const value = (name: string): number => Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1] ?? 0);
-  return { cpu: value('process_cpu_seconds_total'), rss: value('process_resident_memory_bytes'), loopP99: value('nodejs_eventloop_lag_p99_seconds') };
+  return {
+    cpu: value('process_cpu_seconds_total'),
+    rss: value('process_resident_memory_bytes'),
+    loopP99: value('nodejs_eventloop_lag_p99_seconds'),
+  };
 }
 
 /** The consumer: takes events as cheaply as it can and acknowledges once per message. */
@@ -117,8 +186,12 @@ class Taker {
 
   constructor(total: number) {
     this.#total = total;
-    this.warm = new Promise((resolve) => { this.#warmed = resolve; });
-    this.done = new Promise((resolve) => { this.#finish = resolve; });
+    this.warm = new Promise((resolve) => {
+      this.#warmed = resolve;
+    });
+    this.done = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
   }
 
   close(): void {
@@ -131,8 +204,15 @@ class Taker {
   }
 
   connectWs(port: number): void {
-    const ws = new WebSocket(`ws://127.0.0.1:${String(port)}/v1/streams/main/ws?batch=256&credit=512&takeover=1`, 'holdfast.v1');
-    ws.on('unexpected-response', () => { setTimeout(() => { this.connectWs(port); }, 20); });
+    const ws = new WebSocket(
+      `ws://127.0.0.1:${String(port)}/v1/streams/main/ws?batch=256&credit=512&takeover=1`,
+      'holdfast.v1',
+    );
+    ws.on('unexpected-response', () => {
+      setTimeout(() => {
+        this.connectWs(port);
+      }, 20);
+    });
     ws.on('error', () => undefined);
     ws.on('message', (data: Buffer) => {
       const text = data.toString('latin1');
@@ -141,13 +221,17 @@ class Taker {
       ws.send(`{"type":"ack","upTo":"${text.slice(last + 12, text.indexOf('"', last + 12))}"}`);
       this.#took(text);
     });
-    this.#close = () => { ws.terminate(); };
+    this.#close = () => {
+      ws.terminate();
+    };
   }
 
   async connectSse(port: number): Promise<void> {
     const base = `http://127.0.0.1:${String(port)}/v1/streams/main`;
     const abort = new AbortController();
-    this.#close = () => { abort.abort(); };
+    this.#close = () => {
+      abort.abort();
+    };
     let response = await fetch(`${base}/events`, { signal: abort.signal });
     while (!response.ok) response = await fetch(`${base}/events`, { signal: abort.signal });
     let ack: string | undefined;
@@ -157,7 +241,13 @@ class Taker {
       posting = true;
       const body = `{"upTo":"${ack}"}`;
       ack = undefined;
-      void fetch(`${base}/acks`, { method: 'POST', body }).then(() => { posting = false; post(); }, () => undefined);
+      void fetch(`${base}/acks`, { method: 'POST', body }).then(
+        () => {
+          posting = false;
+          post();
+        },
+        () => undefined,
+      );
     };
     let pending = '';
     const read = async (): Promise<void> => {
@@ -186,7 +276,10 @@ class Taker {
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    this.#close = () => { server.closeAllConnections(); server.close(); };
+    this.#close = () => {
+      server.closeAllConnections();
+      server.close();
+    };
     return (server.address() as AddressInfo).port;
   }
 
@@ -200,23 +293,38 @@ class Taker {
 }
 
 function row(name: string, figures: Figures, base: Figures): string {
-  const cells = [name.padEnd(30), `${figures.cpuUs.toFixed(2)} us`.padStart(10), `${(figures.cpuUs / base.cpuUs).toFixed(2)} x`.padStart(8), `${Math.round(figures.perSecond).toString()}/s`.padStart(10), `${figures.rssMiB.toFixed(0)} MiB`.padStart(8)];
+  const cells = [
+    name.padEnd(30),
+    `${figures.cpuUs.toFixed(2)} us`.padStart(10),
+    `${(figures.cpuUs / base.cpuUs).toFixed(2)} x`.padStart(8),
+    `${Math.round(figures.perSecond).toString()}/s`.padStart(10),
+    `${figures.rssMiB.toFixed(0)} MiB`.padStart(8),
+  ];
   return cells.join('  ');
 }
 
-process.stdout.write(`node ${process.version}, ${String(cpus().length)} cores, ${readFileSync('/proc/cpuinfo', 'utf8').match(/model name\s*: (.*)/)?.[1] ?? 'unknown CPU'}; ${String(TOTAL)} events each, TLS in\n`);
+process.stdout.write(
+  `node ${process.version}, ${String(cpus().length)} cores, ${readFileSync('/proc/cpuinfo', 'utf8').match(/model name\s*: (.*)/)?.[1] ?? 'unknown CPU'}; ${String(TOTAL)} events each, TLS in\n`,
+);
 for (const size of SIZES) {
   process.stdout.write(`\n${String(size)} B                           CPU/event   ratio     events/s      RSS\n`);
   const base = await naive(size, 0, TOTAL);
   process.stdout.write(`${row('ws + JSON.parse (naive)', base, base)}\n`);
-  for (const mode of ['ws', 'sse', 'push'] as const) process.stdout.write(`${row({ ws: 'holdfast, WebSocket pull', sse: 'holdfast, SSE', push: 'holdfast, push, batch 100' }[mode], await holdfast(mode, size, 0, TOTAL), base)}\n`);
+  for (const mode of ['ws', 'sse', 'push'] as const)
+    process.stdout.write(
+      `${row({ ws: 'holdfast, WebSocket pull', sse: 'holdfast, SSE', push: 'holdfast, push, batch 100' }[mode], await holdfast(mode, size, 0, TOTAL), base)}\n`,
+    );
 }
 const TIMED = RATE * 8;
 process.stdout.write(`\nplatform to consumer at ${String(RATE)} events/s, 1 KB (one clock, ms)\n`);
 const direct = await naive(1024, RATE, TIMED);
-process.stdout.write(`ws + JSON.parse (naive)         p50 ${String(direct.p50)}  p99 ${String(direct.p99)}  RSS ${direct.rssMiB.toFixed(0)} MiB  CPU ${direct.cpuUs.toFixed(1)} us\n`);
+process.stdout.write(
+  `ws + JSON.parse (naive)         p50 ${String(direct.p50)}  p99 ${String(direct.p99)}  RSS ${direct.rssMiB.toFixed(0)} MiB  CPU ${direct.cpuUs.toFixed(1)} us\n`,
+);
 for (const mode of ['ws', 'sse', 'push'] as const) {
   const figures = await holdfast(mode, 1024, RATE, TIMED);
-  process.stdout.write(`holdfast, ${mode.padEnd(20)}  p50 ${String(figures.p50)}  p99 ${String(figures.p99)}  RSS ${figures.rssMiB.toFixed(0)} MiB  CPU ${figures.cpuUs.toFixed(1)} us  event-loop lag p99 ${figures.loopP99Ms?.toFixed(1) ?? '-'} ms\n`);
+  process.stdout.write(
+    `holdfast, ${mode.padEnd(20)}  p50 ${String(figures.p50)}  p99 ${String(figures.p99)}  RSS ${figures.rssMiB.toFixed(0)} MiB  CPU ${figures.cpuUs.toFixed(1)} us  event-loop lag p99 ${figures.loopP99Ms?.toFixed(1) ?? '-'} ms\n`,
+  );
 }
 process.exit(0);

@@ -37,7 +37,12 @@ export function judge(lines: readonly HistoryLine[], facts: RunFacts): Judgement
   const inOrder = [...lines].sort((a, b) => (BigInt(a.t) < BigInt(b.t) ? -1 : BigInt(a.t) > BigInt(b.t) ? 1 : 0));
   const court = new Court(inOrder, facts);
   const violations = court.judge();
-  return { verdict: violations.length === 0 ? 'PASS' : 'FAIL', violations, figures: court.figures, seen: seenIn(inOrder, facts.streamClass) };
+  return {
+    verdict: violations.length === 0 ? 'PASS' : 'FAIL',
+    violations,
+    figures: court.figures,
+    seen: seenIn(inOrder, facts.streamClass),
+  };
 }
 
 /** A history that is broken itself is no evidence for anything. */
@@ -52,17 +57,20 @@ function formProblems(lines: readonly HistoryLine[]): readonly Violation[] {
   const faults = new Set<string>();
   for (const line of lines) {
     const last = writers.get(line.w);
-    if (line.i !== (last?.i ?? -1) + 1) bad(`line ${String(line.i)} of ${line.w} follows ${String(last?.i ?? 'nothing')}`, line);
+    if (line.i !== (last?.i ?? -1) + 1)
+      bad(`line ${String(line.i)} of ${line.w} follows ${String(last?.i ?? 'nothing')}`, line);
     if (last !== undefined && BigInt(line.t) < BigInt(last.t)) bad(`time of ${line.w} goes back`, line);
     writers.set(line.w, line);
     if (line.k === 'eof') ended.add(line.w);
     if (line.k === 'conn.req') asked.add(String(line['conn']));
-    if (line.k === 'conn.open' && !asked.has(String(line['conn']))) bad('a connection opened that nobody asked for', line);
+    if (line.k === 'conn.open' && !asked.has(String(line['conn'])))
+      bad('a connection opened that nobody asked for', line);
     if (line.k === 'conn.open') open.add(String(line['conn']));
     if (line.k === 'conn.end') open.delete(String(line['conn']));
     if (line.k === 'ev.gen') made.add(`${String(line['stream'])} ${String(line['id'])}`);
     if (line.k === 'ev.tx' && !open.has(String(line['conn']))) bad('an event was sent on no connection', line);
-    if (line.k === 'ev.tx' && !made.has(`${String(line['stream'])} ${String(line['id'])}`)) bad('an event was sent that was never made', line);
+    if (line.k === 'ev.tx' && !made.has(`${String(line['stream'])} ${String(line['id'])}`))
+      bad('an event was sent that was never made', line);
     if (line.k === 'n.on') faults.add(String(line['f']));
     if (line.k === 'n.off') faults.delete(String(line['f']));
   }
@@ -115,7 +123,9 @@ class Court {
     this.#overlap();
     this.#rate();
     this.#liveness();
-    conduct(this.#lines, { facts: this.#facts, figures: this.figures }, (rule, text, at) => { this.#say(rule, text, at); });
+    conduct(this.#lines, { facts: this.#facts, figures: this.figures }, (rule, text, at) => {
+      this.#say(rule, text, at);
+    });
     return this.#out;
   }
 
@@ -127,7 +137,17 @@ class Court {
     for (const line of this.#lines) {
       if (line.k !== 'ev.gen') continue;
       const stream = String(line['stream']);
-      const made: Made = { seq: Number(line['seq']), id: String(line['id']), key: text(line['key']), hash: String(line['h']), t: ms(line), epoch: undefined, received: undefined, acked: undefined, gapAt: undefined };
+      const made: Made = {
+        seq: Number(line['seq']),
+        id: String(line['id']),
+        key: text(line['key']),
+        hash: String(line['h']),
+        t: ms(line),
+        epoch: undefined,
+        received: undefined,
+        acked: undefined,
+        gapAt: undefined,
+      };
       this.#made.set(made.id, made);
       const list = this.#bySeq.get(stream);
       if (list === undefined) this.#bySeq.set(stream, [made]);
@@ -147,7 +167,8 @@ class Court {
   /** The events a gap record speaks of: by number in class A (by time where no number was known yet), by time elsewhere. */
   #covered(line: HistoryLine): readonly Made[] {
     const all = this.#bySeq.get(String(line['stream'])) ?? [];
-    if (this.#facts.streamClass === 'A' && typeof line['fromT'] !== 'number') return all.filter((made) => made.seq >= Number(line['from']) && made.seq <= Number(line['to']));
+    if (this.#facts.streamClass === 'A' && typeof line['fromT'] !== 'number')
+      return all.filter((made) => made.seq >= Number(line['from']) && made.seq <= Number(line['to']));
     return all.filter((made) => made.t >= Number(line['fromT']) - TIE_MS && made.t <= Number(line['toT']) + TIE_MS);
   }
 
@@ -178,17 +199,29 @@ class Court {
       if (made.received === undefined) {
         made.received = ms(line);
         made.epoch = Number(line['epoch']);
-        if (made.seq <= (lastOfKey.get(made.key) ?? -1) && line['backfill'] !== true) this.#say('C3', `event ${String(made.seq)} of key ${made.key} came after ${String(lastOfKey.get(made.key))}`, line);
+        if (made.seq <= (lastOfKey.get(made.key) ?? -1) && line['backfill'] !== true)
+          this.#say(
+            'C3',
+            `event ${String(made.seq)} of key ${made.key} came after ${String(lastOfKey.get(made.key))}`,
+            line,
+          );
         lastOfKey.set(made.key, Math.max(made.seq, lastOfKey.get(made.key) ?? -1));
         continue;
       }
       again += 1;
       worst = Math.max(worst, again);
-      if (again > this.#facts.maxAgain) this.#say('C4', `${String(again)} events came again after one disruption`, line);
+      if (again > this.#facts.maxAgain)
+        this.#say('C4', `${String(again)} events came again after one disruption`, line);
       // What an older leader had in flight knows nothing of a newer one's delivery: C6 bounds it.
       if (Number(line['epoch']) < (made.epoch ?? 0)) continue;
       if (line['redeliv'] !== true) this.#say('C4', `a repetition of ${made.id} is not marked`, line);
-      if (made.acked !== undefined && made.acked > markT + TIE_MS && made.acked < ms(line) - TIE_MS && made.received > markT) this.#say('C4', `${made.id} was acknowledged after the last disruption and came again`, line);
+      if (
+        made.acked !== undefined &&
+        made.acked > markT + TIE_MS &&
+        made.acked < ms(line) - TIE_MS &&
+        made.received > markT
+      )
+        this.#say('C4', `${made.id} was acknowledged after the last disruption and came again`, line);
     }
     this.figures['repeats'] = worst;
   }
@@ -197,8 +230,20 @@ class Court {
   #poison(): void {
     const bad = new Set(this.#lines.filter((line) => line.k === 'fr.bad').map((line) => line['h']));
     const told = new Set(this.#lines.filter((line) => line.k === 'c.poison').map((line) => line['h']));
-    for (const h of bad) if (!told.has(h)) this.#say('C10', `the bad frame ${String(h)} was never announced`, this.#lines.find((line) => line.k === 'fr.bad' && line['h'] === h));
-    for (const h of told) if (!bad.has(h)) this.#say('C10', `a frame ${String(h)} was announced as bad that nobody sent`, this.#lines.find((line) => line.k === 'c.poison' && line['h'] === h));
+    for (const h of bad)
+      if (!told.has(h))
+        this.#say(
+          'C10',
+          `the bad frame ${String(h)} was never announced`,
+          this.#lines.find((line) => line.k === 'fr.bad' && line['h'] === h),
+        );
+    for (const h of told)
+      if (!bad.has(h))
+        this.#say(
+          'C10',
+          `a frame ${String(h)} was announced as bad that nobody sent`,
+          this.#lines.find((line) => line.k === 'c.poison' && line['h'] === h),
+        );
   }
 
   /** C1. */
@@ -226,16 +271,32 @@ class Court {
       // Where a position is known the platform is asked again: time says nothing there.
       if (this.#facts.streamClass === 'A' && typeof line['fromT'] === 'number') {
         const lostFrom = this.#lossBefore(ms(line)) - COPIED_MS;
-        const known = [...this.#made.values()].find((made) => made.acked !== undefined && made.acked < Math.min(ms(line) - TIE_MS, lostFrom));
-        if (known !== undefined) this.#say('C2', `a gap was announced by time although the position of event ${String(known.seq)} was known`, line);
+        const known = [...this.#made.values()].find(
+          (made) => made.acked !== undefined && made.acked < Math.min(ms(line) - TIE_MS, lostFrom),
+        );
+        if (known !== undefined)
+          this.#say(
+            'C2',
+            `a gap was announced by time although the position of event ${String(known.seq)} was known`,
+            line,
+          );
         continue;
       }
       for (const made of this.#covered(line)) {
-        if (this.#facts.streamClass === 'A' && made.received !== undefined) this.#say('C2', `event ${String(made.seq)} is inside a gap and was delivered`, line);
-        if (this.#facts.streamClass === 'A' && !this.#unavailable(made, ms(line))) this.#say('C2', `event ${String(made.seq)} was announced as a gap although it could be had`, line);
+        if (this.#facts.streamClass === 'A' && made.received !== undefined)
+          this.#say('C2', `event ${String(made.seq)} is inside a gap and was delivered`, line);
+        if (this.#facts.streamClass === 'A' && !this.#unavailable(made, ms(line)))
+          this.#say('C2', `event ${String(made.seq)} was announced as a gap although it could be had`, line);
       }
-      const later = (this.#bySeq.get(String(line['stream'])) ?? []).find((made) => this.#facts.streamClass === 'A' && made.seq > Number(line['to']) && made.received !== undefined && made.received < ms(line) - TIE_MS);
-      if (later !== undefined) this.#say('C2', `event ${String(later.seq)} was delivered before the gap in front of it was announced`, line);
+      const later = (this.#bySeq.get(String(line['stream'])) ?? []).find(
+        (made) =>
+          this.#facts.streamClass === 'A' &&
+          made.seq > Number(line['to']) &&
+          made.received !== undefined &&
+          made.received < ms(line) - TIE_MS,
+      );
+      if (later !== undefined)
+        this.#say('C2', `event ${String(later.seq)} was delivered before the gap in front of it was announced`, line);
     }
   }
 
@@ -257,7 +318,12 @@ class Court {
       for (const made of this.#bySeq.get(String(line['stream'])) ?? []) {
         if (made.seq > Number(line['seq']) || !this.#offered(made)) continue;
         const done = Math.min(made.acked ?? Infinity, made.gapAt ?? Infinity);
-        if (done > ms(line) + TIE_MS) this.#say('C5', `the checkpoint ${String(line['seq'])} passes event ${String(made.seq)}, not yet acknowledged`, line);
+        if (done > ms(line) + TIE_MS)
+          this.#say(
+            'C5',
+            `the checkpoint ${String(line['seq'])} passes event ${String(made.seq)}, not yet acknowledged`,
+            line,
+          );
       }
     }
   }
@@ -275,7 +341,8 @@ class Court {
       if (line.k === 'r.lock' || line.k === 'r.ckpt') {
         const epoch = Number(line['epoch']);
         const before = stored.get(line.k) ?? 0;
-        if (epoch < before && losing.size === 0) this.#say('C6', `the store shows epoch ${String(epoch)} after ${String(before)}`, line);
+        if (epoch < before && losing.size === 0)
+          this.#say('C6', `the store shows epoch ${String(epoch)} after ${String(before)}`, line);
         stored.set(line.k, Math.max(before, epoch));
       }
       if (line.k !== 'c.rx') continue;
@@ -284,7 +351,12 @@ class Court {
       const newer = [...firstOf].find(([other, t]) => other > epoch && ms(line) > t + LATE_EPOCH_MS);
       if (newer === undefined) continue;
       late += 1;
-      if (late > this.#facts.maxInFlight) this.#say('C6', `${String(late)} events of epoch ${String(epoch)} after epoch ${String(newer[0])} had begun`, line);
+      if (late > this.#facts.maxInFlight)
+        this.#say(
+          'C6',
+          `${String(late)} events of epoch ${String(epoch)} after epoch ${String(newer[0])} had begun`,
+          line,
+        );
     }
     this.figures['epochs'] = firstOf.size;
     this.figures['late'] = late;
@@ -301,17 +373,26 @@ class Court {
         if (one.pod === other.pod) continue;
         const from = Math.max(one.from, other.from);
         const to = Math.min(one.to, other.to);
-        const excused = frozen.filter(({ pod }) => pod === one.pod || pod === other.pod).reduce((sum, cold) => sum + Math.max(0, Math.min(to, cold.to + THAW_MS) - Math.max(from, cold.from)), 0);
+        const excused = frozen
+          .filter(({ pod }) => pod === one.pod || pod === other.pod)
+          .reduce((sum, cold) => sum + Math.max(0, Math.min(to, cold.to + THAW_MS) - Math.max(from, cold.from)), 0);
         const overlap = to - from - excused;
         worst = Math.max(worst, overlap);
-        if (overlap > this.#facts.overlapMs) this.#say('C7', `${one.pod} and ${other.pod} were connected together for ${overlap.toFixed(0)} ms`, this.#lines.find((line) => line.k === 'conn.open' && line['conn'] === other.conn));
+        if (overlap > this.#facts.overlapMs)
+          this.#say(
+            'C7',
+            `${one.pod} and ${other.pod} were connected together for ${overlap.toFixed(0)} ms`,
+            this.#lines.find((line) => line.k === 'conn.open' && line['conn'] === other.conn),
+          );
       }
     }
     this.figures['overlapMs'] = Math.round(worst);
   }
 
   #intervals(): readonly Interval[] {
-    const pods = new Map(this.#lines.filter((line) => line.k === 'conn.req').map((line) => [String(line['conn']), String(line['pod'])]));
+    const pods = new Map(
+      this.#lines.filter((line) => line.k === 'conn.req').map((line) => [String(line['conn']), String(line['pod'])]),
+    );
     const endT = ms(this.#lines.at(-1));
     const out = new Map<string, Interval>();
     for (const line of this.#lines) {
@@ -321,7 +402,9 @@ class Court {
       if (line.k === 'conn.end' && open !== undefined) open.to = Math.min(open.to, ms(line));
     }
     // What the replica closed behind a cut link is over, whatever the platform still believes.
-    const byPort = new Map(this.#lines.filter((line) => line.k === 'conn.req').map((line) => [line['port'], String(line['conn'])]));
+    const byPort = new Map(
+      this.#lines.filter((line) => line.k === 'conn.req').map((line) => [line['port'], String(line['conn'])]),
+    );
     for (const line of this.#lines) {
       const open = line.k === 'net.closed' ? out.get(byPort.get(line['port']) ?? '') : undefined;
       if (open !== undefined && ms(line) >= open.from) open.to = Math.min(open.to, ms(line));
@@ -330,23 +413,36 @@ class Court {
   }
 
   #frozen(): readonly { readonly pod: string; readonly from: number; readonly to: number }[] {
-    return this.#lines.filter((line) => line.k === 'n.on' && line['kind'] === 'freeze').map((line) => ({ pod: String(line['target']), from: ms(line), to: ms(this.#lines.find((end) => end.k === 'n.off' && end['f'] === line['f'])) }));
+    return this.#lines
+      .filter((line) => line.k === 'n.on' && line['kind'] === 'freeze')
+      .map((line) => ({
+        pod: String(line['target']),
+        from: ms(line),
+        to: ms(this.#lines.find((end) => end.k === 'n.off' && end['f'] === line['f'])),
+      }));
   }
 
   /** C8: attempts within the gate in every window, and none while the platform said to wait. */
   #rate(): void {
     const asked = this.#lines.filter((line) => line.k === 'conn.req');
     for (const windowMs of WINDOWS_MS) {
-      const allowed = Math.min(this.#facts.capacity + windowMs / this.#facts.refillMs, this.#facts.attempts?.[windowMs] ?? Infinity);
+      const allowed = Math.min(
+        this.#facts.capacity + windowMs / this.#facts.refillMs,
+        this.#facts.attempts?.[windowMs] ?? Infinity,
+      );
       let first = 0;
       for (const [index, line] of asked.entries()) {
         while (ms(asked[first]) < ms(line) - windowMs + TIE_MS) first += 1;
-        if (index - first + 1 > allowed) this.#say('C8', `${String(index - first + 1)} attempts within ${String(windowMs)} ms`, line);
+        if (index - first + 1 > allowed)
+          this.#say('C8', `${String(index - first + 1)} attempts within ${String(windowMs)} ms`, line);
       }
     }
     for (const line of this.#lines) {
       if (line.k !== 'conn.rej' || typeof line['retryAfter'] !== 'number') continue;
-      const early = asked.find((request) => ms(request) > ms(line) + TIE_MS && ms(request) < ms(line) + Number(line['retryAfter']) * 1000 - TIE_MS);
+      const early = asked.find(
+        (request) =>
+          ms(request) > ms(line) + TIE_MS && ms(request) < ms(line) + Number(line['retryAfter']) * 1000 - TIE_MS,
+      );
       if (early !== undefined) this.#say('C8', 'an attempt before Retry-After had ended', early);
     }
     this.figures['attempts'] = asked.length;
@@ -360,9 +456,17 @@ class Court {
     // After the end of the judged time the fleet is being stopped.
     const endT = ms(this.#lines.find((line) => line.k === 'n.end') ?? this.#lines.at(-1));
     if (endT < byT) return;
-    if (!this.#intervals().some((one) => one.from <= byT && one.to > byT)) this.#say('C9', `no connection is open ${String(this.#facts.convergeMs)} ms after the last fault`, last);
-    const late = [...this.#made.values()].find((made) => made.t < byT && this.#offered(made) && made.gapAt === undefined && (made.acked ?? Infinity) > byT + ACK_AFTER_MS);
-    if (late !== undefined && late.acked !== undefined) this.#say('C9', `event ${String(late.seq)} was acknowledged too late`, last);
+    if (!this.#intervals().some((one) => one.from <= byT && one.to > byT))
+      this.#say('C9', `no connection is open ${String(this.#facts.convergeMs)} ms after the last fault`, last);
+    const late = [...this.#made.values()].find(
+      (made) =>
+        made.t < byT &&
+        this.#offered(made) &&
+        made.gapAt === undefined &&
+        (made.acked ?? Infinity) > byT + ACK_AFTER_MS,
+    );
+    if (late !== undefined && late.acked !== undefined)
+      this.#say('C9', `event ${String(late.seq)} was acknowledged too late`, last);
   }
 }
 

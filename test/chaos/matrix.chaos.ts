@@ -7,7 +7,11 @@ const only = process.env['HOLDFAST_CHAOS_ONLY']?.split(',');
 const seen = new Set<Seen>();
 
 describe('chaos, every row', () => {
-  for (const scenario of SCENARIOS) if (only === undefined || only.includes(scenario.id)) row(scenario, (judgement) => { for (const one of judgement.seen) seen.add(one); });
+  for (const scenario of SCENARIOS)
+    if (only === undefined || only.includes(scenario.id))
+      row(scenario, (judgement) => {
+        for (const one of judgement.seen) seen.add(one);
+      });
 
   it('the rows together met everything that must be met', function () {
     if (only !== undefined) this.skip();

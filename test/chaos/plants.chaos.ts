@@ -15,12 +15,23 @@ describe('planted faults: the judge names each', () => {
       this.timeout(200_000);
       const scenario = SCENARIOS.find((one) => one.id === plant.row);
       if (scenario === undefined) throw new Error(`no row ${plant.row}`);
-      const { judgement, failed, output } = await play(scenario, { patienceMs: PATIENCE_MS, node: [...(scenario.options?.node ?? []), LOADER], env: { ...scenario.options?.env, HOLDFAST_TEST_PLANT: plant.id } });
+      const { judgement, failed, output } = await play(scenario, {
+        patienceMs: PATIENCE_MS,
+        node: [...(scenario.options?.node ?? []), LOADER],
+        env: { ...scenario.options?.env, HOLDFAST_TEST_PLANT: plant.id },
+      });
       expect(output, 'the planted code ran').to.include(`{"planted":"${plant.id}","ran":true}`);
       const broken = new Set(judgement.violations.map((one) => one.rule));
-      const said = [...judgement.violations.map(({ rule, text }) => `${rule} ${text}`), failed instanceof Error ? failed.message : ''].join('; ');
-      if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined) process.stdout.write(`      ${JSON.stringify(judgement.figures)} ${said}\n`);
-      expect([...broken].filter((rule) => plant.rules.includes(rule)), `broken: ${said}`).to.not.deep.equal([]);
+      const said = [
+        ...judgement.violations.map(({ rule, text }) => `${rule} ${text}`),
+        failed instanceof Error ? failed.message : '',
+      ].join('; ');
+      if (process.env['HOLDFAST_CHAOS_FIGURES'] !== undefined)
+        process.stdout.write(`      ${JSON.stringify(judgement.figures)} ${said}\n`);
+      expect(
+        [...broken].filter((rule) => plant.rules.includes(rule)),
+        `broken: ${said}`,
+      ).to.not.deep.equal([]);
     });
   }
 });

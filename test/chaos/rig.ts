@@ -46,7 +46,11 @@ export class Rig {
   readonly #patienceMs: number;
   #faults = 0;
 
-  private constructor(fleet: Fleet, facts: RunFacts, { sentinel, patienceMs }: { readonly sentinel: TestSentinel | undefined; readonly patienceMs: number }) {
+  private constructor(
+    fleet: Fleet,
+    facts: RunFacts,
+    { sentinel, patienceMs }: { readonly sentinel: TestSentinel | undefined; readonly patienceMs: number },
+  ) {
     this.fleet = fleet;
     this.#patienceMs = patienceMs;
     this.#sentinel = sentinel;
@@ -60,11 +64,47 @@ export class Rig {
     const { gate = GATE, reconnect, sentinel: wanted, durable, patienceMs = PATIENCE_MS, ...rest } = options;
     const dialect: Dialect = rest.dialect ?? 'genesys-streams';
     const sentinel = wanted === true ? await TestSentinel.start() : undefined;
-    const client = { gate: { capacity: gate.capacity, refillEvery: `${String(gate.refillMs)}ms`, concurrent: 10 }, ...(reconnect === undefined ? {} : { reconnect }), ...rest.documents?.client };
+    const client = {
+      gate: { capacity: gate.capacity, refillEvery: `${String(gate.refillMs)}ms`, concurrent: 10 },
+      ...(reconnect === undefined ? {} : { reconnect }),
+      ...rest.documents?.client,
+    };
     const store = sentinel === undefined ? {} : { store: sentinel.url };
-    const redis = durable === true ? await TestRedis.start(['--appendonly', 'yes', '--appendfsync', 'everysec', '--dir', mkdtempSync(join(tmpdir(), 'hf-aof-'))]) : sentinel?.primary;
-    const fleet = await Fleet.start({ replicas: 3, proxied: true, outputJudged: true, lease: LEASE, ...rest, ...store, dialect, documents: { ...(dialect === 'genesys-streams' ? { stream: SILENCE } : {}), ...rest.documents, client } }, redis);
-    const defaults: RunFacts = { streamClass: PROFILES[dialect].streamClass, maxAgain: 512, maxInFlight: 256, overlapMs: 1000, ...gate, convergeMs: 9500, rssMb: 320, fdsMore: 8, commandsPerSecond: 30 };
+    const redis =
+      durable === true
+        ? await TestRedis.start([
+            '--appendonly',
+            'yes',
+            '--appendfsync',
+            'everysec',
+            '--dir',
+            mkdtempSync(join(tmpdir(), 'hf-aof-')),
+          ])
+        : sentinel?.primary;
+    const fleet = await Fleet.start(
+      {
+        replicas: 3,
+        proxied: true,
+        outputJudged: true,
+        lease: LEASE,
+        ...rest,
+        ...store,
+        dialect,
+        documents: { ...(dialect === 'genesys-streams' ? { stream: SILENCE } : {}), ...rest.documents, client },
+      },
+      redis,
+    );
+    const defaults: RunFacts = {
+      streamClass: PROFILES[dialect].streamClass,
+      maxAgain: 512,
+      maxInFlight: 256,
+      overlapMs: 1000,
+      ...gate,
+      convergeMs: 9500,
+      rssMb: 320,
+      fdsMore: 8,
+      commandsPerSecond: 30,
+    };
     return new Rig(fleet, { ...defaults, ...facts }, { sentinel, patienceMs });
   }
 
@@ -78,7 +118,9 @@ export class Rig {
     this.#faults += 1;
     const f = `f${String(this.#faults)}`;
     this.nemesis.add('n.on', { f, kind, target, ...more });
-    return () => { this.nemesis.add('n.off', { f, kind, target }); };
+    return () => {
+      this.nemesis.add('n.off', { f, kind, target });
+    };
   }
 
   shuffled<T>(all: readonly T[]): readonly T[] {
@@ -113,7 +155,11 @@ export class Rig {
   async judge(): Promise<Judgement> {
     this.fleet.sim.rate = 0;
     // In vain or not, the judge has the last word.
-    await until('everything made is delivered or announced', () => this.fleet.verdict.complete(), Math.min(ARRIVE_LIMIT_MS, this.#patienceMs)).catch(() => undefined);
+    await until(
+      'everything made is delivered or announced',
+      () => this.fleet.verdict.complete(),
+      Math.min(ARRIVE_LIMIT_MS, this.#patienceMs),
+    ).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     this.nemesis.add('n.end');
     this.#process.stop();
@@ -127,7 +173,15 @@ export class Rig {
   lines(): readonly HistoryLine[] {
     const owner = new Map<number, string>();
     for (const { pod, toSim } of this.fleet.all) for (const port of toSim?.ports ?? []) owner.set(port, pod);
-    const sim = this.fleet.sim.history.all().map((line) => (line.k === 'conn.req' ? { ...line, pod: owner.get(Number(line['port'])) ?? 'unknown' } : line));
-    return [...sim, ...this.#consumer.close(), ...this.nemesis.close(), ...this.#process.close(), ...this.#observer.close()];
+    const sim = this.fleet.sim.history
+      .all()
+      .map((line) => (line.k === 'conn.req' ? { ...line, pod: owner.get(Number(line['port'])) ?? 'unknown' } : line));
+    return [
+      ...sim,
+      ...this.#consumer.close(),
+      ...this.nemesis.close(),
+      ...this.#process.close(),
+      ...this.#observer.close(),
+    ];
   }
 }

@@ -27,7 +27,12 @@ export function pause(ms: number): Promise<void> {
 
 /** Somebody with full rights at the server, beside the replicas. */
 export async function redisOf<T>(rig: Rig, work: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis({ host: '127.0.0.1', port: rig.fleet.redis.port, lazyConnect: true, enableReadyCheck: false });
+  const redis = new Redis({
+    host: '127.0.0.1',
+    port: rig.fleet.redis.port,
+    lazyConnect: true,
+    enableReadyCheck: false,
+  });
   redis.on('error', () => undefined);
   await redis.connect();
   try {
@@ -67,16 +72,37 @@ export async function kill(rig: Rig): Promise<void> {
 /** Stops the leader's process for a while. */
 export async function freeze(rig: Rig, forMs: number, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
   const leader = await rig.leader();
-  await during(rig, { kind: 'freeze', target: leader.pod, forMs, more }, () => { leader.program.signal('SIGSTOP'); }, () => { leader.program.signal('SIGCONT'); });
+  await during(
+    rig,
+    { kind: 'freeze', target: leader.pod, forMs, more },
+    () => {
+      leader.program.signal('SIGSTOP');
+    },
+    () => {
+      leader.program.signal('SIGCONT');
+    },
+  );
 }
 
 /** Spoils the leader's way to one of its servers for a while. */
-export async function spoil(rig: Rig, target: 'toSim' | 'toRedis', how: (proxy: TcpProxy) => unknown, span: number | { readonly forMs: number; readonly steady: true }): Promise<void> {
+export async function spoil(
+  rig: Rig,
+  target: 'toSim' | 'toRedis',
+  how: (proxy: TcpProxy) => unknown,
+  span: number | { readonly forMs: number; readonly steady: true },
+): Promise<void> {
   const { forMs, ...more } = typeof span === 'number' ? { forMs: span } : span;
   const leader = await rig.leader();
   const proxy = leader[target];
   if (proxy === undefined) throw new Error('the rig has no proxies');
-  await during(rig, { kind: target, target: leader.pod, forMs, more }, () => how(proxy), () => { proxy.mend(); });
+  await during(
+    rig,
+    { kind: target, target: leader.pod, forMs, more },
+    () => how(proxy),
+    () => {
+      proxy.mend();
+    },
+  );
 }
 
 /** The platform is told to do something, and the judge that it was. */

@@ -1,7 +1,22 @@
 import type { HistoryLine } from './history.ts';
 
 /** What a suite must have met somewhere, or its success proves nothing. */
-export const SOMETIMES = ['leader changed under load', 'redelivery', 'gap', 'bad frame', 'parked', 'Retry-After', 'token refused', 'frozen process', 'guard', 'store lost data', 'store refused', 'class A', 'class B', 'class C'] as const;
+export const SOMETIMES = [
+  'leader changed under load',
+  'redelivery',
+  'gap',
+  'bad frame',
+  'parked',
+  'Retry-After',
+  'token refused',
+  'frozen process',
+  'guard',
+  'store lost data',
+  'store refused',
+  'class A',
+  'class B',
+  'class C',
+] as const;
 
 export type Seen = (typeof SOMETIMES)[number];
 
@@ -29,6 +44,14 @@ const MARKS: Readonly<Record<string, (line: HistoryLine) => Seen | undefined>> =
   'c.rx': (line) => (line['redeliv'] === true ? 'redelivery' : undefined),
   'c.gap': () => 'gap',
   'c.poison': () => 'bad frame',
-  'conn.rej': (line) => (line['retryAfter'] !== undefined ? 'Retry-After' : line['status'] === 401 ? 'token refused' : undefined),
-  'n.on': (line) => (line['kind'] === 'freeze' ? 'frozen process' : line['storeLoss'] === true ? 'store lost data' : line['failing'] === true ? 'store refused' : undefined),
+  'conn.rej': (line) =>
+    line['retryAfter'] !== undefined ? 'Retry-After' : line['status'] === 401 ? 'token refused' : undefined,
+  'n.on': (line) =>
+    line['kind'] === 'freeze'
+      ? 'frozen process'
+      : line['storeLoss'] === true
+        ? 'store lost data'
+        : line['failing'] === true
+          ? 'store refused'
+          : undefined,
 };

@@ -23,9 +23,14 @@ export class Observer {
   constructor(fleet: Fleet, sentinel: TestSentinel | undefined) {
     this.#fleet = fleet;
     const how = { maxRetriesPerRequest: 0, enableOfflineQueue: false, retryStrategy: () => 100, commandTimeout: 1000 };
-    this.#redis = sentinel === undefined ? new Redis({ ...how, host: '127.0.0.1', port: fleet.redis.port }) : new Redis({ ...how, sentinels: [...sentinel.addresses], name: sentinel.name, role: 'master' });
+    this.#redis =
+      sentinel === undefined
+        ? new Redis({ ...how, host: '127.0.0.1', port: fleet.redis.port })
+        : new Redis({ ...how, sentinels: [...sentinel.addresses], name: sentinel.name, role: 'master' });
     this.#redis.on('error', () => undefined); // the nemesis kills it on purpose
-    this.#timer = setInterval(() => { void this.#look(); }, OBSERVE_EVERY_MS);
+    this.#timer = setInterval(() => {
+      void this.#look();
+    }, OBSERVE_EVERY_MS);
   }
 
   stop(): void {
@@ -40,7 +45,10 @@ export class Observer {
   async #look(): Promise<void> {
     try {
       const prefix = this.#fleet.leaseKey;
-      const [fence, record] = await Promise.all([this.#redis.hget(`${prefix}:fence`, 'epoch'), this.#redis.hget(`${prefix}:ckpt`, 'main')]);
+      const [fence, record] = await Promise.all([
+        this.#redis.hget(`${prefix}:fence`, 'epoch'),
+        this.#redis.hget(`${prefix}:ckpt`, 'main'),
+      ]);
       if (fence !== null && fence !== this.#seen.lock) this.#writer.add('r.lock', { epoch: Number(fence) });
       if (record !== null && record !== this.#seen.checkpoint) this.#checkpoint(record);
       this.#seen = { lock: fence ?? '', checkpoint: record ?? '' };
@@ -53,7 +61,8 @@ export class Observer {
     const { epoch, position } = JSON.parse(record) as { readonly epoch: number; readonly position: string };
     const [kind, value = ''] = position.split(':');
     const { path } = this.#fleet.verdict;
-    if (kind === 'sequence') this.#writer.add('r.ckpt', { stream: path, seq: this.#fleet.sim.journal(path).local(value), epoch });
+    if (kind === 'sequence')
+      this.#writer.add('r.ckpt', { stream: path, seq: this.#fleet.sim.journal(path).local(value), epoch });
   }
 }
 
@@ -74,7 +83,11 @@ export class ProcessWitness {
       this.#processes.add(`p.${what}`, { pod: replica.pod, ...ended });
     };
     // What came in while this process stood still counts before, not after.
-    this.#timer = setInterval(() => { setImmediate(() => { for (const replica of fleet.replicas) this.#weigh(replica); }); }, WEIGH_EVERY_MS);
+    this.#timer = setInterval(() => {
+      setImmediate(() => {
+        for (const replica of fleet.replicas) this.#weigh(replica);
+      });
+    }, WEIGH_EVERY_MS);
   }
 
   stop(): void {
@@ -86,8 +99,19 @@ export class ProcessWitness {
     for (const { pod, program } of this.#fleet.replicas) {
       if (program.ended !== undefined) continue;
       const text = await program.metrics();
-      const sum = (name: string): number => [...text.matchAll(new RegExp(`^holdfast_${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce((total, match) => total + Number(match[1]), 0);
-      this.#processes.add('m.end', { pod, delivered: sum('events_delivered_total'), redelivered: sum('events_redelivered_total'), gaps: sum('gaps_total'), poison: sum('frames_poison_total'), leaderChanges: sum('leader_changes_total') });
+      const sum = (name: string): number =>
+        [...text.matchAll(new RegExp(`^holdfast_${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce(
+          (total, match) => total + Number(match[1]),
+          0,
+        );
+      this.#processes.add('m.end', {
+        pod,
+        delivered: sum('events_delivered_total'),
+        redelivered: sum('events_redelivered_total'),
+        gaps: sum('gaps_total'),
+        poison: sum('frames_poison_total'),
+        leaderChanges: sum('leader_changes_total'),
+      });
       this.#output(pod, 'status', `${text}${JSON.stringify(await program.status())}`);
     }
   }
@@ -104,7 +128,10 @@ export class ProcessWitness {
 
   /** A link that is cut does not tell the platform that the replica has closed; the link itself knows. */
   #listen({ toSim }: Replica): void {
-    if (toSim !== undefined) toSim.onClosed = (port) => { this.#links.add('net.closed', { port }); };
+    if (toSim !== undefined)
+      toSim.onClosed = (port) => {
+        this.#links.add('net.closed', { port });
+      };
   }
 
   #output(pod: string, what: string, text: string): void {
@@ -114,7 +141,13 @@ export class ProcessWitness {
 
   #audit(pod: string, line: string, offset: number): void {
     try {
-      const { timestamp, event, epoch, from, to } = JSON.parse(line) as { readonly timestamp: string; readonly event: string; readonly epoch?: string; readonly from?: string; readonly to?: string };
+      const { timestamp, event, epoch, from, to } = JSON.parse(line) as {
+        readonly timestamp: string;
+        readonly event: string;
+        readonly epoch?: string;
+        readonly from?: string;
+        readonly to?: string;
+      };
       this.#said.add('a.line', { pod, event, epoch, from, to, at: Date.parse(timestamp) + offset });
     } catch {
       // Cut off by the end of its process.
@@ -124,7 +157,11 @@ export class ProcessWitness {
   #weigh({ pod, program, toRedis }: Replica): void {
     try {
       const pages = Number(readFileSync(`/proc/${String(program.pid)}/statm`, 'utf8').split(' ')[1]);
-      this.#processes.add('p.stat', { pod, rssMb: Math.round((pages * PAGE_KIB) / 1024), fds: readdirSync(`/proc/${String(program.pid)}/fd`).length });
+      this.#processes.add('p.stat', {
+        pod,
+        rssMb: Math.round((pages * PAGE_KIB) / 1024),
+        fds: readdirSync(`/proc/${String(program.pid)}/fd`).length,
+      });
     } catch {
       return; // it has ended
     }
@@ -133,7 +170,13 @@ export class ProcessWitness {
     const before = this.#used.get(pod);
     const now = { commands: toRedis.commands, connections: toRedis.connections, at };
     this.#used.set(pod, now);
-    if (before !== undefined) this.#links.add('net.use', { pod, commands: now.commands - before.commands, connections: now.connections - before.connections, overMs: Math.round(at - before.at) });
+    if (before !== undefined)
+      this.#links.add('net.use', {
+        pod,
+        commands: now.commands - before.commands,
+        connections: now.connections - before.connections,
+        overMs: Math.round(at - before.at),
+      });
   }
 }
 
@@ -144,8 +187,12 @@ export class ConsumerWitness {
 
   constructor(fleet: Fleet) {
     this.#fleet = fleet;
-    fleet.consumer.onTaken = (events) => { this.#taken(events); };
-    fleet.consumer.onAcknowledged = (events) => { this.#acknowledged(events); };
+    fleet.consumer.onTaken = (events) => {
+      this.#taken(events);
+    };
+    fleet.consumer.onAcknowledged = (events) => {
+      this.#acknowledged(events);
+    };
   }
 
   close(): readonly HistoryLine[] {
@@ -158,7 +205,15 @@ export class ConsumerWitness {
         this.#control(event);
         continue;
       }
-      this.#writer.add('c.rx', { pod: event.via, id: event.id, h: hashOf(this.#original(event)), epoch: Number(event.epoch), attempt: event.attempt, redeliv: event.attempt > 1 || event.replay !== 'live', backfill: event.replay === 'backfill' });
+      this.#writer.add('c.rx', {
+        pod: event.via,
+        id: event.id,
+        h: hashOf(this.#original(event)),
+        epoch: Number(event.epoch),
+        attempt: event.attempt,
+        redeliv: event.attempt > 1 || event.replay !== 'live',
+        backfill: event.replay === 'backfill',
+      });
     }
   }
 
@@ -170,21 +225,39 @@ export class ConsumerWitness {
   #control(event: Received): void {
     this.#writer.add('c.ctl', { pod: event.via, type: event.type, attempt: event.attempt });
     if (event.type === 'dev.holdfast.gap.detected') this.#gap(event);
-    if (event.type === 'dev.holdfast.poison') this.#writer.add('c.poison', { pod: event.via, id: event.id, h: (event.data as { readonly hash: string }).hash });
+    if (event.type === 'dev.holdfast.poison')
+      this.#writer.add('c.poison', { pod: event.via, id: event.id, h: (event.data as { readonly hash: string }).hash });
   }
 
   /** The event's text. A number beyond a double is exact in its attribute only. */
   #original(event: Received): string {
     const text = JSON.stringify(event.data);
     const exact = event.sequence?.replace(/^0+(?=\d)/, '');
-    return this.#fleet.sim.journal(this.#fleet.verdict.path).base === 0n || exact === undefined ? text : text.replace(/^\{"sequence":\d+/, `{"sequence":${exact}`);
+    return this.#fleet.sim.journal(this.#fleet.verdict.path).base === 0n || exact === undefined
+      ? text
+      : text.replace(/^\{"sequence":\d+/, `{"sequence":${exact}`);
   }
 
   #gap(event: Received): void {
-    const data = event.data as { readonly from: string; readonly to: string; readonly cause: string; readonly fromTime?: string; readonly toTime?: string };
+    const data = event.data as {
+      readonly from: string;
+      readonly to: string;
+      readonly cause: string;
+      readonly fromTime?: string;
+      readonly toTime?: string;
+    };
     const offset = wallOffset();
-    const at = (iso: string | undefined): number | undefined => (iso === undefined ? undefined : Date.parse(iso) + offset);
-    this.#writer.add('c.gap', { pod: event.via, stream: this.#fleet.verdict.path, from: data.from, to: data.to, cause: data.cause, fromT: at(data.fromTime), toT: at(data.toTime) });
+    const at = (iso: string | undefined): number | undefined =>
+      iso === undefined ? undefined : Date.parse(iso) + offset;
+    this.#writer.add('c.gap', {
+      pod: event.via,
+      stream: this.#fleet.verdict.path,
+      from: data.from,
+      to: data.to,
+      cause: data.cause,
+      fromT: at(data.fromTime),
+      toT: at(data.toTime),
+    });
   }
 }
 

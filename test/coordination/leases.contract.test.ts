@@ -18,11 +18,21 @@ for (const adapter of ['redlock', 'plain'] as const) {
     let serial = 0;
 
     /** Two replicas of a group of their own. */
-    async function pair(): Promise<{ readonly a: RedisLeases; readonly b: RedisLeases; readonly keys: ClientKeys; readonly linkA: RedisLink }> {
+    async function pair(): Promise<{
+      readonly a: RedisLeases;
+      readonly b: RedisLeases;
+      readonly keys: ClientKeys;
+      readonly linkA: RedisLink;
+    }> {
       serial += 1;
       const make = (): Promise<RedisLink> => suite.link(`p${String(serial)}`);
       const linkA = await make();
-      return { a: new RedisLeases(linkA, adapter), b: new RedisLeases(await make(), adapter), keys: new ClientKeys(`p${String(serial)}`, L), linkA };
+      return {
+        a: new RedisLeases(linkA, adapter),
+        b: new RedisLeases(await make(), adapter),
+        keys: new ClientKeys(`p${String(serial)}`, L),
+        linkA,
+      };
     }
     async function look(of: RedisLeases, id: string) {
       const sighting = (await of.observe([L], me(id))).get(L);
@@ -31,7 +41,11 @@ for (const adapter of ['redlock', 'plain'] as const) {
     }
     async function win(of: RedisLeases, id: string, floor = 0) {
       const { view } = await look(of, id);
-      const answer = await of.acquire(L, { ttlMs: TTL, incarnation: view.incarnation, floor, fenceToken: view.fenceToken, beat: view.beat }, me(id));
+      const answer = await of.acquire(
+        L,
+        { ttlMs: TTL, incarnation: view.incarnation, floor, fenceToken: view.fenceToken, beat: view.beat },
+        me(id),
+      );
       if (answer.kind !== 'won') throw new Error(`not won: ${answer.kind}`);
       return answer;
     }
@@ -45,11 +59,19 @@ for (const adapter of ['redlock', 'plain'] as const) {
       expect(view.pttlMs).to.be.within(1, TTL);
       expect(holder).to.equal('a');
       expect(members.map((one) => one.id).sort()).to.deep.equal(['a', 'b']);
-      expect((await b.acquire(L, { ttlMs: TTL, incarnation: view.incarnation, floor: 0, fenceToken: view.fenceToken, beat: view.beat }, me('b'))).kind).to.equal('held');
+      expect(
+        (
+          await b.acquire(
+            L,
+            { ttlMs: TTL, incarnation: view.incarnation, floor: 0, fenceToken: view.fenceToken, beat: view.beat },
+            me('b'),
+          )
+        ).kind,
+      ).to.equal('held');
       expect((await b.gone([view.conn]))?.get(view.conn)).to.equal(false);
     });
 
-    it('each epoch is above the last one, above the caller\'s floor, also when the store lost everything', async () => {
+    it("each epoch is above the last one, above the caller's floor, also when the store lost everything", async () => {
       const { a, b, keys } = await pair();
       const first = await win(a, 'a');
       expect(await a.release(L, first.token)).to.equal(true);
@@ -65,7 +87,10 @@ for (const adapter of ['redlock', 'plain'] as const) {
       b.onNotice((notice) => notices.push(notice.kind));
       await look(b, 'b');
       const won = await win(a, 'a');
-      await until('the subscription is there', async () => Number((await suite.raw.pubsub('NUMSUB', `p${String(serial)}:ev`))[1]) >= 2);
+      await until(
+        'the subscription is there',
+        async () => Number((await suite.raw.pubsub('NUMSUB', `p${String(serial)}:ev`))[1]) >= 2,
+      );
       expect(await a.release(L, 'another token')).to.equal(false);
       expect((await look(b, 'b')).view.token).to.equal(won.token);
       expect(await a.release(L, won.token)).to.equal(true);
@@ -76,7 +101,8 @@ for (const adapter of ['redlock', 'plain'] as const) {
     it('renews many in one call; a lock that expired is taken back by its last holder, one that was given back is not', async () => {
       const { a, b, keys } = await pair();
       const won = await win(a, 'a');
-      const renew = async (notAfterStoreMs = 0) => (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
+      const renew = async (notAfterStoreMs = 0) =>
+        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
       expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
       await suite.raw.del(keys.lock);
       expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
@@ -88,7 +114,8 @@ for (const adapter of ['redlock', 'plain'] as const) {
     it('a holder of whom the store knows nothing is renewed only within its own time', async () => {
       const { a, keys } = await pair();
       const won = await win(a, 'a');
-      const renew = async (notAfterStoreMs: number) => (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
+      const renew = async (notAfterStoreMs: number) =>
+        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
       await suite.raw.del(keys.lock, keys.fence);
       expect(await renew(won.storeMs - 1)).to.deep.equal({ kind: 'forgotten' });
       expect(await renew(won.storeMs + TTL)).to.deep.include({ kind: 'renewed', forgotten: true });
@@ -102,11 +129,26 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const won = await win(a, 'a');
       const { view } = await look(b, 'b');
       await suite.raw.del(keys.lock);
-      const want = { ttlMs: TTL, floor: 0, incarnation: view.incarnation, fenceToken: view.fenceToken, beat: view.beat };
-      for (const wrong of [{ incarnation: 'x@y' }, { incarnation: `x@${view.incarnation.split('@')[1] ?? ''}` }, { fenceToken: 'other' }, { beat: '99' }]) {
+      const want = {
+        ttlMs: TTL,
+        floor: 0,
+        incarnation: view.incarnation,
+        fenceToken: view.fenceToken,
+        beat: view.beat,
+      };
+      for (const wrong of [
+        { incarnation: 'x@y' },
+        { incarnation: `x@${view.incarnation.split('@')[1] ?? ''}` },
+        { fenceToken: 'other' },
+        { beat: '99' },
+      ]) {
         expect((await b.acquire(L, { ...want, ...wrong }, me('b'))).kind, JSON.stringify(wrong)).to.equal('quarantine');
       }
-      expect((await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)?.kind, 'the holder takes it back').to.equal('renewed');
+      expect(
+        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)
+          ?.kind,
+        'the holder takes it back',
+      ).to.equal('renewed');
       await suite.raw.del(keys.lock);
       const fresh = (await look(b, 'b')).view;
       expect((await b.acquire(L, { ...want, beat: fresh.beat }, me('b'))).kind).to.equal('won');
@@ -131,20 +173,34 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const won = await win(a, 'a');
       const to = { heir: 'b', token: 'heir-token', epoch: won.epoch + 5 };
       expect(await a.transfer(L, { token: 'wrong', epoch: won.epoch }, to, TTL)).to.equal(false);
-      expect(await a.transfer(L, { token: won.token, epoch: won.epoch }, { ...to, epoch: won.epoch }, TTL), 'not the same epoch').to.equal(false);
+      expect(
+        await a.transfer(L, { token: won.token, epoch: won.epoch }, { ...to, epoch: won.epoch }, TTL),
+        'not the same epoch',
+      ).to.equal(false);
       expect(await a.transfer(L, { token: won.token, epoch: won.epoch }, to, TTL)).to.equal(true);
       expect(await a.transfer(L, { token: won.token, epoch: won.epoch }, to, TTL)).to.equal(true);
       expect((await look(b, 'b')).view).to.deep.include({ token: 'heir-token', epoch: won.epoch + 5, conn: '' });
-      expect((await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)).to.deep.equal({ kind: 'lost' });
+      expect(
+        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L),
+      ).to.deep.equal({ kind: 'lost' });
     });
 
     it('an heir that gives back what it never renewed leaves the record of its own term, not of those before', async () => {
       const { a, b } = await pair();
       const won = await win(a, 'a');
-      expect(await a.transfer(L, { token: won.token, epoch: won.epoch }, { heir: 'b', token: 'heir-token', epoch: won.epoch + 5 }, TTL)).to.equal(true);
+      expect(
+        await a.transfer(
+          L,
+          { token: won.token, epoch: won.epoch },
+          { heir: 'b', token: 'heir-token', epoch: won.epoch + 5 },
+          TTL,
+        ),
+      ).to.equal(true);
       expect(await b.release(L, 'heir-token')).to.equal(true);
       expect((await look(b, 'b')).view).to.deep.include({ token: undefined, state: 'released', epoch: won.epoch + 5 });
-      expect((await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)).to.deep.equal({ kind: 'lost' });
+      expect(
+        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L),
+      ).to.deep.equal({ kind: 'lost' });
     });
 
     it('a key of ours that holds something else blinds nobody to the other leases', async () => {
@@ -158,7 +214,11 @@ for (const adapter of ['redlock', 'plain'] as const) {
       expect((await a.observe([L], me('a'))).size).to.equal(0);
       let code = '';
       const incarnation = seen.get(L)?.view.incarnation ?? '';
-      await a.acquire(L, { ttlMs: TTL, incarnation, floor: 0, fenceToken: '', beat: '' }, me('a')).catch((error: unknown) => { code = error instanceof HoldfastError ? error.code : ''; });
+      await a
+        .acquire(L, { ttlMs: TTL, incarnation, floor: 0, fenceToken: '', beat: '' }, me('a'))
+        .catch((error: unknown) => {
+          code = error instanceof HoldfastError ? error.code : '';
+        });
       expect(code).to.equal('HF_STORE_CORRUPT');
     });
 
@@ -168,7 +228,19 @@ for (const adapter of ['redlock', 'plain'] as const) {
       a.onNotice((notice) => heard.push(notice));
       const channel = `p${String(serial)}:ev`;
       await until('it listens', async () => Number((await suite.raw.pubsub('NUMSUB', channel))[1]) >= 1);
-      for (const text of ['', 'null', '{', '[]', '{"kind":"offer"}', '{"kind":"warm","lease":1}', 'changed nothing', 'x'.repeat(10_000), '{"kind":"hand-over","lease":"L"}', '{"kind":"hand-over","lease":"L","epoch":7}']) await suite.raw.publish(channel, text);
+      for (const text of [
+        '',
+        'null',
+        '{',
+        '[]',
+        '{"kind":"offer"}',
+        '{"kind":"warm","lease":1}',
+        'changed nothing',
+        'x'.repeat(10_000),
+        '{"kind":"hand-over","lease":"L"}',
+        '{"kind":"hand-over","lease":"L","epoch":7}',
+      ])
+        await suite.raw.publish(channel, text);
       await until('the good one is heard', () => heard.length === 1);
     });
 
@@ -180,7 +252,15 @@ for (const adapter of ['redlock', 'plain'] as const) {
       const { view } = await look(a, 'a');
       suite.server.signal('SIGSTOP');
       let code = '';
-      await a.acquire(L, { ttlMs: TTL, incarnation: view.incarnation, floor: 0, fenceToken: view.fenceToken, beat: view.beat }, me('a')).catch((error: unknown) => { code = error instanceof HoldfastError ? error.code : 'other'; });
+      await a
+        .acquire(
+          L,
+          { ttlMs: TTL, incarnation: view.incarnation, floor: 0, fenceToken: view.fenceToken, beat: view.beat },
+          me('a'),
+        )
+        .catch((error: unknown) => {
+          code = error instanceof HoldfastError ? error.code : 'other';
+        });
       suite.server.signal('SIGCONT');
       expect(code).to.equal('HF_STORE_UNAVAILABLE');
     });

@@ -22,7 +22,9 @@ describe('reports of sidecars', () => {
     raw.disconnect();
     await redis.stop();
   });
-  beforeEach(async () => { await raw.flushall(); });
+  beforeEach(async () => {
+    await raw.flushall();
+  });
 
   it('are read with their age, one a replica, for a while only', async () => {
     const reports = new Reports(link);

@@ -26,18 +26,38 @@ async function storeTimePasses(ms: number): Promise<void> {
 }
 
 describe('the registry of connections and its reaper', () => {
-  const beat = (connectionId: string, silentMs: number): Heartbeat => ({ connectionId, silentMs, platform: 'genesys', tenantId: 't', state: 'ACTIVE', retryCount: 2, client: 'c', stream: 's', pod: 'ns/p', epoch: 7 });
+  const beat = (connectionId: string, silentMs: number): Heartbeat => ({
+    connectionId,
+    silentMs,
+    platform: 'genesys',
+    tenantId: 't',
+    state: 'ACTIVE',
+    retryCount: 2,
+    client: 'c',
+    stream: 's',
+    pod: 'ns/p',
+    epoch: 7,
+  });
   const POLICY = { lifeMs: 120_000, deadAfterMs: 300, sweepEveryMs: 100 };
   const hash = (id: string): string => `g${String(serial)}:ws:conn:${id}`;
-  const sweeps = async (registry: ConnectionRegistry, until_: () => Promise<boolean>): Promise<void> => until('the reaper has done it', async () => {
-    await registry.sweep();
-    return until_();
-  });
+  const sweeps = async (registry: ConnectionRegistry, until_: () => Promise<boolean>): Promise<void> =>
+    until('the reaper has done it', async () => {
+      await registry.sweep();
+      return until_();
+    });
 
   it('writes the fields of S4 with a life of 120 s', async () => {
     const registry = new ConnectionRegistry(await fresh(), POLICY);
     await registry.heartbeat([beat('one', 0)]);
-    expect(await suite.raw.hgetall(hash('one'))).to.include({ socketId: 'one', platform: 'genesys', tenantId: 't', state: 'ACTIVE', retryCount: '2', stream: 's', pod: 'ns/p' });
+    expect(await suite.raw.hgetall(hash('one'))).to.include({
+      socketId: 'one',
+      platform: 'genesys',
+      tenantId: 't',
+      state: 'ACTIVE',
+      retryCount: '2',
+      stream: 's',
+      pod: 'ns/p',
+    });
     expect(Number(await suite.raw.hget(hash('one'), 'lastPong'))).to.be.closeTo(Date.now(), 2000);
     expect(await suite.raw.pttl(hash('one'))).to.be.within(110_000, 120_000);
     await registry.remove(['one']);
@@ -86,10 +106,17 @@ describe('the registry of connections and its reaper', () => {
     const noText = Buffer.from([0xff, 0xfe]);
     await suite.raw.hset(Buffer.concat([Buffer.from(hash('')), noText]), 'lastPong', '1');
     await suite.raw.zadd(index, '1', noText, '1', 'y'.repeat(300));
-    await sweeps(registry, async () => (await suite.raw.exists(hash('orphan'), hash('nonsense'), hash('empty'), hash('bin\u0000ary\n'))) === 0);
+    await sweeps(
+      registry,
+      async () =>
+        (await suite.raw.exists(hash('orphan'), hash('nonsense'), hash('empty'), hash('bin\u0000ary\n'))) === 0,
+    );
     expect(await suite.raw.get(hash('text')), 'never deleted blindly').to.equal('not ours');
     expect(await suite.raw.exists(Buffer.concat([Buffer.from(hash('')), noText]))).to.equal(1);
-    expect((await suite.raw.zrange(index, '0', '-1')).filter((id) => !['ahead', 'text'].includes(id)), 'nothing that cannot be reaped keeps a place').to.deep.equal([]);
+    expect(
+      (await suite.raw.zrange(index, '0', '-1')).filter((id) => !['ahead', 'text'].includes(id)),
+      'nothing that cannot be reaped keeps a place',
+    ).to.deep.equal([]);
     await sweeps(registry, async () => (await suite.raw.exists(hash('ahead'))) === 0);
   });
 
@@ -116,7 +143,11 @@ describe('restraint that outlives a leader', () => {
       else if (permit.kind === 'wait') await storeTimePasses(Math.min(permit.ms, 50));
     }
     expect(granted.length).to.be.within(6, 9);
-    for (const [index, t] of granted.entries()) expect(granted.filter((other) => other >= t - 5 && other < t + 400).length, `window from ${String(index)}`).to.be.at.most(3 + 400 / 200 + 1);
+    for (const [index, t] of granted.entries())
+      expect(
+        granted.filter((other) => other >= t - 5 && other < t + 400).length,
+        `window from ${String(index)}`,
+      ).to.be.at.most(3 + 400 / 200 + 1);
   });
 
   it('a hold and an open breaker stand for the next leader; another epoch gets nothing', async () => {
@@ -142,7 +173,12 @@ describe('restraint that outlives a leader', () => {
 });
 
 describe('the pool of a tenant', () => {
-  const ask = (stream: string, priority: 0 | 1 | 2, limit = 2): SlotRequest => ({ tenant: 'acme', stream, priority, limit });
+  const ask = (stream: string, priority: 0 | 1 | 2, limit = 2): SlotRequest => ({
+    tenant: 'acme',
+    stream,
+    priority,
+    limit,
+  });
 
   it('never exceeds its limit; who waits goes in by class, then by time', async () => {
     const pool = new RedisPool(await fresh());
@@ -175,7 +211,13 @@ describe('the pool of a tenant', () => {
     await pool.admit(ask('a', 0, 1));
     await pool.admit(ask('low', 2, 1));
     await storeTimePasses(60);
-    expect(await pool.admit(ask('normal', 1, 1)), 'the aged one is before it').to.deep.include({ kind: 'queued', place: 1 });
-    expect(await pool.admit(ask('high', 0, 1)), 'but not before the first class').to.deep.include({ kind: 'queued', place: 0 });
+    expect(await pool.admit(ask('normal', 1, 1)), 'the aged one is before it').to.deep.include({
+      kind: 'queued',
+      place: 1,
+    });
+    expect(await pool.admit(ask('high', 0, 1)), 'but not before the first class').to.deep.include({
+      kind: 'queued',
+      place: 0,
+    });
   });
 });

@@ -13,9 +13,34 @@ import type { Checkpoint, DeadLetter, Store } from '../../src/coordination/store
 import { HoldfastError } from '../../src/core/failure.ts';
 import { redisStore, TestRedis } from '../support/redis.ts';
 
-const checkpoint = (epoch: number, index: number, more: Partial<Checkpoint> = {}): Checkpoint => ({ schema: 1, epoch, index, position: `sequence:${String(index)}`, era: 0, tail: ['9:1'], distinct: index, missing: 0, settledAtEpochMs: 1, ...more });
-const letter = (id: string, data = Buffer.from([0, 255, 123])): DeadLetter => ({ id, stream: 's', eventId: `e-${id}`, attributes: '{"id":"x"}', data, reason: 'http_400', attempts: 3, firstAtEpochMs: 1, deadAtEpochMs: 2 });
-const codeOf = async (work: Promise<unknown>): Promise<string> => work.then(() => 'no error', (error: unknown) => (error instanceof HoldfastError ? error.code : String(error)));
+const checkpoint = (epoch: number, index: number, more: Partial<Checkpoint> = {}): Checkpoint => ({
+  schema: 1,
+  epoch,
+  index,
+  position: `sequence:${String(index)}`,
+  era: 0,
+  tail: ['9:1'],
+  distinct: index,
+  missing: 0,
+  settledAtEpochMs: 1,
+  ...more,
+});
+const letter = (id: string, data = Buffer.from([0, 255, 123])): DeadLetter => ({
+  id,
+  stream: 's',
+  eventId: `e-${id}`,
+  attributes: '{"id":"x"}',
+  data,
+  reason: 'http_400',
+  attempts: 3,
+  firstAtEpochMs: 1,
+  deadAtEpochMs: 2,
+});
+const codeOf = async (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof HoldfastError ? error.code : String(error)),
+  );
 
 interface Adapter {
   readonly open: () => Promise<Store>;
@@ -43,7 +68,9 @@ const ADAPTERS: Readonly<Record<string, () => Adapter>> = {
   },
 };
 
-before(async () => { redis = await TestRedis.start(); });
+before(async () => {
+  redis = await TestRedis.start();
+});
 after(() => redis.stop());
 
 for (const [name, make] of Object.entries(ADAPTERS)) {
@@ -59,7 +86,7 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
       await adapter.after();
     });
 
-    it('gives a higher epoch each time, above the caller\'s floor, also after reopening', async () => {
+    it("gives a higher epoch each time, above the caller's floor, also after reopening", async () => {
       const first = await store.claim('c', 'a', 0);
       const second = await store.claim('c', 'b', 0);
       expect(second).to.be.greaterThan(first);
@@ -143,7 +170,9 @@ describe('EmbeddedStore', () => {
   it('refuses a second process on the same directory', () => {
     const directory = mkdtempSync(join(tmpdir(), 'hf-lock-'));
     const first = new EmbeddedStore(directory);
-    expect(() => new EmbeddedStore(directory)).to.throw(HoldfastError).with.property('code', 'HF_STORE_BUSY');
+    expect(() => new EmbeddedStore(directory))
+      .to.throw(HoldfastError)
+      .with.property('code', 'HF_STORE_BUSY');
     void first.close();
     void new EmbeddedStore(directory).close();
   });
@@ -152,14 +181,19 @@ describe('EmbeddedStore', () => {
     const directory = mkdtempSync(join(tmpdir(), 'hf-newer-'));
     const store = new EmbeddedStore(directory);
     const epoch = await store.claim('c', 'a', 0);
-    await store.save('c', epoch, { newer: { ...checkpoint(epoch, 1), schema: 2 as 1 }, broken: { ...checkpoint(epoch, 1), distinct: 'x' as unknown as number } });
+    await store.save('c', epoch, {
+      newer: { ...checkpoint(epoch, 1), schema: 2 as 1 },
+      broken: { ...checkpoint(epoch, 1), distinct: 'x' as unknown as number },
+    });
     expect(await codeOf(store.load('c', 'newer'))).to.equal('HF_STORE_SCHEMA');
     expect(await codeOf(store.load('c', 'broken'))).to.equal('HF_STORE_CORRUPT');
     await store.close();
     const db = new DatabaseSync(join(directory, 'holdfast.db'));
     db.exec("UPDATE meta SET value = '99' WHERE name = 'schema'");
     db.close();
-    expect(() => new EmbeddedStore(directory)).to.throw(HoldfastError).with.property('code', 'HF_STORE_SCHEMA');
+    expect(() => new EmbeddedStore(directory))
+      .to.throw(HoldfastError)
+      .with.property('code', 'HF_STORE_SCHEMA');
   });
 });
 
@@ -220,15 +254,38 @@ describe('RedisStore', () => {
 describe('parseStore', () => {
   it('reads every form', () => {
     expect(parseStore('embedded:dir', 'hf', undefined)).to.deep.equal({ kind: 'embedded', directory: 'dir' });
-    expect(parseStore('redis://h:1/2', 'hf', 'pw')).to.deep.include({ kind: 'redis', options: { host: 'h', port: 1, db: 2, password: 'pw' } });
+    expect(parseStore('redis://h:1/2', 'hf', 'pw')).to.deep.include({
+      kind: 'redis',
+      options: { host: 'h', port: 1, db: 2, password: 'pw' },
+    });
     expect(parseStore('rediss://user@h', 'hf', undefined)).to.have.nested.property('options.tls.servername', 'h');
-    expect(parseStore('redis+sentinel://a:1,b/mymaster', 'hf', undefined)).to.deep.include({ options: { sentinels: [{ host: 'a', port: 1 }, { host: 'b', port: 26_379 }], name: 'mymaster' } });
+    expect(parseStore('redis+sentinel://a:1,b/mymaster', 'hf', undefined)).to.deep.include({
+      options: {
+        sentinels: [
+          { host: 'a', port: 1 },
+          { host: 'b', port: 26_379 },
+        ],
+        name: 'mymaster',
+      },
+    });
   });
   it('refuses what is unsafe or unreadable, with a remedy', () => {
-    for (const value of ['', 'http://x', 'redis://:pw@h', 'redis://h/99', 'redis://h/x', 'redis://', 'redis://h/0?password=x', 'redis+sentinel://a:1', 'redis+sentinel://a:x/m', 'embedded:']) {
+    for (const value of [
+      '',
+      'http://x',
+      'redis://:pw@h',
+      'redis://h/99',
+      'redis://h/x',
+      'redis://',
+      'redis://h/0?password=x',
+      'redis+sentinel://a:1',
+      'redis+sentinel://a:x/m',
+      'embedded:',
+    ]) {
       expect(parseStore(value, 'hf', undefined), value).to.include.keys('rule', 'remedy');
     }
-    for (const prefix of ['', 'a b', 'a{b}', '*', 'x'.repeat(100)]) expect(parseStore('redis://h', prefix, undefined), prefix).to.include.keys('rule', 'remedy');
+    for (const prefix of ['', 'a b', 'a{b}', '*', 'x'.repeat(100)])
+      expect(parseStore('redis://h', prefix, undefined), prefix).to.include.keys('rule', 'remedy');
   });
 });
 

@@ -1,5 +1,13 @@
 import { expect } from 'chai';
-import { leaseDeadline, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeasePolicy, type LeaseState } from '../../src/core/lease.ts';
+import {
+  leaseDeadline,
+  newLease,
+  stepLease,
+  type LeaseEffect,
+  type LeaseInput,
+  type LeasePolicy,
+  type LeaseState,
+} from '../../src/core/lease.ts';
 
 const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
 
@@ -10,11 +18,30 @@ class Leader {
   constructor(answeredMs = 0) {
     this.at(0, { kind: 'link', state: 'up' });
     this.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
-    const view = { token: undefined, pttlMs: 0, epoch: 7, fenceToken: 'old', state: 'released' as const, conn: '', formerSelf: false, beat: '1', incarnation: 'i', storeMs: 1_000_000 };
+    const view = {
+      token: undefined,
+      pttlMs: 0,
+      epoch: 7,
+      fenceToken: 'old',
+      state: 'released' as const,
+      conn: '',
+      formerSelf: false,
+      beat: '1',
+      incarnation: 'i',
+      storeMs: 1_000_000,
+    };
     this.at(0, { kind: 'observed', view, sentAtMs: 0, rank: 0, unit: 0 });
     this.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
     const { role } = this.state;
-    this.at(answeredMs, { kind: 'acquired', gen: role.kind === 'acquiring' ? role.gen : 0, token: 't', epoch: 8, storeMs: 1_000_000, incarnation: 'i', unit: 0.5 });
+    this.at(answeredMs, {
+      kind: 'acquired',
+      gen: role.kind === 'acquiring' ? role.gen : 0,
+      token: 't',
+      epoch: 8,
+      storeMs: 1_000_000,
+      incarnation: 'i',
+      unit: 0.5,
+    });
   }
 
   at(nowMs: number, input: LeaseInput): readonly string[] {
@@ -29,7 +56,11 @@ class Leader {
 
   /** @returns when the sockets are closed, if nothing but time happens. */
   closesAfter(fromMs: number): number {
-    for (let due = leaseDeadline(this.state); due !== undefined && due < fromMs + 60_000; due = leaseDeadline(this.state)) {
+    for (
+      let due = leaseDeadline(this.state);
+      due !== undefined && due < fromMs + 60_000;
+      due = leaseDeadline(this.state)
+    ) {
       if (this.at(due, { kind: 'tick', unit: 0, slackMs: 0 }).includes('close-sockets')) return due - fromMs;
     }
     return Infinity;
@@ -84,14 +115,21 @@ describe('a leader past its deadline', () => {
     effects(leader, 1000, { ...order, final: true });
     effects(leader, 1010, { kind: 'warm', heir: 'b', token: 'h' });
     effects(leader, 1020, { kind: 'doubt' });
-    expect(effects(leader, 1030, { kind: 'drained', epoch: 8 }).map((one) => one.kind)).to.deep.equal(['release', 'lost']);
+    expect(effects(leader, 1030, { kind: 'drained', epoch: 8 }).map((one) => one.kind)).to.deep.equal([
+      'release',
+      'lost',
+    ]);
   });
 
   it('fills no store that knows nothing of it', () => {
     const inTime = new Leader();
-    expect(effects(inTime, 2000, { kind: 'tick', unit: 0, slackMs: 1000 }).find((one) => one.kind === 'renew')).to.include({ notAfterStoreMs: 1_006_000 });
+    expect(
+      effects(inTime, 2000, { kind: 'tick', unit: 0, slackMs: 1000 }).find((one) => one.kind === 'renew'),
+    ).to.include({ notAfterStoreMs: 1_006_000 });
     const late = new Leader();
-    expect(effects(late, 9000, { kind: 'tick', unit: 0, slackMs: 0 }).find((one) => one.kind === 'renew')).to.include({ notAfterStoreMs: 0 });
+    expect(effects(late, 9000, { kind: 'tick', unit: 0, slackMs: 0 }).find((one) => one.kind === 'renew')).to.include({
+      notAfterStoreMs: 0,
+    });
   });
 });
 
@@ -101,12 +139,32 @@ describe('an answer that comes after its own deadline', () => {
     expect(leader.state.role).to.include({ kind: 'leading', open: false, started: false });
     const [renewal] = leader.does(7000, { kind: 'tick', unit: 0, slackMs: 0 });
     if (renewal?.kind !== 'renew') throw new Error('no renewal');
-    expect(leader.does(7001, { kind: 'renewed', gen: renewal.gen, storeMs: 1_007_000, incarnation: 'i', forgotten: false, unit: 0.5 })).to.deep.equal([{ kind: 'lead', epoch: 8, how: 'acquired', forgot: false }]);
+    expect(
+      leader.does(7001, {
+        kind: 'renewed',
+        gen: renewal.gen,
+        storeMs: 1_007_000,
+        incarnation: 'i',
+        forgotten: false,
+        unit: 0.5,
+      }),
+    ).to.deep.equal([{ kind: 'lead', epoch: 8, how: 'acquired', forgot: false }]);
   });
 });
 
 describe('a standby that takes over', () => {
-  const SEEN = { token: 'x', pttlMs: 6000, epoch: 7, fenceToken: 'x', state: 'held' as const, conn: '', formerSelf: false, beat: '1', incarnation: 'i', storeMs: 1_000_000 };
+  const SEEN = {
+    token: 'x',
+    pttlMs: 6000,
+    epoch: 7,
+    fenceToken: 'x',
+    state: 'held' as const,
+    conn: '',
+    formerSelf: false,
+    beat: '1',
+    incarnation: 'i',
+    storeMs: 1_000_000,
+  };
 
   /** What the new leader is told when the lease is free at `freeMs`, seen like that. */
   function taken(free: Partial<typeof SEEN>): LeaseEffect | undefined {
@@ -121,7 +179,17 @@ describe('a standby that takes over', () => {
     standby.at(at, { kind: 'tick', unit: 0, slackMs: 0 });
     const { role } = standby.state;
     if (role.kind !== 'acquiring') throw new Error('it does not try');
-    return standby.does(at, { kind: 'acquired', gen: role.gen, token: 't', epoch: 8, storeMs: 1_000_000 + at, incarnation: view.incarnation, unit: 0.5 }).find((one) => one.kind === 'lead');
+    return standby
+      .does(at, {
+        kind: 'acquired',
+        gen: role.gen,
+        token: 't',
+        epoch: 8,
+        storeMs: 1_000_000 + at,
+        incarnation: view.incarnation,
+        unit: 0.5,
+      })
+      .find((one) => one.kind === 'lead');
   }
 
   it('is told that the store had lost what was in it, and only then', () => {

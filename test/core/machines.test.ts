@@ -1,8 +1,25 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { admit, askAdmission, holdAdmission, openAdmission, reportDial, type AdmissionPolicy, type AdmissionState } from '../../src/core/admission.ts';
+import {
+  admit,
+  askAdmission,
+  holdAdmission,
+  openAdmission,
+  reportDial,
+  type AdmissionPolicy,
+  type AdmissionState,
+} from '../../src/core/admission.ts';
 import { backoffDelay, salted, type BackoffPolicy } from '../../src/core/backoff.ts';
-import { breakerAllows, breakerRecorded, breakerShown, breakerStarted, closedBreaker, tripBreaker, type BreakerPolicy, type BreakerState } from '../../src/core/breaker.ts';
+import {
+  breakerAllows,
+  breakerRecorded,
+  breakerShown,
+  breakerStarted,
+  closedBreaker,
+  tripBreaker,
+  type BreakerPolicy,
+  type BreakerState,
+} from '../../src/core/breaker.ts';
 import { gateAsk, gateDone, openGate, type GatePolicy } from '../../src/core/gate.ts';
 import { livenessDeadline, openedLiveness, stepLiveness, type LivenessPolicy } from '../../src/core/liveness.ts';
 
@@ -34,21 +51,27 @@ describe('backoffDelay', () => {
 
   it('keeps jitter at the cap, is finite for any attempt, and never shrinks on average', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 1e9 }), fc.double({ min: 0, max: 0.999999, noNaN: true }), (attempt, unit) => {
-        const policy = policies['S0 text'] as BackoffPolicy;
-        const delay = backoffDelay(policy, attempt, unit);
-        expect(delay).to.be.within(500, 90_000);
-        expect(backoffDelay(policy, attempt + 1, unit)).to.be.at.least(delay);
-        if (attempt > 10) expect(backoffDelay(policy, attempt, 0)).to.not.equal(backoffDelay(policy, attempt, 0.9));
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 1e9 }),
+        fc.double({ min: 0, max: 0.999999, noNaN: true }),
+        (attempt, unit) => {
+          const policy = policies['S0 text'] as BackoffPolicy;
+          const delay = backoffDelay(policy, attempt, unit);
+          expect(delay).to.be.within(500, 90_000);
+          expect(backoffDelay(policy, attempt + 1, unit)).to.be.at.least(delay);
+          if (attempt > 10) expect(backoffDelay(policy, attempt, 0)).to.not.equal(backoffDelay(policy, attempt, 0.9));
+        },
+      ),
     );
   });
 
   it('gives two replicas with one seed different delays by their salt', () => {
-    fc.assert(fc.property(fc.double({ min: 0, max: 0.999999, noNaN: true }), (unit) => {
-      expect(salted(unit, 0.1)).to.not.equal(salted(unit, 0.6));
-      expect(salted(unit, 0.6)).to.be.within(0, 1);
-    }));
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 0.999999, noNaN: true }), (unit) => {
+        expect(salted(unit, 0.1)).to.not.equal(salted(unit, 0.6));
+        expect(salted(unit, 0.6)).to.be.within(0, 1);
+      }),
+    );
   });
 });
 
@@ -119,7 +142,11 @@ describe('the gate', () => {
   it('never lets more than capacity + w / refill attempts through in any window, nor more than `concurrent` at once', () => {
     fc.assert(
       fc.property(
-        fc.record({ capacity: fc.integer({ min: 1, max: 6 }), refillEveryMs: fc.integer({ min: 1, max: 5000 }), concurrent: fc.integer({ min: 1, max: 4 }) }),
+        fc.record({
+          capacity: fc.integer({ min: 1, max: 6 }),
+          refillEveryMs: fc.integer({ min: 1, max: 5000 }),
+          concurrent: fc.integer({ min: 1, max: 4 }),
+        }),
         fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.boolean()), { maxLength: 200 }),
         (policy: GatePolicy, steps) => {
           let state = openGate;
@@ -130,7 +157,11 @@ describe('the gate', () => {
             if (finish) state = gateDone(state);
             const asked = gateAsk(policy, state, now);
             if (!asked.granted) {
-              if (asked.waitUntilMs !== undefined) expect(gateAsk(policy, { ...state, inFlight: 0 }, asked.waitUntilMs).granted, 'the stated wait is enough').to.equal(true);
+              if (asked.waitUntilMs !== undefined)
+                expect(
+                  gateAsk(policy, { ...state, inFlight: 0 }, asked.waitUntilMs).granted,
+                  'the stated wait is enough',
+                ).to.equal(true);
               continue;
             }
             state = asked.state;
@@ -155,7 +186,8 @@ describe('admission', () => {
     breaker: { failureRatePercent: 80, windowMs: 60_000, minSamples: 5, openMs: 300_000 },
     maxStreams: 50,
   };
-  const ask = (state: AdmissionState, stream: string, priority: 0 | 1 | 2, at: number): AdmissionState => askAdmission(state, { stream, priority, askedAtMs: at });
+  const ask = (state: AdmissionState, stream: string, priority: 0 | 1 | 2, at: number): AdmissionState =>
+    askAdmission(state, { stream, priority, askedAtMs: at });
 
   it('grants the more important first, then the longer waiting, one at a time', () => {
     let state = ask(ask(ask(openAdmission, 'low', 2, 0), 'first', 1, 1), 'second', 1, 2);
@@ -188,7 +220,9 @@ describe('admission', () => {
       }
       if (answer.granted.length === 0) now = Math.max(now + 1, answer.lookAgainAtMs ?? now + 1);
     }
-    for (const w of [1000, 10_000, 60_000, 300_000]) for (const from of at) expect(at.filter((t) => t >= from && t <= from + w).length).to.be.at.most(3 + Math.floor(w / 6000));
+    for (const w of [1000, 10_000, 60_000, 300_000])
+      for (const from of at)
+        expect(at.filter((t) => t >= from && t <= from + w).length).to.be.at.most(3 + Math.floor(w / 6000));
   });
 
   it('a probe whose end says nothing about the network makes room for another', () => {
@@ -201,7 +235,11 @@ describe('admission', () => {
 });
 
 describe('liveness', () => {
-  const policy: LivenessPolicy = { ping: { everyMs: 15_000, timeoutMs: 10_000, maxMissed: 2 }, watchdog: { of: 'any', silenceMs: 35_000 }, latency: { samples: 3, slowMs: 200 } };
+  const policy: LivenessPolicy = {
+    ping: { everyMs: 15_000, timeoutMs: 10_000, maxMissed: 2 },
+    watchdog: { of: 'any', silenceMs: 35_000 },
+    latency: { samples: 3, slowMs: 200 },
+  };
 
   it('pings, takes the pong that answers it, and ignores others', () => {
     let state = openedLiveness(policy, 0);
@@ -243,26 +281,39 @@ describe('liveness', () => {
     state = stepLiveness(s0, state, { kind: 'server-ping' }, 50_000).state;
     state = stepLiveness(s0, state, { kind: 'frame' }, 169_000).state;
     expect(stepLiveness(s0, state, { kind: 'tick' }, 169_999).effects).to.deep.equal([]);
-    expect(stepLiveness(s0, state, { kind: 'tick' }, 170_000).effects).to.deep.equal([{ kind: 'dead', reason: 'silence' }]);
+    expect(stepLiveness(s0, state, { kind: 'tick' }, 170_000).effects).to.deep.equal([
+      { kind: 'dead', reason: 'silence' },
+    ]);
   });
 
   it('never loops on an overdue deadline, and a tick before the deadline does nothing', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 20_000 }), fc.constantFrom('frame', 'tick', 'pong', 'server-ping')), { maxLength: 60 }), (steps) => {
-        let state = openedLiveness(policy, 0);
-        let now = 0;
-        for (const [delta, kind] of steps) {
-          now += delta;
-          const deadline = livenessDeadline(policy, state);
-          const step = stepLiveness(policy, state, kind === 'pong' ? { kind, payload: state.outstanding?.payload ?? '' } : { kind: kind as 'tick' }, now);
-          if (kind === 'tick' && deadline !== undefined && now < deadline) expect(step.effects).to.deep.equal([]);
-          state = step.state;
-          // Overdue work is done within a few looks at the same instant: no hot loop.
-          let settled = state;
-          for (let n = 0; n < 4; n += 1) settled = stepLiveness(policy, settled, { kind: 'tick' }, now).state;
-          expect(livenessDeadline(policy, settled) ?? Infinity).to.be.greaterThan(now);
-        }
-      }),
+      fc.property(
+        fc.array(
+          fc.tuple(fc.integer({ min: 0, max: 20_000 }), fc.constantFrom('frame', 'tick', 'pong', 'server-ping')),
+          { maxLength: 60 },
+        ),
+        (steps) => {
+          let state = openedLiveness(policy, 0);
+          let now = 0;
+          for (const [delta, kind] of steps) {
+            now += delta;
+            const deadline = livenessDeadline(policy, state);
+            const step = stepLiveness(
+              policy,
+              state,
+              kind === 'pong' ? { kind, payload: state.outstanding?.payload ?? '' } : { kind: kind as 'tick' },
+              now,
+            );
+            if (kind === 'tick' && deadline !== undefined && now < deadline) expect(step.effects).to.deep.equal([]);
+            state = step.state;
+            // Overdue work is done within a few looks at the same instant: no hot loop.
+            let settled = state;
+            for (let n = 0; n < 4; n += 1) settled = stepLiveness(policy, settled, { kind: 'tick' }, now).state;
+            expect(livenessDeadline(policy, settled) ?? Infinity).to.be.greaterThan(now);
+          }
+        },
+      ),
     );
   });
 });

@@ -74,7 +74,10 @@ describe('Outbox', () => {
       outbox.push(2, 'b', 1, false);
       outbox.push(3, 'control', 1, true);
       outbox.push(4, 'a', 1, false);
-      const next = (): number[] => (take === 'takeKeyed' ? [outbox.takeKeyed(0)].flatMap((entry) => (entry === undefined ? [] : [entry.ord])) : ords(outbox.takeBatch(10, 0)));
+      const next = (): number[] =>
+        take === 'takeKeyed'
+          ? [outbox.takeKeyed(0)].flatMap((entry) => (entry === undefined ? [] : [entry.ord]))
+          : ords(outbox.takeBatch(10, 0));
       const seen: number[][] = [];
       for (let round = 0; round < 6; round += 1) {
         const got = next();
@@ -88,7 +91,21 @@ describe('Outbox', () => {
   });
 
   it('for any mix of handing over, settling, failing and checkpoints: bounds hold, nothing is lost, nothing settled comes again', () => {
-    const step = fc.record({ what: fc.constantFrom('push', 'take', 'keyed', 'batch', 'settle', 'retry', 'expire', 'recall', 'checkpoint', 'later'), n: fc.nat(40) });
+    const step = fc.record({
+      what: fc.constantFrom(
+        'push',
+        'take',
+        'keyed',
+        'batch',
+        'settle',
+        'retry',
+        'expire',
+        'recall',
+        'checkpoint',
+        'later',
+      ),
+      n: fc.nat(40),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 250 }), fc.constantFrom('take', 'keyed', 'batch'), (steps, mode) => {
         const outbox = box();
@@ -107,7 +124,8 @@ describe('Outbox', () => {
           const one = inFlight[n % Math.max(1, inFlight.length)];
           if (what === 'push') outbox.push(n, `k${String(n % 5)}`, 10, n === 0);
           else if (what === 'take' && mode === 'take') got(outbox.take(n, now));
-          else if (what === 'keyed' && mode === 'keyed') got([outbox.takeKeyed(now)].flatMap((entry) => (entry === undefined ? [] : [entry])));
+          else if (what === 'keyed' && mode === 'keyed')
+            got([outbox.takeKeyed(now)].flatMap((entry) => (entry === undefined ? [] : [entry])));
           else if (what === 'batch' && mode === 'batch') got(outbox.takeBatch(n, now));
           else if (what === 'settle' && one !== undefined) {
             outbox.settle(one);
@@ -116,7 +134,8 @@ describe('Outbox', () => {
           } else if (what === 'retry' && one !== undefined) {
             outbox.retry(one, n, now, true);
             flying.delete(one);
-          } else if (what === 'expire' && mode === 'take') for (const entry of outbox.expire(now)) flying.delete(entry.ord);
+          } else if (what === 'expire' && mode === 'take')
+            for (const entry of outbox.expire(now)) flying.delete(entry.ord);
           else if (what === 'recall' && mode === 'take') {
             outbox.recall(now);
             flying.clear();
@@ -124,7 +143,8 @@ describe('Outbox', () => {
           else if (what === 'later') now += n;
           expect(outbox.inFlight).to.equal(flying.size);
           expect(outbox.inFlight).to.be.at.most(POLICY.maxInFlight);
-          for (let ord = 1; ord <= outbox.floor; ord += 1) expect(settled.has(ord), 'the floor passes only settled entries').to.equal(true);
+          for (let ord = 1; ord <= outbox.floor; ord += 1)
+            expect(settled.has(ord), 'the floor passes only settled entries').to.equal(true);
         }
         // Whatever happened: with a willing consumer everything is settled in the end.
         for (let round = 0; outbox.floor < outbox.lastOrd && round < 5000; round += 1) {
@@ -135,7 +155,13 @@ describe('Outbox', () => {
           }
           flying.clear();
           outbox.checkpointed(outbox.floor);
-          got(mode === 'take' ? outbox.take(100, now) : mode === 'batch' ? outbox.takeBatch(100, now) : [outbox.takeKeyed(now)].flatMap((entry) => (entry === undefined ? [] : [entry])));
+          got(
+            mode === 'take'
+              ? outbox.take(100, now)
+              : mode === 'batch'
+                ? outbox.takeBatch(100, now)
+                : [outbox.takeKeyed(now)].flatMap((entry) => (entry === undefined ? [] : [entry])),
+          );
         }
         expect(outbox.floor).to.equal(outbox.lastOrd);
         expect(outbox.bufferedBytes).to.equal(0);

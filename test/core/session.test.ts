@@ -53,8 +53,18 @@ class Trace {
   }
 }
 
-const close = (gen: number, closeCode: number): SessionInput => ({ kind: 'ended', gen, failure: { stage: 'stream', closeCode }, unit: 0.5 });
-const refused = (gen: number, status: number, retryAfterMs?: number): SessionInput => ({ kind: 'ended', gen, failure: { stage: 'upgrade', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }, unit: 0.5 });
+const close = (gen: number, closeCode: number): SessionInput => ({
+  kind: 'ended',
+  gen,
+  failure: { stage: 'stream', closeCode },
+  unit: 0.5,
+});
+const refused = (gen: number, status: number, retryAfterMs?: number): SessionInput => ({
+  kind: 'ended',
+  gen,
+  failure: { stage: 'upgrade', status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+  unit: 0.5,
+});
 
 describe('stepSession', () => {
   it('asks for admission, dials, and is ready when the socket opens', () => {
@@ -170,7 +180,7 @@ describe('stepSession', () => {
     expect(trace.at(2049, { kind: 'tick', unit: 0 })).to.deep.equal([]);
     expect(trace.at(2050, { kind: 'tick', unit: 0 })).to.deep.equal(['close', 'promoted', 'token-adopted']);
     expect(trace.effect('close')).to.deep.include({ gen: 1, code: 1000 });
-    expect(trace.at(2060, close(1, 1000)), 'the old link\'s end is nobody\'s concern').to.deep.equal([]);
+    expect(trace.at(2060, close(1, 1000)), "the old link's end is nobody's concern").to.deep.equal([]);
   });
 
   it('a failed overlap keeps the old link and tries again later', () => {
@@ -212,7 +222,9 @@ describe('stepSession', () => {
   it('takes an in-stream acknowledgement', () => {
     const trace = new Trace({ rotation: 'in-stream' }).open();
     trace.at(1000, { kind: 'token-staged', token: T2 });
-    expect(trace.at(1100, { kind: 'control', gen: 1, control: 'refresh-ack', unit: 0 })).to.deep.equal(['token-adopted']);
+    expect(trace.at(1100, { kind: 'control', gen: 1, control: 'refresh-ack', unit: 0 })).to.deep.equal([
+      'token-adopted',
+    ]);
     expect(trace.state.main?.token.id).to.equal('t2');
   });
 
@@ -225,7 +237,12 @@ describe('stepSession', () => {
     const trace = new Trace().open();
     trace.at(1, { kind: 'empty-batch', gen: 1 });
     trace.at(2, { kind: 'empty-batch', gen: 1 });
-    expect(trace.at(3, { kind: 'empty-batch', gen: 1 })).to.deep.equal(['token-suspect', 'close', 'interrupted', 'attempt-failed']);
+    expect(trace.at(3, { kind: 'empty-batch', gen: 1 })).to.deep.equal([
+      'token-suspect',
+      'close',
+      'interrupted',
+      'attempt-failed',
+    ]);
   });
 
   it('opens the breaker, or is fatal, when attempts are exhausted; it never ends the process', () => {
@@ -269,46 +286,71 @@ describe('stepSession', () => {
       fc.constant<SessionInput>({ kind: 'token-staged', token: T2 }),
       fc.integer({ min: 1, max: 8 }).map((gen): SessionInput => ({ kind: 'opened', gen })),
       fc.integer({ min: 1, max: 8 }).map((gen): SessionInput => ({ kind: 'event', gen })),
-      fc.tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(1000, 1002, 1006, 1008, 1013)).map(([gen, code]) => close(gen, code)),
-      fc.tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(401, 403, 410, 429, 503)).map(([gen, status]) => refused(gen, status)),
-      fc.tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom('closing-soon', 'reconnect-ack', 'refresh-ack', 'position-expired')).map(([gen, control]): SessionInput => ({ kind: 'control', gen, control: control as 'closing-soon', unit: 0.5 })),
+      fc
+        .tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(1000, 1002, 1006, 1008, 1013))
+        .map(([gen, code]) => close(gen, code)),
+      fc
+        .tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(401, 403, 410, 429, 503))
+        .map(([gen, status]) => refused(gen, status)),
+      fc
+        .tuple(
+          fc.integer({ min: 1, max: 8 }),
+          fc.constantFrom('closing-soon', 'reconnect-ack', 'refresh-ack', 'position-expired'),
+        )
+        .map(([gen, control]): SessionInput => ({
+          kind: 'control',
+          gen,
+          control: control as 'closing-soon',
+          unit: 0.5,
+        })),
       fc.constant('admit' as const),
     );
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 20_000 }), input), { maxLength: 80 }), fc.boolean(), (steps, hello) => {
-        const trace = new Trace(hello ? { hello: { ackTimeoutMs: 5000, reconnectOnly: false } } : {});
-        let now = 0;
-        let admitted = 0;
-        let reported = 0;
-        let waiting = 0;
-        for (const [delta, what] of steps) {
-          now += delta;
-          // The client only admits who asked.
-          if (what === 'admit' && waiting === 0) continue;
-          const one: SessionInput = what === 'admit' ? { kind: 'admitted', token: T1, resuming: true } : what;
-          if (what === 'admit') {
-            admitted += 1;
-            waiting -= 1;
-          }
-          for (const kind of trace.at(now, one)) {
-            if (kind === 'report') reported += 1;
-            if (kind === 'ask') waiting = 1;
-            if (kind === 'cancel-ask') waiting = 0;
-          }
-          const unreported = [trace.state.main, trace.state.next].filter((link) => link !== undefined && (link.phase === 'dialing' || link.phase === 'acking')).length;
-          expect(admitted - reported, 'slots taken and not given back').to.equal(unreported);
-          if (trace.state.phase.kind === 'asking') expect(waiting, 'asking means a request is out').to.equal(1);
-          for (let n = 0; n < 6; n += 1) {
-            for (const kind of trace.at(now, { kind: 'tick', unit: 0.5 })) {
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 20_000 }), input), { maxLength: 80 }),
+        fc.boolean(),
+        (steps, hello) => {
+          const trace = new Trace(hello ? { hello: { ackTimeoutMs: 5000, reconnectOnly: false } } : {});
+          let now = 0;
+          let admitted = 0;
+          let reported = 0;
+          let waiting = 0;
+          for (const [delta, what] of steps) {
+            now += delta;
+            // The client only admits who asked.
+            if (what === 'admit' && waiting === 0) continue;
+            const one: SessionInput = what === 'admit' ? { kind: 'admitted', token: T1, resuming: true } : what;
+            if (what === 'admit') {
+              admitted += 1;
+              waiting -= 1;
+            }
+            for (const kind of trace.at(now, one)) {
               if (kind === 'report') reported += 1;
               if (kind === 'ask') waiting = 1;
               if (kind === 'cancel-ask') waiting = 0;
             }
+            const unreported = [trace.state.main, trace.state.next].filter(
+              (link) => link !== undefined && (link.phase === 'dialing' || link.phase === 'acking'),
+            ).length;
+            expect(admitted - reported, 'slots taken and not given back').to.equal(unreported);
+            if (trace.state.phase.kind === 'asking') expect(waiting, 'asking means a request is out').to.equal(1);
+            for (let n = 0; n < 6; n += 1) {
+              for (const kind of trace.at(now, { kind: 'tick', unit: 0.5 })) {
+                if (kind === 'report') reported += 1;
+                if (kind === 'ask') waiting = 1;
+                if (kind === 'cancel-ask') waiting = 0;
+              }
+            }
+            expect(sessionDeadline(trace.policy, trace.state) ?? Infinity, 'overdue after ticks').to.be.greaterThan(
+              now,
+            );
+            expect(
+              trace.state.goal === 'run' && trace.state.phase.kind === 'idle' && trace.state.main === undefined,
+              'a running session that waits for nothing',
+            ).to.equal(false);
           }
-          expect(sessionDeadline(trace.policy, trace.state) ?? Infinity, 'overdue after ticks').to.be.greaterThan(now);
-          expect(trace.state.goal === 'run' && trace.state.phase.kind === 'idle' && trace.state.main === undefined, 'a running session that waits for nothing').to.equal(false);
-        }
-      }),
+        },
+      ),
       { numRuns: 400 },
     );
   });

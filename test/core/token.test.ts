@@ -1,6 +1,17 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { currentToken, noToken, rotateAtMs, stepToken, tokenDeadline, tokenServes, type TokenEffect, type TokenInput, type TokenPolicy, type TokenState } from '../../src/core/token.ts';
+import {
+  currentToken,
+  noToken,
+  rotateAtMs,
+  stepToken,
+  tokenDeadline,
+  tokenServes,
+  type TokenEffect,
+  type TokenInput,
+  type TokenPolicy,
+  type TokenState,
+} from '../../src/core/token.ts';
 
 const policy: TokenPolicy = {
   rotateAtPercent: 80,
@@ -48,7 +59,9 @@ describe('stepToken', () => {
     expect(trace.at(0, { kind: 'need', minRemainingMs: 60_000 })).to.deep.equal(['fetch']);
     expect(trace.at(1, { kind: 'need', minRemainingMs: 60_000 })).to.deep.equal([]);
     expect(trace.at(2, { kind: 'fetched', gen: 1, token: token('a', 0, 3_600_000) })).to.deep.equal(['staged']);
-    expect(trace.at(3, { kind: 'fetched', gen: 1, token: token('b', 0, 3_600_000) }), 'a late answer').to.deep.equal([]);
+    expect(trace.at(3, { kind: 'fetched', gen: 1, token: token('b', 0, 3_600_000) }), 'a late answer').to.deep.equal(
+      [],
+    );
     expect(currentToken(trace.state)?.id).to.equal('a');
   });
   it('keeps two tokens until every stream has taken the new one', () => {
@@ -65,7 +78,11 @@ describe('stepToken', () => {
     const trace = new Trace({ validate: true });
     trace.at(0, { kind: 'need', minRemainingMs: 0 });
     expect(trace.at(1, { kind: 'fetched', gen: 1, token: token('a', 0, 3_600_000) })).to.deep.equal(['validate']);
-    expect(trace.at(2, { kind: 'validated', gen: 1, ok: false })).to.deep.equal(['mismatch', 'retired', 'refresh-failed']);
+    expect(trace.at(2, { kind: 'validated', gen: 1, ok: false })).to.deep.equal([
+      'mismatch',
+      'retired',
+      'refresh-failed',
+    ]);
     expect(currentToken(trace.state)).to.equal(undefined);
     expect(tokenDeadline(trace.policy, trace.state)).to.equal(30_002);
     expect(trace.at(30_002, { kind: 'tick' })).to.deep.equal(['fetch']);
@@ -77,7 +94,7 @@ describe('stepToken', () => {
     expect(trace.at(1000, { kind: 'rejected', id: 'a' })).to.deep.equal(['retired']);
     expect(currentToken(trace.state)).to.equal(undefined);
     expect(tokenDeadline(policy, trace.state)).to.equal(30_000);
-    expect(trace.at(40_000, { kind: 'rejected', id: 'zzz' }), 'an older one is nobody\'s concern').to.deep.equal([]);
+    expect(trace.at(40_000, { kind: 'rejected', id: 'zzz' }), "an older one is nobody's concern").to.deep.equal([]);
   });
   it('backs off on failures by its own counter, obeys Retry-After, and is woken by a new secret', () => {
     const trace = new Trace();
@@ -88,39 +105,56 @@ describe('stepToken', () => {
   });
   it('for any history: at most one request out, requests at least minInterval apart, no expired token served', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 60_000 }), fc.constantFrom('need', 'tick', 'fetched', 'failed', 'rejected', 'adopted', 'valid', 'invalid'), fc.integer({ min: 500, max: 600_000 })), { maxLength: 80 }), fc.boolean(), (steps, validate) => {
-        const trace = new Trace({ validate });
-        let now = 0;
-        let out = 0;
-        let lastFetch = -Infinity;
-        let serial = 0;
-        for (const [delta, kind, life] of steps) {
-          now += delta;
-          const gen = trace.state.gen;
-          const id = currentToken(trace.state)?.id ?? 'none';
-          const before = trace.state.work.kind;
-          serial += 1;
-          const input: TokenInput =
-            kind === 'need' ? { kind, minRemainingMs: 1000 }
-            : kind === 'fetched' ? { kind, gen, token: token(`t${String(serial)}`, now, life) }
-            : kind === 'failed' ? { kind, gen, failure: 'unreachable', unit: 0.5 }
-            : kind === 'rejected' || kind === 'adopted' ? { kind, id }
-            : kind === 'valid' || kind === 'invalid' ? { kind: 'validated', gen, ok: kind === 'valid' }
-            : { kind: 'tick' };
-          const effects = trace.at(now, input);
-          const after: string = trace.state.work.kind;
-          if (before === 'fetching' && after !== 'fetching') out -= 1;
-          for (const effect of effects) {
-            if (effect !== 'fetch') continue;
-            out += 1;
-            expect(now - lastFetch).to.be.at.least(30_000);
-            lastFetch = now;
+      fc.property(
+        fc.array(
+          fc.tuple(
+            fc.integer({ min: 0, max: 60_000 }),
+            fc.constantFrom('need', 'tick', 'fetched', 'failed', 'rejected', 'adopted', 'valid', 'invalid'),
+            fc.integer({ min: 500, max: 600_000 }),
+          ),
+          { maxLength: 80 },
+        ),
+        fc.boolean(),
+        (steps, validate) => {
+          const trace = new Trace({ validate });
+          let now = 0;
+          let out = 0;
+          let lastFetch = -Infinity;
+          let serial = 0;
+          for (const [delta, kind, life] of steps) {
+            now += delta;
+            const gen = trace.state.gen;
+            const id = currentToken(trace.state)?.id ?? 'none';
+            const before = trace.state.work.kind;
+            serial += 1;
+            const input: TokenInput =
+              kind === 'need'
+                ? { kind, minRemainingMs: 1000 }
+                : kind === 'fetched'
+                  ? { kind, gen, token: token(`t${String(serial)}`, now, life) }
+                  : kind === 'failed'
+                    ? { kind, gen, failure: 'unreachable', unit: 0.5 }
+                    : kind === 'rejected' || kind === 'adopted'
+                      ? { kind, id }
+                      : kind === 'valid' || kind === 'invalid'
+                        ? { kind: 'validated', gen, ok: kind === 'valid' }
+                        : { kind: 'tick' };
+            const effects = trace.at(now, input);
+            const after: string = trace.state.work.kind;
+            if (before === 'fetching' && after !== 'fetching') out -= 1;
+            for (const effect of effects) {
+              if (effect !== 'fetch') continue;
+              out += 1;
+              expect(now - lastFetch).to.be.at.least(30_000);
+              lastFetch = now;
+            }
+            expect(out).to.be.within(0, 1);
+            const current = currentToken(trace.state);
+            if (current !== undefined && now >= current.expiresAtMs)
+              expect(tokenServes(current, 0, now)).to.equal(false);
           }
-          expect(out).to.be.within(0, 1);
-          const current = currentToken(trace.state);
-          if (current !== undefined && now >= current.expiresAtMs) expect(tokenServes(current, 0, now)).to.equal(false);
-        }
-      }),
+        },
+      ),
     );
   });
 });

@@ -4,7 +4,8 @@ import { parseSequence, pred, succ, distance } from '../../src/core/sequence.ts'
 import { SequenceTracker } from '../../src/core/tracker.ts';
 
 const POLICY = { reorderMs: 500, reorderLimit: 64, reorderBytes: 1e9, contiguous: true };
-const printOf = (sequence: number | bigint, generation = 0): number => (Number(BigInt(sequence) % 1_000_003n) * 7919 + generation * 104_729) >>> 0;
+const printOf = (sequence: number | bigint, generation = 0): number =>
+  (Number(BigInt(sequence) % 1_000_003n) * 7919 + generation * 104_729) >>> 0;
 
 /** A tracker with the plumbing of its driver: what comes out, in order. */
 class Run {
@@ -32,7 +33,8 @@ describe('Sequence', () => {
   it('reads integers of any size and nothing else', () => {
     expect(parseSequence('9007199254740993')).to.equal(9007199254740993n);
     expect(parseSequence('12')).to.equal(12);
-    for (const text of ['"12"', '1.5', '-1', 'null', '1e3', '012', '']) expect(parseSequence(text), text).to.equal(undefined);
+    for (const text of ['"12"', '1.5', '-1', 'null', '1e3', '012', ''])
+      expect(parseSequence(text), text).to.equal(undefined);
   });
   it('counts across 2^53 without rounding', () => {
     const edge = Number.MAX_SAFE_INTEGER;
@@ -95,7 +97,10 @@ describe('SequenceTracker', () => {
   it('recognises a replay of up to 500 events after a restart, also below what it knows', () => {
     for (const k of [1, 8, 100, 500]) {
       const run = new Run();
-      const tail = [1000, 999, 998, 997, 996, 995, 994, 993].map((sequence) => ({ sequence, print: printOf(sequence) }));
+      const tail = [1000, 999, 998, 997, 996, 995, 994, 993].map((sequence) => ({
+        sequence,
+        print: printOf(sequence),
+      }));
       run.tracker.restore(1000, tail);
       for (let sequence = 1001 - k; sequence <= 1003; sequence += 1) run.offer(sequence, 0);
       expect(run.out, `k = ${String(k)}`).to.deep.equal([1001, 1002, 1003]);
@@ -112,26 +117,31 @@ describe('SequenceTracker', () => {
 
   it('for any shuffle inside the window and any repeats: every number once, in order', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 120 }), fc.array(fc.tuple(fc.nat(200), fc.integer({ min: 1, max: 12 }))), fc.bigInt({ min: 0n, max: 2n ** 60n }), (count, swaps, base) => {
-        const numbers: (number | bigint)[] = Array.from({ length: count }, (_, n) => {
-          const value = base + BigInt(n);
-          return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
-        });
-        const first = numbers.shift() ?? 0;
-        for (const [at, far] of swaps) {
-          const i = at % Math.max(1, numbers.length);
-          const j = Math.min(numbers.length - 1, i + far);
-          const [a, b] = [numbers[i], numbers[j]];
-          if (a !== undefined && b !== undefined) [numbers[i], numbers[j]] = [b, a];
-        }
-        const run = new Run();
-        run.offer(first);
-        for (const [n, sequence] of numbers.entries()) {
-          run.offer(sequence, n);
-          if (n % 5 === 0) run.offer(sequence, n);
-        }
-        expect(run.out.map(String)).to.deep.equal(Array.from({ length: count }, (_, n) => String(base + BigInt(n))));
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 120 }),
+        fc.array(fc.tuple(fc.nat(200), fc.integer({ min: 1, max: 12 }))),
+        fc.bigInt({ min: 0n, max: 2n ** 60n }),
+        (count, swaps, base) => {
+          const numbers: (number | bigint)[] = Array.from({ length: count }, (_, n) => {
+            const value = base + BigInt(n);
+            return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+          });
+          const first = numbers.shift() ?? 0;
+          for (const [at, far] of swaps) {
+            const i = at % Math.max(1, numbers.length);
+            const j = Math.min(numbers.length - 1, i + far);
+            const [a, b] = [numbers[i], numbers[j]];
+            if (a !== undefined && b !== undefined) [numbers[i], numbers[j]] = [b, a];
+          }
+          const run = new Run();
+          run.offer(first);
+          for (const [n, sequence] of numbers.entries()) {
+            run.offer(sequence, n);
+            if (n % 5 === 0) run.offer(sequence, n);
+          }
+          expect(run.out.map(String)).to.deep.equal(Array.from({ length: count }, (_, n) => String(base + BigInt(n))));
+        },
+      ),
     );
   });
 
@@ -159,7 +169,9 @@ describe('SequenceTracker', () => {
         });
         const highest = live.at(-1) ?? 0;
         expect(run.out).to.deep.equal([0, ...live]);
-        expect(announced).to.deep.equal(Array.from({ length: highest }, (_, n) => n + 1).filter((n) => !live.includes(n)));
+        expect(announced).to.deep.equal(
+          Array.from({ length: highest }, (_, n) => n + 1).filter((n) => !live.includes(n)),
+        );
       }),
     );
   });

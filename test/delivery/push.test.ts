@@ -26,7 +26,9 @@ describe('push, on the wire', () => {
     requests = [];
     server = createServer((request, response) => {
       let body = '';
-      request.on('data', (chunk: Buffer) => { body += chunk.toString('latin1'); });
+      request.on('data', (chunk: Buffer) => {
+        body += chunk.toString('latin1');
+      });
       request.on('end', () => {
         const seen = { method: request.method ?? '', path: request.url ?? '', headers: request.headers, body };
         requests.push(seen);
@@ -36,11 +38,24 @@ describe('push, on the wire', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     sim = new Simulator({ port: 0, rate: 0, size: 300, keys: 3, serverPingEveryMs: 100 });
     const consumerPort = (server.address() as AddressInfo).port;
-    sidecar = await new TestSidecar(writeDocuments({ simPort: await sim.listen(), consumerPort, dialect: 'genesys-streams', push, delivery: { control: 'gaps', ...delivery } })).start();
+    sidecar = await new TestSidecar(
+      writeDocuments({
+        simPort: await sim.listen(),
+        consumerPort,
+        dialect: 'genesys-streams',
+        push,
+        delivery: { control: 'gaps', ...delivery },
+      }),
+    ).start();
     await until('the stream is open', () => sidecar.stream.state === 'OPEN');
   };
-  const settled = (): Promise<void> => until('all is settled', () => sidecar.stream.events.received > 0 && sidecar.stream.delivery.backlog === 0);
-  beforeEach(() => { answer = (_request, response) => { response.writeHead(204).end(); }; });
+  const settled = (): Promise<void> =>
+    until('all is settled', () => sidecar.stream.events.received > 0 && sidecar.stream.delivery.backlog === 0);
+  beforeEach(() => {
+    answer = (_request, response) => {
+      response.writeHead(204).end();
+    };
+  });
   afterEach(async () => {
     await sidecar.stop();
     server.closeAllConnections();
@@ -48,29 +63,43 @@ describe('push, on the wire', () => {
     await sim.close();
   });
 
-  it('structured: the CloudEvents SDK reads it, and the data is the platform\'s bytes', async () => {
+  it("structured: the CloudEvents SDK reads it, and the data is the platform's bytes", async () => {
     await start({ contentMode: 'structured' });
     sim.generate(1);
     await settled();
     const [request] = requests;
     const event = HTTP.toEvent({ headers: request?.headers ?? {}, body: request?.body }) as CloudEvent<{ id: string }>;
     expect(event.validate()).to.equal(true);
-    expect(event).to.include({ specversion: '1.0', source: '/holdfast/GenesysCloud/local/acme/main', sequence: '00000000000000000001', hfreplay: 'live', hfattempt: 1, datacontenttype: 'application/json' });
+    expect(event).to.include({
+      specversion: '1.0',
+      source: '/holdfast/GenesysCloud/local/acme/main',
+      sequence: '00000000000000000001',
+      hfreplay: 'live',
+      hfattempt: 1,
+      datacontenttype: 'application/json',
+    });
     const original = sim.journals[0]?.events[0]?.bytes.toString() ?? '-';
     expect(request?.body.includes(`"data":${original}}`), 'the bytes as they came').to.equal(true);
   });
 
   it('binary: attributes as headers, percent-encoded, data untouched', async () => {
     await start({ contentMode: 'binary' });
-    const text = '{"sequence":1,"id":"a%b c","eventType":"x","conversationId":"日本","timestamp":"2026-01-01T00:00:00Z"}';
+    const text =
+      '{"sequence":1,"id":"a%b c","eventType":"x","conversationId":"日本","timestamp":"2026-01-01T00:00:00Z"}';
     sim.do({ do: 'send', text });
     await settled();
     const [request] = requests;
     expect(Buffer.from(request?.body ?? '', 'latin1').toString()).to.equal(text);
-    expect(request?.headers).to.include({ 'ce-specversion': '1.0', 'ce-id': 'a%25b%20c', 'ce-subject': '%E6%97%A5%E6%9C%AC', 'ce-type': 'com.genesys.cloud.x', 'content-type': 'application/json' });
+    expect(request?.headers).to.include({
+      'ce-specversion': '1.0',
+      'ce-id': 'a%25b%20c',
+      'ce-subject': '%E6%97%A5%E6%9C%AC',
+      'ce-type': 'com.genesys.cloud.x',
+      'content-type': 'application/json',
+    });
   });
 
-  it('batch: one by one by Dapr\'s bulk list; a missing entry is a retry, a failed one takes back the later ones of its key', async () => {
+  it("batch: one by one by Dapr's bulk list; a missing entry is a retry, a failed one takes back the later ones of its key", async () => {
     const tries = new Map<string, number>();
     answer = (request, response) => {
       const events = JSON.parse(request.body) as { id: string; data: { sequence: number } }[];
@@ -106,7 +135,9 @@ describe('push, on the wire', () => {
 
   it('nothing is sent before the app is healthy; then OPTIONS, whose failure is not fatal', async () => {
     let healthy = false;
-    answer = (request, response) => { response.writeHead(request.method === 'OPTIONS' ? 405 : request.path === '/health' && !healthy ? 503 : 204).end(); };
+    answer = (request, response) => {
+      response.writeHead(request.method === 'OPTIONS' ? 405 : request.path === '/health' && !healthy ? 503 : 204).end();
+    };
     await start({ contentMode: 'structured', healthPath: '/health' });
     sim.generate(1);
     await until('health is asked', () => requests.some((request) => request.path === '/health'));
@@ -123,7 +154,9 @@ describe('push, on the wire', () => {
       first = false;
       response.writeHead(200);
       const timer = setInterval(() => response.write(' '), 50);
-      response.on('close', () => { clearInterval(timer); });
+      response.on('close', () => {
+        clearInterval(timer);
+      });
       return undefined;
     };
     await start({ contentMode: 'structured' }, { ackTimeout: '300ms' });

@@ -20,7 +20,15 @@ describe('push: the consumer answers', () => {
     verdict = new Verdict(sim, consumer, 'genesys-streams');
     const simPort = await sim.listen();
     const consumerPort = await consumer.listen();
-    sidecar = await new TestSidecar(writeDocuments({ simPort, consumerPort, dialect: 'genesys-streams', push: { contentMode: 'structured' }, ...more })).start();
+    sidecar = await new TestSidecar(
+      writeDocuments({
+        simPort,
+        consumerPort,
+        dialect: 'genesys-streams',
+        push: { contentMode: 'structured' },
+        ...more,
+      }),
+    ).start();
     await until('the stream is open', () => sim.connections.length > 0);
     sim.rate = rate;
     await until('events flow', () => consumer.distinct > 20);
@@ -68,13 +76,18 @@ describe('push: the consumer answers', () => {
       await flows();
       expect(consumer.has(bad)).to.equal(false);
       const base = `http://127.0.0.1:${String(sidecar.deliveryPort)}/v1/streams/main/dead-letters`;
-      const { letters } = (await (await fetch(base)).json()) as { letters: { id: string; eventId: string; reason: string }[] };
+      const { letters } = (await (await fetch(base)).json()) as {
+        letters: { id: string; eventId: string; reason: string }[];
+      };
       expect(letters[0]).to.deep.include({ eventId: bad, reason: `http_${String(status)}` });
       const shown = (await (await fetch(`${base}/${letters[0]?.id ?? ''}`)).json()) as { data: string };
       expect(JSON.parse(shown.data)).to.have.property('id', bad);
       expect((await fetch(`${base}/${letters[0]?.id ?? ''}/redrive`, { method: 'POST' })).status).to.equal(200);
       await until('the redriven event is taken', () => consumer.has(bad));
-      await until('its letter is gone', async () => ((await (await fetch(base)).json()) as { letters: unknown[] }).letters.length === 0);
+      await until(
+        'its letter is gone',
+        async () => ((await (await fetch(base)).json()) as { letters: unknown[] }).letters.length === 0,
+      );
       await finish();
     });
   }
@@ -135,7 +148,10 @@ describe('push: the consumer answers', () => {
     consumer.behaviour.status = 204;
     await flows();
     sim.rate = 0;
-    await until('the rest is settled', () => verdict.missing().length === sidecar.stream.events.deadLettered && sidecar.stream.delivery.backlog === 0);
+    await until(
+      'the rest is settled',
+      () => verdict.missing().length === sidecar.stream.events.deadLettered && sidecar.stream.delivery.backlog === 0,
+    );
     expect(sidecar.stream.events.deadLettered).to.be.at.most(8);
   });
 

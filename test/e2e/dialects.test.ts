@@ -27,11 +27,18 @@ class Rig {
     return PROFILES[this.dialect].streamClass;
   }
 
-  async start(more: { readonly client?: Record<string, unknown>; readonly stream?: Record<string, unknown> } = {}): Promise<this> {
+  async start(
+    more: { readonly client?: Record<string, unknown>; readonly stream?: Record<string, unknown> } = {},
+  ): Promise<this> {
     const simPort = await this.sim.listen();
     const consumerPort = await this.consumer.listen();
-    this.sidecar = await new TestSidecar(writeDocuments({ simPort, dialect: this.dialect, consumerPort, ...more })).start();
-    await until('the stream is open', () => this.sim.connections.length > 0 && ['OPEN', 'LIVE'].includes(this.sidecar.stream.state));
+    this.sidecar = await new TestSidecar(
+      writeDocuments({ simPort, dialect: this.dialect, consumerPort, ...more }),
+    ).start();
+    await until(
+      'the stream is open',
+      () => this.sim.connections.length > 0 && ['OPEN', 'LIVE'].includes(this.sidecar.stream.state),
+    );
     this.sim.rate = 400;
     await this.flows(40);
     return this;
@@ -45,14 +52,28 @@ class Rig {
 
   /** A new connection is open and events arrive on it. */
   async recovers(opens: number): Promise<void> {
-    await until('the stream is open again', () => this.sim.history.of('conn.open').length >= opens && ['OPEN', 'LIVE', 'DEGRADED'].includes(this.sidecar.stream.state), undefined, () => JSON.stringify([this.sidecar.supervisor.status(), this.sim.history.of('conn.open', 'conn.end', 'conn.rej', 'conn.req')]));
+    await until(
+      'the stream is open again',
+      () =>
+        this.sim.history.of('conn.open').length >= opens &&
+        ['OPEN', 'LIVE', 'DEGRADED'].includes(this.sidecar.stream.state),
+      undefined,
+      () =>
+        JSON.stringify([
+          this.sidecar.supervisor.status(),
+          this.sim.history.of('conn.open', 'conn.end', 'conn.rej', 'conn.req'),
+        ]),
+    );
     await this.flows(40);
   }
 
   /** The platform falls silent, everything on the way arrives, and the records are judged. */
   async judge(options: { readonly gaps?: number } = {}): Promise<void> {
     this.sim.rate = 0;
-    await until('everything offered is delivered or announced', () => this.verdict.complete() && this.sidecar.stream.delivery.backlog === 0);
+    await until(
+      'everything offered is delivered or announced',
+      () => this.verdict.complete() && this.sidecar.stream.delivery.backlog === 0,
+    );
     this.verdict.check({ maxDuplicates: 0, ...options });
   }
 
@@ -70,7 +91,9 @@ for (const dialect of DIALECTS) {
 
   describe(`${dialect} (class ${streamClass}) against the simulator`, () => {
     let rig: Rig;
-    beforeEach(() => { rig = new Rig(dialect); });
+    beforeEach(() => {
+      rig = new Rig(dialect);
+    });
     afterEach(() => rig.stop());
 
     it('delivers everything in order, once, in the normal flow', async () => {
@@ -92,18 +115,28 @@ for (const dialect of DIALECTS) {
 
     it('rotates its token under load without losing or repeating anything', async () => {
       rig.sim.office.lifeMs = 1500;
-      await rig.start({ client: { token: { leadTime: '100ms', minRemainingAtDial: '50ms', minRemainingAtRedial: '50ms', minInterval: '50ms' } } });
+      await rig.start({
+        client: {
+          token: { leadTime: '100ms', minRemainingAtDial: '50ms', minRemainingAtRedial: '50ms', minInterval: '50ms' },
+        },
+      });
       await until('two tokens were replaced', () => rig.sidecar.audits('token.rotated').length >= 2);
       await rig.flows(40);
       await rig.judge({ gaps: 0 });
-      expect(rig.sim.history.of('conn.end').filter((end) => end['code'] === 1008), 'closed for an expired token').to.deep.equal([]);
-      if (PROFILES[dialect].rotation === 'in-stream') expect(rig.sim.history.of('conn.open').length, 'in-stream rotation opens no connection').to.equal(1);
+      expect(
+        rig.sim.history.of('conn.end').filter((end) => end['code'] === 1008),
+        'closed for an expired token',
+      ).to.deep.equal([]);
+      if (PROFILES[dialect].rotation === 'in-stream')
+        expect(rig.sim.history.of('conn.open').length, 'in-stream rotation opens no connection').to.equal(1);
     });
 
     it('finds a half-open link and resumes', async () => {
       await rig.start();
       rig.sim.do({ do: 'freeze' });
-      await until('the link is declared dead', () => rig.sidecar.audits('connection.health').some((record) => record['state'] === 'DEAD'));
+      await until('the link is declared dead', () =>
+        rig.sidecar.audits('connection.health').some((record) => record['state'] === 'DEAD'),
+      );
       rig.sim.do({ do: 'thaw' });
       await rig.recovers(2);
       await rig.judge({ gaps: holes(1) });
@@ -187,10 +220,15 @@ for (const dialect of DIALECTS) {
         await rig.judge({ gaps: 1 });
         const gap = rig.verdict.gaps()[0];
         expect(Number(gap?.to) - Number(gap?.from) + 1, 'exact bounds').to.equal(7);
-        expect(rig.sim.history.of('conn.open').length, 'asked again for the hidden and for the jumped').to.be.at.least(3);
+        expect(rig.sim.history.of('conn.open').length, 'asked again for the hidden and for the jumped').to.be.at.least(
+          3,
+        );
       } else {
         // No sequence: what the platform hides cannot be seen missing. Nothing else may be lost.
-        await until('the rest is delivered', () => rig.sidecar.stream.delivery.backlog === 0 && rig.verdict.missing().length <= 5);
+        await until(
+          'the rest is delivered',
+          () => rig.sidecar.stream.delivery.backlog === 0 && rig.verdict.missing().length <= 5,
+        );
         expect(rig.verdict.gaps()).to.deep.equal([]);
       }
     });

@@ -46,7 +46,9 @@ describe('three replicas under load', function () {
     fleet.verdict.check({ maxDuplicates: BOUND * KILLS, gaps: 0 });
     expect(Math.max(...repeats), `repetitions ${repeats.join(' ')}`).to.be.at.most(BOUND);
     expect(fleet.longestOverlapMs(), 'sockets open together').to.be.at.most(1000);
-    report(`gap after kill -9: p50 ${quantile(silences, 0.5).toFixed(0)} ms, p99 ${quantile(silences, 0.99).toFixed(0)} ms, repeats at most ${String(Math.max(...repeats))}, overlap ${fleet.longestOverlapMs().toFixed(1)} ms`);
+    report(
+      `gap after kill -9: p50 ${quantile(silences, 0.5).toFixed(0)} ms, p99 ${quantile(silences, 0.99).toFixed(0)} ms, repeats at most ${String(Math.max(...repeats))}, overlap ${fleet.longestOverlapMs().toFixed(1)} ms`,
+    );
     await fleet.stop();
   });
 
@@ -71,7 +73,9 @@ describe('three replicas under load', function () {
     await until('everything is delivered', () => fleet.verdict.complete(), 30_000);
     fleet.verdict.check({ maxDuplicates: 0, gaps: 0 });
     expect(fleet.longestOverlapMs(), 'sockets open together').to.be.at.most(1000);
-    report(`gap of a planned change: p50 ${quantile(silences, 0.5).toFixed(0)} ms, p99 ${quantile(silences, 0.99).toFixed(0)} ms, repeats ${String(fleet.consumer.repeats)}`);
+    report(
+      `gap of a planned change: p50 ${quantile(silences, 0.5).toFixed(0)} ms, p99 ${quantile(silences, 0.99).toFixed(0)} ms, repeats ${String(fleet.consumer.repeats)}`,
+    );
     await fleet.stop();
   });
 });

@@ -31,7 +31,10 @@ for (const { kind, dialect, kills } of CASES) {
     it(`${String(kills)} times at random moments: nothing lost, at most ${String(BOUND)} repeated each time, every repeat marked`, async () => {
       const random = seeded(99);
       const redis = kind === 'redis' ? await TestRedis.start() : undefined;
-      const store = redis === undefined ? `embedded:${mkdtempSync(join(tmpdir(), 'hf-kill-'))}` : `redis://127.0.0.1:${String(redis.port)}`;
+      const store =
+        redis === undefined
+          ? `embedded:${mkdtempSync(join(tmpdir(), 'hf-kill-'))}`
+          : `redis://127.0.0.1:${String(redis.port)}`;
       const sim = new Simulator({ port: 0, rate: 0, size: 400, keys: 11, serverPingEveryMs: 200 });
       const consumer = new SampleConsumer();
       const verdict = new Verdict(sim, consumer, dialect);
@@ -61,7 +64,8 @@ for (const { kind, dialect, kills } of CASES) {
       const seen = new Set<string>();
       for (const event of consumer.received) {
         if (event.type.startsWith('dev.holdfast.')) continue;
-        if (seen.has(event.id)) expect(event.attempt > 1 || event.replay !== 'live', `repeat of ${event.id} is marked`).to.equal(true);
+        if (seen.has(event.id))
+          expect(event.attempt > 1 || event.replay !== 'live', `repeat of ${event.id} is marked`).to.equal(true);
         seen.add(event.id);
       }
       expectNoSecret(output, `kill ${kind} ${dialect}`);

@@ -13,7 +13,12 @@ interface Message {
   readonly durable?: boolean;
   readonly code?: string;
   readonly problems?: readonly { readonly id: string; readonly reason: string }[];
-  readonly event: { readonly id: string; readonly type: string; readonly hfattempt: number; readonly data: { readonly sequence: number } };
+  readonly event: {
+    readonly id: string;
+    readonly type: string;
+    readonly hfattempt: number;
+    readonly data: { readonly sequence: number };
+  };
   readonly events?: readonly Message[];
 }
 
@@ -29,8 +34,12 @@ class WsClient {
       const message = JSON.parse(data.toString()) as Message;
       this.messages.push(...(message.type === 'events' ? (message.events ?? []) : [message]));
     });
-    this.ws.on('close', (code) => { this.closed = code; });
-    this.ws.on('unexpected-response', (_request, response) => { this.refused = response.statusCode; });
+    this.ws.on('close', (code) => {
+      this.closed = code;
+    });
+    this.ws.on('unexpected-response', (_request, response) => {
+      this.refused = response.statusCode;
+    });
     this.ws.on('error', () => undefined);
   }
   send(message: unknown): void {
@@ -50,16 +59,31 @@ describe('pull', () => {
   let url: string;
   const start = async (more: Partial<DocumentOptions> = {}): Promise<void> => {
     sim = new Simulator({ port: 0, rate: 0, size: 200, keys: 5, serverPingEveryMs: 100 });
-    sidecar = await new TestSidecar(writeDocuments({ simPort: await sim.listen(), dialect: 'genesys-streams', delivery: { control: 'gaps', ackTimeout: '5s', ...more.delivery } })).start();
+    sidecar = await new TestSidecar(
+      writeDocuments({
+        simPort: await sim.listen(),
+        dialect: 'genesys-streams',
+        delivery: { control: 'gaps', ackTimeout: '5s', ...more.delivery },
+      }),
+    ).start();
     await until('the stream is open', () => sim.connections.length > 0 && sidecar.stream.state === 'OPEN');
     url = `127.0.0.1:${String(sidecar.deliveryPort)}/v1/streams/main`;
   };
   const connect = async (query = ''): Promise<WsClient> => {
     const client = new WsClient(`ws://${url}/ws${query}`);
-    await until('the consumer is connected or refused', () => client.ws.readyState === WebSocket.OPEN || client.refused !== undefined);
+    await until(
+      'the consumer is connected or refused',
+      () => client.ws.readyState === WebSocket.OPEN || client.refused !== undefined,
+    );
     return client;
   };
-  const post = async (body: unknown): Promise<number> => (await fetch(`http://${url}/acks`, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body) })).status;
+  const post = async (body: unknown): Promise<number> =>
+    (
+      await fetch(`http://${url}/acks`, {
+        method: 'POST',
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      })
+    ).status;
   afterEach(async () => {
     await sidecar.stop();
     await sim.close();
@@ -77,7 +101,11 @@ describe('pull', () => {
     await until('the rest comes', () => client.events.length === 100);
     expect(client.numbers).to.deep.equal(Array.from({ length: 100 }, (_, n) => n + 1));
     client.send({ type: 'ack', upTo: client.events[99]?.id });
-    await until('the acknowledgement is durable', () => client.messages.some((message) => message.type === 'ackok' && message.upTo === client.events[99]?.id && message.durable === true));
+    await until('the acknowledgement is durable', () =>
+      client.messages.some(
+        (message) => message.type === 'ackok' && message.upTo === client.events[99]?.id && message.durable === true,
+      ),
+    );
     expect((await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position).to.equal('sequence:100');
   });
 
@@ -88,9 +116,15 @@ describe('pull', () => {
     await until('events arrive', () => client.events.length === 10);
     const ids = client.events.map((message) => message.id);
     client.send({ type: 'ack', ids: [ids[0], ids[1], ids[3], ids[9]] });
-    await until('a checkpoint is stored', async () => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position === 'sequence:2');
+    await until(
+      'a checkpoint is stored',
+      async () => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position === 'sequence:2',
+    );
     client.send({ type: 'ack', ids: [ids[2]] });
-    await until('the hole is filled', async () => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position === 'sequence:4');
+    await until(
+      'the hole is filled',
+      async () => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position === 'sequence:4',
+    );
   });
 
   it('nack with delay comes again marked; progress extends; term becomes a dead letter', async () => {
@@ -101,7 +135,9 @@ describe('pull', () => {
     const [a, b, c] = client.events.map((message) => message.id);
     client.send({ type: 'nack', ids: [a], delayMs: 100 });
     client.send({ type: 'term', ids: [b], reason: 'never' });
-    await until('the refused one comes again', () => client.events.some((message) => message.id === a && message.event.hfattempt === 2));
+    await until('the refused one comes again', () =>
+      client.events.some((message) => message.id === a && message.event.hfattempt === 2),
+    );
     await until('the other is a dead letter', () => sidecar.stream.events.deadLettered === 1);
     for (let n = 0; n < 5; n += 1) {
       client.send({ type: 'progress', ids: [c] });
@@ -109,7 +145,10 @@ describe('pull', () => {
       await until('some time passes', () => performance.now() - before > 150);
     }
     expect(client.events.filter((message) => message.id === c).length, 'not sent again while in progress').to.equal(1);
-    await until('without progress it comes again', () => client.events.filter((message) => message.id === c).length > 1);
+    await until(
+      'without progress it comes again',
+      () => client.events.filter((message) => message.id === c).length > 1,
+    );
   });
 
   it('a consumer that leaves gets everything unacknowledged again, in order; one that acknowledged does not', async () => {
@@ -142,7 +181,9 @@ describe('pull', () => {
     await start();
     const client = await connect('?batch=50&credit=200');
     let frames = 0;
-    client.ws.on('message', () => { frames += 1; });
+    client.ws.on('message', () => {
+      frames += 1;
+    });
     sim.generate(200);
     await until('all arrive', () => client.events.length === 200);
     expect(frames).to.be.lessThan(60);
@@ -157,7 +198,12 @@ describe('pull', () => {
     client.send({ type: 'ack', ids: [`${epoch}.2`, '1.1x', '99.1', `${epoch}.-1`] });
     await until('it is told', () => client.messages.some((message) => message.code === 'HF_API_ACK_UNKNOWN'));
     const { problems } = client.messages.find((message) => message.code === 'HF_API_ACK_UNKNOWN')!;
-    expect(problems?.map((one) => one.reason)).to.deep.equal(['not_delivered', 'malformed', 'older_epoch', 'malformed']);
+    expect(problems?.map((one) => one.reason)).to.deep.equal([
+      'not_delivered',
+      'malformed',
+      'older_epoch',
+      'malformed',
+    ]);
     client.send({ type: 'novel' });
     client.send({ type: 'credit', n: -1 });
     await until('it is told', () => client.messages.filter((message) => message.code === 'HF_API_BODY').length === 2);
@@ -175,7 +221,8 @@ describe('pull', () => {
 
   it('refuses foreign hosts and origins, unknown paths and methods (94, 95)', async () => {
     await start();
-    const status = async (path: string, init: RequestInit): Promise<number> => (await fetch(`http://127.0.0.1:${String(sidecar.deliveryPort)}${path}`, init)).status;
+    const status = async (path: string, init: RequestInit): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${String(sidecar.deliveryPort)}${path}`, init)).status;
     expect(await status('/v1/streams/main/events', { headers: { origin: 'https://evil.example' } })).to.equal(403);
     expect(await status('/v1/streams/nope/events', {})).to.equal(404);
     expect(await status('/v1/streams/main/events', { method: 'PUT' })).to.equal(405);
@@ -191,8 +238,19 @@ describe('pull', () => {
     const seen: { readonly id: string; readonly n: number }[] = [];
     const resyncs: string[] = [];
     const source = (cursor?: string): EventSource => {
-      const one = new EventSource(`http://${url}/events`, { fetch: (input, init) => fetch(input, { ...init, headers: { ...init.headers, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) } }) });
-      one.addEventListener('message', (event) => seen.push({ id: event.lastEventId, n: (JSON.parse(String(event.data)) as { data: { sequence: number } }).data.sequence }));
+      const one = new EventSource(`http://${url}/events`, {
+        fetch: (input, init) =>
+          fetch(input, {
+            ...init,
+            headers: { ...init.headers, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+          }),
+      });
+      one.addEventListener('message', (event) =>
+        seen.push({
+          id: event.lastEventId,
+          n: (JSON.parse(String(event.data)) as { data: { sequence: number } }).data.sequence,
+        }),
+      );
       one.addEventListener('resync', (event) => resyncs.push(String(event.data)));
       return one;
     };
@@ -216,5 +274,4 @@ describe('pull', () => {
     await until('the foreign cursor is answered', () => resyncs.length === 1);
     third.close();
   });
-
 });

@@ -17,7 +17,10 @@ interface Served {
 }
 
 /** A Redis that speaks TLS, with a certificate for `name`. */
-async function serve(name: string, options: { readonly ca?: Certificates; readonly lifeMs?: number } = {}): Promise<Served> {
+async function serve(
+  name: string,
+  options: { readonly ca?: Certificates; readonly lifeMs?: number } = {},
+): Promise<Served> {
   const made = await issue([name], { nowMs: Date.now(), lifeMs: options.lifeMs ?? LIFE_MS, previousCa: '' });
   const directory = mkdtempSync(join(tmpdir(), 'hf-tls-'));
   const file = (part: string, text: string): string => {
@@ -26,15 +29,36 @@ async function serve(name: string, options: { readonly ca?: Certificates; readon
     return path;
   };
   const port = await freePort();
-  const redis = await TestRedis.start(['--tls-port', String(port), '--tls-cert-file', file('tls.crt', made.cert), '--tls-key-file', file('tls.key', made.key), '--tls-ca-cert-file', file('own-ca.crt', made.ca), '--tls-auth-clients', 'no']);
+  const redis = await TestRedis.start([
+    '--tls-port',
+    String(port),
+    '--tls-cert-file',
+    file('tls.crt', made.cert),
+    '--tls-key-file',
+    file('tls.key', made.key),
+    '--tls-ca-cert-file',
+    file('own-ca.crt', made.ca),
+    '--tls-auth-clients',
+    'no',
+  ]);
   return { redis, url: `rediss://localhost:${String(port)}`, ca: file('ca.crt', (options.ca ?? made).ca) };
 }
 
 /** What a replica says when its Redis cannot be trusted. */
 async function refused({ redis, url, ca }: Served): Promise<string> {
-  const fleet = await Fleet.start({ replicas: 0, dialect: 'genesys-streams', store: url, env: { NODE_EXTRA_CA_CERTS: ca } }, redis);
+  const fleet = await Fleet.start(
+    { replicas: 0, dialect: 'genesys-streams', store: url, env: { NODE_EXTRA_CA_CERTS: ca } },
+    redis,
+  );
   const replica = await fleet.add();
-  await until('it says why', () => replica.program.output.includes('"level":"warn"') && /certificate|self.signed|ALTNAME|speaks no TLS/i.test(replica.program.output), 8000, () => replica.program.output);
+  await until(
+    'it says why',
+    () =>
+      replica.program.output.includes('"level":"warn"') &&
+      /certificate|self.signed|ALTNAME|speaks no TLS/i.test(replica.program.output),
+    8000,
+    () => replica.program.output,
+  );
   expect((await statusOf(replica)).clients[0]?.role).to.equal('standby');
   expect(fleet.sim.history.of('conn.req')).to.deep.equal([]);
   const { output } = replica.program;
@@ -45,7 +69,16 @@ async function refused({ redis, url, ca }: Served): Promise<string> {
 describe('Redis over TLS', () => {
   it('two replicas work over it, and one takes over when the other is killed', async () => {
     const { redis, url, ca } = await serve('localhost');
-    const fleet = await Fleet.start({ replicas: 2, dialect: 'genesys-streams', store: url, env: { NODE_EXTRA_CA_CERTS: ca }, lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' } }, redis);
+    const fleet = await Fleet.start(
+      {
+        replicas: 2,
+        dialect: 'genesys-streams',
+        store: url,
+        env: { NODE_EXTRA_CA_CERTS: ca },
+        lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' },
+      },
+      redis,
+    );
     fleet.sim.rate = 200;
     await until('events flow', () => fleet.consumer.distinct > 200);
     const leader = await fleet.leader();
@@ -74,7 +107,8 @@ describe('Redis over TLS', () => {
   });
 
   it('an address needs no server name, a host has one', () => {
-    const tlsOf = (url: string): unknown => (parseStore(url, 'hf', undefined) as { readonly options?: { readonly tls?: unknown } }).options?.tls;
+    const tlsOf = (url: string): unknown =>
+      (parseStore(url, 'hf', undefined) as { readonly options?: { readonly tls?: unknown } }).options?.tls;
     expect(tlsOf('rediss://redis.example:6380')).to.deep.equal({ minVersion: 'TLSv1.2', servername: 'redis.example' });
     expect(tlsOf('rediss://10.0.0.1:6380')).to.deep.equal({ minVersion: 'TLSv1.2' });
     expect(tlsOf('rediss://[::1]:6380')).to.deep.equal({ minVersion: 'TLSv1.2' });

@@ -22,8 +22,20 @@ let highestMiB = 0;
 const sim = new Simulator({ port: 0, rate: 0, size: 600, keys: 5, serverPingEveryMs: 1000 });
 const consumer = new SampleConsumer();
 const verdict = new Verdict(sim, consumer, 'genesys-streams');
-const file = writeDocuments({ simPort: await sim.listen(), consumerPort: await consumer.listen(), dialect: 'genesys-streams', stream: { heartbeat: { silence: '10s' } }, push: { contentMode: 'structured' }, delivery: { order: 'stream', retryMaxDelay: '2s' } });
-const program = await Program.run(file, ['--store', `embedded:${mkdtempSync(join(tmpdir(), 'hf-endure-'))}`, '--log-level', 'error']);
+const file = writeDocuments({
+  simPort: await sim.listen(),
+  consumerPort: await consumer.listen(),
+  dialect: 'genesys-streams',
+  stream: { heartbeat: { silence: '10s' } },
+  push: { contentMode: 'structured' },
+  delivery: { order: 'stream', retryMaxDelay: '2s' },
+});
+const program = await Program.run(file, [
+  '--store',
+  `embedded:${mkdtempSync(join(tmpdir(), 'hf-endure-'))}`,
+  '--log-level',
+  'error',
+]);
 const say = (text: string): void => void process.stdout.write(`endurance: ${text}\n`);
 const fail = (text: string): never => {
   process.stderr.write(`endurance: FAILED: ${text}\n`);
@@ -39,11 +51,15 @@ async function rssMiB(): Promise<number> {
 async function watch(seconds: number, settled: number): Promise<number> {
   const samples: number[] = [];
   const endsAt = performance.now() + seconds * 1000;
-  await until(`${String(seconds)} s have passed`, async () => {
-    samples.push(await rssMiB());
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    return performance.now() > endsAt;
-  }, seconds * 1000 + 10_000);
+  await until(
+    `${String(seconds)} s have passed`,
+    async () => {
+      samples.push(await rssMiB());
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return performance.now() > endsAt;
+    },
+    seconds * 1000 + 10_000,
+  );
   const cut = Math.floor(samples.length * settled);
   highestMiB = Math.max(highestMiB, ...samples);
   return Math.max(...samples.slice(cut)) - Math.max(...samples.slice(0, cut));
@@ -68,9 +84,18 @@ sim.rate = 600;
 const slow = await watch(40, 0.5);
 sim.rate = 0;
 consumer.behaviour.delayMs = 0;
-await until('everything is delivered', () => verdict.complete(), 180_000, () => `${String(consumer.distinct)} so far`);
-const status = (await program.status()) as { streams: { events: { deadLettered: number }; delivery: { parks: number } }[] };
-say(`slow for 40 s: parked ${String(status.streams[0]?.delivery.parks)} times, RSS grew by ${slow.toFixed(1)} MiB once the buffer had been full; never above ${highestMiB.toFixed(0)} MiB`);
+await until(
+  'everything is delivered',
+  () => verdict.complete(),
+  180_000,
+  () => `${String(consumer.distinct)} so far`,
+);
+const status = (await program.status()) as {
+  streams: { events: { deadLettered: number }; delivery: { parks: number } }[];
+};
+say(
+  `slow for 40 s: parked ${String(status.streams[0]?.delivery.parks)} times, RSS grew by ${slow.toFixed(1)} MiB once the buffer had been full; never above ${highestMiB.toFixed(0)} MiB`,
+);
 if (slow > GROWTH_LIMIT_MIB) fail('memory grew');
 if (highestMiB > CEILING_MIB) fail(`more than ${String(CEILING_MIB)} MiB`);
 if (status.streams[0]?.events.deadLettered !== 0) fail('there are dead letters');

@@ -27,15 +27,20 @@ describe('Kubernetes', function () {
     this.timeout(0);
     const bin = assets();
     if (bin === undefined) {
-      if (process.env['HOLDFAST_REQUIRE_APISERVER'] !== undefined) throw new Error('no kube-apiserver: set KUBEBUILDER_ASSETS, or install Go');
-      process.stderr.write('\n  SKIPPED: no kube-apiserver here. Set KUBEBUILDER_ASSETS (etcd, kube-apiserver, kube-controller-manager, kubectl, helm3, helm4), or install Go and they are built.\n');
+      if (process.env['HOLDFAST_REQUIRE_APISERVER'] !== undefined)
+        throw new Error('no kube-apiserver: set KUBEBUILDER_ASSETS, or install Go');
+      process.stderr.write(
+        '\n  SKIPPED: no kube-apiserver here. Set KUBEBUILDER_ASSETS (etcd, kube-apiserver, kube-controller-manager, kubectl, helm3, helm4), or install Go and they are built.\n',
+      );
       this.skip();
     }
     cluster = await Cluster.start(bin);
     const done = install(cluster);
     if (done.code !== 0) throw new Error(done.err);
   });
-  after(async () => { await cluster?.stop(); });
+  after(async () => {
+    await cluster?.stop();
+  });
 
   definitions(of);
   attaching(of);

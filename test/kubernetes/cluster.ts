@@ -17,7 +17,11 @@ export function assets(): string | undefined {
   if (named !== undefined && existsSync(join(named, 'kube-apiserver'))) return named;
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:${GO_BIN}` };
   if (spawnSync('go', ['version'], { env }).status !== 0) return undefined;
-  const built = spawnSync('bash', [new URL('./tools/build.sh', import.meta.url).pathname], { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const built = spawnSync('bash', [new URL('./tools/build.sh', import.meta.url).pathname], {
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   if (built.status !== 0) throw new Error('the Kubernetes parts could not be built');
   return built.stdout.trim();
 }
@@ -58,7 +62,10 @@ export class Cluster {
     cluster.startApiServer();
     await cluster.ready();
     cluster.#controllers();
-    await cluster.until('the default service account is there', () => cluster.kubectl('get', 'serviceaccount', 'default').code === 0);
+    await cluster.until(
+      'the default service account is there',
+      () => cluster.kubectl('get', 'serviceaccount', 'default').code === 0,
+    );
     return cluster;
   }
 
@@ -66,27 +73,73 @@ export class Cluster {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     writeFileSync(this.#file('sa.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
     writeFileSync(this.#file('tokens.csv'), `${this.admin.token},admin,admin,"system:masters"\n`);
-    writeFileSync(this.#file('audit.yaml'), 'apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n');
+    writeFileSync(
+      this.#file('audit.yaml'),
+      'apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: Metadata\n',
+    );
     writeFileSync(this.kubeconfig, this.kubeconfigFor(this.admin.token), { mode: 0o600 });
   }
 
   /** A kubeconfig for somebody else. */
   kubeconfigFor(token: string): string {
-    return JSON.stringify({ apiVersion: 'v1', kind: 'Config', 'current-context': 'test', contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }], clusters: [{ name: 'test', cluster: { server: `https://127.0.0.1:${String(this.port)}`, 'insecure-skip-tls-verify': true } }], users: [{ name: 'test', user: { token } }] });
+    return JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'test',
+      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+      clusters: [
+        {
+          name: 'test',
+          cluster: { server: `https://127.0.0.1:${String(this.port)}`, 'insecure-skip-tls-verify': true },
+        },
+      ],
+      users: [{ name: 'test', user: { token } }],
+    });
   }
 
   #etcd(): void {
     const peer = `http://127.0.0.1:${String(this.#peerPort)}`;
     const url = `http://127.0.0.1:${String(this.#etcdPort)}`;
-    this.#run('etcd', ['--data-dir', this.#file('etcd'), '--listen-client-urls', url, '--advertise-client-urls', url, '--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `default=${peer}`, '--unsafe-no-fsync', '--log-level', 'error']);
+    this.#run('etcd', [
+      '--data-dir',
+      this.#file('etcd'),
+      '--listen-client-urls',
+      url,
+      '--advertise-client-urls',
+      url,
+      '--listen-peer-urls',
+      peer,
+      '--initial-advertise-peer-urls',
+      peer,
+      '--initial-cluster',
+      `default=${peer}`,
+      '--unsafe-no-fsync',
+      '--log-level',
+      'error',
+    ]);
   }
 
   startApiServer(): void {
     mkdirSync(this.#file('certs'), { recursive: true });
     this.#run('kube-apiserver', [
-      `--etcd-servers=http://127.0.0.1:${String(this.#etcdPort)}`, '--bind-address=127.0.0.1', '--advertise-address=127.0.0.1', `--secure-port=${String(this.port)}`, `--cert-dir=${this.#file('certs')}`, '--service-cluster-ip-range=10.0.0.0/24', '--endpoint-reconciler-type=none',
-      '--authorization-mode=RBAC', `--token-auth-file=${this.#file('tokens.csv')}`, '--service-account-issuer=https://kubernetes.default.svc', `--service-account-key-file=${this.#file('sa.key')}`, `--service-account-signing-key-file=${this.#file('sa.key')}`,
-      `--audit-policy-file=${this.#file('audit.yaml')}`, `--audit-log-path=${this.auditLog}`, '--audit-log-mode=batch', '--audit-log-batch-max-wait=100ms', '--allow-privileged=false', '--v=0',
+      `--etcd-servers=http://127.0.0.1:${String(this.#etcdPort)}`,
+      '--bind-address=127.0.0.1',
+      '--advertise-address=127.0.0.1',
+      `--secure-port=${String(this.port)}`,
+      `--cert-dir=${this.#file('certs')}`,
+      '--service-cluster-ip-range=10.0.0.0/24',
+      '--endpoint-reconciler-type=none',
+      '--authorization-mode=RBAC',
+      `--token-auth-file=${this.#file('tokens.csv')}`,
+      '--service-account-issuer=https://kubernetes.default.svc',
+      `--service-account-key-file=${this.#file('sa.key')}`,
+      `--service-account-signing-key-file=${this.#file('sa.key')}`,
+      `--audit-policy-file=${this.#file('audit.yaml')}`,
+      `--audit-log-path=${this.auditLog}`,
+      '--audit-log-mode=batch',
+      '--audit-log-batch-max-wait=100ms',
+      '--allow-privileged=false',
+      '--v=0',
     ]);
   }
 
@@ -95,13 +148,26 @@ export class Cluster {
   }
 
   #controllers(): void {
-    this.#run('kube-controller-manager', [`--kubeconfig=${this.kubeconfig}`, '--leader-elect=false', '--controllers=deployment-controller,replicaset-controller,serviceaccount-controller,namespace-controller,garbage-collector-controller,disruption-controller,job-controller', `--service-account-private-key-file=${this.#file('sa.key')}`, '--secure-port=0', '--v=0', '--kube-api-qps=200', '--kube-api-burst=400']);
+    this.#run('kube-controller-manager', [
+      `--kubeconfig=${this.kubeconfig}`,
+      '--leader-elect=false',
+      '--controllers=deployment-controller,replicaset-controller,serviceaccount-controller,namespace-controller,garbage-collector-controller,disruption-controller,job-controller',
+      `--service-account-private-key-file=${this.#file('sa.key')}`,
+      '--secure-port=0',
+      '--v=0',
+      '--kube-api-qps=200',
+      '--kube-api-burst=400',
+    ]);
   }
 
   #run(name: string, args: readonly string[]): void {
-    const log = process.env['KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT'] === undefined ? this.#file(`${name}.log`) : undefined;
+    const log =
+      process.env['KUBEBUILDER_ATTACH_CONTROL_PLANE_OUTPUT'] === undefined ? this.#file(`${name}.log`) : undefined;
     const child = spawn(join(this.bin, name), args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const keep = (chunk: Buffer): void => { if (log === undefined) process.stderr.write(chunk); else writeFileSync(log, chunk, { flag: 'a' }); };
+    const keep = (chunk: Buffer): void => {
+      if (log === undefined) process.stderr.write(chunk);
+      else writeFileSync(log, chunk, { flag: 'a' });
+    };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     this.#children.set(name, child);
@@ -112,7 +178,11 @@ export class Cluster {
   }
 
   async ready(): Promise<void> {
-    await this.until('the API server is ready', () => this.kubectl('get', '--raw', '/readyz').code === 0, START_LIMIT_MS);
+    await this.until(
+      'the API server is ready',
+      () => this.kubectl('get', '--raw', '/readyz').code === 0,
+      START_LIMIT_MS,
+    );
   }
 
   /** Runs kubectl as the administrator. */
@@ -122,11 +192,23 @@ export class Cluster {
 
   /** Pipes objects (or text) into `kubectl ARGS -f -`. */
   pipe(input: unknown, ...args: readonly string[]): Ran {
-    return this.run('kubectl', [...args, '-f', '-'], typeof input === 'string' ? input : JSON.stringify(Array.isArray(input) ? { apiVersion: 'v1', kind: 'List', items: input } : input));
+    return this.run(
+      'kubectl',
+      [...args, '-f', '-'],
+      typeof input === 'string'
+        ? input
+        : JSON.stringify(Array.isArray(input) ? { apiVersion: 'v1', kind: 'List', items: input } : input),
+    );
   }
 
   run(name: string, args: readonly string[], input = ''): Ran {
-    const done = spawnSync(join(this.bin, name), args, { encoding: 'utf8', input, env: this.environment(), timeout: 120_000, maxBuffer: 64 * 1024 * 1024 });
+    const done = spawnSync(join(this.bin, name), args, {
+      encoding: 'utf8',
+      input,
+      env: this.environment(),
+      timeout: 120_000,
+      maxBuffer: 64 * 1024 * 1024,
+    });
     return { code: done.status ?? -1, out: done.stdout, err: done.stderr };
   }
 
@@ -150,7 +232,10 @@ export class Cluster {
 
   audit(): readonly Record<string, unknown>[] {
     // It may be in the middle of a line.
-    return readFileSync(this.auditLog, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>);
+    return readFileSync(this.auditLog, 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   async stop(): Promise<void> {

@@ -23,7 +23,11 @@ export class Sidecar {
   restarts = -1;
   output = '';
 
-  constructor(cluster: Cluster, pod: { readonly name: string; readonly namespace: string }, { redisPort, admin }: { readonly redisPort: number; readonly admin: number }) {
+  constructor(
+    cluster: Cluster,
+    pod: { readonly name: string; readonly namespace: string },
+    { redisPort, admin }: { readonly redisPort: number; readonly admin: number },
+  ) {
     this.#cluster = cluster;
     this.name = pod.name;
     this.#namespace = pod.namespace;
@@ -41,26 +45,54 @@ export class Sidecar {
   project(): void {
     const { metadata } = this.#cluster.get('pod', this.name, '-n', this.#namespace) as PodObject;
     this.#uid = metadata.uid;
-    writeFileSync(join(this.#directory, 'documents.yaml'), (metadata.annotations?.['holdfast.dev/config'] ?? '').replaceAll('/etc/holdfast/credentials', join(this.#directory, 'credentials')));
+    writeFileSync(
+      join(this.#directory, 'documents.yaml'),
+      (metadata.annotations?.['holdfast.dev/config'] ?? '').replaceAll(
+        '/etc/holdfast/credentials',
+        join(this.#directory, 'credentials'),
+      ),
+    );
   }
 
   start(): void {
     // A container that starts again finds the file as it is.
     if (this.#uid === '') this.project();
     this.restarts += 1;
-    const args = ['run', '--attached', '--file', join(this.#directory, 'documents.yaml'), '--store', `redis://127.0.0.1:${String(this.#redisPort)}/0`, '--admin-host', '127.0.0.1', '--admin-port', String(this.admin), '--delivery-port', '0'];
-    const child = spawn(process.execPath, [NODE_FLAG, MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, POD_NAME: this.name, POD_NAMESPACE: this.#namespace, POD_UID: this.#uid } });
+    const args = [
+      'run',
+      '--attached',
+      '--file',
+      join(this.#directory, 'documents.yaml'),
+      '--store',
+      `redis://127.0.0.1:${String(this.#redisPort)}/0`,
+      '--admin-host',
+      '127.0.0.1',
+      '--admin-port',
+      String(this.admin),
+      '--delivery-port',
+      '0',
+    ];
+    const child = spawn(process.execPath, [NODE_FLAG, MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, POD_NAME: this.name, POD_NAMESPACE: this.#namespace, POD_UID: this.#uid },
+    });
     this.#child = child;
-    const keep = (chunk: Buffer): void => { this.output += chunk.toString(); };
+    const keep = (chunk: Buffer): void => {
+      this.output += chunk.toString();
+    };
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     // restartPolicy: Always
-    child.once('exit', () => { if (!this.#stopped) this.start(); });
+    child.once('exit', () => {
+      if (!this.#stopped) this.start();
+    });
   }
 
   async status(): Promise<{ readonly clients?: readonly { readonly role: string }[] } | undefined> {
     const answer = await fetch(`http://127.0.0.1:${String(this.admin)}/status`).catch(() => undefined);
-    return answer?.ok === true ? ((await answer.json()) as { readonly clients: readonly { readonly role: string }[] }) : undefined;
+    return answer?.ok === true
+      ? ((await answer.json()) as { readonly clients: readonly { readonly role: string }[] })
+      : undefined;
   }
 
   async healthy(): Promise<boolean> {
@@ -78,7 +110,9 @@ export class Sidecar {
 
   /** KEP-753: preStop at once, the application's end, SIGTERM, and SIGKILL when the grace is over. */
   async terminate(graceMs: number): Promise<{ readonly drained: number | null }> {
-    const drained = spawnSync(process.execPath, [MAIN, 'drain', '--admin-port', String(this.admin)], { timeout: graceMs }).status;
+    const drained = spawnSync(process.execPath, [MAIN, 'drain', '--admin-port', String(this.admin)], {
+      timeout: graceMs,
+    }).status;
     const ended = this.end('SIGTERM');
     const forced = setTimeout(() => this.#child?.kill('SIGKILL'), graceMs);
     await ended;

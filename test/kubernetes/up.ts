@@ -8,7 +8,9 @@ if (bin === undefined) {
 }
 const cluster = await Cluster.start(bin);
 process.stdout.write(`export KUBECONFIG=${cluster.kubeconfig}\nexport PATH=${bin}:$PATH\n`);
-const stop = (): void => { void cluster.stop().then(() => process.exit(0)); };
+const stop = (): void => {
+  void cluster.stop().then(() => process.exit(0));
+};
 process.once('SIGINT', stop);
 process.once('SIGTERM', stop);
 setInterval(() => undefined, 60_000);

@@ -1,20 +1,35 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { answer, type Known } from '../../src/operator/admission.ts';
-import { applyTo, attach, attached, compileDocuments, DEFAULT_SETTINGS, patchOf, type PatchOperation, type PodLike } from '../../src/operator/attach.ts';
+import {
+  applyTo,
+  attach,
+  attached,
+  compileDocuments,
+  DEFAULT_SETTINGS,
+  patchOf,
+  type PatchOperation,
+  type PodLike,
+} from '../../src/operator/attach.ts';
 import { inject } from '../../src/operator/inject.ts';
 import type { ClientObject, StreamObject } from '../../src/operator/resources.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 
 const client = streamClient('orders') as unknown as ClientObject;
 const stream = eventStream('routing', 'orders') as unknown as StreamObject;
-const known: Known = { client: (namespace, name) => (namespace === 'apps' && name === 'orders' ? client : undefined), streamsOf: () => [stream] };
+const known: Known = {
+  client: (namespace, name) => (namespace === 'apps' && name === 'orders' ? client : undefined),
+  streamsOf: () => [stream],
+};
 
 /** RFC 6902, the operation that is used. */
 function patched(pod: PodLike, operations: readonly PatchOperation[]): unknown {
   const out = structuredClone(pod) as unknown as Record<string, unknown>;
   for (const { path, value } of operations) {
-    const parts = path.split('/').slice(1).map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    const parts = path
+      .split('/')
+      .slice(1)
+      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
     const last = parts.pop() ?? '';
     const at = parts.reduce<Record<string, unknown>>((node, part) => node[part] as Record<string, unknown>, out);
     if (Array.isArray(at) && last === '-') (at as unknown[]).push(value);
@@ -25,10 +40,25 @@ function patched(pod: PodLike, operations: readonly PatchOperation[]): unknown {
 
 const named = fc.record({ name: fc.constantFrom('a', 'b', 'istio-proxy') });
 const pods: fc.Arbitrary<PodLike> = fc.record({
-  metadata: fc.record({ labels: fc.constant({ 'holdfast.dev/client': 'orders' }), annotations: fc.constant({ own: 'x' }) }, { requiredKeys: ['labels'] }),
+  metadata: fc.record(
+    { labels: fc.constant({ 'holdfast.dev/client': 'orders' }), annotations: fc.constant({ own: 'x' }) },
+    { requiredKeys: ['labels'] },
+  ),
   spec: fc.record(
     {
-      containers: fc.array(fc.record({ name: fc.constantFrom('app', 'second'), env: fc.array(fc.record({ name: fc.constantFrom('A', 'HOLDFAST_URL', 'HOLDFAST_CLIENT'), value: fc.constant('mine') }), { maxLength: 3 }) }, { requiredKeys: ['name'] }), { minLength: 1, maxLength: 3 }),
+      containers: fc.array(
+        fc.record(
+          {
+            name: fc.constantFrom('app', 'second'),
+            env: fc.array(
+              fc.record({ name: fc.constantFrom('A', 'HOLDFAST_URL', 'HOLDFAST_CLIENT'), value: fc.constant('mine') }),
+              { maxLength: 3 },
+            ),
+          },
+          { requiredKeys: ['name'] },
+        ),
+        { minLength: 1, maxLength: 3 },
+      ),
       initContainers: fc.array(named, { maxLength: 2 }),
       volumes: fc.array(fc.record({ name: fc.constantFrom('data', 'holdfast-config') }), { maxLength: 2 }),
     },
@@ -47,7 +77,9 @@ describe('the attach function', () => {
         expect(applyTo(after, attachment(after))).to.equal(after);
         expect(patchOf(after, attachment(after))).to.deep.equal([]);
         expect(after.spec.initContainers?.at(-1)?.name).to.equal('holdfast');
-        pod.spec.containers.forEach((one, index) => { for (const variable of one.env ?? []) expect(after.spec.containers[index]?.env).to.deep.include(variable); });
+        pod.spec.containers.forEach((one, index) => {
+          for (const variable of one.env ?? []) expect(after.spec.containers[index]?.env).to.deep.include(variable);
+        });
         expect(after.spec.volumes).to.include.deep.members([...(pod.spec.volumes ?? [])]);
       }),
     );
@@ -55,33 +87,66 @@ describe('the attach function', () => {
 
   it('has no token, no emptyDir, no secret value, and the restricted security context', () => {
     const text = JSON.stringify(attachment({ spec: { containers: [] } }));
-    expect(text).to.not.include('emptyDir').and.not.match(/password"?:\s*"[^"]/);
-    expect(attachment({ spec: { containers: [] } }).container['securityContext']).to.deep.equal({ runAsNonRoot: true, runAsUser: 65_532, runAsGroup: 65_532, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] }, seccompProfile: { type: 'RuntimeDefault' } });
-    const mounts = attachment({ spec: { containers: [] } }).container['volumeMounts'] as readonly { readonly name: string; readonly mountPath: string }[];
-    expect(mounts.find((mount) => mount.mountPath === '/var/run/secrets/kubernetes.io/serviceaccount')?.name).to.equal('holdfast-config');
+    expect(text)
+      .to.not.include('emptyDir')
+      .and.not.match(/password"?:\s*"[^"]/);
+    expect(attachment({ spec: { containers: [] } }).container['securityContext']).to.deep.equal({
+      runAsNonRoot: true,
+      runAsUser: 65_532,
+      runAsGroup: 65_532,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    const mounts = attachment({ spec: { containers: [] } }).container['volumeMounts'] as readonly {
+      readonly name: string;
+      readonly mountPath: string;
+    }[];
+    expect(mounts.find((mount) => mount.mountPath === '/var/run/secrets/kubernetes.io/serviceaccount')?.name).to.equal(
+      'holdfast-config',
+    );
   });
 
   it('documents that do not fit together are one sentence with the object and the field', () => {
     const wrong = eventStream('calls', 'orders', { path: 'nowhere' }) as unknown as StreamObject;
-    expect(compileDocuments(client, [stream, wrong])).to.have.property('problem').that.matches(/EventStream calls: spec\.path must be one of/);
+    expect(compileDocuments(client, [stream, wrong]))
+      .to.have.property('problem')
+      .that.matches(/EventStream calls: spec\.path must be one of/);
     const good = compileDocuments(client, [stream]);
-    expect(good).to.have.property('documents').that.includes('"directory":"/etc/holdfast/credentials"').and.not.include('secretRef');
+    expect(good)
+      .to.have.property('documents')
+      .that.includes('"directory":"/etc/holdfast/credentials"')
+      .and.not.include('secretRef');
   });
 
   it('refuses documents that no annotation holds', () => {
-    const many = Array.from({ length: 40 }, (_, index) => eventStream(`s${String(index)}`, 'orders', { topics: Array.from({ length: 100 }, (__, n) => `topic-${String(n)}-${'x'.repeat(150)}`) }) as unknown as StreamObject);
+    const many = Array.from(
+      { length: 40 },
+      (_, index) =>
+        eventStream(`s${String(index)}`, 'orders', {
+          topics: Array.from({ length: 100 }, (__, n) => `topic-${String(n)}-${'x'.repeat(150)}`),
+        }) as unknown as StreamObject,
+    );
     expect(compileDocuments(client, many)).to.have.property('problem').that.includes('larger than');
   });
 });
 
 describe('the answer to a pod', () => {
-  const review = (pod: PodLike, namespace = 'apps') => answer({ uid: 'u', namespace, operation: 'CREATE', object: pod }, known, DEFAULT_SETTINGS);
-  const asks: PodLike = { metadata: { labels: { 'holdfast.dev/client': 'orders' } }, spec: { containers: [{ name: 'app' }] } };
+  const review = (pod: PodLike, namespace = 'apps') =>
+    answer({ uid: 'u', namespace, operation: 'CREATE', object: pod }, known, DEFAULT_SETTINGS);
+  const asks: PodLike = {
+    metadata: { labels: { 'holdfast.dev/client': 'orders' } },
+    spec: { containers: [{ name: 'app' }] },
+  };
 
   it('attaches, once, for whoever asks', () => {
     const { allowed, patch } = review(asks);
     expect(allowed).to.equal(true);
-    const after = patched(asks, JSON.parse(Buffer.from(patch ?? '', 'base64').toString()) as PatchOperation[]) as PodLike;
+    const after = patched(
+      asks,
+      JSON.parse(Buffer.from(patch ?? '', 'base64').toString()) as PatchOperation[],
+    ) as PodLike;
     expect(attached(after)).to.equal(true);
     expect(review(after)).to.deep.equal({ uid: 'u', allowed: true });
     expect(review({ spec: { containers: [{ name: 'app' }] } })).to.deep.equal({ uid: 'u', allowed: true });
@@ -92,12 +157,27 @@ describe('the answer to a pod', () => {
   });
 
   it('warns of a short grace period and of the host network', () => {
-    expect(review({ ...asks, spec: { ...asks.spec, terminationGracePeriodSeconds: 3, hostNetwork: true } }).warnings).to.have.length(2);
+    expect(
+      review({ ...asks, spec: { ...asks.spec, terminationGracePeriodSeconds: 3, hostNetwork: true } }).warnings,
+    ).to.have.length(2);
   });
 });
 
 describe('inject', () => {
-  const text = [client, stream, { apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'c' }, spec: { jobTemplate: { spec: { template: asTemplate() } } } }, { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' }, spec: { template: asTemplate() } }, { kind: 'Service', metadata: { name: 's' } }].map((one) => JSON.stringify(one)).join('\n---\n');
+  const text = [
+    client,
+    stream,
+    {
+      apiVersion: 'batch/v1',
+      kind: 'CronJob',
+      metadata: { name: 'c' },
+      spec: { jobTemplate: { spec: { template: asTemplate() } } },
+    },
+    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' }, spec: { template: asTemplate() } },
+    { kind: 'Service', metadata: { name: 's' } },
+  ]
+    .map((one) => JSON.stringify(one))
+    .join('\n---\n');
   function asTemplate(): PodLike {
     return { metadata: { labels: { 'holdfast.dev/client': 'orders' } }, spec: { containers: [{ name: 'app' }] } };
   }
@@ -112,6 +192,11 @@ describe('inject', () => {
 
   it('says what is not YAML, and what lacks its client', () => {
     expect(inject('a: [', DEFAULT_SETTINGS).problems).to.not.deep.equal([]);
-    expect(inject(JSON.stringify({ kind: 'Deployment', metadata: { name: 'd' }, spec: { template: asTemplate() } }), DEFAULT_SETTINGS).warnings[0]).to.include('StreamClient orders is not among the documents');
+    expect(
+      inject(
+        JSON.stringify({ kind: 'Deployment', metadata: { name: 'd' }, spec: { template: asTemplate() } }),
+        DEFAULT_SETTINGS,
+      ).warnings[0],
+    ).to.include('StreamClient orders is not among the documents');
   });
 });

@@ -16,19 +16,50 @@ describe('a sidecar that is attached', () => {
     const directory = mkdtempSync(join(tmpdir(), 'hf-attached-'));
     const file = (name: string): string => join(directory, name);
     const admin = await freePort();
-    const child = spawn(process.execPath, [MAIN, 'run', '--attached', '--file', file('documents.yaml'), '--store', 'redis://127.0.0.1:1', '--store-password-file', file('password'), '--admin-host', '::', '--admin-port', String(admin), '--delivery-port', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(
+      process.execPath,
+      [
+        MAIN,
+        'run',
+        '--attached',
+        '--file',
+        file('documents.yaml'),
+        '--store',
+        'redis://127.0.0.1:1',
+        '--store-password-file',
+        file('password'),
+        '--admin-host',
+        '::',
+        '--admin-port',
+        String(admin),
+        '--delivery-port',
+        '0',
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
     let said = '';
-    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
     const get = async (path: string): Promise<{ readonly status: number; readonly text: string }> => {
       const answer = await fetch(`http://127.0.0.1:${String(admin)}${path}`).catch(() => undefined);
       return { status: answer?.status ?? 0, text: (await answer?.text()) ?? '' };
     };
-    const waitsFor = (what: string): Promise<void> => until(`it waits for ${what}`, async () => (await get('/readyz')).text.includes(what) && (await get('/healthz')).status === 200, 15_000, () => said);
+    const waitsFor = (what: string): Promise<void> =>
+      until(
+        `it waits for ${what}`,
+        async () => (await get('/readyz')).text.includes(what) && (await get('/healthz')).status === 200,
+        15_000,
+        () => said,
+      );
     await waitsFor('password is missing');
     writeFileSync(file('password'), 'word');
     await waitsFor('documents.yaml cannot be read');
-    writeFileSync(file('documents.yaml'), `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c'))}`);
+    writeFileSync(
+      file('documents.yaml'),
+      `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c'))}`,
+    );
     await waitsFor('clientSecret does not exist');
     expect((await get('/metrics')).text).to.equal('holdfast_leader{client="c"} 0\n');
     expect(said).to.include('HF_CONFIG_SECRET').and.not.include('"word"');

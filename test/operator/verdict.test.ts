@@ -8,12 +8,55 @@ import { clientStatus, sameNews, streamStatus, type Facts } from '../../src/oper
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 
 const meta = (name: string) => ({ name, namespace: 'n', uid: `uid-${name}`, generation: 3, resourceVersion: '1' });
-const client = { ...streamClient('c', { suspend: false, pool: { maxStreams: 50 } }), metadata: meta('c') } as unknown as ClientObject;
+const client = {
+  ...streamClient('c', { suspend: false, pool: { maxStreams: 50 } }),
+  metadata: meta('c'),
+} as unknown as ClientObject;
 const stream = { ...eventStream('s', 'c'), metadata: meta('s') } as unknown as StreamObject;
-const report = (over: Record<string, unknown> = {}): Record<string, unknown> => ({ pod: 'p-0', uid: 'u0', version: '0.1.0', client: { lease: 'L', role: 'leader', open: true, epoch: 7, token: { state: 'active', remainingMs: 600_000 }, credentials: 'ok', breaker: 'closed' }, streams: [{ name: 's', class: 'A', state: 'LIVE', connection: { reconnects: 1 }, continuity: { rate: 1, gaps: 0 }, delivery: { inFlight: 2 }, events: { deadLettered: 0 } }], notices: [], ...over });
-const sidecar = (over: Record<string, unknown> = {}, ageMs = 100): Sidecar => sidecarOf({ replica: 'p-0/u0', ageMs, content: report(over) });
-const facts = (over: Partial<Facts> = {}): Facts => ({ client, streams: [stream], pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }], sidecars: [sidecar()], unread: false, nowEpochMs: 1_800_000_000_000, ...over });
-const condition = (status: { readonly conditions: readonly { readonly type: string; readonly status: string; readonly reason: string }[] }, type: string): string => {
+const report = (over: Record<string, unknown> = {}): Record<string, unknown> => ({
+  pod: 'p-0',
+  uid: 'u0',
+  version: '0.1.0',
+  client: {
+    lease: 'L',
+    role: 'leader',
+    open: true,
+    epoch: 7,
+    token: { state: 'active', remainingMs: 600_000 },
+    credentials: 'ok',
+    breaker: 'closed',
+  },
+  streams: [
+    {
+      name: 's',
+      class: 'A',
+      state: 'LIVE',
+      connection: { reconnects: 1 },
+      continuity: { rate: 1, gaps: 0 },
+      delivery: { inFlight: 2 },
+      events: { deadLettered: 0 },
+    },
+  ],
+  notices: [],
+  ...over,
+});
+const sidecar = (over: Record<string, unknown> = {}, ageMs = 100): Sidecar =>
+  sidecarOf({ replica: 'p-0/u0', ageMs, content: report(over) });
+const facts = (over: Partial<Facts> = {}): Facts => ({
+  client,
+  streams: [stream],
+  pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }],
+  sidecars: [sidecar()],
+  unread: false,
+  nowEpochMs: 1_800_000_000_000,
+  ...over,
+});
+const condition = (
+  status: {
+    readonly conditions: readonly { readonly type: string; readonly status: string; readonly reason: string }[];
+  },
+  type: string,
+): string => {
   const one = status.conditions.find((each) => each.type === type);
   return `${one?.status ?? ''} ${one?.reason ?? ''}`;
 };
@@ -23,31 +66,115 @@ describe('what a status says', () => {
     const status = clientStatus(facts());
     expect(status).to.deep.include({ state: 'Active', podsSummary: '1/1', observedGeneration: 3 });
     expect(status.leader).to.deep.include({ podName: 'p-0', epoch: 7 });
-    for (const type of ['Ready', 'Accepted', 'LeaderElected', 'Authenticated', 'CircuitClosed']) expect(condition(status, type), type).to.match(/^True/);
+    for (const type of ['Ready', 'Accepted', 'LeaderElected', 'Authenticated', 'CircuitClosed'])
+      expect(condition(status, type), type).to.match(/^True/);
     expect(condition(streamStatus(stream, facts(), 0), 'Ready')).to.equal('True Streaming');
   });
 
   const cases: readonly (readonly [string, Partial<Facts>, string, string])[] = [
     ['nobody asks', { pods: [], sidecars: [] }, 'LeaderElected', 'False NoPods'],
-    ['a pod without the sidecar', { pods: [{ name: 'p', uid: 'u', attached: false, ended: false }], sidecars: [] }, 'LeaderElected', 'False SidecarMissing'],
+    [
+      'a pod without the sidecar',
+      { pods: [{ name: 'p', uid: 'u', attached: false, ended: false }], sidecars: [] },
+      'LeaderElected',
+      'False SidecarMissing',
+    ],
     ['silence', { sidecars: [] }, 'LeaderElected', 'False SidecarSilent'],
     ['an old report counts for nothing', { sidecars: [sidecar({}, 6000)] }, 'LeaderElected', 'False SidecarSilent'],
     ['standbys only', { sidecars: [sidecar({ client: { role: 'standby' } })] }, 'LeaderElected', 'False Electing'],
-    ['credentials are missing', { sidecars: [sidecar({ client: undefined, problems: [{ code: 'HF_CONFIG_SECRET', field: 'f', rule: 'does not exist', remedy: 'put it there' }] })] }, 'Authenticated', 'False CredentialsMissing'],
-    ['the token is refused', { sidecars: [sidecar({ client: { role: 'leader', open: true, epoch: 1, token: { state: 'absent', failure: 'invalid_credentials' } } })] }, 'Authenticated', 'False InvalidCredentials'],
-    ['the breaker is open', { sidecars: [sidecar({ client: { role: 'leader', open: true, epoch: 1, token: { state: 'active' }, breaker: 'open', breakerOpenForMs: 60_000 } })] }, 'CircuitClosed', 'False Open'],
-    ['the lease is not open', { sidecars: [sidecar({ client: { role: 'leader', open: false, epoch: 1 } })] }, 'LeaderElected', 'False LeaseNotOpen'],
-    ['Redis is away', { sidecars: [sidecar({ client: { role: 'standby' }, store: { trouble: 'HF_STORE_UNAVAILABLE' } })] }, 'LeaderElected', 'False StoreUnavailable'],
-    ['documents do not fit', { streams: [{ ...stream, spec: { ...stream.spec, dialect: 'cxone-events' } }] }, 'Accepted', 'False Invalid'],
+    [
+      'credentials are missing',
+      {
+        sidecars: [
+          sidecar({
+            client: undefined,
+            problems: [{ code: 'HF_CONFIG_SECRET', field: 'f', rule: 'does not exist', remedy: 'put it there' }],
+          }),
+        ],
+      },
+      'Authenticated',
+      'False CredentialsMissing',
+    ],
+    [
+      'the token is refused',
+      {
+        sidecars: [
+          sidecar({
+            client: {
+              role: 'leader',
+              open: true,
+              epoch: 1,
+              token: { state: 'absent', failure: 'invalid_credentials' },
+            },
+          }),
+        ],
+      },
+      'Authenticated',
+      'False InvalidCredentials',
+    ],
+    [
+      'the breaker is open',
+      {
+        sidecars: [
+          sidecar({
+            client: {
+              role: 'leader',
+              open: true,
+              epoch: 1,
+              token: { state: 'active' },
+              breaker: 'open',
+              breakerOpenForMs: 60_000,
+            },
+          }),
+        ],
+      },
+      'CircuitClosed',
+      'False Open',
+    ],
+    [
+      'the lease is not open',
+      { sidecars: [sidecar({ client: { role: 'leader', open: false, epoch: 1 } })] },
+      'LeaderElected',
+      'False LeaseNotOpen',
+    ],
+    [
+      'Redis is away',
+      { sidecars: [sidecar({ client: { role: 'standby' }, store: { trouble: 'HF_STORE_UNAVAILABLE' } })] },
+      'LeaderElected',
+      'False StoreUnavailable',
+    ],
+    [
+      'documents do not fit',
+      { streams: [{ ...stream, spec: { ...stream.spec, dialect: 'cxone-events' } }] },
+      'Accepted',
+      'False Invalid',
+    ],
     ['Redis cannot be read', { unread: true, sidecars: [] }, 'LeaderElected', 'Unknown StoreUnavailable'],
-    ['an older configuration runs', { sidecars: [sidecar({ configHash: '0123456789abcdef' })] }, 'Ready', 'False ConfigurationPending'],
+    [
+      'an older configuration runs',
+      { sidecars: [sidecar({ configHash: '0123456789abcdef' })] },
+      'Ready',
+      'False ConfigurationPending',
+    ],
     ['still closing', { client: { ...client, spec: { ...client.spec, suspend: true } } }, 'Ready', 'False Suspending'],
-    ['suspended', { sidecars: [sidecar({ streams: [] })], client: { ...client, spec: { ...client.spec, suspend: true } } }, 'Ready', 'False Suspended'],
+    [
+      'suspended',
+      { sidecars: [sidecar({ streams: [] })], client: { ...client, spec: { ...client.spec, suspend: true } } },
+      'Ready',
+      'False Suspended',
+    ],
   ];
-  for (const [what, over, type, expected] of cases) it(`${what}: ${expected}`, () => { expect(condition(clientStatus(facts(over)), type)).to.equal(expected); });
+  for (const [what, over, type, expected] of cases)
+    it(`${what}: ${expected}`, () => {
+      expect(condition(clientStatus(facts(over)), type)).to.equal(expected);
+    });
 
   it('of two that say they lead the newer epoch counts', () => {
-    const older = sidecarOf({ replica: 'p-1/u1', ageMs: 0, content: report({ pod: 'p-1', client: { role: 'leader', open: true, epoch: 6 } }) });
+    const older = sidecarOf({
+      replica: 'p-1/u1',
+      ageMs: 0,
+      content: report({ pod: 'p-1', client: { role: 'leader', open: true, epoch: 6 } }),
+    });
     expect(clientStatus(facts({ sidecars: [older, sidecar()] })).leader?.podName).to.equal('p-0');
   });
 
@@ -57,9 +184,47 @@ describe('what a status says', () => {
     expect(later.conditions).to.deep.equal(first.conditions);
     expect(later.leader).to.deep.equal(first.leader);
     const one = streamStatus(stream, facts(), 0);
-    const moved = streamStatus({ ...stream, status: one }, facts({ sidecars: [sidecar({ streams: [{ name: 's', class: 'A', state: 'LIVE', connection: { reconnects: 1 }, continuity: { rate: 1, gaps: 0 }, delivery: { inFlight: 99 }, lastEventAt: '2027-01-01T00:00:00.000Z' }] })] }), 0);
+    const moved = streamStatus(
+      { ...stream, status: one },
+      facts({
+        sidecars: [
+          sidecar({
+            streams: [
+              {
+                name: 's',
+                class: 'A',
+                state: 'LIVE',
+                connection: { reconnects: 1 },
+                continuity: { rate: 1, gaps: 0 },
+                delivery: { inFlight: 99 },
+                lastEventAt: '2027-01-01T00:00:00.000Z',
+              },
+            ],
+          }),
+        ],
+      }),
+      0,
+    );
     expect(sameNews(one, moved)).to.equal(true);
-    const gap = streamStatus(stream, facts({ sidecars: [sidecar({ streams: [{ name: 's', class: 'A', state: 'LIVE', connection: { reconnects: 1 }, continuity: { rate: 0.9, gaps: 1, lastGap: { from: '1', to: '9', cause: 'retention_exceeded' } } }] })] }), 0);
+    const gap = streamStatus(
+      stream,
+      facts({
+        sidecars: [
+          sidecar({
+            streams: [
+              {
+                name: 's',
+                class: 'A',
+                state: 'LIVE',
+                connection: { reconnects: 1 },
+                continuity: { rate: 0.9, gaps: 1, lastGap: { from: '1', to: '9', cause: 'retention_exceeded' } },
+              },
+            ],
+          }),
+        ],
+      }),
+      0,
+    );
     expect(sameNews(one, gap)).to.equal(false);
     expect(condition(gap, 'Continuous')).to.equal('False ResumeGap');
   });
@@ -67,45 +232,114 @@ describe('what a status says', () => {
   it('a stream without its client, without a leader, or not yet known says so', () => {
     expect(condition(streamStatus(stream, undefined, 0), 'Ready')).to.equal('False ClientMissing');
     expect(condition(streamStatus(stream, facts({ sidecars: [] }), 0), 'Ready')).to.equal('False NoLeader');
-    expect(condition(streamStatus(stream, facts({ sidecars: [sidecar({ streams: [] })] }), 0), 'Ready')).to.equal('False ConfigurationPending');
+    expect(condition(streamStatus(stream, facts({ sidecars: [sidecar({ streams: [] })] }), 0), 'Ready')).to.equal(
+      'False ConfigurationPending',
+    );
   });
 
   it('whatever stands in a report, a status comes out', () => {
-    fc.assert(fc.property(fc.object({ maxDepth: 4, key: fc.constantFrom('client', 'streams', 'notices', 'problems', 'token', 'epoch', 'state', 'name', 'event', 'timestamp', 'continuity', 'store', 'warnings', '__proto__') }), (content) => {
-      const hostile = sidecarOf({ replica: 'x', ageMs: 0, content });
-      clientStatus(facts({ sidecars: [hostile] }));
-      streamStatus(stream, facts({ sidecars: [hostile] }), 0);
-      eventsOf('c', hostile);
-    }));
+    fc.assert(
+      fc.property(
+        fc.object({
+          maxDepth: 4,
+          key: fc.constantFrom(
+            'client',
+            'streams',
+            'notices',
+            'problems',
+            'token',
+            'epoch',
+            'state',
+            'name',
+            'event',
+            'timestamp',
+            'continuity',
+            'store',
+            'warnings',
+            '__proto__',
+          ),
+        }),
+        (content) => {
+          const hostile = sidecarOf({ replica: 'x', ageMs: 0, content });
+          clientStatus(facts({ sidecars: [hostile] }));
+          streamStatus(stream, facts({ sidecars: [hostile] }), 0);
+          eventsOf('c', hostile);
+        },
+      ),
+    );
   });
 });
 
 describe('Events', () => {
-  const notice = (event: string, fields: Record<string, unknown> = {}, timestamp = '2026-11-21T10:00:00.000Z') => ({ event, timestamp, clientId: 'c', ...fields });
+  const notice = (event: string, fields: Record<string, unknown> = {}, timestamp = '2026-11-21T10:00:00.000Z') => ({
+    event,
+    timestamp,
+    clientId: 'c',
+    ...fields,
+  });
 
   it('the same happening has the same name whoever tells it, another one another', () => {
-    const [one] = eventsOf('c', sidecar({ notices: [notice('leader.changed', { to: 'n/p-0/u0', from: '', epoch: '7', how: 'acquired' })] }));
-    const [same] = eventsOf('c', sidecar({ notices: [notice('leader.changed', { to: 'n/p-0/u0', from: '', epoch: '7', how: 'acquired' })] }));
-    const [other] = eventsOf('c', sidecar({ notices: [notice('leader.changed', { to: 'n/p-0/u0', from: '', epoch: '8', how: 'acquired' }, '2026-11-21T10:00:01.000Z')] }));
+    const [one] = eventsOf(
+      'c',
+      sidecar({ notices: [notice('leader.changed', { to: 'n/p-0/u0', from: '', epoch: '7', how: 'acquired' })] }),
+    );
+    const [same] = eventsOf(
+      'c',
+      sidecar({ notices: [notice('leader.changed', { to: 'n/p-0/u0', from: '', epoch: '7', how: 'acquired' })] }),
+    );
+    const [other] = eventsOf(
+      'c',
+      sidecar({
+        notices: [
+          notice(
+            'leader.changed',
+            { to: 'n/p-0/u0', from: '', epoch: '8', how: 'acquired' },
+            '2026-11-21T10:00:01.000Z',
+          ),
+        ],
+      }),
+    );
     expect(one?.id).to.equal(same?.id).and.not.equal(other?.id);
-    expect(one).to.deep.include({ reason: 'LeaderElected', kind: 'StreamClient', object: 'c', note: 'p-0 leads with epoch 7 (acquired)' });
+    expect(one).to.deep.include({
+      reason: 'LeaderElected',
+      kind: 'StreamClient',
+      object: 'c',
+      note: 'p-0 leads with epoch 7 (acquired)',
+    });
   });
 
   it('a planned change is not told as a loss, an unknown record not at all, and a stream is what a gap is about', () => {
-    const told = eventsOf('c', sidecar({ notices: [notice('lease.lost', { why: 'handed_over' }), notice('other'), notice('gap.detected', { stream: 's', from: '1', to: '5', cause: 'retention_exceeded' })] }));
+    const told = eventsOf(
+      'c',
+      sidecar({
+        notices: [
+          notice('lease.lost', { why: 'handed_over' }),
+          notice('other'),
+          notice('gap.detected', { stream: 's', from: '1', to: '5', cause: 'retention_exceeded' }),
+        ],
+      }),
+    );
     expect(told.map((one) => `${one.reason} ${one.kind}/${one.object}`)).to.deep.equal(['ResumeGap EventStream/s']);
   });
 });
 
 describe('the plugin', () => {
   it('puts audit records of several logs in order', () => {
-    expect(auditLines('{"audit":true,"timestamp":"2","event":"b"}\nnoise\n{"audit":true,"timestamp":"1","event":"a"}\n').map((line) => (JSON.parse(line) as { readonly event: string }).event)).to.deep.equal(['a', 'b']);
+    expect(
+      auditLines('{"audit":true,"timestamp":"2","event":"b"}\nnoise\n{"audit":true,"timestamp":"1","event":"a"}\n').map(
+        (line) => (JSON.parse(line) as { readonly event: string }).event,
+      ),
+    ).to.deep.equal(['a', 'b']);
   });
 
   it('names each workload with old sidecars once', () => {
-    const pod = (name: string, version: string) => ({ metadata: { name, namespace: 'n', labels: { 'holdfast.dev/injected-version': version } } });
+    const pod = (name: string, version: string) => ({
+      metadata: { name, namespace: 'n', labels: { 'holdfast.dev/injected-version': version } },
+    });
     const { rows, commands } = outdated([pod('a', '1'), pod('b', '1'), pod('c', '2')], '2', () => 'deployment/app');
     expect(rows.map((row) => row[1])).to.deep.equal(['a', 'b']);
-    expect(commands).to.deep.equal(['kubectl rollout restart deployment/app -n n && kubectl rollout status deployment/app -n n']);
+    expect(commands).to.deep.equal([
+      'kubectl rollout restart deployment/app -n n && kubectl rollout status deployment/app -n n',
+    ]);
   });
 });

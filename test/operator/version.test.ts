@@ -6,8 +6,14 @@ import { DEFAULT_SETTINGS } from '../../src/operator/attach.ts';
 
 describe('the version', () => {
   it('is the same in package, program and charts', () => {
-    expect((JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version).to.equal(HOLDFAST_VERSION);
+    expect((JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version).to.equal(
+      HOLDFAST_VERSION,
+    );
     expect(DEFAULT_SETTINGS.version).to.equal(HOLDFAST_VERSION);
-    for (const chart of ['holdfast', 'holdfast-lib']) expect(parse(readFileSync(`charts/${chart}/Chart.yaml`, 'utf8'))).to.deep.include({ version: HOLDFAST_VERSION, appVersion: HOLDFAST_VERSION });
+    for (const chart of ['holdfast', 'holdfast-lib'])
+      expect(parse(readFileSync(`charts/${chart}/Chart.yaml`, 'utf8'))).to.deep.include({
+        version: HOLDFAST_VERSION,
+        appVersion: HOLDFAST_VERSION,
+      });
   });
 });

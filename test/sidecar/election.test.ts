@@ -23,7 +23,11 @@ describe('an election that ends', () => {
 
   it('gives back what it wins while it stops', async () => {
     const link = await suite.link('late');
-    const sidecar = await new TestSidecar(writeDocuments({ simPort: 9, dialect: 'genesys-streams' }), new RedisStore(link), new LateAnswers(link, 'redlock')).start();
+    const sidecar = await new TestSidecar(
+      writeDocuments({ simPort: 9, dialect: 'genesys-streams' }),
+      new RedisStore(link),
+      new LateAnswers(link, 'redlock'),
+    ).start();
     const locks = (): Promise<string[]> => suite.raw.keys('late:*:lock');
     await until('the lock is taken', async () => (await locks()).length === 1);
     await sidecar.stop();

@@ -8,10 +8,17 @@ const GUARDED = fileURLToPath(new URL('../support/guarded.ts', import.meta.url))
 /** Past the deadline, and longer than a busy machine keeps a thread waiting. */
 const STOPPED_MS = 800;
 
-function start(how: string): { readonly child: ChildProcess; readonly ended: Promise<unknown[]>; output: () => string } {
+function start(how: string): {
+  readonly child: ChildProcess;
+  readonly ended: Promise<unknown[]>;
+  output: () => string;
+} {
   const child = spawn(process.execPath, [GUARDED, how], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece: Buffer) => { output += piece.toString(); });
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (piece: Buffer) => {
+      output += piece.toString();
+    });
   return { child, ended: once(child, 'close'), output: () => output };
 }
 

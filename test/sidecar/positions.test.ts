@@ -21,17 +21,25 @@ describe('what a checkpoint may say', () => {
   const start = async (more: Partial<DocumentOptions> = {}): Promise<void> => {
     frames.length = 0;
     sim = new Simulator({ port: 0, rate: 0, size: 250, keys: 3, serverPingEveryMs: 100 });
-    sidecar = await new TestSidecar(writeDocuments({ simPort: await sim.listen(), dialect: 'genesys-streams', ...more })).start();
+    sidecar = await new TestSidecar(
+      writeDocuments({ simPort: await sim.listen(), dialect: 'genesys-streams', ...more }),
+    ).start();
     await until('the stream is open', () => sidecar.stream.state === 'OPEN');
   };
   const pull = async (): Promise<(message: unknown) => void> => {
-    const socket = new WebSocket(`ws://127.0.0.1:${String(sidecar.deliveryPort)}/v1/streams/main/ws?credit=1000`, 'holdfast.v1');
+    const socket = new WebSocket(
+      `ws://127.0.0.1:${String(sidecar.deliveryPort)}/v1/streams/main/ws?credit=1000`,
+      'holdfast.v1',
+    );
     ws = socket;
     socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString()) as Frame));
     await until('the consumer is connected', () => socket.readyState === WebSocket.OPEN);
-    return (message) => { socket.send(JSON.stringify(message)); };
+    return (message) => {
+      socket.send(JSON.stringify(message));
+    };
   };
-  const stored = async (): Promise<string | undefined> => (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position;
+  const stored = async (): Promise<string | undefined> =>
+    (await sidecar.store.load('GenesysCloud:local:acme', 'main'))?.position;
   afterEach(async () => {
     ws?.terminate();
     await sidecar.stop();
@@ -48,11 +56,19 @@ describe('what a checkpoint may say', () => {
     sim.do({ do: 'drop' });
     await until('the stream is open again', () => sim.history.of('conn.open').length === 2);
     sim.generate(1);
-    await until('the eleventh arrives', () => frames.some((frame) => frame.type === 'event' && frame.event.data.sequence === 11));
+    await until('the eleventh arrives', () =>
+      frames.some((frame) => frame.type === 'event' && frame.event.data.sequence === 11),
+    );
     const controls = frames.filter((frame) => frame.type === 'control');
-    expect(controls.map((frame) => frame.event.type)).to.deep.equal(['dev.holdfast.stream.interrupted', 'dev.holdfast.stream.resumed']);
+    expect(controls.map((frame) => frame.event.type)).to.deep.equal([
+      'dev.holdfast.stream.interrupted',
+      'dev.holdfast.stream.resumed',
+    ]);
     send({ type: 'ack', ids: controls.map((frame) => frame.id) });
-    await until('the notices are settled', () => sidecar.stream.delivery.backlog === 1 && sidecar.stream.delivery.uncheckpointed === 0);
+    await until(
+      'the notices are settled',
+      () => sidecar.stream.delivery.backlog === 1 && sidecar.stream.delivery.uncheckpointed === 0,
+    );
     expect(await stored(), 'eleven is not acknowledged').to.equal('sequence:10');
   });
 
@@ -76,10 +92,15 @@ describe('what a checkpoint may say', () => {
     sim.do({ do: 'restart-sequence' });
     const before = frames.length;
     sim.generate(30);
-    await until('the new numbering arrives', () => frames.slice(before).filter((frame) => frame.type === 'event').length === 30);
+    await until(
+      'the new numbering arrives',
+      () => frames.slice(before).filter((frame) => frame.type === 'event').length === 30,
+    );
     const after = frames.slice(before).filter((frame) => frame.type !== 'ackok');
     expect(after[0]?.event.type).to.equal('dev.holdfast.gap.detected');
-    expect(after.filter((frame) => frame.type === 'event').map((frame) => frame.event.data.sequence)).to.deep.equal(Array.from({ length: 30 }, (_, n) => n + 1));
+    expect(after.filter((frame) => frame.type === 'event').map((frame) => frame.event.data.sequence)).to.deep.equal(
+      Array.from({ length: 30 }, (_, n) => n + 1),
+    );
     expect(sidecar.audits('sequence.restarted').length).to.equal(1);
   });
 
@@ -112,7 +133,10 @@ describe('what a checkpoint may say', () => {
     send({ type: 'ack', upTo: frames.at(-1)?.id });
     await until('the refusal is noticed', () => sidecar.audits('checkpoint.refused').length === 1);
     sim.generate(20);
-    await until('the lease is given up', () => sidecar.audits('lease.lost').length === 1 && sim.connections.length === 0);
+    await until(
+      'the lease is given up',
+      () => sidecar.audits('lease.lost').length === 1 && sim.connections.length === 0,
+    );
     expect(frames.filter((frame) => frame.type === 'event').length).to.equal(5);
   });
 });

@@ -7,11 +7,17 @@ const SEEDS = 1000;
 const FAULTS_MS = 60_000;
 
 /** @returns the seeds whose run violated something, and what. */
-function run(count: number, plant?: Plant): { readonly violations: readonly string[]; readonly seen: ReadonlySet<string> } {
+function run(
+  count: number,
+  plant?: Plant,
+): { readonly violations: readonly string[]; readonly seen: ReadonlySet<string> } {
   const violations: string[] = [];
   const seen = new Set<string>();
   for (let n = 0; n < count; n += 1) {
-    const world = new World({ pods: 3, seed: n, faultsMs: FAULTS_MS, ...(plant === undefined ? {} : { plant }) }, seeded(1_000_000 + n));
+    const world = new World(
+      { pods: 3, seed: n, faultsMs: FAULTS_MS, ...(plant === undefined ? {} : { plant }) },
+      seeded(1_000_000 + n),
+    );
     const violation = world.run();
     if (violation !== undefined) violations.push(`run ${String(n)} of seed ${String(SEED)}: ${violation}`);
     for (const one of world.seen) seen.add(one);
@@ -26,9 +32,24 @@ describe('the lease, three replicas on virtual time with every fault of the stor
     const { violations, seen } = run(SEEDS);
     expect(violations).to.deep.equal([]);
     // Runs in which nothing happened prove nothing.
-    for (const kind of ['kill', 'freeze', 'cut', 'reset', 'store-down', 'store-freeze', 'wipe', 'failover', 'clock', 'hand-over', 'expire']) expect(seen).to.include(`fault ${kind}`);
-    for (const what of ['lead', 'reopen', 'lost', 'close-sockets', 'shut expired', 'shut link_lost', 'connection_gone']) expect(seen).to.include(what);
-    for (const why of ['young', 'store_changed', 'clock_jump', 'holder_changed', 'early_expiry']) expect(seen).to.include(`quarantined ${why}`);
+    for (const kind of [
+      'kill',
+      'freeze',
+      'cut',
+      'reset',
+      'store-down',
+      'store-freeze',
+      'wipe',
+      'failover',
+      'clock',
+      'hand-over',
+      'expire',
+    ])
+      expect(seen).to.include(`fault ${kind}`);
+    for (const what of ['lead', 'reopen', 'lost', 'close-sockets', 'shut expired', 'shut link_lost', 'connection_gone'])
+      expect(seen).to.include(what);
+    for (const why of ['young', 'store_changed', 'clock_jump', 'holder_changed', 'early_expiry'])
+      expect(seen).to.include(`quarantined ${why}`);
   });
 
   const plants: readonly (readonly [Plant, number, RegExp])[] = [
@@ -42,7 +63,8 @@ describe('the lease, three replicas on virtual time with every fault of the stor
   for (const [plant, seeds, expected] of plants) {
     it(`finds the planted fault: ${plant}`, () => {
       let found = '';
-      for (let n = 0; n < seeds && found === ''; n += 1) found = new World({ pods: 3, seed: n, faultsMs: FAULTS_MS, plant }, seeded(1_000_000 + n)).run() ?? '';
+      for (let n = 0; n < seeds && found === ''; n += 1)
+        found = new World({ pods: 3, seed: n, faultsMs: FAULTS_MS, plant }, seeded(1_000_000 + n)).run() ?? '';
       expect(found, `within ${String(seeds)} seeds`).to.match(expected);
     });
   }

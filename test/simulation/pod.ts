@@ -1,4 +1,12 @@
-import { leaseDeadline, leaseOpen, newLease, stepLease, type LeaseEffect, type LeaseInput, type LeaseState } from '../../src/core/lease.ts';
+import {
+  leaseDeadline,
+  leaseOpen,
+  newLease,
+  stepLease,
+  type LeaseEffect,
+  type LeaseInput,
+  type LeaseState,
+} from '../../src/core/lease.ts';
 import { POLICY, type Clock, type Plant } from './store.ts';
 
 /** What a pod needs of the world. */
@@ -56,7 +64,11 @@ export class Pod {
     if (!this.alive) return;
     const step = stepLease(POLICY, this.state, input, this.local());
     this.state = step.state;
-    if (this.#world.plant === 'deadline-from-reply' && this.state.role.kind === 'leading' && (input.kind === 'renewed' || input.kind === 'acquired')) {
+    if (
+      this.#world.plant === 'deadline-from-reply' &&
+      this.state.role.kind === 'leading' &&
+      (input.kind === 'renewed' || input.kind === 'acquired')
+    ) {
       this.state = { ...this.state, role: { ...this.state.role, deadlineMs: this.local() + POLICY.ttlMs } };
     }
     if (this.#world.plant === 'no-quarantine') this.state = { ...this.state, quarantineUntilMs: -Infinity };
@@ -70,7 +82,10 @@ export class Pod {
     const mine = this.#timer;
     if (at === undefined) return;
     this.#world.clock.after(Math.max(0, (at - this.local()) / this.rate) + 0.01, () => {
-      if (mine === this.#timer) this.receive(() => { this.dispatch({ kind: 'tick', unit: this.#world.random(), slackMs: 0 }); });
+      if (mine === this.#timer)
+        this.receive(() => {
+          this.dispatch({ kind: 'tick', unit: this.#world.random(), slackMs: 0 });
+        });
     });
   }
 

@@ -1,7 +1,8 @@
 import type { LeaseEffect, LeasePolicy, LeaseView } from '../../src/core/lease.ts';
 
 /** What a planted fault changes. Every one of them must be found by the invariants. */
-export type Plant = 'deadline-from-reply' | 'no-epoch-check' | 'no-quarantine' | 'counter-epoch' | 'loose-reassert' | 'timer-gate';
+export type Plant =
+  'deadline-from-reply' | 'no-epoch-check' | 'no-quarantine' | 'counter-epoch' | 'loose-reassert' | 'timer-gate';
 
 export const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
 
@@ -104,7 +105,11 @@ export class StoreModel {
     };
   }
 
-  acquire(token: string, { incarnation, floor, fenceToken, beat }: Extract<LeaseEffect, { kind: 'acquire' }>, conn: string): { epoch: number } | 'held' | 'quarantine' {
+  acquire(
+    token: string,
+    { incarnation, floor, fenceToken, beat }: Extract<LeaseEffect, { kind: 'acquire' }>,
+    conn: string,
+  ): { epoch: number } | 'held' | 'quarantine' {
     const { held } = this;
     if (held !== undefined && held !== token) return 'held';
     const was = this.fence;
@@ -112,7 +117,10 @@ export class StoreModel {
     const epoch = this.#plant === 'counter-epoch' ? stored + 1 : Math.max(stored + 1, floor + 1, this.time);
     this.fence = { token, epoch, state: 'held', was, conn: '', beat: 0 };
     this.lock = { token, expiresAt: this.time + POLICY.ttlMs };
-    const watched = `${this.incarnation}@${this.run}` === incarnation && (was?.token ?? '') === fenceToken && String(was?.beat ?? '') === beat;
+    const watched =
+      `${this.incarnation}@${this.run}` === incarnation &&
+      (was?.token ?? '') === fenceToken &&
+      String(was?.beat ?? '') === beat;
     if (!watched && was?.state !== 'released' && was?.state !== 'broken' && this.#plant !== 'no-quarantine') {
       this.lock = undefined;
       this.fence = was;
@@ -127,7 +135,8 @@ export class StoreModel {
     const { held, fence } = this;
     if ((held !== undefined && held !== token) || (fence !== undefined && fence.token !== token)) return 'lost';
     if (held === undefined && fence?.state === 'released') return 'lost';
-    if (held === undefined && fence === undefined && this.time > notAfter && this.#plant !== 'loose-reassert') return 'forgotten';
+    if (held === undefined && fence === undefined && this.time > notAfter && this.#plant !== 'loose-reassert')
+      return 'forgotten';
     this.lock = { token, expiresAt: this.time + POLICY.ttlMs };
     this.fence = { token, epoch, was: undefined, ...fence, state: 'held', conn, beat: (fence?.beat ?? this.time) + 1 };
     return fence === undefined ? 'rewritten' : 'renewed';
@@ -159,7 +168,8 @@ export class StoreModel {
     if (this.#plant !== 'no-epoch-check' && this.fence?.epoch !== epoch) return false;
     const before = this.checkpoint;
     if (before?.epoch === epoch && value < before.value) return false;
-    if (before !== undefined && epoch < before.epoch) this.violation ??= `S3: a checkpoint of epoch ${String(epoch)} replaced one of ${String(before.epoch)}`;
+    if (before !== undefined && epoch < before.epoch)
+      this.violation ??= `S3: a checkpoint of epoch ${String(epoch)} replaced one of ${String(before.epoch)}`;
     this.checkpoint = { epoch, value };
     return true;
   }
@@ -181,7 +191,8 @@ export class StoreModel {
   #note(epoch: number, token: string): void {
     const owner = this.epochs.get(epoch);
     if (owner !== undefined && owner !== token) this.violation ??= `S1: epoch ${String(epoch)} was given twice`;
-    else if (epoch <= this.highest && owner === undefined && !(this.lostData && this.wentBack)) this.violation ??= `S1: epoch ${String(epoch)} after ${String(this.highest)}`;
+    else if (epoch <= this.highest && owner === undefined && !(this.lostData && this.wentBack))
+      this.violation ??= `S1: epoch ${String(epoch)} after ${String(this.highest)}`;
     this.epochs.set(epoch, token);
     this.highest = Math.max(this.highest, epoch);
   }

@@ -46,49 +46,108 @@ export class World {
     this.plant = options.plant;
     this.random = random;
     this.store = new StoreModel(() => this.clock.now, options.plant);
-    for (let n = 0; n < options.pods; n += 1) this.pods.push(new Pod(`p${String(n)}`, this, 0.99 + random() * 0.02, random() * 1e6));
+    for (let n = 0; n < options.pods; n += 1)
+      this.pods.push(new Pod(`p${String(n)}`, this, 0.99 + random() * 0.02, random() * 1e6));
   }
 
   /** @returns what was violated, or undefined. */
   run(): string | undefined {
-    for (const pod of this.pods) this.clock.after(this.random() * 500, () => { this.#connect(pod); });
+    for (const pod of this.pods)
+      this.clock.after(this.random() * 500, () => {
+        this.#connect(pod);
+      });
     this.#planFault();
     this.#deliver();
-    this.clock.run(this.#options.faultsMs, () => { this.#check(); });
+    this.clock.run(this.#options.faultsMs, () => {
+      this.#check();
+    });
     this.#heal();
-    this.clock.run(this.#options.faultsMs + CONVERGE_MS, () => { this.#check(); });
+    this.clock.run(this.#options.faultsMs + CONVERGE_MS, () => {
+      this.#check();
+    });
     const before = this.acted;
-    this.clock.run(this.#options.faultsMs + CONVERGE_MS + SETTLE_MS, () => { this.#check(); });
-    if (this.violation === undefined && this.acted === before) this.violation = 'L1: nobody leads after the faults ended';
+    this.clock.run(this.#options.faultsMs + CONVERGE_MS + SETTLE_MS, () => {
+      this.#check();
+    });
+    if (this.violation === undefined && this.acted === before)
+      this.violation = 'L1: nobody leads after the faults ended';
     return this.violation ?? this.store.violation;
   }
 
   perform(pod: Pod, effect: LeaseEffect): void {
-    if (effect.kind !== 'observe' && effect.kind !== 'prove') this.trace?.(`${this.clock.now.toFixed(1)} ${pod.id} ${JSON.stringify(effect)}`);
+    if (effect.kind !== 'observe' && effect.kind !== 'prove')
+      this.trace?.(`${this.clock.now.toFixed(1)} ${pod.id} ${JSON.stringify(effect)}`);
     switch (effect.kind) {
       case 'observe': {
         const sentAtMs = pod.local();
-        return this.#call(pod, () => this.store.view(), (view) => { pod.dispatch({ kind: 'observed', view, sentAtMs, rank: this.#rank(pod), unit: this.random() }); }, () => { pod.dispatch({ kind: 'look-failed' }); });
+        return this.#call(
+          pod,
+          () => this.store.view(),
+          (view) => {
+            pod.dispatch({ kind: 'observed', view, sentAtMs, rank: this.#rank(pod), unit: this.random() });
+          },
+          () => {
+            pod.dispatch({ kind: 'look-failed' });
+          },
+        );
       }
       case 'prove':
-        return this.#call(pod, () => !this.store.conns.has(effect.conn), (gone) => { pod.dispatch({ kind: 'proof', conn: effect.conn, gone }); }, () => { pod.dispatch({ kind: 'proof', conn: effect.conn, gone: undefined }); });
+        return this.#call(
+          pod,
+          () => !this.store.conns.has(effect.conn),
+          (gone) => {
+            pod.dispatch({ kind: 'proof', conn: effect.conn, gone });
+          },
+          () => {
+            pod.dispatch({ kind: 'proof', conn: effect.conn, gone: undefined });
+          },
+        );
       case 'break':
         this.seen.add(effect.why);
-        return this.#call(pod, () => { this.store.break(effect.token, effect.why === 'no_renewal' ? undefined : effect.conn, effect.beat); }, () => { pod.dispatch({ kind: 'broken' }); }, () => undefined);
+        return this.#call(
+          pod,
+          () => {
+            this.store.break(effect.token, effect.why === 'no_renewal' ? undefined : effect.conn, effect.beat);
+          },
+          () => {
+            pod.dispatch({ kind: 'broken' });
+          },
+          () => undefined,
+        );
       case 'acquire':
         return this.#acquire(pod, effect);
       case 'renew':
         return this.#renew(pod, effect);
       case 'release':
-        return this.#call(pod, () => { this.store.release(effect.token); }, () => undefined, () => undefined);
+        return this.#call(
+          pod,
+          () => {
+            this.store.release(effect.token);
+          },
+          () => undefined,
+          () => undefined,
+        );
       case 'offer':
         return this.#offer(pod, effect.heir);
       case 'drain':
-        this.clock.after(20, () => { pod.receive(() => { pod.dispatch({ kind: 'drained', epoch: pod.state.role.kind === 'leading' ? pod.state.role.epoch : 0 }); }); });
+        this.clock.after(20, () => {
+          pod.receive(() => {
+            pod.dispatch({ kind: 'drained', epoch: pod.state.role.kind === 'leading' ? pod.state.role.epoch : 0 });
+          });
+        });
         return;
       case 'transfer':
         this.#close(pod);
-        return this.#call(pod, () => this.store.transfer(effect.token, effect.epoch, effect.nextEpoch, effect.heirToken), (ok) => { pod.dispatch({ kind: 'transferred', epoch: effect.epoch, ok }); }, () => { pod.dispatch({ kind: 'transferred', epoch: effect.epoch, ok: false }); });
+        return this.#call(
+          pod,
+          () => this.store.transfer(effect.token, effect.epoch, effect.nextEpoch, effect.heirToken),
+          (ok) => {
+            pod.dispatch({ kind: 'transferred', epoch: effect.epoch, ok });
+          },
+          () => {
+            pod.dispatch({ kind: 'transferred', epoch: effect.epoch, ok: false });
+          },
+        );
       case 'lead':
       case 'reopen':
         this.seen.add(effect.kind);
@@ -116,11 +175,19 @@ export class World {
     this.clock.after(there, () => {
       if (!this.store.up || !this.store.conns.has(conn)) {
         // A frozen or unreachable store: the command times out.
-        this.clock.after(800, () => { pod.receive(() => { if (pod.conn === conn) failed(); }); });
+        this.clock.after(800, () => {
+          pod.receive(() => {
+            if (pod.conn === conn) failed();
+          });
+        });
         return;
       }
       const value = work();
-      this.clock.after(back, () => { pod.receive(() => { if (pod.conn === conn) then(value); }); });
+      this.clock.after(back, () => {
+        pod.receive(() => {
+          if (pod.conn === conn) then(value);
+        });
+      });
     });
   }
 
@@ -135,12 +202,27 @@ export class World {
     const { gen } = effect;
     this.#call(
       pod,
-      () => ({ answer: this.store.acquire(token, effect, conn), storeMs: this.store.time, incarnation: `${this.store.incarnation}@${this.store.run}` }),
+      () => ({
+        answer: this.store.acquire(token, effect, conn),
+        storeMs: this.store.time,
+        incarnation: `${this.store.incarnation}@${this.store.run}`,
+      }),
       ({ answer, storeMs, incarnation: seen }) => {
         if (typeof answer === 'string') pod.dispatch({ kind: 'not-acquired', gen, why: answer });
-        else pod.dispatch({ kind: 'acquired', gen, token, epoch: answer.epoch, storeMs, incarnation: seen, unit: this.random() });
+        else
+          pod.dispatch({
+            kind: 'acquired',
+            gen,
+            token,
+            epoch: answer.epoch,
+            storeMs,
+            incarnation: seen,
+            unit: this.random(),
+          });
       },
-      () => { pod.dispatch({ kind: 'not-acquired', gen, why: 'failed' }); },
+      () => {
+        pod.dispatch({ kind: 'not-acquired', gen, why: 'failed' });
+      },
     );
   }
 
@@ -148,12 +230,26 @@ export class World {
     const { conn } = pod;
     this.#call(
       pod,
-      () => ({ answer: this.store.renew(token, epoch, notAfterStoreMs, conn), storeMs: this.store.time, incarnation: `${this.store.incarnation}@${this.store.run}` }),
+      () => ({
+        answer: this.store.renew(token, epoch, notAfterStoreMs, conn),
+        storeMs: this.store.time,
+        incarnation: `${this.store.incarnation}@${this.store.run}`,
+      }),
       ({ answer, storeMs, incarnation }) => {
-        if (answer === 'renewed' || answer === 'rewritten') pod.dispatch({ kind: 'renewed', gen, storeMs, incarnation, unit: this.random(), forgotten: answer === 'rewritten' });
+        if (answer === 'renewed' || answer === 'rewritten')
+          pod.dispatch({
+            kind: 'renewed',
+            gen,
+            storeMs,
+            incarnation,
+            unit: this.random(),
+            forgotten: answer === 'rewritten',
+          });
         else pod.dispatch({ kind: 'not-renewed', gen, why: answer });
       },
-      () => { pod.dispatch({ kind: 'not-renewed', gen, why: 'failed' }); },
+      () => {
+        pod.dispatch({ kind: 'not-renewed', gen, why: 'failed' });
+      },
     );
   }
 
@@ -165,9 +261,18 @@ export class World {
     this.clock.after(this.#delay(), () => {
       heir.receive(() => {
         heir.dispatch({ kind: 'accepted', token });
-        this.clock.after(this.#delay(), () => { from.receive(() => { from.dispatch({ kind: 'warm', heir: heirId, token }); }); });
+        this.clock.after(this.#delay(), () => {
+          from.receive(() => {
+            from.dispatch({ kind: 'warm', heir: heirId, token });
+          });
+        });
         // The notice of the transfer is heard, or it is not: then the lock itself is seen.
-        for (const ms of [30, 60, 200]) this.clock.after(ms, () => { heir.receive(() => { heir.dispatch({ kind: 'notice', unit: this.random() }); }); });
+        for (const ms of [30, 60, 200])
+          this.clock.after(ms, () => {
+            heir.receive(() => {
+              heir.dispatch({ kind: 'notice', unit: this.random() });
+            });
+          });
       });
     });
   }
@@ -179,14 +284,18 @@ export class World {
   #connect(pod: Pod): void {
     if (!pod.alive || pod.linked) return;
     if (!this.store.up || pod.frozen) {
-      this.clock.after(100 + this.random() * 400, () => { this.#connect(pod); });
+      this.clock.after(100 + this.random() * 400, () => {
+        this.#connect(pod);
+      });
       return;
     }
     this.#serial += 1;
     pod.conn = `c${String(this.#serial)}`;
     this.store.conns.add(pod.conn);
     pod.linked = true;
-    pod.receive(() => { pod.dispatch({ kind: 'link', state: 'up' }); });
+    pod.receive(() => {
+      pod.dispatch({ kind: 'link', state: 'up' });
+    });
   }
 
   /** The connection ends; both sides see it at about the same time. */
@@ -195,8 +304,12 @@ export class World {
     this.store.conns.delete(pod.conn);
     pod.linked = false;
     pod.conn = '';
-    pod.receive(() => { pod.dispatch({ kind: 'link', state: refused ? 'refused' : 'lost' }); });
-    this.clock.after(20 + this.random() * 300, () => { this.#connect(pod); });
+    pod.receive(() => {
+      pod.dispatch({ kind: 'link', state: refused ? 'refused' : 'lost' });
+    });
+    this.clock.after(20 + this.random() * 300, () => {
+      this.#connect(pod);
+    });
   }
 
   #planFault(): void {
@@ -211,7 +324,19 @@ export class World {
     const pod = this.pods[Math.floor(this.random() * this.pods.length)];
     const leader = this.pods.find((one) => one.socket) ?? pod;
     if (pod === undefined || leader === undefined) return;
-    const kinds = ['kill', 'freeze', 'cut', 'reset', 'store-down', 'store-freeze', 'wipe', 'failover', 'clock', 'hand-over', 'expire'] as const;
+    const kinds = [
+      'kill',
+      'freeze',
+      'cut',
+      'reset',
+      'store-down',
+      'store-freeze',
+      'wipe',
+      'failover',
+      'clock',
+      'hand-over',
+      'expire',
+    ] as const;
     const kind = kinds[Math.floor(this.random() * kinds.length)] ?? 'kill';
     this.seen.add(`fault ${kind}`);
     this.trace?.(`${this.clock.now.toFixed(1)} FAULT ${kind} leader ${leader.id}`);
@@ -220,7 +345,9 @@ export class World {
         return this.#kill(this.random() < 0.7 ? leader : pod);
       case 'freeze':
         leader.frozen = true;
-        this.clock.after(200 + this.random() * POLICY.ttlMs * 2, () => { if (leader.alive) leader.thaw(); });
+        this.clock.after(200 + this.random() * POLICY.ttlMs * 2, () => {
+          if (leader.alive) leader.thaw();
+        });
         return;
       case 'cut': {
         // Packets are dropped: nobody is told; the client gives up after its socket timeout.
@@ -229,7 +356,9 @@ export class World {
         this.store.conns.delete(conn);
         this.store.conns.add(`ghost-${conn}`);
         if (this.store.fence?.conn === conn) this.store.fence.conn = `ghost-${conn}`;
-        this.clock.after(2500, () => { if (leader.conn === conn) this.#disconnect(leader, false); });
+        this.clock.after(2500, () => {
+          if (leader.conn === conn) this.#disconnect(leader, false);
+        });
         return;
       }
       case 'reset':
@@ -238,15 +367,23 @@ export class World {
         return this.#storeDown(200 + this.random() * POLICY.ttlMs * 2, () => undefined);
       case 'store-freeze':
         this.store.up = false;
-        this.clock.after(200 + this.random() * POLICY.ttlMs * 2, () => { this.store.up = true; });
+        this.clock.after(200 + this.random() * POLICY.ttlMs * 2, () => {
+          this.store.up = true;
+        });
         return;
       case 'wipe':
         // FLUSHALL, or a restart without data.
         if (this.random() < 0.5) return this.#wipe();
-        return this.#storeDown(50 + this.random() * 3000, () => { this.#wipe(); });
+        return this.#storeDown(50 + this.random() * 3000, () => {
+          this.#wipe();
+        });
       case 'failover': {
         // A replica that lacks the last moments takes over.
-        const old = { lock: this.store.lock === undefined ? undefined : { ...this.store.lock }, fence: this.store.fence === undefined ? undefined : { ...this.store.fence }, checkpoint: this.store.checkpoint };
+        const old = {
+          lock: this.store.lock === undefined ? undefined : { ...this.store.lock },
+          fence: this.store.fence === undefined ? undefined : { ...this.store.fence },
+          checkpoint: this.store.checkpoint,
+        };
         this.clock.after(this.random() * 900, () => {
           this.#storeDown(500 + this.random() * 2000, () => {
             Object.assign(this.store, old);
@@ -264,7 +401,14 @@ export class World {
         this.store.step(visible((this.random() - 0.3) * 10_000));
         return;
       case 'hand-over':
-        return leader.receive(() => { leader.dispatch({ kind: 'hand-over', heirs: this.pods.filter((one) => one !== leader && one.alive).map((one) => one.id), final: false, drainMs: 5000 }); });
+        return leader.receive(() => {
+          leader.dispatch({
+            kind: 'hand-over',
+            heirs: this.pods.filter((one) => one !== leader && one.alive).map((one) => one.id),
+            final: false,
+            drainMs: 5000,
+          });
+        });
       case 'expire':
         // PEXPIRE 1 on the lock, as an eviction or a wrong hand would.
         this.store.lock = undefined;
@@ -305,7 +449,9 @@ export class World {
     this.#serial += 1;
     const next = new Pod(`p${String(this.#serial)}x`, this, 0.99 + this.random() * 0.02, this.random() * 1e6);
     this.pods[index] = next;
-    this.clock.after(300 + this.random() * 3000, () => { this.#connect(next); });
+    this.clock.after(300 + this.random() * 3000, () => {
+      this.#connect(next);
+    });
   }
 
   #heal(): void {
@@ -329,7 +475,9 @@ export class World {
         this.acted += 1;
         pod.saved += 1;
         const value = pod.saved;
-        this.clock.after(this.#delay() + (this.random() < 0.1 ? this.random() * 9000 : 0), () => { if (this.store.up) this.store.save(role.epoch, value); });
+        this.clock.after(this.#delay() + (this.random() < 0.1 ? this.random() * 9000 : 0), () => {
+          if (this.store.up) this.store.save(role.epoch, value);
+        });
       }
       this.#deliver();
     });
@@ -339,11 +487,12 @@ export class World {
   #check(): void {
     this.violation ??= this.store.violation;
     const acting = this.pods.filter((pod) => pod.alive && !pod.frozen && pod.mayAct());
-    if (acting.length > 1) this.violation ??= `S2: ${acting.map((pod) => pod.id).join(' and ')} act at ${this.clock.now.toFixed(1)}`;
+    if (acting.length > 1)
+      this.violation ??= `S2: ${acting.map((pod) => pod.id).join(' and ')} act at ${this.clock.now.toFixed(1)}`;
     for (const pod of acting) {
       const { role } = pod.state;
-      if (role.kind === 'leading' && pod.local() >= role.deadlineMs) this.violation ??= `S4: ${pod.id} acts after its deadline at ${this.clock.now.toFixed(1)}`;
+      if (role.kind === 'leading' && pod.local() >= role.deadlineMs)
+        this.violation ??= `S4: ${pod.id} acts after its deadline at ${this.clock.now.toFixed(1)}`;
     }
   }
-
 }

@@ -17,8 +17,14 @@ export function expectNoSecret(output: string, where: string, more: readonly str
 
 /** How many tokens, and pieces of known secrets, stand in an output. */
 export function secretsIn(output: string, more: readonly string[] = []): number {
-  const spellings = [SIM_CLIENT.clientSecret, SIM_CLIENT.refreshToken, ...more].flatMap((secret) => [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]);
-  const pieces = spellings.flatMap((spelling) => Array.from({ length: Math.max(0, spelling.length - WINDOW + 1) }, (_, at) => spelling.slice(at, at + WINDOW)));
+  const spellings = [SIM_CLIENT.clientSecret, SIM_CLIENT.refreshToken, ...more].flatMap((secret) => [
+    secret,
+    encodeURIComponent(secret),
+    Buffer.from(secret).toString('base64'),
+  ]);
+  const pieces = spellings.flatMap((spelling) =>
+    Array.from({ length: Math.max(0, spelling.length - WINDOW + 1) }, (_, at) => spelling.slice(at, at + WINDOW)),
+  );
   return [...output.matchAll(TOKEN_SHAPE)].length + pieces.filter((piece) => output.includes(piece)).length;
 }
 

@@ -9,8 +9,13 @@ const trueNow = Date.now.bind(Date);
 const trueMonotonic = performance.now.bind(performance);
 let at = 0;
 Date.now = () => trueNow() + (STEPS_MS[at] ?? 0);
-globalThis.Date = new Proxy(Date, { construct: (target, args: unknown[]) => Reflect.construct(target, args.length === 0 ? [target.now()] : args) as object });
+globalThis.Date = new Proxy(Date, {
+  construct: (target, args: unknown[]) =>
+    Reflect.construct(target, args.length === 0 ? [target.now()] : args) as object,
+});
 if (rate !== 1) performance.now = () => trueMonotonic() * rate;
-process.on('SIGUSR2', () => { at = (at + 1) % STEPS_MS.length; });
+process.on('SIGUSR2', () => {
+  at = (at + 1) % STEPS_MS.length;
+});
 
 export {};

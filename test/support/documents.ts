@@ -26,7 +26,9 @@ const FAST_CLIENT = {
   token: { leadTime: '1s', minRemainingAtDial: '100ms', minRemainingAtRedial: '100ms', minInterval: '50ms' },
 };
 
-export function credentialsDirectory(credentials: Record<string, string> = { clientId: SIM_CLIENT.clientId, clientSecret: SIM_CLIENT.clientSecret }): string {
+export function credentialsDirectory(
+  credentials: Record<string, string> = { clientId: SIM_CLIENT.clientId, clientSecret: SIM_CLIENT.clientSecret },
+): string {
   const directory = mkdtempSync(join(tmpdir(), 'hf-cred-'));
   for (const [name, value] of Object.entries(credentials)) writeFileSync(join(directory, name), value, { mode: 0o600 });
   return directory;
@@ -42,12 +44,26 @@ export function writeDocuments(options: DocumentOptions): string {
     apiVersion: 'holdfast.dev/v1alpha1',
     kind: 'StreamClient',
     metadata: { name: 'acme' },
-    spec: { platform: profile.platform, region: 'local', hosts: { login: http, api: http, streaming: `ws://127.0.0.1:${String(options.simPort)}` }, credentials: { directory }, ...FAST_CLIENT, ...options.client },
+    spec: {
+      platform: profile.platform,
+      region: 'local',
+      hosts: { login: http, api: http, streaming: `ws://127.0.0.1:${String(options.simPort)}` },
+      credentials: { directory },
+      ...FAST_CLIENT,
+      ...options.client,
+    },
   };
   const delivery =
     options.consumerPort === undefined
       ? { mode: 'Pull' }
-      : { mode: 'Push', push: { url: `http://127.0.0.1:${String(options.consumerPort)}/events`, contentMode: 'batch', ...options.push } };
+      : {
+          mode: 'Push',
+          push: {
+            url: `http://127.0.0.1:${String(options.consumerPort)}/events`,
+            contentMode: 'batch',
+            ...options.push,
+          },
+        };
   const stream = {
     apiVersion: 'holdfast.dev/v1alpha1',
     kind: 'EventStream',

@@ -34,7 +34,12 @@ export interface FleetOptions {
 
 interface ReplicaStatus {
   readonly ready: boolean;
-  readonly clients: readonly { readonly role: string; readonly epoch: number; readonly open: boolean; readonly heir?: string }[];
+  readonly clients: readonly {
+    readonly role: string;
+    readonly epoch: number;
+    readonly open: boolean;
+    readonly heir?: string;
+  }[];
 }
 
 /** One replica: its process, and the name its consumer knows it by. */
@@ -49,7 +54,14 @@ export interface Replica {
 
 /** Several replicas as processes on one real Redis, one simulated platform, one consumer that knows which replica spoke. */
 export class Fleet {
-  readonly sim = new Simulator({ port: 0, rate: 0, size: 400, keys: 11, serverPingEveryMs: 200, historyLimit: 2_000_000 });
+  readonly sim = new Simulator({
+    port: 0,
+    rate: 0,
+    size: 400,
+    keys: 11,
+    serverPingEveryMs: 200,
+    historyLimit: 2_000_000,
+  });
   readonly consumer = new SampleConsumer();
   readonly verdict: Verdict;
   readonly replicas: Replica[] = [];
@@ -57,7 +69,11 @@ export class Fleet {
   /** Every replica there ever was. */
   readonly all: Replica[] = [];
   /** Told of every start and end of a process. */
-  onProcess: (replica: Replica, what: 'up' | 'down', ended?: { readonly code: number | null; readonly sig: string | null; readonly told: Program['told'] }) => void = () => undefined;
+  onProcess: (
+    replica: Replica,
+    what: 'up' | 'down',
+    ended?: { readonly code: number | null; readonly sig: string | null; readonly told: Program['told'] },
+  ) => void = () => undefined;
   readonly #options: FleetOptions;
   #output = '';
   #serial = 0;
@@ -78,7 +94,11 @@ export class Fleet {
     await Promise.all(Array.from({ length: options.replicas }, () => fleet.add()));
     if (options.replicas === 0) return fleet;
     await until('a stream is open', () => fleet.sim.connections.length > 0, 30_000);
-    await until('every replica takes part', async () => (await Promise.all(fleet.replicas.map(async (one) => (await statusOf(one)).ready))).every(Boolean), 30_000);
+    await until(
+      'every replica takes part',
+      async () => (await Promise.all(fleet.replicas.map(async (one) => (await statusOf(one)).ready))).every(Boolean),
+      30_000,
+    );
     return fleet;
   }
 
@@ -99,16 +119,32 @@ export class Fleet {
       consumerPort: this.#consumerPort,
       dialect: this.#options.dialect,
       ...this.#options.documents,
-      client: { lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', guard: '500ms' }, ...this.#options.documents?.client },
+      client: {
+        lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', guard: '500ms' },
+        ...this.#options.documents?.client,
+      },
       push: { url: `http://127.0.0.1:${String(this.#consumerPort)}/events/${pod}`, ...this.#options.documents?.push },
     });
     const store = this.#options.store ?? `redis://127.0.0.1:${String(toRedis?.port ?? this.redis.port)}`;
-    const program = await Program.run(documents, ['--store', store, ...(this.#options.args ?? [])], { POD_NAME: pod, POD_UID: `uid-${pod}`, HOLDFAST_REVISION: revision, HOLDFAST_TEST_BLOCK_MS: '20000', ...this.#options.env }, this.#options.node ?? []);
+    const program = await Program.run(
+      documents,
+      ['--store', store, ...(this.#options.args ?? [])],
+      {
+        POD_NAME: pod,
+        POD_UID: `uid-${pod}`,
+        HOLDFAST_REVISION: revision,
+        HOLDFAST_TEST_BLOCK_MS: '20000',
+        ...this.#options.env,
+      },
+      this.#options.node ?? [],
+    );
     const replica = { pod, program, toSim, toRedis, directory: dirname(documents) };
     this.replicas.push(replica);
     this.all.push(replica);
     this.onProcess(replica, 'up');
-    program.onEnd((code, sig) => { this.onProcess(replica, 'down', { code, sig, told: program.told }); });
+    program.onEnd((code, sig) => {
+      this.onProcess(replica, 'down', { code, sig, told: program.told });
+    });
     return replica;
   }
 

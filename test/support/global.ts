@@ -19,6 +19,7 @@ export function seeded(salt: number): () => number {
 
 export const mochaHooks = {
   afterEach(this: Mocha.Context): void {
-    if (this.currentTest?.state === 'failed') process.stderr.write(`\nseed ${String(SEED)} (HOLDFAST_SEED=${String(SEED)}): ${this.currentTest.fullTitle()}\n`);
+    if (this.currentTest?.state === 'failed')
+      process.stderr.write(`\nseed ${String(SEED)} (HOLDFAST_SEED=${String(SEED)}): ${this.currentTest.fullTitle()}\n`);
   },
 };

@@ -14,8 +14,12 @@ const guard = new LeaseGuard(() => performance.now());
 process.on('SIGCONT', () => {
   busy(CATCHING_UP_MS);
   process.stdout.write('caught up\n');
-  void guard.close().then(() => { process.exit(0); });
+  void guard.close().then(() => {
+    process.exit(0);
+  });
 });
 setInterval(() => undefined, STUCK_MS);
 guard.watch(performance.now() + DEADLINE_MS);
-process.stdout.write('watched\n', () => { if (process.argv[2] === 'BLOCK') busy(STUCK_MS); });
+process.stdout.write('watched\n', () => {
+  if (process.argv[2] === 'BLOCK') busy(STUCK_MS);
+});

@@ -16,15 +16,28 @@ export class Program {
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    child.stderr?.on('data', (chunk: Buffer) => { this.output += chunk.toString(); });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.output += chunk.toString();
+    });
   }
 
   /** `holdfast run`, ready when this resolves. */
-  static async run(file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}, node: readonly string[] = []): Promise<Program> {
-    const child = spawn(process.execPath, [NODE_FLAG, ...node, MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  static async run(
+    file: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = {},
+    node: readonly string[] = [],
+  ): Promise<Program> {
+    const child = spawn(
+      process.execPath,
+      [NODE_FLAG, ...node, MAIN, 'run', '-f', file, '--admin-port', '0', '--delivery-port', '0', ...args],
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
+    );
     const program = new Program(child);
     await new Promise<void>((resolve, reject) => {
-      child.once('exit', (code) => { reject(new Error(`the program ended with code ${String(code)}: ${program.output}`)); });
+      child.once('exit', (code) => {
+        reject(new Error(`the program ended with code ${String(code)}: ${program.output}`));
+      });
       createInterface({ input: child.stdout }).on('line', (line) => {
         program.output += `${line}\n`;
         if (program.admin !== 0) return;
@@ -89,19 +102,35 @@ export class Program {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
     this.told = this.told === 'SIGUSR2' ? this.told : signal;
     return new Promise((resolve) => {
-      this.#child.once('exit', (code) => { resolve(code); });
+      this.#child.once('exit', (code) => {
+        resolve(code);
+      });
       this.#child.kill(signal);
     });
   }
 }
 
 /** Runs one command to its end. */
-export async function command(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+export async function command(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   let out = '';
   let err = '';
-  child.stdout.on('data', (chunk: Buffer) => { out += chunk.toString(); });
-  child.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
-  const code = await new Promise<number | null>((resolve) => child.once('close', (ended) => { resolve(ended); }));
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const code = await new Promise<number | null>((resolve) =>
+    child.once('close', (ended) => {
+      resolve(ended);
+    }),
+  );
   return { code, out, err };
 }

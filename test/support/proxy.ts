@@ -88,7 +88,11 @@ export class TcpProxy {
 
   /** Nobody listens any more: ECONNREFUSED. */
   async down(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    const closed = new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
     this.reset();
     await closed;
   }
@@ -100,11 +104,17 @@ export class TcpProxy {
 
   async close(): Promise<void> {
     this.reset();
-    await new Promise<void>((resolve) => this.#server.close(() => { resolve(); }));
+    await new Promise<void>((resolve) =>
+      this.#server.close(() => {
+        resolve();
+      }),
+    );
   }
 
   #create(): Server {
-    return createServer({ allowHalfOpen: false, noDelay: true }, (near) => { this.#accept(near); });
+    return createServer({ allowHalfOpen: false, noDelay: true }, (near) => {
+      this.#accept(near);
+    });
   }
 
   #accept(near: Socket): void {
@@ -146,7 +156,9 @@ export class TcpProxy {
       const slow = direction === 'in' && Number.isFinite(this.#bytesPerSecond);
       const now = performance.now();
       if (!slow && waiting.length === 0 && this.#delay() === 0) return this.#write(to, chunk);
-      const pieces = slow ? cutUp(chunk, Math.max(1, Math.round((this.#bytesPerSecond * SHARE_EVERY_MS) / 1000))) : [chunk];
+      const pieces = slow
+        ? cutUp(chunk, Math.max(1, Math.round((this.#bytesPerSecond * SHARE_EVERY_MS) / 1000)))
+        : [chunk];
       if (slow) from.pause();
       pieces.forEach((piece, index) => {
         freeAt = Math.max(freeAt, now + this.#delay()) + (slow ? SHARE_EVERY_MS : 0);
@@ -169,5 +181,7 @@ export class TcpProxy {
 }
 
 function cutUp(chunk: Buffer, size: number): readonly Buffer[] {
-  return Array.from({ length: Math.ceil(chunk.length / size) }, (_, index) => chunk.subarray(index * size, (index + 1) * size));
+  return Array.from({ length: Math.ceil(chunk.length / size) }, (_, index) =>
+    chunk.subarray(index * size, (index + 1) * size),
+  );
 }

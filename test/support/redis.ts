@@ -39,18 +39,40 @@ export class TestRedis {
   async stop(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     await new Promise<void>((resolve) => {
-      this.#process.once('exit', () => { resolve(); });
+      this.#process.once('exit', () => {
+        resolve();
+      });
       this.#process.kill('SIGKILL');
     });
   }
 }
 
 async function launch(port: number, more: readonly string[]): Promise<ChildProcess> {
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', mkdtempSync(join(tmpdir(), 'hf-redis-')), ...more], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(
+    'redis-server',
+    [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      mkdtempSync(join(tmpdir(), 'hf-redis-')),
+      ...more,
+    ],
+    { stdio: ['ignore', 'pipe', 'ignore'] },
+  );
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => { reject(new Error(`redis-server ended with code ${String(code)}`)); });
-    child.stdout.on('data', (chunk: Buffer) => { if (chunk.includes('Ready to accept connections')) resolve(); });
+    child.once('exit', (code) => {
+      reject(new Error(`redis-server ended with code ${String(code)}`));
+    });
+    child.stdout.on('data', (chunk: Buffer) => {
+      if (chunk.includes('Ready to accept connections')) resolve();
+    });
   });
   return child;
 }

@@ -29,9 +29,25 @@ export interface StreamStatus {
   readonly health?: string;
   readonly position?: string;
   readonly connection: { readonly attempts: number; readonly reconnects: number; readonly retryCount: number };
-  readonly events: { readonly received: number; readonly duplicates: number; readonly poison: number; readonly conflicts: number; readonly delivered: number; readonly redelivered: number; readonly deadLettered: number };
+  readonly events: {
+    readonly received: number;
+    readonly duplicates: number;
+    readonly poison: number;
+    readonly conflicts: number;
+    readonly delivered: number;
+    readonly redelivered: number;
+    readonly deadLettered: number;
+  };
   readonly continuity: { readonly rate: number; readonly gaps: number };
-  readonly delivery: { readonly ready: boolean; readonly hold?: string; readonly backlog: number; readonly inFlight: number; readonly bufferedBytes: number; readonly uncheckpointed: number; readonly parks: number };
+  readonly delivery: {
+    readonly ready: boolean;
+    readonly hold?: string;
+    readonly backlog: number;
+    readonly inFlight: number;
+    readonly bufferedBytes: number;
+    readonly uncheckpointed: number;
+    readonly parks: number;
+  };
 }
 
 export interface ClientStatus {
@@ -54,7 +70,11 @@ export class TestSidecar {
   deliveryPort = 0;
   #stopped = false;
 
-  constructor(file: string, store: Store = new EmbeddedStore(mkdtempSync(join(tmpdir(), 'hf-store-'))), leases: Leases = new LocalLeases(store, () => performance.now())) {
+  constructor(
+    file: string,
+    store: Store = new EmbeddedStore(mkdtempSync(join(tmpdir(), 'hf-store-'))),
+    leases: Leases = new LocalLeases(store, () => performance.now()),
+  ) {
     const lines = this.#lines;
     const out = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
@@ -66,7 +86,14 @@ export class TestSidecar {
     const sink = new LineSink(out, secrets);
     this.store = store;
     this.deps = {
-      identity: { pod: 'test-pod', namespace: 'test', uid: 'uid-1', revision: '', egress: 'default', salt: seeded(17)() },
+      identity: {
+        pod: 'test-pod',
+        namespace: 'test',
+        uid: 'uid-1',
+        revision: '',
+        egress: 'default',
+        salt: seeded(17)(),
+      },
       store,
       leases,
       restraint: noRestraint,
@@ -99,7 +126,11 @@ export class TestSidecar {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    const admin = await Promise.all(['/status', '/metrics', '/audit'].map(async (path) => (await fetch(`http://127.0.0.1:${String(this.adminPort)}${path}`)).text()));
+    const admin = await Promise.all(
+      ['/status', '/metrics', '/audit'].map(async (path) =>
+        (await fetch(`http://127.0.0.1:${String(this.adminPort)}${path}`)).text(),
+      ),
+    );
     await this.supervisor.stop(2000);
     this.#admin.close();
     this.#delivery.close();
@@ -108,7 +139,10 @@ export class TestSidecar {
   }
 
   get stream(): StreamStatus {
-    return (this.supervisor.status()['streams'] as StreamStatus[])[0] ?? ({ state: 'absent', connection: {}, events: {}, continuity: {}, delivery: {} } as StreamStatus);
+    return (
+      (this.supervisor.status()['streams'] as StreamStatus[])[0] ??
+      ({ state: 'absent', connection: {}, events: {}, continuity: {}, delivery: {} } as StreamStatus)
+    );
   }
 
   get client(): ClientStatus {

@@ -59,7 +59,9 @@ export class Verdict {
   }
 
   gaps(): readonly GapSeen[] {
-    return this.#consumer.controls.filter((event) => event.type === 'dev.holdfast.gap.detected').map((event) => event.data as GapSeen);
+    return this.#consumer.controls
+      .filter((event) => event.type === 'dev.holdfast.gap.detected')
+      .map((event) => event.data as GapSeen);
   }
 
   missing(): readonly SimEvent[] {
@@ -71,7 +73,8 @@ export class Verdict {
     const from = this.#offeredFrom();
     for (let at = this.#settled; at < this.#all.length; at += 1) {
       const event = this.#all[at];
-      if (event !== undefined && isOffered(event, from) && !this.#consumer.has(event.id) && !this.#covered(event)) return false;
+      if (event !== undefined && isOffered(event, from) && !this.#consumer.has(event.id) && !this.#covered(event))
+        return false;
       if (from !== Infinity) this.#settled = at + 1;
     }
     return true;
@@ -80,7 +83,10 @@ export class Verdict {
   /** C1 no loss, C2 honest gaps, C3 order, C4 duplicates, C10 integrity. */
   check(options: { readonly maxDuplicates: number; readonly gaps?: number }): void {
     const missing = this.missing().filter((event) => !this.#covered(event));
-    expect(missing.map((event) => event.seq), 'lost events').to.deep.equal([]);
+    expect(
+      missing.map((event) => event.seq),
+      'lost events',
+    ).to.deep.equal([]);
     expect(this.#consumer.repeats, 'duplicates').to.be.at.most(options.maxDuplicates);
     if (options.gaps !== undefined) expect(this.gaps().length, 'gap records').to.equal(options.gaps);
     this.#checkOrder();
@@ -90,8 +96,11 @@ export class Verdict {
 
   #covered(event: SimEvent): boolean {
     return this.gaps().some((gap) => {
-      if (gap.fromTime !== undefined && gap.toTime !== undefined) return event.atMs >= Date.parse(gap.fromTime) && event.atMs <= Date.parse(gap.toTime);
-      return PROFILES[this.#dialect].streamClass === 'A' ? event.seq >= Number(gap.from) && event.seq <= Number(gap.to) : gap.cause === 'retention_exceeded';
+      if (gap.fromTime !== undefined && gap.toTime !== undefined)
+        return event.atMs >= Date.parse(gap.fromTime) && event.atMs <= Date.parse(gap.toTime);
+      return PROFILES[this.#dialect].streamClass === 'A'
+        ? event.seq >= Number(gap.from) && event.seq <= Number(gap.to)
+        : gap.cause === 'retention_exceeded';
     });
   }
 
@@ -116,7 +125,8 @@ export class Verdict {
     const made = new Map(this.#all.map((event) => [event.id, event]));
     for (const event of this.#data()) {
       const original = made.get(event.id);
-      if (original !== undefined) expect(event.data, `payload of ${event.id}`).to.deep.equal(JSON.parse(original.bytes.toString()));
+      if (original !== undefined)
+        expect(event.data, `payload of ${event.id}`).to.deep.equal(JSON.parse(original.bytes.toString()));
     }
   }
 
@@ -128,7 +138,9 @@ export class Verdict {
       if (gap.cause === 'sequence_restarted') continue;
       for (let seq = Number(gap.from); seq <= Number(gap.to); seq += 1) {
         const id = bySeq.get(seq);
-        expect(id !== undefined && received.has(id), `event ${String(seq)} is inside a gap and was delivered`).to.equal(false);
+        expect(id !== undefined && received.has(id), `event ${String(seq)} is inside a gap and was delivered`).to.equal(
+          false,
+        );
       }
     }
   }

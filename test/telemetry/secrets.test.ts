@@ -11,7 +11,12 @@ function captured(): { readonly sink: LineSink; readonly text: () => string } {
   const parts: string[] = [];
   const secrets = createSecrets();
   secrets.add(SECRET);
-  const out = new Writable({ write: (chunk: Buffer, _encoding, done) => { parts.push(chunk.toString()); done(); } });
+  const out = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      parts.push(chunk.toString());
+      done();
+    },
+  });
   return { sink: new LineSink(out, secrets), text: () => parts.join('') };
 }
 
@@ -39,7 +44,9 @@ describe('no secret in any output', () => {
     const head = 'eyJhbGciOiJSUzI1NiJ9.';
     secrets.add(`${head}AAAA.signature-of-the-first-token`);
     secrets.add(`${head}BBBB.signature-of-the-second-token`);
-    const out = secrets.scrub(`${head}BBBB.signature-of-the-second-token and ${head}AAAA.signature-of-the-first-token and ${head}AAAA.signature`);
+    const out = secrets.scrub(
+      `${head}BBBB.signature-of-the-second-token and ${head}AAAA.signature-of-the-first-token and ${head}AAAA.signature`,
+    );
     expect(out).to.equal('[redacted] and [redacted] and [redacted]');
   });
 });

@@ -30,12 +30,22 @@ class RawServer {
   }
 }
 
-const accept = (key: string): string => createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
-const upgrade = (key: string, more = ''): string => `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(key)}\r\n${more}\r\n`;
+const accept = (key: string): string =>
+  createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+const upgrade = (key: string, more = ''): string =>
+  `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(key)}\r\n${more}\r\n`;
 /** One frame: first byte, payload, and optionally a false length or a mask. */
 const frame = (first: number, payload: Buffer | string = ''): Buffer => {
   const body = Buffer.from(payload);
-  const head = body.length < 126 ? Buffer.from([first, body.length]) : body.length < 65_536 ? Buffer.from([first, 126, body.length >> 8, body.length & 255]) : Buffer.concat([Buffer.from([first, 127, 0, 0, 0, 0]), Buffer.from([body.length >>> 24, (body.length >> 16) & 255, (body.length >> 8) & 255, body.length & 255])]);
+  const head =
+    body.length < 126
+      ? Buffer.from([first, body.length])
+      : body.length < 65_536
+        ? Buffer.from([first, 126, body.length >> 8, body.length & 255])
+        : Buffer.concat([
+            Buffer.from([first, 127, 0, 0, 0, 0]),
+            Buffer.from([body.length >>> 24, (body.length >> 16) & 255, (body.length >> 8) & 255, body.length & 255]),
+          ]);
   return Buffer.concat([head, body]);
 };
 const TEXT = 0x81;
@@ -47,14 +57,19 @@ interface Outcome {
   text: string;
 }
 
-async function meet(answer: (socket: Socket, key: string) => void, done: (outcome: Outcome) => boolean): Promise<Outcome> {
+async function meet(
+  answer: (socket: Socket, key: string) => void,
+  done: (outcome: Outcome) => boolean,
+): Promise<Outcome> {
   const raw = await new RawServer(answer).listen();
   const outcome: Outcome = { opened: false, messages: [], failure: undefined, text: '' };
   const socket = new StreamSocket(
     { url: `ws://127.0.0.1:${String(raw.port)}/?access_token=canary-token-123456`, headers: {}, subprotocols: [] },
     { loopback: true, closeTimeoutMs: 300, nowMs: () => performance.now(), nowEpochMs: () => Date.now() },
     {
-      opened: () => { outcome.opened = true; },
+      opened: () => {
+        outcome.opened = true;
+      },
       message: (data) => outcome.messages.push(data),
       serverPing: () => undefined,
       pong: () => undefined,
@@ -76,11 +91,13 @@ async function meet(answer: (socket: Socket, key: string) => void, done: (outcom
 }
 
 const ended = (outcome: Outcome): boolean => outcome.failure !== undefined;
-const sends = (...frames: readonly Buffer[]) => (socket: Socket, key: string): void => {
-  socket.write(Buffer.concat([Buffer.from(upgrade(key)), ...frames]));
-};
+const sends =
+  (...frames: readonly Buffer[]) =>
+  (socket: Socket, key: string): void => {
+    socket.write(Buffer.concat([Buffer.from(upgrade(key)), ...frames]));
+  };
 
-describe('broken frames end the link with the library\'s code (reliability 5.1)', () => {
+describe("broken frames end the link with the library's code (reliability 5.1)", () => {
   const big = Buffer.alloc(2 * 1024 * 1024, 0x61);
   const cases: Readonly<Record<string, readonly [string, readonly Buffer[]]>> = {
     '1 masked server frame': ['WS_ERR_UNEXPECTED_MASK', [Buffer.from([TEXT, 0x81, 1, 2, 3, 4, 5])]],
@@ -93,10 +110,19 @@ describe('broken frames end the link with the library\'s code (reliability 5.1)'
     '8 continuation without start': ['WS_ERR_INVALID_OPCODE', [frame(0x80, 'a')]],
     '9 new text inside a fragmented one': ['WS_ERR_INVALID_OPCODE', [frame(0x01, 'a'), frame(TEXT, 'b')]],
     '10 invalid UTF-8': ['WS_ERR_INVALID_UTF8', [frame(TEXT, Buffer.from([0xff, 0xfe]))]],
-    '12 length with the top bit': ['WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH', [Buffer.from([TEXT, 127, 0x80, 0, 0, 0, 0, 0, 0, 0])]],
+    '12 length with the top bit': [
+      'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+      [Buffer.from([TEXT, 127, 0x80, 0, 0, 0, 0, 0, 0, 0])],
+    ],
     '13 announced 2 MiB': ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', [frame(TEXT, big).subarray(0, 20)]],
-    '14 fragments summing over the limit': ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', [frame(0x01, big.subarray(0, 900_000)), frame(0x80, big.subarray(0, 900_000))]],
-    '15 2,000 one-byte fragments': ['WS_ERR_TOO_MANY_BUFFERED_PARTS', [frame(0x01, 'a'), ...Array.from({ length: 2000 }, () => frame(0x00, 'a'))]],
+    '14 fragments summing over the limit': [
+      'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+      [frame(0x01, big.subarray(0, 900_000)), frame(0x80, big.subarray(0, 900_000))],
+    ],
+    '15 2,000 one-byte fragments': [
+      'WS_ERR_TOO_MANY_BUFFERED_PARTS',
+      [frame(0x01, 'a'), ...Array.from({ length: 2000 }, () => frame(0x00, 'a'))],
+    ],
     '16 close with a 1-byte body': ['WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH', [frame(0x88, 'a')]],
     '22 close reason not UTF-8': ['WS_ERR_INVALID_UTF8', [frame(0x88, Buffer.from([0x03, 0xe8, 0xff]))]],
   };
@@ -114,17 +140,25 @@ describe('broken frames end the link with the library\'s code (reliability 5.1)'
   }
   it('11 a character cut over two fragments is valid', async () => {
     const text = Buffer.from('é');
-    const outcome = await meet(sends(frame(0x01, text.subarray(0, 1)), frame(0x80, text.subarray(1))), (one) => one.messages.length === 1);
+    const outcome = await meet(
+      sends(frame(0x01, text.subarray(0, 1)), frame(0x80, text.subarray(1))),
+      (one) => one.messages.length === 1,
+    );
     expect(outcome.messages[0]?.toString()).to.equal('é');
   });
   it('23 data after close is ignored; 24 half a frame, then FIN, is 1006', async () => {
     const closed = await meet(sends(frame(0x88, Buffer.from([0x03, 0xe8])), frame(TEXT, 'late')), ended);
     expect([closed.failure?.closeCode, closed.messages.length]).to.deep.equal([1000, 0]);
-    const cut = await meet((socket, key) => { socket.end(Buffer.concat([Buffer.from(upgrade(key)), frame(TEXT, 'hello').subarray(0, 4)])); }, ended);
+    const cut = await meet((socket, key) => {
+      socket.end(Buffer.concat([Buffer.from(upgrade(key)), frame(TEXT, 'hello').subarray(0, 4)]));
+    }, ended);
     expect(cut.failure?.closeCode).to.equal(1006);
   });
   it('47 a payload just under the limit is delivered', async () => {
-    const outcome = await meet(sends(frame(TEXT, Buffer.alloc(1024 * 1024 - 1, 0x61))), (one) => one.messages.length === 1);
+    const outcome = await meet(
+      sends(frame(TEXT, Buffer.alloc(1024 * 1024 - 1, 0x61))),
+      (one) => one.messages.length === 1,
+    );
     expect(outcome.messages[0]?.length).to.equal(1024 * 1024 - 1);
   });
   const handshakes: Readonly<Record<string, string>> = {
@@ -133,26 +167,41 @@ describe('broken frames end the link with the library\'s code (reliability 5.1)'
   };
   for (const [name, header] of Object.entries(handshakes)) {
     it(`${name} is a failed handshake`, async () => {
-      const outcome = await meet((socket, key) => { socket.write(upgrade(key, header)); }, ended);
+      const outcome = await meet((socket, key) => {
+        socket.write(upgrade(key, header));
+      }, ended);
       expect(outcome).to.deep.include({ opened: false });
       expect(outcome.failure?.stage).to.equal('dial');
     });
   }
   it('30 wrong accept hash, not HTTP, and huge headers are failed handshakes', async () => {
     for (const answer of [upgrade('wrong'), 'hello\r\n\r\n', `HTTP/1.1 101 X\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`]) {
-      const outcome = await meet((socket) => { socket.write(answer); }, ended);
+      const outcome = await meet((socket) => {
+        socket.write(answer);
+      }, ended);
       expect([outcome.opened, outcome.failure?.stage]).to.deep.equal([false, 'dial']);
     }
   });
   it('32, 33 a redirect is not followed and HTML is not read on', async () => {
-    const redirect = await meet((socket) => { socket.write('HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n'); }, ended);
+    const redirect = await meet((socket) => {
+      socket.write('HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n');
+    }, ended);
     expect(redirect.failure).to.deep.include({ stage: 'upgrade', status: 302 });
-    const html = await meet((socket) => { socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 9000000\r\n\r\n${'<p>'.repeat(4000)}`); }, ended);
+    const html = await meet((socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: 9000000\r\n\r\n${'<p>'.repeat(4000)}`);
+    }, ended);
     expect(html.failure).to.deep.include({ stage: 'upgrade', status: 200 });
   });
   it('91 reads Retry-After in both forms and clamps it', async () => {
-    for (const [header, expected] of [['7', 7000], ['1000000000', 900_000], ['-1', 1000], ['abc', undefined]] as const) {
-      const outcome = await meet((socket) => { socket.write(`HTTP/1.1 429 X\r\nretry-after: ${header}\r\ncontent-length: 0\r\n\r\n`); }, ended);
+    for (const [header, expected] of [
+      ['7', 7000],
+      ['1000000000', 900_000],
+      ['-1', 1000],
+      ['abc', undefined],
+    ] as const) {
+      const outcome = await meet((socket) => {
+        socket.write(`HTTP/1.1 429 X\r\nretry-after: ${header}\r\ncontent-length: 0\r\n\r\n`);
+      }, ended);
       expect(outcome.failure?.retryAfterMs, header).to.equal(expected);
     }
   });

@@ -13,7 +13,11 @@ import { credentialsDirectory, writeDocuments } from '../support/documents.ts';
 
 const CREDENTIALS = { clientId: 'id', clientSecret: 'secret-value-42', refreshToken: undefined };
 
-async function ask(answer: Listener, credentials: { clientId: string; clientSecret: string | undefined; refreshToken: string | undefined } = CREDENTIALS, plan: Partial<ClientPlan> = {}) {
+async function ask(
+  answer: Listener,
+  credentials: { clientId: string; clientSecret: string | undefined; refreshToken: string | undefined } = CREDENTIALS,
+  plan: Partial<ClientPlan> = {},
+) {
   const server = createHttp(answer);
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as AddressInfo;
@@ -27,13 +31,19 @@ async function ask(answer: Listener, credentials: { clientId: string; clientSecr
     server.close();
   }
 }
-const says = (status: number, body: unknown, headers: Record<string, string> = {}): Listener => (_request, response) => {
-  response.writeHead(status, headers);
-  response.end(typeof body === 'string' ? body : JSON.stringify(body));
-};
-const failure = async (work: Promise<unknown>): Promise<{ code: string; details: Readonly<Record<string, unknown>>; message: string }> =>
+const says =
+  (status: number, body: unknown, headers: Record<string, string> = {}): Listener =>
+  (_request, response) => {
+    response.writeHead(status, headers);
+    response.end(typeof body === 'string' ? body : JSON.stringify(body));
+  };
+const failure = async (
+  work: Promise<unknown>,
+): Promise<{ code: string; details: Readonly<Record<string, unknown>>; message: string }> =>
   work.then(
-    () => { throw new Error('it was expected to fail'); },
+    () => {
+      throw new Error('it was expected to fail');
+    },
     (error: unknown) => {
       if (!(error instanceof HoldfastError)) throw error;
       return { code: error.code, details: error.details, message: error.message };
@@ -44,24 +54,41 @@ describe('fetchToken', () => {
   it('A2: form body, Basic credentials, grant client_credentials', async () => {
     let seen = '';
     const token = await ask((request, response) => {
-      request.on('data', (chunk: Buffer) => { seen += `${String(request.headers.authorization)} ${String(request.headers['content-type'])} ${chunk.toString()}`; });
+      request.on('data', (chunk: Buffer) => {
+        seen += `${String(request.headers.authorization)} ${String(request.headers['content-type'])} ${chunk.toString()}`;
+      });
       request.on('end', () => response.end('{"access_token":"tok","expires_in":3600}'));
     });
-    expect(seen).to.equal(`Basic ${Buffer.from('id:secret-value-42').toString('base64')} application/x-www-form-urlencoded grant_type=client_credentials`);
+    expect(seen).to.equal(
+      `Basic ${Buffer.from('id:secret-value-42').toString('base64')} application/x-www-form-urlencoded grant_type=client_credentials`,
+    );
     expect(token).to.deep.include({ accessToken: 'tok', lifeMs: 3_600_000, refreshToken: undefined });
   });
 
   it('A6: a JSON body where the endpoint wants one; A7: a used-up refresh token falls back to client credentials', async () => {
     const bodies: string[] = [];
     const plan = resolve(loadDocuments([writeDocuments({ simPort: 1, dialect: 'cxone-realtime' })]))[0]!;
-    const token = await ask((request, response) => {
-      request.on('data', (chunk: Buffer) => bodies.push(chunk.toString()));
-      request.on('end', () => {
-        response.statusCode = bodies.length === 1 ? 400 : 200;
-        response.end(bodies.length === 1 ? '{"error":"invalid_grant"}' : '{"access_token":"tok","expires_in":60,"refresh_token":"next"}');
-      });
-    }, { ...CREDENTIALS, refreshToken: 'used-up-token' }, { tokenEndpoint: plan.tokenEndpoint });
-    expect(JSON.parse(bodies[0] ?? '')).to.deep.equal({ grant_type: 'refresh_token', refresh_token: 'used-up-token', client_id: 'id', client_secret: 'secret-value-42' });
+    const token = await ask(
+      (request, response) => {
+        request.on('data', (chunk: Buffer) => bodies.push(chunk.toString()));
+        request.on('end', () => {
+          response.statusCode = bodies.length === 1 ? 400 : 200;
+          response.end(
+            bodies.length === 1
+              ? '{"error":"invalid_grant"}'
+              : '{"access_token":"tok","expires_in":60,"refresh_token":"next"}',
+          );
+        });
+      },
+      { ...CREDENTIALS, refreshToken: 'used-up-token' },
+      { tokenEndpoint: plan.tokenEndpoint },
+    );
+    expect(JSON.parse(bodies[0] ?? '')).to.deep.equal({
+      grant_type: 'refresh_token',
+      refresh_token: 'used-up-token',
+      client_id: 'id',
+      client_secret: 'secret-value-42',
+    });
     expect(JSON.parse(bodies[1] ?? '')).to.have.property('grant_type', 'client_credentials');
     expect(token.refreshToken).to.equal('next');
   });
@@ -79,7 +106,12 @@ describe('fetchToken', () => {
       ['HF_TOKEN_UNREACHABLE', says(200, 'x'.repeat(200_000))],
       ['HF_TOKEN_UNREACHABLE', says(302, '', { location: 'http://169.254.169.254/' })],
       ['HF_TOKEN_UNREACHABLE', says(500, {})],
-      ['HF_TOKEN_UNREACHABLE', (_request, response) => { response.destroy(); }],
+      [
+        'HF_TOKEN_UNREACHABLE',
+        (_request, response) => {
+          response.destroy();
+        },
+      ],
       ['HF_TOKEN_CREDENTIALS', says(400, { error: 'invalid_client' })],
       ['HF_TOKEN_GRANT', says(400, { error: 'invalid_grant' })],
       ['HF_TOKEN_CREDENTIALS', says(401, {})],
@@ -95,18 +127,30 @@ describe('fetchToken', () => {
     expect((await failure(ask(says(429, {})))).details['retryAfterMs'], 'S1: 5 s when absent').to.equal(5000);
   });
 
-  it('A2, 88: odd lives are clamped and said once; a JWT\'s exp is a hint', async () => {
+  it("A2, 88: odd lives are clamped and said once; a JWT's exp is a hint", async () => {
     const bounds = { lifeBounds: { minMs: 60_000, maxMs: 86_400_000 } };
-    for (const [expires, life] of [[undefined, 1_800_000], [0, 1_800_000], [-1, 1_800_000], [1e12, 86_400_000], ['3600', 3_600_000], [5, 60_000]] as const) {
+    for (const [expires, life] of [
+      [undefined, 1_800_000],
+      [0, 1_800_000],
+      [-1, 1_800_000],
+      [1e12, 86_400_000],
+      ['3600', 3_600_000],
+      [5, 60_000],
+    ] as const) {
       const token = await ask(says(200, { access_token: 't', expires_in: expires }), CREDENTIALS, bounds);
       expect(token.lifeMs, String(expires)).to.equal(life);
     }
     const jwt = `x.${Buffer.from(JSON.stringify({ exp: Math.floor(Date.now() / 1000) + 600 })).toString('base64url')}.y`;
-    expect((await ask(says(200, { access_token: jwt, expires_in: 3600 }), CREDENTIALS, bounds)).lifeMs).to.be.within(598_000, 601_000);
+    expect((await ask(says(200, { access_token: jwt, expires_in: 3600 }), CREDENTIALS, bounds)).lifeMs).to.be.within(
+      598_000,
+      601_000,
+    );
   });
 
   it('A16, 93: measures skew from the Date header', async () => {
-    const token = await ask(says(200, { access_token: 't', expires_in: 60 }, { date: new Date(Date.now() + 7_200_000).toUTCString() }));
+    const token = await ask(
+      says(200, { access_token: 't', expires_in: 60 }, { date: new Date(Date.now() + 7_200_000).toUTCString() }),
+    );
     expect(token.skewMs).to.be.within(7_190_000, 7_210_000);
   });
 });
@@ -135,7 +179,20 @@ describe('credential files (reliability 5.4)', () => {
 
 describe('isPrivateAddress', () => {
   it('knows private, link-local, loopback and mapped forms', () => {
-    for (const [address, family] of [['10.1.2.3', 4], ['169.254.169.254', 4], ['127.0.0.1', 4], ['::1', 6], ['fe80::1', 6], ['::ffff:10.0.0.1', 6], ['64:ff9b::a00:1', 6]] as const) expect(isPrivateAddress(address, family), address).to.equal(true);
-    for (const [address, family] of [['8.8.8.8', 4], ['2600::1', 6]] as const) expect(isPrivateAddress(address, family), address).to.equal(false);
+    for (const [address, family] of [
+      ['10.1.2.3', 4],
+      ['169.254.169.254', 4],
+      ['127.0.0.1', 4],
+      ['::1', 6],
+      ['fe80::1', 6],
+      ['::ffff:10.0.0.1', 6],
+      ['64:ff9b::a00:1', 6],
+    ] as const)
+      expect(isPrivateAddress(address, family), address).to.equal(true);
+    for (const [address, family] of [
+      ['8.8.8.8', 4],
+      ['2600::1', 6],
+    ] as const)
+      expect(isPrivateAddress(address, family), address).to.equal(false);
   });
 });

@@ -61,7 +61,9 @@ const RUNS: Readonly<Record<Crash['by'], (rig: Rig) => Promise<void>>> = {
 
 /** P10: death at each point where a step is done and the next is not. */
 export const CRASH_ROWS: readonly Scenario[] = CRASHES.map((crash) => ({
-  id: crash.id.replace('crash', 'P10'), say: `death ${crash.say.startsWith('after') ? '' : 'when '}${crash.say}`, facts: { convergeMs: 14_000 },
+  id: crash.id.replace('crash', 'P10'),
+  say: `death ${crash.say.startsWith('after') ? '' : 'when '}${crash.say}`,
+  facts: { convergeMs: 14_000 },
   options: { node: [LOADER], env: { HOLDFAST_TEST_PLANT: crash.id } },
   async run(rig) {
     const end = rig.fault('crash', crash.id);

@@ -10,12 +10,19 @@ const LATE = { convergeMs: 14_000 };
 /** A row on a Redis with two replicas and three sentinels. */
 function failover(id: string, say: string, how: 'SIGKILL' | 'SIGSTOP'): Scenario {
   return {
-    id, say, options: { sentinel: true }, facts: { convergeMs: 20_000 },
+    id,
+    say,
+    options: { sentinel: true },
+    facts: { convergeMs: 20_000 },
     async run(rig) {
       const { primary } = rig.sentinel();
       const end = rig.fault('redis', 'primary', { storeLoss: true });
       primary.signal(how);
-      await until('the sentinels chose another primary', async () => (await rig.sentinel().primaryPort()) !== primary.port, 20_000);
+      await until(
+        'the sentinels chose another primary',
+        async () => (await rig.sentinel().primaryPort()) !== primary.port,
+        20_000,
+      );
       await pause(4000);
       primary.signal('SIGCONT');
       await pause(1000);
@@ -28,7 +35,9 @@ function failover(id: string, say: string, how: 'SIGKILL' | 'SIGSTOP'): Scenario
 /** Redis answers everything we ask with an error for a while. */
 function refusing(id: string, say: string, how: (rig: Rig) => Promise<() => Promise<unknown>>): Scenario {
   return {
-    id, say, facts: LATE,
+    id,
+    say,
+    facts: LATE,
     async run(rig) {
       const end = rig.fault('redis', 'redis', { failing: true });
       const undo = await how(rig);
@@ -51,19 +60,27 @@ const FROM_A_COPY = { ...LATE, maxAgain: 1200 };
 /** The store forgets everything while the leader cannot reach it. */
 async function forgetAndCut(rig: Rig): Promise<void> {
   const leader = await rig.leader();
-  await during(rig, { kind: 'toRedis', target: leader.pod, forMs: 2 * T_MS, more: { storeLoss: true } }, async () => {
-    leader.toRedis?.cut(true);
-    await redisOf(rig, async (redis) => {
-      await redis.flushall();
-      // A stray word, so that the others look now and not when the lock would have ended.
-      await redis.publish('hf:ev', `changed ${rig.fleet.leaseKey}:fence`);
-    });
-  }, () => { leader.toRedis?.mend(); });
+  await during(
+    rig,
+    { kind: 'toRedis', target: leader.pod, forMs: 2 * T_MS, more: { storeLoss: true } },
+    async () => {
+      leader.toRedis?.cut(true);
+      await redisOf(rig, async (redis) => {
+        await redis.flushall();
+        // A stray word, so that the others look now and not when the lock would have ended.
+        await redis.publish('hf:ev', `changed ${rig.fleet.leaseKey}:fence`);
+      });
+    },
+    () => {
+      leader.toRedis?.mend();
+    },
+  );
 }
 
 export const STORE_ROWS: readonly Scenario[] = [
   {
-    id: 'A1', say: 'the token endpoint is down from before a token is due until shortly before its end: the stream is kept on the old one',
+    id: 'A1',
+    say: 'the token endpoint is down from before a token is due until shortly before its end: the stream is kept on the old one',
     async run(rig) {
       const { sim } = rig.fleet;
       const ended = (): number => sim.history.of('conn.end').length;
@@ -73,7 +90,16 @@ export const STORE_ROWS: readonly Scenario[] = [
       platform(rig, { do: 'revoke-tokens' });
       await rig.flows(500);
       const before = { ended: ended(), issued: issued(), refused: refused() };
-      await during(rig, { kind: 'token', target: 'platform', forMs: 17_000 }, () => { sim.do({ do: 'set', faults: { token: { status: 503, times: Infinity } } }); }, () => { sim.do({ do: 'set', faults: { token: undefined } }); });
+      await during(
+        rig,
+        { kind: 'token', target: 'platform', forMs: 17_000 },
+        () => {
+          sim.do({ do: 'set', faults: { token: { status: 503, times: Infinity } } });
+        },
+        () => {
+          sim.do({ do: 'set', faults: { token: undefined } });
+        },
+      );
       if (refused() === before.refused) throw new Error('no token was asked for');
       if (ended() !== before.ended) throw new Error('a connection ended although its token was good');
       await until('there is a new token', () => issued() > before.issued, 6000);
@@ -81,21 +107,31 @@ export const STORE_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'A1b', say: 'the token endpoint is down for longer than a token lives', facts: LATE,
+    id: 'A1b',
+    say: 'the token endpoint is down for longer than a token lives',
+    facts: LATE,
     async run(rig) {
       const { sim } = rig.fleet;
       sim.do({ do: 'token-life', ms: 8000 });
       platform(rig, { do: 'revoke-tokens' });
       await rig.flows(500);
-      await during(rig, { kind: 'token', target: 'platform', forMs: 14_000 }, () => { sim.do({ do: 'set', faults: { token: { status: 503, times: Infinity } } }); }, () => {
-        sim.do({ do: 'set', faults: { token: undefined } });
-        sim.do({ do: 'token-life', ms: 3_600_000 });
-      });
+      await during(
+        rig,
+        { kind: 'token', target: 'platform', forMs: 14_000 },
+        () => {
+          sim.do({ do: 'set', faults: { token: { status: 503, times: Infinity } } });
+        },
+        () => {
+          sim.do({ do: 'set', faults: { token: undefined } });
+          sim.do({ do: 'token-life', ms: 3_600_000 });
+        },
+      );
       await rig.flows(500, 60_000);
     },
   },
   {
-    id: 'A2', say: 'the token endpoint says nonsense about the life of a token',
+    id: 'A2',
+    say: 'the token endpoint says nonsense about the life of a token',
     async run(rig) {
       for (const expiresIn of [0, -1, 1e12, '3600', null]) {
         rig.fleet.sim.do({ do: 'set', faults: { expiresIn } });
@@ -107,79 +143,217 @@ export const STORE_ROWS: readonly Scenario[] = [
       await rig.flows(200);
     },
   },
-  { id: 'A3', say: 'all tokens are revoked', async run(rig) { platform(rig, { do: 'revoke-tokens' }); await rig.flows(500); } },
-  { id: 'A3b', say: 'all tokens are revoked and the leader dies', async run(rig) { rig.fleet.sim.do({ do: 'revoke-tokens' }); await kill(rig); } },
   {
-    id: 'A4', say: 'the secret file is replaced while connected',
+    id: 'A3',
+    say: 'all tokens are revoked',
     async run(rig) {
-      await during(rig, { kind: 'secret', target: 'all', forMs: 1500, more: { steady: true } }, () => {
-        secretFile(rig, (file) => {
-          writeFileSync(`${file}.new`, `${SIM_CLIENT.clientSecret}\n`, { mode: 0o600 });
-          renameSync(`${file}.new`, file);
-        });
-      }, () => undefined);
+      platform(rig, { do: 'revoke-tokens' });
+      await rig.flows(500);
+    },
+  },
+  {
+    id: 'A3b',
+    say: 'all tokens are revoked and the leader dies',
+    async run(rig) {
+      rig.fleet.sim.do({ do: 'revoke-tokens' });
+      await kill(rig);
+    },
+  },
+  {
+    id: 'A4',
+    say: 'the secret file is replaced while connected',
+    async run(rig) {
+      await during(
+        rig,
+        { kind: 'secret', target: 'all', forMs: 1500, more: { steady: true } },
+        () => {
+          secretFile(rig, (file) => {
+            writeFileSync(`${file}.new`, `${SIM_CLIENT.clientSecret}\n`, { mode: 0o600 });
+            renameSync(`${file}.new`, file);
+          });
+        },
+        () => undefined,
+      );
       platform(rig, { do: 'revoke-tokens' });
       await rig.flows(300);
     },
   },
   {
-    id: 'A5', say: 'the secret file is empty for a while: the stream goes on, and the next token waits for it',
+    id: 'A5',
+    say: 'the secret file is empty for a while: the stream goes on, and the next token waits for it',
     async run(rig) {
-      await during(rig, { kind: 'secret', target: 'all', forMs: 2000, more: { steady: true } }, () => { secretFile(rig, (file) => { writeFileSync(file, ''); }); }, () => undefined);
+      await during(
+        rig,
+        { kind: 'secret', target: 'all', forMs: 2000, more: { steady: true } },
+        () => {
+          secretFile(rig, (file) => {
+            writeFileSync(file, '');
+          });
+        },
+        () => undefined,
+      );
       platform(rig, { do: 'revoke-tokens' });
       await pause(1000);
-      secretFile(rig, (file) => { writeFileSync(file, SIM_CLIENT.clientSecret); });
+      secretFile(rig, (file) => {
+        writeFileSync(file, SIM_CLIENT.clientSecret);
+      });
       rig.nemesis.add('n.do', { what: 'the secret is back' });
       await rig.flows(300);
     },
   },
   {
-    id: 'R1', say: 'Redis is killed and comes back empty', quick: true, facts: LATE,
+    id: 'R1',
+    say: 'Redis is killed and comes back empty',
+    quick: true,
+    facts: LATE,
     async run(rig) {
-      await during(rig, { kind: 'redis', target: 'redis', more: { storeLoss: true }, forMs: 1500 }, () => rig.fleet.redis.stop(), () => rig.fleet.redis.again());
+      await during(
+        rig,
+        { kind: 'redis', target: 'redis', more: { storeLoss: true }, forMs: 1500 },
+        () => rig.fleet.redis.stop(),
+        () => rig.fleet.redis.again(),
+      );
       await rig.flows(500);
     },
   },
   {
-    id: 'R2', say: 'Redis is killed and comes back with what it had on disk', facts: LATE, options: { durable: true },
+    id: 'R2',
+    say: 'Redis is killed and comes back with what it had on disk',
+    facts: LATE,
+    options: { durable: true },
     async run(rig) {
-      await during(rig, { kind: 'redis', target: 'redis', more: { storeLoss: true }, forMs: 1500 }, () => rig.fleet.redis.stop(), () => rig.fleet.redis.again());
+      await during(
+        rig,
+        { kind: 'redis', target: 'redis', more: { storeLoss: true }, forMs: 1500 },
+        () => rig.fleet.redis.stop(),
+        () => rig.fleet.redis.again(),
+      );
       await rig.flows(500);
       await kill(rig);
     },
   },
-  { id: 'R3', say: 'Redis is frozen for longer than the ttl', quick: true, facts: LATE, async run(rig) { await during(rig, { kind: 'redis', target: 'redis', forMs: 2 * T_MS }, () => { rig.fleet.redis.signal('SIGSTOP'); }, () => { rig.fleet.redis.signal('SIGCONT'); }); await rig.flows(500); } },
-  { id: 'R4', say: 'the leader is cut off from Redis only', quick: true, async run(rig) { await spoil(rig, 'toRedis', (proxy) => { proxy.cut(true); }, 3 * T_MS); await rig.flows(500); } },
   {
-    id: 'R4b', say: 'the leader’s connections to Redis are reset and refused',
+    id: 'R3',
+    say: 'Redis is frozen for longer than the ttl',
+    quick: true,
+    facts: LATE,
     async run(rig) {
-      const leader = await rig.leader();
-      await during(rig, { kind: 'toRedis', target: leader.pod, forMs: 2 * T_MS }, () => leader.toRedis?.down(), () => leader.toRedis?.up());
+      await during(
+        rig,
+        { kind: 'redis', target: 'redis', forMs: 2 * T_MS },
+        () => {
+          rig.fleet.redis.signal('SIGSTOP');
+        },
+        () => {
+          rig.fleet.redis.signal('SIGCONT');
+        },
+      );
       await rig.flows(500);
     },
   },
   {
-    id: 'R5', say: 'the standbys are cut off from Redis: the leader does not notice',
+    id: 'R4',
+    say: 'the leader is cut off from Redis only',
+    quick: true,
+    async run(rig) {
+      await spoil(
+        rig,
+        'toRedis',
+        (proxy) => {
+          proxy.cut(true);
+        },
+        3 * T_MS,
+      );
+      await rig.flows(500);
+    },
+  },
+  {
+    id: 'R4b',
+    say: 'the leader’s connections to Redis are reset and refused',
+    async run(rig) {
+      const leader = await rig.leader();
+      await during(
+        rig,
+        { kind: 'toRedis', target: leader.pod, forMs: 2 * T_MS },
+        () => leader.toRedis?.down(),
+        () => leader.toRedis?.up(),
+      );
+      await rig.flows(500);
+    },
+  },
+  {
+    id: 'R5',
+    say: 'the standbys are cut off from Redis: the leader does not notice',
     async run(rig) {
       const leader = await rig.leader();
       const others = rig.fleet.replicas.filter((one) => one !== leader);
-      await during(rig, { kind: 'toRedis', target: 'standbys', forMs: 2 * T_MS, more: { steady: true } }, () => { for (const one of others) one.toRedis?.cut(true); }, () => { for (const one of others) one.toRedis?.mend(); });
+      await during(
+        rig,
+        { kind: 'toRedis', target: 'standbys', forMs: 2 * T_MS, more: { steady: true } },
+        () => {
+          for (const one of others) one.toRedis?.cut(true);
+        },
+        () => {
+          for (const one of others) one.toRedis?.mend();
+        },
+      );
       await rig.flows(300);
     },
   },
   {
-    id: 'R6', say: 'everybody is cut off from Redis', facts: LATE,
+    id: 'R6',
+    say: 'everybody is cut off from Redis',
+    facts: LATE,
     async run(rig) {
-      await during(rig, { kind: 'toRedis', target: 'all', forMs: 3 * T_MS }, () => { for (const one of rig.fleet.replicas) one.toRedis?.cut(true); }, () => { for (const one of rig.fleet.replicas) one.toRedis?.mend(); });
+      await during(
+        rig,
+        { kind: 'toRedis', target: 'all', forMs: 3 * T_MS },
+        () => {
+          for (const one of rig.fleet.replicas) one.toRedis?.cut(true);
+        },
+        () => {
+          for (const one of rig.fleet.replicas) one.toRedis?.mend();
+        },
+      );
       await rig.flows(500);
     },
   },
   failover('R7', 'Sentinel: the primary is killed', 'SIGKILL'),
   failover('R8', 'Sentinel: the primary is frozen, and thawed after the failover', 'SIGSTOP'),
-  { id: 'R9', say: 'FLUSHALL', quick: true, facts: LATE, async run(rig) { await during(rig, { kind: 'flush', target: 'redis', forMs: 100, more: { storeLoss: true } }, () => redisOf(rig, (redis) => redis.flushall()), () => undefined); await rig.flows(1500); } },
-  { id: 'R9b', say: 'FLUSHALL, then the leader is killed', facts: LATE, async run(rig) { await during(rig, { kind: 'flush', target: 'redis', forMs: 100, more: { storeLoss: true } }, () => redisOf(rig, (redis) => redis.flushall()), () => undefined); await rig.flows(600); await kill(rig); } },
   {
-    id: 'R9c', say: 'FLUSHALL while the leader is cut off from Redis: nobody takes over before it must have stopped', facts: FROM_A_COPY,
+    id: 'R9',
+    say: 'FLUSHALL',
+    quick: true,
+    facts: LATE,
+    async run(rig) {
+      await during(
+        rig,
+        { kind: 'flush', target: 'redis', forMs: 100, more: { storeLoss: true } },
+        () => redisOf(rig, (redis) => redis.flushall()),
+        () => undefined,
+      );
+      await rig.flows(1500);
+    },
+  },
+  {
+    id: 'R9b',
+    say: 'FLUSHALL, then the leader is killed',
+    facts: LATE,
+    async run(rig) {
+      await during(
+        rig,
+        { kind: 'flush', target: 'redis', forMs: 100, more: { storeLoss: true } },
+        () => redisOf(rig, (redis) => redis.flushall()),
+        () => undefined,
+      );
+      await rig.flows(600);
+      await kill(rig);
+    },
+  },
+  {
+    id: 'R9c',
+    say: 'FLUSHALL while the leader is cut off from Redis: nobody takes over before it must have stopped',
+    facts: FROM_A_COPY,
     async run(rig) {
       // Every standby has a copy of the checkpoint: it makes one a second.
       await rig.flows(600);
@@ -188,7 +362,11 @@ export const STORE_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'R9d', say: 'the same before anybody had a copy of the checkpoint: what is missing then is announced', facts: LATE, cold: true, options: { lease: { ttl: '3s', renewEvery: '1400ms', guard: '150ms' } },
+    id: 'R9d',
+    say: 'the same before anybody had a copy of the checkpoint: what is missing then is announced',
+    facts: LATE,
+    cold: true,
+    options: { lease: { ttl: '3s', renewEvery: '1400ms', guard: '150ms' } },
     async run(rig) {
       rig.fleet.sim.rate = 500;
       await rig.flows(50);
@@ -198,13 +376,21 @@ export const STORE_ROWS: readonly Scenario[] = [
   },
   refusing('R10', 'Redis is out of memory and refuses writes', async (rig) => {
     const before = await redisOf(rig, async (redis) => {
-      const [, limit = '0'] = (await redis.config('GET', 'maxmemory'));
+      const [, limit = '0'] = await redis.config('GET', 'maxmemory');
       await redis.config('SET', 'maxmemory', '1');
       return limit;
     });
     return () => redisOf(rig, (redis) => redis.config('SET', 'maxmemory', before));
   }),
-  { id: 'R11', say: 'Redis forgets its scripts', async run(rig) { rig.nemesis.add('n.do', { what: 'script flush' }); await redisOf(rig, (redis) => redis.script('FLUSH')); await rig.flows(500); } },
+  {
+    id: 'R11',
+    say: 'Redis forgets its scripts',
+    async run(rig) {
+      rig.nemesis.add('n.do', { what: 'script flush' });
+      await redisOf(rig, (redis) => redis.script('FLUSH'));
+      await rig.flows(500);
+    },
+  },
   refusing('R11b', 'Redis becomes a replica: READONLY', async (rig) => {
     await redisOf(rig, async (redis) => {
       // With the primary it names out of reach it keeps its data and answers reads.
@@ -217,7 +403,9 @@ export const STORE_ROWS: readonly Scenario[] = [
     return () => redisOf(rig, (redis) => redis.call('ACL', 'SETUSER', 'default', '+@all'));
   }),
   {
-    id: 'R11d', say: 'somebody’s script never ends: BUSY', facts: LATE,
+    id: 'R11d',
+    say: 'somebody’s script never ends: BUSY',
+    facts: LATE,
     async run(rig) {
       const end = rig.fault('redis', 'redis', { failing: true });
       const endless = redisOf(rig, (redis) => redis.eval('while true do end', 0)).catch(() => undefined); // killed below
@@ -228,9 +416,25 @@ export const STORE_ROWS: readonly Scenario[] = [
       await rig.flows(500);
     },
   },
-  { id: 'R12', say: 'the way to Redis is slow, below the time limit', async run(rig) { await spoil(rig, 'toRedis', (proxy) => { proxy.delay(100); }, { forMs: 2 * T_MS, steady: true }); await rig.flows(300); } },
   {
-    id: 'R13', say: 'the lock is deleted under the leader', facts: LATE,
+    id: 'R12',
+    say: 'the way to Redis is slow, below the time limit',
+    async run(rig) {
+      await spoil(
+        rig,
+        'toRedis',
+        (proxy) => {
+          proxy.delay(100);
+        },
+        { forMs: 2 * T_MS, steady: true },
+      );
+      await rig.flows(300);
+    },
+  },
+  {
+    id: 'R13',
+    say: 'the lock is deleted under the leader',
+    facts: LATE,
     async run(rig) {
       for (let n = 0; n < 3; n += 1) {
         rig.nemesis.add('n.do', { what: 'del lock' });
@@ -240,7 +444,9 @@ export const STORE_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'R13b', say: 'the lock never expires (a clock set back) and its holder is frozen for good', facts: LATE,
+    id: 'R13b',
+    say: 'the lock never expires (a clock set back) and its holder is frozen for good',
+    facts: LATE,
     async run(rig) {
       const leader = await rig.leader();
       const end = rig.fault('freeze', leader.pod);
@@ -253,7 +459,8 @@ export const STORE_ROWS: readonly Scenario[] = [
     },
   },
   {
-    id: 'R14', say: 'a stranger writes over the life signs of the open connection for forty seconds: the reaper does not believe one look',
+    id: 'R14',
+    say: 'a stranger writes over the life signs of the open connection for forty seconds: the reaper does not believe one look',
     async run(rig) {
       let key = '';
       await until('the connection is registered', async () => {
@@ -261,22 +468,39 @@ export const STORE_ROWS: readonly Scenario[] = [
         return key !== '';
       });
       const id = key.slice('hf:ws:conn:'.length);
-      await during(rig, { kind: 'registry', target: id, forMs: 0, more: { steady: true } }, async () => {
-        await redisOf(rig, async (redis) => {
-          for (let n = 0; n < 800; n += 1) {
-            await redis.multi().hset(key, 'lastPong', '1').zadd('hf:ws:index', 1, id).exec();
-            await pause(50);
-          }
-        });
-      }, () => undefined);
+      await during(
+        rig,
+        { kind: 'registry', target: id, forMs: 0, more: { steady: true } },
+        async () => {
+          await redisOf(rig, async (redis) => {
+            for (let n = 0; n < 800; n += 1) {
+              await redis.multi().hset(key, 'lastPong', '1').zadd('hf:ws:index', 1, id).exec();
+              await pause(50);
+            }
+          });
+        },
+        () => undefined,
+      );
       await rig.flows(300);
     },
   },
   {
-    id: 'X1', say: 'cut off from both Redis and the platform',
+    id: 'X1',
+    say: 'cut off from both Redis and the platform',
     async run(rig) {
       const leader = await rig.leader();
-      await during(rig, { kind: 'both', target: leader.pod, forMs: 3 * T_MS }, () => { leader.toRedis?.cut(true); leader.toSim?.cut(true); }, () => { leader.toRedis?.mend(); leader.toSim?.mend(); });
+      await during(
+        rig,
+        { kind: 'both', target: leader.pod, forMs: 3 * T_MS },
+        () => {
+          leader.toRedis?.cut(true);
+          leader.toSim?.cut(true);
+        },
+        () => {
+          leader.toRedis?.mend();
+          leader.toSim?.mend();
+        },
+      );
       await rig.flows(500);
     },
   },
