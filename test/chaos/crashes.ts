@@ -1,4 +1,4 @@
-import type { Edit } from './plants.ts';
+import type { Edit } from '../support/edits.ts';
 
 /** A point at which a process that is armed dies at once. */
 export interface Crash {
@@ -16,16 +16,85 @@ function before(file: string, find: string): readonly Edit[] {
 }
 
 export const CRASHES: readonly Crash[] = [
-  { id: 'crash-01', say: 'after the lock, before the claim', by: 'standbys', edits: before('src/coordination/redis-leases.ts', '    let answer: string[];') },
-  { id: 'crash-02', say: 'after the epoch, before the first dial', by: 'standbys', edits: before('src/sidecar/election.ts', "    this.#audit(entry, 'leader.changed',") },
-  { id: 'crash-03', say: 'after the connection opened, before the first event', by: 'standbys', edits: before('src/sidecar/stream.ts', '    this.#report.ready(effect, this.session.state') },
-  { id: 'crash-04', say: 'after an event was received, before it is queued', by: 'leader', edits: before('src/sidecar/intake.ts', '    if (this.#resuming !== undefined) this.#announceResumed();') },
-  { id: 'crash-05', say: 'after an event was queued, before it is sent', by: 'leader', edits: before('src/delivery/push.ts', '    this.#host.handed(entries);') },
-  { id: 'crash-06', say: 'after an event was sent, before its answer', by: 'leader', edits: [{ file: 'src/delivery/push.ts', find: "    const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });", replace: `    const asked = this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });\n    setImmediate(() => { ${CRASH}; });\n    const response = await asked;` }] },
-  { id: 'crash-07', say: 'after an acknowledgement, before its checkpoint', by: 'leader', edits: before('src/sidecar/checkpointer.ts', '    const record = this.#host.record(ord, floor);') },
-  { id: 'crash-08', say: 'the checkpoint is stored, its answer was not heard', by: 'leader', edits: before('src/sidecar/checkpointer.ts', "    const outcome = answer === 'stored' ? 'stored' : 'fenced';") },
-  { id: 'crash-09', say: 'after the last checkpoint, before the lease is given away', by: 'drain', edits: before('src/sidecar/election.ts', '    this.#leases.transfer(entry.contender.lease,') },
-  { id: 'crash-10', say: 'after the next connection opened, before the old one closes', by: 'rotation', edits: before('src/sidecar/stream.ts', '    this.#report.ready(effect, this.session.state') },
-  { id: 'crash-11', say: 'after the old connection closed, while the next one takes over', by: 'rotation', edits: before('src/sidecar/report.ts', "    this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose }, 'the new connection took over');") },
-  { id: 'crash-12', say: 'the reaper has looked, and not yet judged', by: 'reaper', edits: before('src/coordination/registry.ts', '    const dead: string[] = [];') },
+  {
+    id: 'crash-01',
+    say: 'after the lock, before the claim',
+    by: 'standbys',
+    edits: before('src/coordination/redis-leases.ts', '    let answer: string[];'),
+  },
+  {
+    id: 'crash-02',
+    say: 'after the epoch, before the first dial',
+    by: 'standbys',
+    edits: before('src/sidecar/election.ts', "    this.#audit(entry, 'leader.changed',"),
+  },
+  {
+    id: 'crash-03',
+    say: 'after the connection opened, before the first event',
+    by: 'standbys',
+    edits: before('src/sidecar/stream.ts', '    this.#report.ready(effect, this.session.state'),
+  },
+  {
+    id: 'crash-04',
+    say: 'after an event was received, before it is queued',
+    by: 'leader',
+    edits: before('src/sidecar/intake.ts', '    if (this.#resuming !== undefined) this.#announceResumed();'),
+  },
+  {
+    id: 'crash-05',
+    say: 'after an event was queued, before it is sent',
+    by: 'leader',
+    edits: before('src/delivery/push.ts', '    this.#host.handed(entries);'),
+  },
+  {
+    id: 'crash-06',
+    say: 'after an event was sent, before its answer',
+    by: 'leader',
+    edits: [
+      {
+        file: 'src/delivery/push.ts',
+        find: "    const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });",
+        replace: `    const asked = this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });\n    setImmediate(() => { ${CRASH}; });\n    const response = await asked;`,
+      },
+    ],
+  },
+  {
+    id: 'crash-07',
+    say: 'after an acknowledgement, before its checkpoint',
+    by: 'leader',
+    edits: before('src/sidecar/checkpointer.ts', '    const record = this.#host.record(ord, floor);'),
+  },
+  {
+    id: 'crash-08',
+    say: 'the checkpoint is stored, its answer was not heard',
+    by: 'leader',
+    edits: before('src/sidecar/checkpointer.ts', "    const outcome = answer === 'stored' ? 'stored' : 'fenced';"),
+  },
+  {
+    id: 'crash-09',
+    say: 'after the last checkpoint, before the lease is given away',
+    by: 'drain',
+    edits: before('src/sidecar/election.ts', 'this.#leases.transfer( entry.contender.lease,'),
+  },
+  {
+    id: 'crash-10',
+    say: 'after the next connection opened, before the old one closes',
+    by: 'rotation',
+    edits: before('src/sidecar/stream.ts', '    this.#report.ready(effect, this.session.state'),
+  },
+  {
+    id: 'crash-11',
+    say: 'after the old connection closed, while the next one takes over',
+    by: 'rotation',
+    edits: before(
+      'src/sidecar/report.ts',
+      "    this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose }, 'the new connection took over');",
+    ),
+  },
+  {
+    id: 'crash-12',
+    say: 'the reaper has looked, and not yet judged',
+    by: 'reaper',
+    edits: before('src/coordination/registry.ts', '    const dead: string[] = [];'),
+  },
 ];

@@ -1,9 +1,4 @@
-/** One piece of source that is replaced in the running program. */
-export interface Edit {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+import type { Edit } from '../support/edits.ts';
 
 /** A fault planted in the running program: the judge must name the rule it breaks. */
 export interface Plant {
@@ -21,99 +16,289 @@ const MARK = '(globalThis as unknown as { holdfastPlanted: () => void }).holdfas
 /** The checkpoint and what it covers. */
 const POSITIONS: readonly Plant[] = [
   {
-    id: 'checkpoint-before-ack', say: 'the checkpoint covers what was received, not what was acknowledged', row: 'K2', rules: ['C5'],
+    id: 'checkpoint-before-ack',
+    say: 'the checkpoint covers what was received, not what was acknowledged',
+    row: 'K2',
+    rules: ['C5'],
     edits: [
-      { file: 'src/sidecar/checkpointer.ts', find: 'checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor,', replace: 'checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.lastOrd,' },
-      { file: 'src/sidecar/checkpointer.ts', find: 'const floor = this.#host.outbox.floorItem;', replace: `${MARK}; const floor = this.#host.outbox.entry(this.#host.outbox.lastOrd)?.item ?? this.#host.outbox.floorItem;` },
+      {
+        file: 'src/sidecar/checkpointer.ts',
+        find: 'checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor,',
+        replace: 'checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.lastOrd,',
+      },
+      {
+        file: 'src/sidecar/checkpointer.ts',
+        find: 'const floor = this.#host.outbox.floorItem;',
+        replace: `${MARK}; const floor = this.#host.outbox.entry(this.#host.outbox.lastOrd)?.item ?? this.#host.outbox.floorItem;`,
+      },
     ],
   },
   {
-    id: 'highest-seen', say: 'the checkpoint is the highest position seen', row: 'K2', rules: ['C5'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: 'return { ...base, position: `sequence:${String(floor.sequence)}`, tail };', replace: `${MARK}; return { ...base, position: \`sequence:\${String(this.#tracker.last)}\`, tail: [] };` }],
+    id: 'highest-seen',
+    say: 'the checkpoint is the highest position seen',
+    row: 'K2',
+    rules: ['C5'],
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: 'return { ...base, position: `sequence:${String(floor.sequence)}`, tail };',
+        replace: `${MARK}; return { ...base, position: \`sequence:\${String(this.#tracker.last)}\`, tail: [] };`,
+      },
+    ],
   },
   {
-    id: 'flush-on-reconnect', say: 'what waits for the consumer is thrown away on a reconnection', row: 'K2b', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/stream.ts', find: '    this.intake.linkOpened(this.session.state.positionExpired);', replace: `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired);` }],
+    id: 'flush-on-reconnect',
+    say: 'what waits for the consumer is thrown away on a reconnection',
+    row: 'K2b',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/stream.ts',
+        find: '    this.intake.linkOpened(this.session.state.positionExpired);',
+        replace: `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired);`,
+      },
+    ],
   },
   {
-    id: 'forgetful', say: 'repetitions of the platform reach the consumer', row: 'N3', rules: ['C4'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: "      case 'duplicate':\n        this.duplicates += 1;\n        this.#sawRepeat = true;\n        return;\n      case 'conflict':", replace: `      case 'duplicate':\n        ${MARK};\n        this.#accept(view, 'live');\n        return;\n      case 'conflict':` }],
+    id: 'forgetful',
+    say: 'repetitions of the platform reach the consumer',
+    row: 'N3',
+    rules: ['C4'],
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: "      case 'duplicate':\n        this.duplicates += 1;\n        this.#sawRepeat = true;\n        return;\n      case 'conflict':",
+        replace: `      case 'duplicate':\n        ${MARK};\n        this.#accept(view, 'live');\n        return;\n      case 'conflict':`,
+      },
+    ],
   },
   {
-    id: 'unmarked', say: 'repetitions after a change of leader are not marked', row: 'P1', rules: ['C4'],
-    edits: [{ file: 'src/sidecar/replay.ts', find: "    if (this.#left > 0) return 'resume';", replace: `    ${MARK};\n    if (this.#left >= 0) return 'live';` }],
+    id: 'unmarked',
+    say: 'repetitions after a change of leader are not marked',
+    row: 'P1',
+    rules: ['C4'],
+    edits: [
+      {
+        file: 'src/sidecar/replay.ts',
+        find: "    if (this.#left > 0) return 'resume';",
+        replace: `    ${MARK};\n    if (this.#left >= 0) return 'live';`,
+      },
+    ],
   },
   {
-    id: 'double', say: 'a sequence number is read as a double', row: 'S17', rules: ['C1', 'C10'],
-    edits: [{ file: 'src/core/sequence.ts', find: '  return text.length <= 15 ? Number(text) : normalise(BigInt(text));', replace: `  ${MARK};\n  return Number(text);` }],
+    id: 'double',
+    say: 'a sequence number is read as a double',
+    row: 'S17',
+    rules: ['C1', 'C10'],
+    edits: [
+      {
+        file: 'src/core/sequence.ts',
+        find: '  return text.length <= 15 ? Number(text) : normalise(BigInt(text));',
+        replace: `  ${MARK};\n  return Number(text);`,
+      },
+    ],
   },
   {
-    id: 'silent-gap', say: 'a gap is counted and not announced', row: 'S11', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: "    this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });", replace: `    ${MARK}; void body; void sequence;` }],
+    id: 'silent-gap',
+    say: 'a gap is counted and not announced',
+    row: 'S11',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: "    this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });",
+        replace: `    ${MARK}; void body; void sequence;`,
+      },
+    ],
   },
   {
-    id: 'no-baseline', say: 'a subscription is not written down before its first event', row: 'P16', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: "    if (this.#baselined !== 'nothing') return;", replace: `    ${MARK};\n    if (this.received >= 0) return;` }],
+    id: 'no-baseline',
+    say: 'a subscription is not written down before its first event',
+    row: 'P16',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: "    if (this.#baselined !== 'nothing') return;",
+        replace: `    ${MARK};\n    if (this.received >= 0) return;`,
+      },
+    ],
   },
   {
-    id: 'unknown-position', say: 'a connection lost before the first event is simply opened again', row: 'N4b', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/stream.ts', find: "    if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined) this.intake.holeSince", replace: `    ${MARK};\n    if (this.plan.profile.streamClass === 'C') this.intake.holeSince` }],
+    id: 'unknown-position',
+    say: 'a connection lost before the first event is simply opened again',
+    row: 'N4b',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/stream.ts',
+        find: "if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined)",
+        replace: `${MARK};\n    if (this.plan.profile.streamClass === 'C')`,
+      },
+    ],
   },
   {
-    id: 'hole-forgotten', say: 'an acknowledged notice moves the beginning of a hole that is not announced yet', row: 'P17-C', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: 'const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);', replace: `${MARK}; const settledAtEpochMs = floor.receivedEpochMs;` }],
+    id: 'hole-forgotten',
+    say: 'an acknowledged notice moves the beginning of a hole that is not announced yet',
+    row: 'P17-C',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: 'const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);',
+        replace: `${MARK}; const settledAtEpochMs = floor.receivedEpochMs;`,
+      },
+    ],
   },
   {
-    id: 'sealed-away', say: 'a leader that was not connected says at its end that nothing was missed', row: 'P2-C', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/stream.ts', find: "const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;", replace: `${MARK}; const whole = this.session.state.gen >= 0;` }],
+    id: 'sealed-away',
+    say: 'a leader that was not connected says at its end that nothing was missed',
+    row: 'P2-C',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/stream.ts',
+        find: "const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;",
+        replace: `${MARK}; const whole = this.session.state.gen >= 0;`,
+      },
+    ],
   },
   {
-    id: 'no-second-question', say: 'a hole is called a gap without asking again', row: 'S9', rules: ['C2'],
-    edits: [{ file: 'src/core/tracker.ts', find: '    if (this.#resumeTriedFor !== from) {', replace: `    ${MARK};\n    if (this.#resumeTriedFor !== from && from === -1) {` }],
+    id: 'no-second-question',
+    say: 'a hole is called a gap without asking again',
+    row: 'S9',
+    rules: ['C2'],
+    edits: [
+      {
+        file: 'src/core/tracker.ts',
+        find: '    if (this.#resumeTriedFor !== from) {',
+        replace: `    ${MARK};\n    if (this.#resumeTriedFor !== from && from === -1) {`,
+      },
+    ],
   },
   {
-    id: 'poison-dropped', say: 'what cannot be read is dropped without a word', row: 'S16', rules: ['C10'],
-    edits: [{ file: 'src/sidecar/intake.ts', find: "    this.pushControl('poison',", replace: `    ${MARK};\n    void ((_type: string, _data: unknown) => undefined)('poison',` }],
+    id: 'poison-dropped',
+    say: 'what cannot be read is dropped without a word',
+    row: 'S16',
+    rules: ['C10'],
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: "    this.pushControl('poison',",
+        replace: `    ${MARK};\n    void ((_type: string, _data: unknown) => undefined)('poison',`,
+      },
+    ],
   },
 ];
 
 /** Leadership. */
 const LEASES: readonly Plant[] = [
   {
-    id: 'no-epoch-check', say: 'the store takes a checkpoint of any epoch', row: 'P4c', rules: ['C6'],
+    id: 'no-epoch-check',
+    say: 'the store takes a checkpoint of any epoch',
+    row: 'P4c',
+    rules: ['C6'],
     edits: [
-      { file: 'src/coordination/scripts.ts', find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 3 do\n  local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')\n  if stored and stored > tonumber(ARGV[i + 1]) then return -1 end\nend\n", replace: '' },
-      { file: 'src/coordination/redis.ts', find: '    const triples = Object.entries(checkpoints)', replace: `    ${MARK};\n    const triples = Object.entries(checkpoints)` },
+      {
+        file: 'src/coordination/scripts.ts',
+        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 3 do\n  local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')\n  if stored and stored > tonumber(ARGV[i + 1]) then return -1 end\nend\n",
+        replace: '',
+      },
+      {
+        file: 'src/coordination/redis.ts',
+        find: '    const triples = Object.entries(checkpoints)',
+        replace: `    ${MARK};\n    const triples = Object.entries(checkpoints)`,
+      },
     ],
   },
   {
-    id: 'wall-clock', say: 'the lease is measured by the wall clock', row: 'T1', rules: ['C18'],
-    edits: [{ file: 'src/cli/run.ts', find: '  const nowMs = (): number => performance.now();', replace: `  const nowMs = (): number => { ${MARK}; return Date.now(); };` }],
-  },
-  {
-    id: 'no-guard', say: 'no second thread ends a process that is stuck', row: 'P6', rules: ['C7', 'C9'],
-    edits: [{ file: 'src/sidecar/guard.ts', find: '    Atomics.store(this.#deadline, 0, ns);', replace: `    ${MARK};\n    Atomics.store(this.#deadline, 0, 0n * ns);` }],
-  },
-  {
-    id: 'no-quarantine', say: 'nobody waits for a holder whom the store has forgotten', row: 'R9c', rules: ['C6', 'C7'],
-    edits: [{ file: 'src/core/lease-types.ts', find: 'quarantineUntilMs: untilMs, ', replace: '' }, { file: 'src/core/lease-types.ts', find: '  const untilMs = draft.nowMs + draft.policy.ttlMs;', replace: `  ${MARK};\n  const untilMs = draft.nowMs;` }],
-  },
-  {
-    id: 'new-to-us', say: 'a store that lost its data is taken for one that never had any', row: 'R9d', rules: ['C1'],
-    edits: [{ file: 'src/sidecar/seat.ts', find: 'if (forgot) for', replace: `${MARK};\n    if (forgot && process.pid < 0) for` }],
-  },
-  {
-    id: 'blind-release', say: 'a lock is given back without a look at whose it is', row: 'P4b', rules: ['C4', 'C6', 'C18'],
+    id: 'wall-clock',
+    say: 'the lease is measured by the wall clock',
+    row: 'T1',
+    rules: ['C18'],
     edits: [
-      { file: 'src/coordination/lease-scripts.ts', find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then", replace: "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then" },
-      { file: 'src/coordination/redis-leases.ts', find: '    return this.#lock.release(this.#keys(lease), token);', replace: `    ${MARK};\n    return this.#lock.release(this.#keys(lease), token);` },
+      {
+        file: 'src/cli/run.ts',
+        find: '  const nowMs = (): number => performance.now();',
+        replace: `  const nowMs = (): number => { ${MARK}; return Date.now(); };`,
+      },
     ],
   },
   {
-    id: 'one-look', say: 'the reaper believes one look', row: 'R14', rules: ['C18'],
+    id: 'no-guard',
+    say: 'no second thread ends a process that is stuck',
+    row: 'P6',
+    rules: ['C7', 'C9'],
     edits: [
-      { file: 'src/coordination/registry-scripts.ts', find: "    elseif not since then\n      redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)\n    elseif now - tonumber(since) >= tonumber(ARGV[2]) then", replace: '    else' },
-      { file: 'src/coordination/registry.ts', find: '    const dead: string[] = [];', replace: `    ${MARK};\n    const dead: string[] = [];` },
+      {
+        file: 'src/sidecar/guard.ts',
+        find: '    Atomics.store(this.#deadline, 0, ns);',
+        replace: `    ${MARK};\n    Atomics.store(this.#deadline, 0, 0n * ns);`,
+      },
+    ],
+  },
+  {
+    id: 'no-quarantine',
+    say: 'nobody waits for a holder whom the store has forgotten',
+    row: 'R9c',
+    rules: ['C6', 'C7'],
+    edits: [
+      { file: 'src/core/lease-types.ts', find: 'quarantineUntilMs: untilMs,', replace: '' },
+      {
+        file: 'src/core/lease-types.ts',
+        find: '  const untilMs = draft.nowMs + draft.policy.ttlMs;',
+        replace: `  ${MARK};\n  const untilMs = draft.nowMs;`,
+      },
+    ],
+  },
+  {
+    id: 'new-to-us',
+    say: 'a store that lost its data is taken for one that never had any',
+    row: 'R9d',
+    rules: ['C1'],
+    edits: [
+      {
+        file: 'src/sidecar/seat.ts',
+        find: 'if (forgot) for',
+        replace: `${MARK};\n    if (forgot && process.pid < 0) for`,
+      },
+    ],
+  },
+  {
+    id: 'blind-release',
+    say: 'a lock is given back without a look at whose it is',
+    row: 'P4b',
+    rules: ['C4', 'C6', 'C18'],
+    edits: [
+      {
+        file: 'src/coordination/lease-scripts.ts',
+        find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then",
+        replace:
+          "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then",
+      },
+      {
+        file: 'src/coordination/redis-leases.ts',
+        find: '    return this.#lock.release(this.#keys(lease), token);',
+        replace: `    ${MARK};\n    return this.#lock.release(this.#keys(lease), token);`,
+      },
+    ],
+  },
+  {
+    id: 'one-look',
+    say: 'the reaper believes one look',
+    row: 'R14',
+    rules: ['C18'],
+    edits: [
+      {
+        file: 'src/coordination/registry-scripts.ts',
+        find: "    elseif not since then\n      redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)\n    elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
+        replace: '    else',
+      },
+      {
+        file: 'src/coordination/registry.ts',
+        find: '    const dead: string[] = [];',
+        replace: `    ${MARK};\n    const dead: string[] = [];`,
+      },
     ],
   },
 ];
@@ -121,47 +306,130 @@ const LEASES: readonly Plant[] = [
 /** Restraint, memory, secrets. */
 const CONDUCT: readonly Plant[] = [
   {
-    id: 'reset-on-open', say: 'a handshake resets the count of attempts', row: 'S4', rules: ['C8'],
+    id: 'reset-on-open',
+    say: 'a handshake resets the count of attempts',
+    row: 'S4',
+    rules: ['C8'],
     edits: [
-      { file: 'src/core/session.ts', find: '    draft.s = { ...draft.s, interrupted: false };\n    adoptToken', replace: `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false };\n    adoptToken` },
+      {
+        file: 'src/core/session.ts',
+        find: '    draft.s = { ...draft.s, interrupted: false };\n    adoptToken',
+        replace: `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false };\n    adoptToken`,
+      },
     ],
   },
   {
-    id: 'no-bucket', say: 'jitter only, no gate', row: 'S5', rules: ['C8'],
+    id: 'no-bucket',
+    say: 'jitter only, no gate',
+    row: 'S5',
+    rules: ['C8'],
     edits: [
-      { file: 'src/core/gate.ts', find: '  if (nowMs < earliestMs) return { granted: false, waitUntilMs: earliestMs };', replace: `  ${MARK};\n  void earliestMs;` },
-      { file: 'src/sidecar/permits.ts', find: '    const { gate } = this.#plan.admission;', replace: '    const { gate } = this.#plan.admission;\n    if (gate.capacity > 0) return GRANTED;' },
+      {
+        file: 'src/core/gate.ts',
+        find: '  if (nowMs < earliestMs) return { granted: false, waitUntilMs: earliestMs };',
+        replace: `  ${MARK};\n  void earliestMs;`,
+      },
+      {
+        file: 'src/sidecar/permits.ts',
+        find: '    const { gate } = this.#plan.admission;',
+        replace: '    const { gate } = this.#plan.admission;\n    if (gate.capacity > 0) return GRANTED;',
+      },
     ],
   },
   {
-    id: 'retry-after', say: 'Retry-After is ignored', row: 'S2', rules: ['C8'],
-    edits: [{ file: 'src/core/session-failures.ts', find: '      return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: retryAfterMs });', replace: `      ${MARK};\n      draft.out.splice(0, draft.out.length, ...draft.out.filter((effect) => effect.kind !== 'hold'));\n      return retry(draft, link, verdict, { unit, extended: true });` }],
-  },
-  {
-    id: 'final-1000', say: 'a close with 1000 by the platform ends the stream', row: 'S3', rules: ['C1', 'C9'],
-    edits: [{ file: 'src/core/disposition.ts', find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';", replace: `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? 'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');` }],
-  },
-  {
-    id: 'endless-pause', say: 'reading is paused for as long as the consumer takes', row: 'K2c', rules: ['C19'],
-    edits: [{ file: 'src/sidecar/backpressure.ts', find: "    if (nowMs - this.#sinceMs < this.#limitMs) return 'nothing';", replace: `    ${MARK};\n    if (nowMs >= this.#sinceMs) return 'nothing';` }],
-  },
-  {
-    id: 'unbounded', say: 'the queue toward the consumer has no bound', row: 'K3', rules: ['C11'],
-    edits: [{ file: 'src/core/outbox.ts', find: '    return this.#bufferedBytes >= this.#policy.maxBufferedBytes;', replace: `    ${MARK};\n    return this.#bufferedBytes < 0;` }],
-  },
-  {
-    id: 'token-told', say: 'an error message names the token', row: 'A3', rules: ['C13'],
-    edits: [{ file: 'src/sidecar/client.ts', find: '  tokenRejected(id: string): void {', replace: `  tokenRejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform refused \${this.#tokens.get(id) ?? ''}"}\\n\`);` }],
-  },
-  {
-    id: 'old-token', say: 'a token that was refused is used again', row: 'A3', rules: ['C17'],
-    edits: [{ file: 'src/sidecar/client.ts', find: "    this.#dispatch({ kind: 'rejected', id });\n  }\n\n  /** Something smells", replace: `    ${MARK};\n    void id;\n  }\n\n  /** Something smells` }],
-  },
-  {
-    id: 'hot-retry', say: 'a store that fails is asked again at once', row: 'R10', rules: ['C14'],
+    id: 'retry-after',
+    say: 'Retry-After is ignored',
+    row: 'S2',
+    rules: ['C8'],
     edits: [
-      { file: 'src/core/lease-types.ts', find: 'export const LEASE_RETRY_MS: Millis = 250;', replace: 'export const LEASE_RETRY_MS: Millis = 1;' },
-      { file: 'src/core/checkpoint.ts', find: 'notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit) };', replace: `notBeforeMs: at.nowMs + 0 * backoffDelay(policy.backoff, state.failures, at.unit) + (${MARK} ?? 0) };` },
+      {
+        file: 'src/core/session-failures.ts',
+        find: '      return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: retryAfterMs });',
+        replace: `      ${MARK};\n      draft.out.splice(0, draft.out.length, ...draft.out.filter((effect) => effect.kind !== 'hold'));\n      return retry(draft, link, verdict, { unit, extended: true });`,
+      },
+    ],
+  },
+  {
+    id: 'final-1000',
+    say: 'a close with 1000 by the platform ends the stream',
+    row: 'S3',
+    rules: ['C1', 'C9'],
+    edits: [
+      {
+        file: 'src/core/disposition.ts',
+        find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';",
+        replace: `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? 'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
+      },
+    ],
+  },
+  {
+    id: 'endless-pause',
+    say: 'reading is paused for as long as the consumer takes',
+    row: 'K2c',
+    rules: ['C19'],
+    edits: [
+      {
+        file: 'src/sidecar/backpressure.ts',
+        find: "    if (nowMs - this.#sinceMs < this.#limitMs) return 'nothing';",
+        replace: `    ${MARK};\n    if (nowMs >= this.#sinceMs) return 'nothing';`,
+      },
+    ],
+  },
+  {
+    id: 'unbounded',
+    say: 'the queue toward the consumer has no bound',
+    row: 'K3',
+    rules: ['C11'],
+    edits: [
+      {
+        file: 'src/core/outbox.ts',
+        find: '    return this.#bufferedBytes >= this.#policy.maxBufferedBytes;',
+        replace: `    ${MARK};\n    return this.#bufferedBytes < 0;`,
+      },
+    ],
+  },
+  {
+    id: 'token-told',
+    say: 'an error message names the token',
+    row: 'A3',
+    rules: ['C13'],
+    edits: [
+      {
+        file: 'src/sidecar/client.ts',
+        find: '  tokenRejected(id: string): void {',
+        replace: `  tokenRejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform refused \${this.#tokens.get(id) ?? ''}"}\\n\`);`,
+      },
+    ],
+  },
+  {
+    id: 'old-token',
+    say: 'a token that was refused is used again',
+    row: 'A3',
+    rules: ['C17'],
+    edits: [
+      {
+        file: 'src/sidecar/client.ts',
+        find: "    this.#dispatch({ kind: 'rejected', id });\n  }\n\n  /** Something smells",
+        replace: `    ${MARK};\n    void id;\n  }\n\n  /** Something smells`,
+      },
+    ],
+  },
+  {
+    id: 'hot-retry',
+    say: 'a store that fails is asked again at once',
+    row: 'R10',
+    rules: ['C14'],
+    edits: [
+      {
+        file: 'src/core/lease-types.ts',
+        find: 'export const LEASE_RETRY_MS: Millis = 250;',
+        replace: 'export const LEASE_RETRY_MS: Millis = 1;',
+      },
+      {
+        file: 'src/core/checkpoint.ts',
+        find: 'notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit),',
+        replace: `notBeforeMs: at.nowMs + 0 * backoffDelay(policy.backoff, state.failures, at.unit) + (${MARK} ?? 0),`,
+      },
     ],
   },
 ];
