@@ -45,9 +45,12 @@ export function main(args: readonly string[]): Promise<number> {
   });
 }
 
-async function ask(method: string, url: string): Promise<{ readonly ok: boolean; readonly body: unknown }> {
+async function ask(
+  method: string,
+  url: string,
+): Promise<{ readonly ok: boolean; readonly status: number; readonly body: unknown }> {
   const response = await fetch(url, { method, signal: AbortSignal.timeout(10_000) });
-  return { ok: response.ok, body: await response.json() };
+  return { ok: response.ok, status: response.status, body: await response.json() };
 }
 
 function print(answer: { readonly ok: boolean; readonly body: unknown }): number {
@@ -77,10 +80,27 @@ async function list(base: string): Promise<number> {
   return EXIT_OK;
 }
 
+/** Pause before a redrive that was refused because enough of them wait is asked for again; and how often in a row. */
+const BUSY_PAUSE_MS = 500;
+const BUSY_LIMIT = 120;
+
+async function redriveOne(url: string): Promise<boolean> {
+  for (let tries = 0; tries < BUSY_LIMIT; tries += 1) {
+    const { ok, status } = await ask('POST', url);
+    if (status !== 429) return ok;
+    await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
+  }
+  process.stderr.write('the consumer takes no redriven events; redrive the rest when it does\n');
+  return false;
+}
+
 async function redriveAll(base: string): Promise<number> {
   let count = 0;
   for await (const letters of pages(base)) {
-    for (const one of letters) if ((await ask('POST', `${base}/${one.id}/redrive`)).ok) count += 1;
+    for (const one of letters) {
+      if (await redriveOne(`${base}/${one.id}/redrive`)) count += 1;
+      else process.exitCode = EXIT_INTERNAL;
+    }
   }
   process.stdout.write(`${String(count)} redriven\n`);
   return EXIT_OK;

@@ -15,7 +15,9 @@ import type { Identity, World } from '../sidecar/deps.ts';
 import { HEARTBEAT_EVERY_MS } from '../sidecar/heartbeats.ts';
 import { LeaseGuard } from '../sidecar/guard.ts';
 import { Reporter } from '../sidecar/reporter.ts';
+import { systemScheduler } from '../sidecar/schedule.ts';
 import { Supervisor } from '../sidecar/supervisor.ts';
+import { SYSTEM_WAYS } from '../sidecar/ways.ts';
 import { AuditLog } from '../telemetry/audit.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -257,6 +259,8 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     pool: coordination.pool,
     registry: coordination.registry,
     reports: coordination.reports,
+    schedule: systemScheduler(nowMs),
+    ways: SYSTEM_WAYS,
     registryEveryMs: { beat: HEARTBEAT_EVERY_MS, sweep: REGISTRY.sweepEveryMs },
     metrics: createMetrics(),
     audit: new AuditLog(stdout, () => Date.now()),

@@ -67,8 +67,11 @@ const PRIORITIES = { High: 0, Normal: 1, Low: 2 } as const;
 const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
 /** Bytes all streams of one process may buffer together; each has its share of it at most. */
 const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
+/** What a stored checkpoint keeps from being repeated, by class (core/delivery-window.ts). */
+const COVER = { A: 'ahead', B: 'prefix', C: 'nothing' } as const;
 const CHECKPOINT: CheckpointPolicy = {
   everyMs: 100,
+  everyLargeMs: 1000,
   urgentAfter: 128,
   backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 },
 };
@@ -193,9 +196,11 @@ function resolveStream(
       maxUncheckpointed: spec.delivery.maxUncheckpointed,
       maxBufferedBytes: Math.min(spec.delivery.maxBufferedBytes, shareBytes),
       ackTimeoutMs: spec.delivery.ackTimeout,
+      cover: COVER[profile.streamClass],
     },
     consumer: {
       maxAttempts: spec.delivery.maxAttempts,
+      crashLimit: spec.delivery.crashLimit,
       backoff: {
         baseMs: spec.delivery.retryBaseDelay,
         multiplier: 2,

@@ -310,6 +310,12 @@ const eventStreamSpec = z
           .max(1000)
           .default(10)
           .describe('Counted failures of one event before it becomes a dead letter.'),
+        crashLimit: z
+          .int()
+          .min(1)
+          .max(100)
+          .default(3)
+          .describe('Connections to the application lost under one event alone before it becomes a dead letter.'),
         retryBaseDelay: duration({ max: '10m' })
           .prefault('500ms')
           .describe('First delay before an event is delivered again.'),

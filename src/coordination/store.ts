@@ -17,6 +17,11 @@ export interface Checkpoint {
   readonly distinct: number;
   readonly missing: number;
   readonly settledAtEpochMs: EpochMillis;
+  /** Class A: what is settled ahead of the position, as pairs of steps from it (`encodeAhead`); and how many events that is. */
+  readonly ahead?: readonly number[];
+  readonly aheadCount?: number;
+  /** Events that may have ended the consumer: CloudEvents id as JSON text, and connections lost under them alone. At most 16. */
+  readonly suspects?: readonly (readonly [string, number])[];
   /** Everything accepted was settled when its writer stopped. */
   readonly drained?: boolean;
 }

@@ -1,69 +1,73 @@
 import { backoffDelay, type BackoffPolicy } from './backoff.ts';
 import type { Millis } from './units.ts';
 
-/** When the settled prefix is written: one write in flight, at most every `everyMs`, at once when it is urgent (draining, or delivery waits for it) or when `urgentAfter` entries wait. */
+/**
+ * When what is settled is written: one write in flight, at most every `everyMs` (`everyLargeMs` while the record is large), at once when it is urgent
+ * (draining, or delivery waits for it) or when `urgentAfter` entries wait.
+ */
 export interface CheckpointPolicy {
   readonly everyMs: Millis;
+  readonly everyLargeMs: Millis;
   readonly urgentAfter: number;
   readonly backoff: BackoffPolicy;
 }
 
 export interface CheckpointState {
-  readonly storedOrd: number;
-  readonly writing: number | undefined;
+  readonly writing: boolean;
   readonly notBeforeMs: Millis;
   readonly failures: number;
   readonly fenced: boolean;
+  /** The last record was large: only what delivery waits for makes the next one come sooner. */
+  readonly large: boolean;
 }
 
 export const freshCheckpoint: CheckpointState = {
-  storedOrd: 0,
-  writing: undefined,
+  writing: false,
   notBeforeMs: 0,
   failures: 0,
   fenced: false,
+  large: false,
 };
 
-/** The `ord` to write up to now; undefined: nothing to write, or not yet. */
+/** Whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored one does not. */
 export function checkpointDue(
   policy: CheckpointPolicy,
   state: CheckpointState,
-  floor: number,
+  waiting: number,
   at: { readonly nowMs: Millis; readonly urgent: boolean },
-): number | undefined {
-  if (state.fenced || state.writing !== undefined || floor <= state.storedOrd) return undefined;
-  const urgent = (at.urgent || floor - state.storedOrd >= policy.urgentAfter) && state.failures === 0;
-  return urgent || at.nowMs >= state.notBeforeMs ? floor : undefined;
+): boolean {
+  if (state.fenced || state.writing || waiting <= 0) return false;
+  const urgent = (at.urgent || (!state.large && waiting >= policy.urgentAfter)) && state.failures === 0;
+  return urgent || at.nowMs >= state.notBeforeMs;
 }
 
+/** @param large the record is so large that it must not be written at every turn. */
 export function checkpointWriting(
   policy: CheckpointPolicy,
   state: CheckpointState,
-  ord: number,
-  nowMs: Millis,
+  at: { readonly nowMs: Millis; readonly large: boolean },
 ): CheckpointState {
-  return { ...state, writing: ord, notBeforeMs: nowMs + policy.everyMs };
+  const { nowMs, large } = at;
+  return { ...state, writing: true, large, notBeforeMs: nowMs + (large ? policy.everyLargeMs : policy.everyMs) };
 }
 
-/** The store's answer. A refused epoch is final: somebody else leads, and this process must stop delivering. */
+/** The store's answer. A refused epoch is final: another replica leads, and this process must stop delivering. */
 export function checkpointAnswered(
   policy: CheckpointPolicy,
   state: CheckpointState,
   answer: 'stored' | 'fenced' | 'failed',
   at: { readonly nowMs: Millis; readonly unit: number },
 ): CheckpointState {
-  const ord = state.writing ?? state.storedOrd;
-  if (answer === 'stored')
-    return { ...state, storedOrd: Math.max(state.storedOrd, ord), writing: undefined, failures: 0 };
-  if (answer === 'fenced') return { ...state, writing: undefined, fenced: true };
+  if (answer === 'stored') return { ...state, writing: false, failures: 0 };
+  if (answer === 'fenced') return { ...state, writing: false, fenced: true };
   return {
     ...state,
-    writing: undefined,
+    writing: false,
     failures: state.failures + 1,
     notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit),
   };
 }
 
-export function checkpointDeadline(state: CheckpointState, floor: number): Millis | undefined {
-  return state.fenced || state.writing !== undefined || floor <= state.storedOrd ? undefined : state.notBeforeMs;
+export function checkpointDeadline(state: CheckpointState, waiting: number): Millis | undefined {
+  return state.fenced || state.writing || waiting <= 0 ? undefined : state.notBeforeMs;
 }

@@ -11,42 +11,74 @@ export type Answer =
   | { readonly kind: 'drop' }
   | { readonly kind: 'dead-letter'; readonly reason: string }
   | { readonly kind: 'retry'; readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: Millis }
+  /** A 2xx whose `status` is no word we know. */
+  | { readonly kind: 'unknown'; readonly word: string }
   /** Every event would fail alike: hold the stream, ask again later, dead-letter nothing. */
   | { readonly kind: 'hold'; readonly reason: HoldReason; readonly retryAfterMs?: Millis };
 
-export type HoldReason = 'consumer_down' | 'consumer_rejected' | 'consumer_retired' | 'route_missing' | 'storm_guard';
+/** Why nothing is handed over, though events wait. */
+export const HOLD_REASONS = [
+  'consumer_down',
+  'consumer_rejected',
+  'consumer_retired',
+  'consumer_throttled',
+  'consumer_answer_unknown',
+  'route_missing',
+  'storm_guard',
+] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
 
-/** Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. */
+/** Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. 429 with Retry-After speaks for the whole consumer. */
 export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {
   if (status >= 200 && status < 300) return { kind: 'ack' };
   if (status === 401 || status === 403 || status === 405) return { kind: 'hold', reason: 'consumer_rejected' };
   if (status === 404) return { kind: 'hold', reason: 'route_missing' };
   if (status === 409) return { kind: 'retry', counted: false, reason: 'http_409' };
   if (status === 410) return { kind: 'hold', reason: 'consumer_retired' };
-  if (
-    status === 408 ||
-    status === 425 ||
-    status === 429 ||
-    status >= 500 ||
-    status < 200 ||
-    (status >= 300 && status < 400)
-  ) {
-    const after = (status === 429 || status === 503) && retryAfterMs !== undefined ? { retryAfterMs } : {};
-    return { kind: 'retry', counted: status !== 429, reason: `http_${String(status)}`, ...after };
+  if (status === 429)
+    return retryAfterMs === undefined
+      ? { kind: 'retry', counted: false, reason: 'http_429' }
+      : { kind: 'hold', reason: 'consumer_throttled', retryAfterMs };
+  if (status === 408 || status === 425 || status >= 500 || status < 200 || (status >= 300 && status < 400)) {
+    const after = status === 503 && retryAfterMs !== undefined ? { retryAfterMs } : {};
+    return { kind: 'retry', counted: true, reason: `http_${String(status)}`, ...after };
   }
   return { kind: 'dead-letter', reason: `http_${String(status)}` };
 }
 
-/** Dapr's body statuses, plus DEADLETTER. Anything unknown counts as SUCCESS, as with Dapr. */
+const WORDS: Readonly<Record<string, Answer>> = {
+  SUCCESS: { kind: 'ack' },
+  OK: { kind: 'ack' },
+  ACCEPTED: { kind: 'ack' },
+  DONE: { kind: 'ack' },
+  RETRY: { kind: 'retry', counted: true, reason: 'status_retry' },
+  FAIL: { kind: 'retry', counted: true, reason: 'status_retry' },
+  FAILED: { kind: 'retry', counted: true, reason: 'status_retry' },
+  ERROR: { kind: 'retry', counted: true, reason: 'status_retry' },
+  DROP: { kind: 'drop' },
+  DEADLETTER: { kind: 'dead-letter', reason: 'status_deadletter' },
+};
+
+/** The word `status` of a 2xx body, without case: Dapr's, DEADLETTER, and their common neighbours. Another word is no acknowledgement; what is not a string says nothing. */
 export function answerOfBodyStatus(status: unknown): Answer {
-  if (status === 'RETRY') return { kind: 'retry', counted: true, reason: 'status_retry' };
-  if (status === 'DROP') return { kind: 'drop' };
-  if (status === 'DEADLETTER') return { kind: 'dead-letter', reason: 'status_deadletter' };
-  return { kind: 'ack' };
+  if (typeof status !== 'string') return { kind: 'ack' };
+  const word = status.toUpperCase();
+  const known = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
+  return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN) };
 }
+
+/** Characters of an unknown word that are repeated in a warning. */
+const WORD_SHOWN = 32;
+/** This many different events answered with unknown words hold the stream: the consumer speaks another language. */
+const UNKNOWN_HOLDS = 5;
+/** A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event, up to the limit. */
+const PROBE_EVERY_MS: Millis = 500;
+const PROBE_MAX_MS: Millis = 5000;
 
 export interface ConsumerPolicy {
   readonly maxAttempts: number;
+  /** Connections lost under one event alone that make it a dead letter. */
+  readonly crashLimit: number;
   readonly backoff: BackoffPolicy;
   /** Longest Retry-After honoured. */
   readonly retryAfterMaxMs: Millis;
@@ -61,7 +93,14 @@ export interface ConsumerPolicy {
 
 export interface ConsumerState {
   readonly hold:
-    | { readonly reason: HoldReason; readonly untilMs: Millis; readonly attempt: number; readonly sinceMs: Millis }
+    | {
+        readonly reason: HoldReason;
+        readonly untilMs: Millis;
+        readonly attempt: number;
+        readonly sinceMs: Millis;
+        /** consumer_down only: whether the consumer was looked for, and found. */
+        readonly probe: 'due' | 'asked' | 'passed';
+      }
     | undefined;
   readonly deadInARow: number;
   readonly windowStartMs: Millis;
@@ -69,6 +108,8 @@ export interface ConsumerState {
   readonly deadInWindow: number;
   /** After a hold one event goes first; the rest follows its success. */
   readonly probing: boolean;
+  /** Events answered with an unknown word since one was acknowledged. */
+  readonly unknown: readonly number[];
 }
 
 export const readyConsumer: ConsumerState = {
@@ -78,6 +119,7 @@ export const readyConsumer: ConsumerState = {
   settledInWindow: 0,
   deadInWindow: 0,
   probing: false,
+  unknown: [],
 };
 
 export type ConsumerEffect =
@@ -86,10 +128,34 @@ export type ConsumerEffect =
   /** Hold on: instead of being dead-lettered the event goes again later. */
   | { readonly kind: 'spare' };
 
-/** May deliveries start now, and how many at once? */
-export function consumerAllows(state: ConsumerState, nowMs: Millis): 'all' | 'one' | 'none' {
-  if (state.hold !== undefined) return nowMs >= state.hold.untilMs ? 'one' : 'none';
-  return state.probing ? 'one' : 'all';
+/** May deliveries start now, and how many at once? `probe`: first look whether the consumer is there. */
+export function consumerAllows(state: ConsumerState, nowMs: Millis): 'all' | 'one' | 'none' | 'probe' {
+  const { hold } = state;
+  if (hold === undefined) return state.probing ? 'one' : 'all';
+  if (hold.reason !== 'consumer_down') return nowMs >= hold.untilMs ? 'one' : 'none';
+  if (hold.probe === 'passed') return 'one';
+  return hold.probe === 'due' && nowMs >= hold.untilMs ? 'probe' : 'none';
+}
+
+/** When `consumerAllows` says something else without an outside reason; undefined: not by time alone. */
+export function consumerDeadline({ hold }: ConsumerState, nowMs: Millis): Millis | undefined {
+  const waits = hold !== undefined && hold.untilMs > nowMs && hold.probe === 'due';
+  return waits ? hold.untilMs : undefined;
+}
+
+/** The consumer is being looked for. */
+export function consumerProbed(state: ConsumerState): ConsumerState {
+  return state.hold === undefined ? state : { ...state, hold: { ...state.hold, probe: 'asked' } };
+}
+
+/** The consumer was looked for: found, one event goes; else it is looked for again. */
+export function consumerFound(state: ConsumerState, there: boolean, nowMs: Millis): ConsumerState {
+  const { hold } = state;
+  if (hold?.reason !== 'consumer_down') return state;
+  return {
+    ...state,
+    hold: there ? { ...hold, probe: 'passed' } : { ...hold, probe: 'due', untilMs: nowMs + PROBE_EVERY_MS },
+  };
 }
 
 /** The delay before this event goes again. @param faults counted failures so far, this one included; >= 0. */
@@ -108,7 +174,7 @@ export function stepConsumer(
   policy: ConsumerPolicy,
   state: ConsumerState,
   answer: Answer,
-  at: { readonly nowMs: Millis; readonly unit: number },
+  at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
 ): Step<ConsumerState, ConsumerEffect> {
   switch (answer.kind) {
     case 'ack':
@@ -116,6 +182,8 @@ export function stepConsumer(
       return settled(state, at.nowMs, policy);
     case 'retry':
       return answered(state);
+    case 'unknown':
+      return onUnknown(policy, state, at);
     case 'hold':
       return held(policy, state, answer, at);
     case 'dead-letter':
@@ -129,6 +197,7 @@ function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): S
     ...counted,
     hold: undefined,
     probing: false,
+    unknown: NOTHING,
     deadInARow: 0,
     settledInWindow: counted.settledInWindow + 1,
   };
@@ -140,6 +209,8 @@ function answered(state: ConsumerState): Step<ConsumerState, ConsumerEffect> {
   if (state.hold?.reason !== 'consumer_down') return { state, effects: [] };
   return { state: { ...state, hold: undefined, probing: false }, effects: [{ kind: 'released' }] };
 }
+
+const NOTHING: readonly number[] = [];
 
 function counting(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): ConsumerState {
   if (nowMs - state.windowStartMs < policy.storm.windowMs) return state;
@@ -153,10 +224,27 @@ function held(
   at: { readonly nowMs: Millis; readonly unit: number },
 ): Step<ConsumerState, ConsumerEffect> {
   const attempt = state.hold === undefined ? 0 : state.hold.attempt + 1;
-  const untilMs = at.nowMs + Math.max(backoffDelay(policy.backoff, attempt, at.unit), retryAfterMs ?? 0);
+  const delayMs =
+    reason === 'consumer_down'
+      ? Math.min(PROBE_MAX_MS, PROBE_EVERY_MS * 2 ** Math.min(attempt, 10))
+      : Math.max(backoffDelay(policy.backoff, attempt, at.unit), Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs));
   const sinceMs = state.hold?.sinceMs ?? at.nowMs;
   const effects: ConsumerEffect[] = state.hold?.reason === reason ? [] : [{ kind: 'held', reason }];
-  return { state: { ...state, hold: { reason, untilMs, attempt, sinceMs }, probing: true }, effects };
+  const hold = { reason, untilMs: at.nowMs + delayMs, attempt, sinceMs, probe: 'due' as const };
+  return { state: { ...state, hold, probing: true }, effects };
+}
+
+/** Counted per event, so that one odd answer of one handler does not hold the stream. */
+function onUnknown(
+  policy: ConsumerPolicy,
+  state: ConsumerState,
+  at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
+): Step<ConsumerState, ConsumerEffect> {
+  const unknown = state.unknown.includes(at.event) ? state.unknown : [...state.unknown, at.event].slice(-UNKNOWN_HOLDS);
+  const there = answered({ ...state, unknown });
+  if (unknown.length < UNKNOWN_HOLDS) return there;
+  const step = held(policy, there.state, { reason: 'consumer_answer_unknown' }, at);
+  return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };
 }
 
 function onDeadLetter(

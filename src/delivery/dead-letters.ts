@@ -15,8 +15,8 @@ export interface LetterView {
 export interface LetterPort {
   list(after: string | undefined, limit: number): Promise<readonly LetterView[]>;
   show(id: string): Promise<(LetterView & { readonly attributes: unknown; readonly data: string }) | undefined>;
-  /** Delivers it again, same event id; it is removed once it is settled. */
-  redrive(id: string): Promise<boolean>;
+  /** Delivers it again, same event id; it is removed once it is settled. `busy`: enough of them wait for the consumer already. */
+  redrive(id: string): Promise<'redriven' | 'unknown' | 'busy'>;
   remove(id: string): Promise<boolean>;
   purge(): Promise<number>;
 }
@@ -34,7 +34,7 @@ export class DeadLetters {
   async handle(request: IncomingMessage, response: ServerResponse, parts: readonly string[], url: URL): Promise<void> {
     const [id, verb] = parts;
     if (id === undefined) return this.#collection(request, response, url);
-    if (request.method === 'POST' && verb === 'redrive') return answered(response, await this.#port.redrive(id));
+    if (request.method === 'POST' && verb === 'redrive') return redriven(response, await this.#port.redrive(id));
     if (verb !== undefined) return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'use POST …/redrive');
     if (request.method === 'DELETE') return answered(response, await this.#port.remove(id));
     if (request.method !== 'GET')
@@ -53,6 +53,15 @@ export class DeadLetters {
       letters: await this.#port.list(url.searchParams.get('after') ?? undefined, limit),
     });
   }
+}
+
+/** Seconds after which a redrive that was refused may be asked for again. */
+const BUSY_SECONDS = 1;
+
+function redriven(response: ServerResponse, outcome: 'redriven' | 'unknown' | 'busy'): void {
+  if (outcome !== 'busy') return answered(response, outcome === 'redriven');
+  response.setHeader('retry-after', String(BUSY_SECONDS));
+  sendProblem(response, 429, 'HF_API_LIMIT', 'enough redriven events wait for the consumer; ask again in a second');
 }
 
 function answered(response: ServerResponse, done: boolean): void {

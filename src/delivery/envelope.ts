@@ -225,6 +225,13 @@ const LIVE_TAIL = `","hfreplay":"live${FIRST_ATTEMPT}`;
 /** From the attempt's first digit to the data: the padded number and `,"data":`. */
 const ATTEMPT_OFFSET = ATTEMPT_WIDTH + ',"data":'.length;
 
+const NO_BYTES = Buffer.alloc(0);
+
+/** What is kept of a parcel that is settled while an older one is not: its numbers and times, not its bytes. */
+export function withoutBytes(parcel: Parcel): Parcel {
+  return { ...parcel, ce: NO_BYTES };
+}
+
 /** The CloudEvents id as the consumer sees it. */
 export function eventIdOf(parcel: Parcel): string {
   return decodeString(parcel.idText);

@@ -1,5 +1,8 @@
 import {
   consumerAllows,
+  consumerDeadline,
+  consumerFound,
+  consumerProbed,
   readyConsumer,
   redeliveryDelay,
   stepConsumer,
@@ -9,17 +12,17 @@ import {
   type ConsumerState,
   type HoldReason,
 } from '../core/consumer.ts';
-import type { DeliveryHost } from './port.ts';
+import type { DeliveryPorts } from './port.ts';
 
-/** The consumer's standing, shared by push and pull: held or not, storm guard, and who is told. */
+/** Keeps the consumer's standing, shared by push and pull: held or not, the storm guard; and says so when it changes. */
 export class ConsumerGuard {
   readonly #policy: ConsumerPolicy;
-  readonly #host: DeliveryHost;
+  readonly #ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>;
   #state: ConsumerState = readyConsumer;
 
-  constructor(policy: ConsumerPolicy, host: DeliveryHost) {
+  constructor(policy: ConsumerPolicy, ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>) {
     this.#policy = policy;
-    this.#host = host;
+    this.#ports = ports;
   }
 
   get hold(): ConsumerState['hold'] {
@@ -31,61 +34,37 @@ export class ConsumerGuard {
   }
 
   /** The end of a hold that is not over yet. One that is over is no deadline: the next event is the probe. */
-  get holdEndsAtMs(): number | undefined {
-    const { hold } = this.#state;
-    return hold !== undefined && hold.untilMs > this.#host.nowMs() ? hold.untilMs : undefined;
+  deadline(nowMs: number): number | undefined {
+    return consumerDeadline(this.#state, nowMs);
   }
 
-  allows(): 'all' | 'one' | 'none' {
-    return consumerAllows(this.#state, this.#host.nowMs());
+  allows(nowMs: number): 'all' | 'one' | 'none' | 'probe' {
+    return consumerAllows(this.#state, nowMs);
   }
 
-  /** Takes note of one outcome. @returns the effects; `spare` means: do not dead-letter this one. */
-  note(answer: Answer): readonly ConsumerEffect[] {
-    const step = stepConsumer(this.#policy, this.#state, answer, {
-      nowMs: this.#host.nowMs(),
-      unit: this.#host.unit(),
-    });
+  /** The consumer is being looked for. */
+  probed(): void {
+    this.#state = consumerProbed(this.#state);
+  }
+
+  /** It was looked for. */
+  found(there: boolean, nowMs: number): void {
+    this.#state = consumerFound(this.#state, there, nowMs);
+  }
+
+  /** Takes note of the outcome of one event. Returns the effects; `spare` means: do not dead-letter this one. */
+  note(answer: Answer, event: number, nowMs: number): readonly ConsumerEffect[] {
+    const at = { nowMs, unit: this.#ports.clock.unit(), event };
+    const step = stepConsumer(this.#policy, this.#state, answer, at);
     this.#state = step.state;
     for (const effect of step.effects) {
-      if (effect.kind === 'held') this.#host.held(effect.reason);
-      else if (effect.kind === 'released') this.#host.released();
+      if (effect.kind === 'held') this.#ports.telemetry.held(effect.reason);
+      else if (effect.kind === 'released') this.#ports.telemetry.released();
     }
     return step.effects;
   }
 
   delayMs(faults: number, retryAfterMs?: number): number {
-    return redeliveryDelay(this.#policy, faults, retryAfterMs, this.#host.unit());
+    return redeliveryDelay(this.#policy, faults, retryAfterMs, this.#ports.clock.unit());
   }
-}
-
-/** Somebody waits until nothing is in flight, but not for ever. */
-export class IdleWaiters {
-  #waiting: (() => void)[] = [];
-
-  async wait(limitMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limitMs);
-      this.#waiting.push(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-  }
-
-  release(): void {
-    for (const done of this.#waiting.splice(0)) done();
-  }
-}
-
-/** How often an orderly end looks whether all is settled. */
-const LOOK_EVERY_MS = 10;
-
-/** Resolves when everything accepted is settled, or after `limitMs`. */
-export async function settledWithin(host: DeliveryHost, limitMs: number): Promise<boolean> {
-  const endsAtMs = host.nowMs() + limitMs;
-  const here = host.outbox.lastOrd;
-  while (host.outbox.floor < here && host.open() && host.nowMs() < endsAtMs)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-  return host.outbox.floor >= here;
 }

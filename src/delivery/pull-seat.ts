@@ -28,15 +28,15 @@ export class PullSeat {
     this.#consumer = consumer;
     if (previous !== undefined) {
       previous.dismiss('takeover');
-      this.#delivery?.detach(previous);
+      this.#delivery?.detach(previous, 'left');
     }
     this.#delivery?.attach(consumer, seen);
   }
 
-  detach(consumer: PullConsumer): void {
+  detach(consumer: PullConsumer, how: 'left' | 'lost'): void {
     if (this.#consumer !== consumer) return;
     this.#consumer = undefined;
-    this.#delivery?.detach(consumer);
+    this.#delivery?.detach(consumer, how);
   }
 
   /** The process stops. */
@@ -46,7 +46,7 @@ export class PullSeat {
   }
 
   pump(): void {
-    this.#delivery?.pump();
+    this.#delivery?.roused();
   }
 
   ack(ids: readonly string[]): readonly AckProblem[] {

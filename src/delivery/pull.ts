@@ -1,10 +1,11 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import type { HoldReason } from '../core/consumer.ts';
-import type { Entry } from '../core/outbox.ts';
+import { CrashSuspects } from '../core/crash-suspects.ts';
+import type { Entry, Outbox } from '../core/outbox.ts';
 import { earliest } from '../core/units.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
-import { ConsumerGuard, IdleWaiters, settledWithin } from './guard.ts';
-import type { Delivery, DeliveryHost } from './port.ts';
+import { ConsumerGuard } from './guard.ts';
+import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './port.ts';
 
 /** What a connected consumer must be able to do. WebSocket and SSE implement it. */
 export interface PullConsumer {
@@ -32,22 +33,40 @@ const SOCKET_LIMIT_BYTES = 1024 * 1024;
 const MIN_NACK_DELAY_MS = 0;
 const MAX_NACK_DELAY_MS = 3_600_000;
 
-/** Pull delivery of one stream: at most one consumer, total order, explicit acknowledgements (docs/consumer-protocol.md, "Pull"). */
+/** Of what was with a consumer that was lost, the oldest so many are suspects: it works from the oldest on. */
+const ACCUSED_MAX = 16;
+/** A suspect that the consumer holds for so long without an answer has not ended it. */
+const LONE_LIMIT_MS = 1000;
+/** A consumer that stays connected for so long while it has nothing is well. */
+const WELL_AFTER_MS = 2000;
+
+/**
+ * Pull delivery of one stream: at most one consumer, in stream order, explicit acknowledgements (docs/consumer-protocol.md, "Pull"). Control events
+ * come in their place and hold nothing back.
+ */
 export class PullDelivery implements Delivery {
   readonly kind = 'pull';
   readonly #plan: StreamPlan;
-  readonly #host: DeliveryHost;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #ports: DeliveryPorts;
   #consumer: PullConsumer | undefined;
   #draining = false;
-  readonly #idle = new IdleWaiters();
   readonly #guard: ConsumerGuard;
-  /** Entries on their way into the dead letters. */
-  readonly #burying = new Set<number>();
+  readonly #suspects: CrashSuspects;
+  /** The suspect that is alone with the consumer, and since when. */
+  #lone: { readonly ord: number; readonly sinceMs: number } | undefined;
+  /** Letters that the store has answered about; looked at in the stream's next turn. */
+  #letters: { readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' }[] = [];
+  #burying = 0;
+  #toldOrd = 0;
+  #attachedMs = 0;
 
-  constructor(plan: StreamPlan, host: DeliveryHost) {
+  constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts) {
     this.#plan = plan;
-    this.#host = host;
-    this.#guard = new ConsumerGuard(plan.consumer, host);
+    this.#outbox = outbox;
+    this.#ports = ports;
+    this.#guard = new ConsumerGuard(plan.consumer, ports);
+    this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
   }
 
   get ready(): boolean {
@@ -58,56 +77,69 @@ export class PullDelivery implements Delivery {
     return this.#guard.reason;
   }
 
+  get idle(): boolean {
+    return (this.#outbox.inFlight === 0 || this.#consumer === undefined) && this.#burying === 0;
+  }
+
   /** Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it still waits for acknowledgements. */
   attach(consumer: PullConsumer, seen?: string): void {
     this.#consumer = consumer;
+    this.#attachedMs = this.#ports.clock.nowMs();
+    this.#lone = undefined;
     const ord = Number(seen?.split('.')[1] ?? 0);
-    if (ord > 0) this.#host.outbox.assume(ord, this.#host.nowMs());
-    this.pump();
+    if (ord > 0) {
+      this.#outbox.assume(ord, this.#ports.clock.nowMs());
+      this.#acquitUpTo(ord);
+    }
+    this.#ports.wake();
   }
 
-  /** The consumer is gone: what it had not acknowledged goes again to the next one. */
-  detach(consumer: PullConsumer): void {
+  /** The consumer is gone: what it had not acknowledged goes again to the next one. @param how `lost`: without a word. */
+  detach(consumer: PullConsumer, how: 'left' | 'lost'): void {
     if (this.#consumer !== consumer) return;
     this.#consumer = undefined;
-    this.#host.outbox.recall(this.#host.nowMs());
-    this.#after();
+    const nowMs = this.#ports.clock.nowMs();
+    const back = this.#outbox.recall(nowMs);
+    const lone = this.#lone?.ord;
+    this.#lone = undefined;
+    if (how === 'lost') this.#accuse(back, lone, nowMs);
+    this.#ports.wake();
   }
 
-  pump(): void {
+  /** The consumer has room again, or asks for more. */
+  roused(): void {
+    this.#ports.wake();
+  }
+
+  pump(nowMs: number): void {
+    for (const { entry, answer } of this.#letters.splice(0)) this.#buried(entry, answer, nowMs);
     const consumer = this.#consumer;
-    if (consumer === undefined || this.#draining) return;
-    const { outbox } = this.#host;
-    this.#expire(consumer);
-    while (this.#host.open()) {
-      const gate = this.#guard.allows();
-      const allowed =
-        gate === 'none' ? 0 : Math.min(gate === 'one' ? 1 - outbox.inFlight : CHUNK, consumer.credit - outbox.inFlight);
-      if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
-      const entries = outbox.take(allowed, this.#host.nowMs());
-      if (entries.length === 0) return;
-      this.#host.handed(entries);
-      for (const entry of entries) if (entry.attempts > 1) stampAttempt(entry.item, entry.attempts);
-      consumer.deliver(this.#host.epoch, entries);
-    }
+    if (consumer === undefined) return;
+    this.#tellDurable(consumer);
+    if (this.#draining) return;
+    this.#expire(consumer, nowMs);
+    if (this.#suspects.size > 0 && !this.#pumpSuspects(consumer, nowMs)) return;
+    this.#pumpOthers(consumer, nowMs);
   }
 
-  deadline(): number | undefined {
-    return this.#consumer === undefined || this.#draining
-      ? undefined
-      : earliest(this.#host.outbox.deadline(this.#host.nowMs(), true), this.#guard.holdEndsAtMs);
+  deadline(nowMs: number): number | undefined {
+    if (this.#consumer === undefined || this.#draining) return undefined;
+    const lone = this.#lone === undefined ? undefined : this.#lone.sinceMs + LONE_LIMIT_MS;
+    const well = this.#attachedMs + WELL_AFTER_MS;
+    const proof = this.#suspects.size > 0 && well > nowMs ? well : undefined;
+    return earliest(this.#outbox.deadline(nowMs, true), this.#guard.deadline(nowMs), lone, proof);
   }
 
-  /** @returns what could not be acknowledged; the rest is settled. Acknowledging twice is fine. */
+  /** Settles these. Returns what could not be acknowledged; acknowledging twice is fine. */
   ack(ids: readonly string[]): readonly AckProblem[] {
     const problems: AckProblem[] = [];
     for (const id of ids) {
       const found = this.#find(id);
       if ('reason' in found) problems.push(found);
-      else this.#host.outbox.settle(found.ord);
+      else this.#settle(found.ord);
     }
-    if (problems.length < ids.length) this.#guard.note({ kind: 'ack' });
-    this.#after();
+    if (problems.length < ids.length) this.#guard.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
+    this.#ports.wake();
     return problems;
   }
 
@@ -115,9 +147,11 @@ export class PullDelivery implements Delivery {
   ackUpTo(id: string): readonly AckProblem[] {
     const found = this.#find(id);
     if ('reason' in found) return [found];
-    this.#host.outbox.settleUpTo(found.ord);
-    this.#guard.note({ kind: 'ack' });
-    this.#after();
+    this.#outbox.settleUpTo(found.ord);
+    this.#acquitUpTo(found.ord);
+    this.#suspects.proved(undefined);
+    this.#guard.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
+    this.#ports.wake();
     return [];
   }
 
@@ -127,9 +161,9 @@ export class PullDelivery implements Delivery {
     for (const id of ids) {
       const found = this.#find(id);
       if ('reason' in found) problems.push(found);
-      else if (found.entry !== undefined) this.#fault(found.entry, delay, 'negative_acknowledgement');
+      else if (found.entry !== undefined) this.#fault(found.entry, delay);
     }
-    this.#after();
+    this.#ports.wake();
     return problems;
   }
 
@@ -138,7 +172,7 @@ export class PullDelivery implements Delivery {
     for (const id of ids) {
       const found = this.#find(id);
       if ('reason' in found) problems.push(found);
-      else this.#host.outbox.progress(found.ord, this.#host.nowMs());
+      else this.#outbox.progress(found.ord, this.#ports.clock.nowMs());
     }
     return problems;
   }
@@ -146,30 +180,26 @@ export class PullDelivery implements Delivery {
   /** The consumer will never take these: dead letters. */
   term(ids: readonly string[], reason: string): readonly AckProblem[] {
     const problems: AckProblem[] = [];
+    const nowMs = this.#ports.clock.nowMs();
     for (const id of ids) {
       const found = this.#find(id);
       if ('reason' in found) problems.push(found);
-      else if (found.entry !== undefined && found.entry.state !== 'settled')
-        this.#bury(found.entry, `terminated:${reason.slice(0, 200)}`);
+      else if (found.entry !== undefined) this.#bury(found.entry, `terminated:${reason.slice(0, 200)}`, nowMs);
     }
+    this.#ports.wake();
     return problems;
   }
 
-  /** The settled prefix up to `ord` is stored. */
-  stored(ord: number): void {
-    if (ord > 0) this.#consumer?.durable(`${String(this.#host.epoch)}.${String(ord)}`);
+  suspects(): readonly { readonly ord: number; readonly losses: number }[] {
+    return this.#suspects.convicting(SUSPECTS_KEPT);
   }
 
-  finish(limitMs: number): Promise<boolean> {
-    return this.#consumer === undefined
-      ? Promise.resolve(this.#host.outbox.backlog === 0)
-      : settledWithin(this.#host, limitMs);
+  suspect(ord: number, losses: number): void {
+    if (this.#suspects.accuse(ord, losses)) this.#outbox.suspect(ord, true);
   }
 
-  async drain(limitMs: number): Promise<void> {
+  drain(): void {
     this.#draining = true;
-    if (this.#host.outbox.inFlight === 0 || this.#consumer === undefined) return;
-    await this.#idle.wait(limitMs);
   }
 
   close(): void {
@@ -177,65 +207,141 @@ export class PullDelivery implements Delivery {
     this.#consumer = undefined;
   }
 
-  #after(): void {
-    this.#host.settled();
-    if (this.#host.outbox.inFlight === 0) this.#idle.release();
-    this.pump();
+  // --- what goes ---
+
+  #pumpOthers(consumer: PullConsumer, nowMs: number): void {
+    while (this.#ports.lease.open()) {
+      const gate = this.#guard.allows(nowMs);
+      const { inFlight } = this.#outbox;
+      const allowed =
+        gate === 'none' || gate === 'probe'
+          ? 0
+          : Math.min(gate === 'one' ? 1 - inFlight : CHUNK, consumer.credit - inFlight);
+      if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
+      const entries = this.#outbox.take(allowed, nowMs);
+      if (entries.length === 0) return;
+      this.#deliver(consumer, entries);
+    }
+  }
+
+  /** Suspects go one by one, in order, before anything newer; one that was lost alone lets the others pass until one of them is taken. Returns whether the others may go. */
+  #pumpSuspects(consumer: PullConsumer, nowMs: number): boolean {
+    if (this.#lone !== undefined) {
+      if (this.#lone.sinceMs + LONE_LIMIT_MS > nowMs) return false;
+      this.#acquit(this.#lone.ord);
+      this.#lone = undefined;
+    }
+    if (nowMs - this.#attachedMs >= WELL_AFTER_MS) this.#suspects.proved(undefined);
+    const [next] = this.#suspects.turns(false);
+    if (next === undefined || (next.losses > 0 && !next.proved)) return true;
+    if (this.#outbox.inFlight > 0 || consumer.credit === 0 || !this.#ports.lease.open()) return false;
+    if (this.#guard.allows(nowMs) === 'none') return false;
+    const entry = this.#outbox.takeOne(next.ord, nowMs);
+    if (entry === undefined) return true;
+    this.#lone = { ord: next.ord, sinceMs: nowMs };
+    this.#deliver(consumer, [entry]);
+    return false;
+  }
+
+  #deliver(consumer: PullConsumer, entries: readonly Entry<Parcel>[]): void {
+    this.#ports.telemetry.handed(entries);
+    for (const entry of entries) if (entry.attempts > 1) stampAttempt(entry.item, entry.attempts);
+    consumer.deliver(this.#ports.epoch, entries);
+  }
+
+  /** Says up to where a checkpoint is stored, whenever it has moved. */
+  #tellDurable(consumer: PullConsumer): void {
+    const { storedOrd } = this.#outbox;
+    if (storedOrd <= this.#toldOrd) return;
+    this.#toldOrd = storedOrd;
+    consumer.durable(`${String(this.#ports.epoch)}.${String(storedOrd)}`);
+  }
+
+  // --- what came of it ---
+
+  #settle(ord: number): void {
+    if (!this.#outbox.settle(ord)) return;
+    this.#acquit(ord);
+    this.#suspects.proved(ord);
+  }
+
+  #accuse(back: readonly Entry<Parcel>[], lone: number | undefined, nowMs: number): void {
+    const convicted = lone !== undefined && this.#suspects.lostAlone(lone);
+    const entry = lone === undefined ? undefined : this.#outbox.entry(lone);
+    for (const { ord } of back.slice(0, ACCUSED_MAX)) this.suspect(ord, 0);
+    if (convicted && entry !== undefined) this.#bury(entry, CRASH, nowMs);
+  }
+
+  #acquit(ord: number): void {
+    if (this.#lone?.ord === ord) this.#lone = undefined;
+    if (!this.#suspects.has(ord)) return;
+    this.#suspects.clear(ord);
+    this.#outbox.suspect(ord, false);
+  }
+
+  #acquitUpTo(ord: number): void {
+    for (const one of this.#suspects.all()) if (one <= ord) this.#acquit(one);
   }
 
   #find(id: string): { readonly ord: number; readonly entry: Entry<Parcel> | undefined } | AckProblem {
     const match = /^(\d{1,16})\.(\d{1,15})$/.exec(id);
     if (match === null) return { id: id.slice(0, 64), reason: 'malformed' };
-    if (Number(match[1]) !== this.#host.epoch) return { id, reason: 'older_epoch' };
+    if (Number(match[1]) !== this.#ports.epoch) return { id, reason: 'older_epoch' };
     const ord = Number(match[2]);
-    const entry = this.#host.outbox.entry(ord);
+    const entry = this.#outbox.entry(ord);
     if (entry === undefined)
-      return ord >= 1 && ord <= this.#host.outbox.floor ? { ord, entry } : { id, reason: 'not_delivered' };
+      return ord >= 1 && ord <= this.#outbox.floor ? { ord, entry } : { id, reason: 'not_delivered' };
     return entry.attempts === 0 ? { id, reason: 'not_delivered' } : { ord, entry };
   }
 
   /** Overdue acknowledgements. What our own socket buffer still holds cannot have been acknowledged: that is not the consumer's fault. */
-  #expire(consumer: PullConsumer): void {
+  #expire(consumer: PullConsumer, nowMs: number): void {
     if (consumer.bufferedBytes > 0) return;
-    for (const entry of this.#host.outbox.expire(this.#host.nowMs())) {
-      this.#host.note('acknowledgement overdue', { ord: entry.ord, faults: entry.faults });
-      if (entry.faults >= this.#plan.consumer.maxAttempts) this.#bury(entry, 'attempts_exhausted:ack_timeout');
+    for (const entry of this.#outbox.expire(nowMs)) {
+      this.#acquit(entry.ord);
+      this.#ports.telemetry.note('acknowledgement overdue', { ord: entry.ord, faults: entry.faults });
+      if (entry.faults >= this.#plan.consumer.maxAttempts) this.#bury(entry, 'attempts_exhausted:ack_timeout', nowMs);
     }
   }
 
-  #fault(entry: Entry<Parcel>, delayMs: number, reason: string): void {
+  #fault(entry: Entry<Parcel>, delayMs: number): void {
     if (entry.state !== 'sent') return;
-    if (entry.faults + 1 >= this.#plan.consumer.maxAttempts) return this.#bury(entry, `attempts_exhausted:${reason}`);
-    this.#host.outbox.retry(entry.ord, delayMs, this.#host.nowMs(), true);
+    const nowMs = this.#ports.clock.nowMs();
+    this.#acquit(entry.ord);
+    if (entry.faults + 1 >= this.#plan.consumer.maxAttempts)
+      return this.#bury(entry, 'attempts_exhausted:negative_acknowledgement', nowMs);
+    this.#outbox.retry(entry.ord, delayMs, nowMs, true);
   }
 
   /** Dead-letters one event, once; a storm of them holds the stream instead (a bad deploy must not drain it). */
-  #bury(entry: Entry<Parcel>, reason: string): void {
-    if (this.#burying.has(entry.ord)) return;
-    const again = (): void => {
-      entry.dueAtMs = this.#host.nowMs() + this.#guard.delayMs(entry.faults);
-    };
-    if (entry.state === 'sent') this.#host.outbox.retry(entry.ord, 0, this.#host.nowMs(), false);
-    if (this.#guard.note({ kind: 'dead-letter', reason }).some((effect) => effect.kind === 'spare')) return again();
-    this.#burying.add(entry.ord);
-    entry.dueAtMs = Infinity; // not handed over again while the store writes
-    this.#host
-      .deadLetter(entry, reason)
-      .then(
-        (answer) => {
-          if (answer === 'stored') this.#host.outbox.settle(entry.ord);
-          else again();
-        },
-        () => {
-          again();
-        },
-      )
-      .finally(() => {
-        this.#burying.delete(entry.ord);
-        this.#after();
+  #bury(entry: Entry<Parcel>, reason: string, nowMs: number): void {
+    if (entry.state === 'dying' || entry.state === 'settled') return;
+    const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
+    this.#outbox.bury(entry.ord);
+    if (effects.some((effect) => effect.kind === 'spare')) return this.#again(entry, nowMs);
+    this.#burying += 1;
+    this.#ports.telemetry.deadLettered(reason);
+    this.#ports.letters
+      .add(entry, reason)
+      .catch(() => 'failed' as const)
+      .then((answer) => {
+        this.#letters.push({ entry, answer });
+        this.#ports.wake();
       })
       .catch((error: unknown) => {
-        this.#host.note('dead letter failed', { error: String(error) });
+        this.#ports.telemetry.note('dead letter failed', { error: String(error) });
       });
+  }
+
+  #buried(entry: Entry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
+    this.#burying -= 1;
+    if (answer === 'stored') return this.#settle(entry.ord);
+    // Held as in push mode: nothing more may die until there is room.
+    if (answer === 'full') this.#guard.note({ kind: 'hold', reason: 'storm_guard' }, entry.ord, nowMs);
+    this.#again(entry, nowMs);
+  }
+
+  #again(entry: Entry<Parcel>, nowMs: number): void {
+    this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
   }
 }

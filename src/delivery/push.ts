@@ -1,68 +1,73 @@
 import { readFileSync } from 'node:fs';
-import { Pool } from 'undici';
 import type { StreamPlan } from '../config/resolve.ts';
-import { answerOfBodyStatus, answerOfStatus, type Answer, type HoldReason } from '../core/consumer.ts';
-import type { Entry } from '../core/outbox.ts';
+import type { Answer, HoldReason } from '../core/consumer.ts';
+import { CrashSuspects } from '../core/crash-suspects.ts';
+import type { Entry, Outbox } from '../core/outbox.ts';
+import { earliest } from '../core/units.ts';
 import { binaryHeaders } from './binary.ts';
-import { eventIdOf, stampAttempt, type Parcel } from './envelope.ts';
-import { ConsumerGuard, IdleWaiters, settledWithin } from './guard.ts';
-import type { Delivery, DeliveryHost } from './port.ts';
+import { stampAttempt, type Parcel } from './envelope.ts';
+import { ConsumerGuard } from './guard.ts';
+import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './port.ts';
+import { answersOf, type Posted } from './push-answers.ts';
+import type { Push, PushTransport } from './push-transport.ts';
 
-type Push = NonNullable<StreamPlan['delivery']['push']>;
+/** A consumer that is not well yet is asked again after this. */
+const PROBE_EVERY_MS = 500;
+const CONTENT_TYPES = {
+  structured: 'application/cloudevents+json',
+  batch: 'application/cloudevents-batch+json',
+  binary: 'application/json',
+} as const;
 
-/** Largest answer body read; only a small status object is expected there. */
-const ANSWER_LIMIT_BYTES = 1024 * 1024;
-const HEALTH_EVERY_MS = 5000;
-const HEALTH_TIMEOUT_MS = 500;
+/** What came of something that was under way; looked at when the stream's turn comes. */
+type Outcome =
+  | { readonly kind: 'posted'; readonly entries: readonly Entry<Parcel>[]; readonly posted: Posted }
+  | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly there: boolean }
+  | { readonly kind: 'letter'; readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
 
 /**
  * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the next one gathers.
- * "Down is not poison": refused connections hold the stream and count for nothing.
+ * "Down is not poison": refused connections hold the stream and count for nothing. What ends the consumer again and again is isolated.
  */
 export class PushDelivery implements Delivery {
   readonly kind = 'push';
   readonly #plan: StreamPlan;
   readonly #push: Push;
-  readonly #host: DeliveryHost;
-  readonly #pool: Pool;
-  readonly #path: string;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #ports: DeliveryPorts;
+  readonly #transport: PushTransport;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #guard: ConsumerGuard;
+  readonly #suspects: CrashSuspects;
+  /** A suspect that is with the consumer: nothing else goes meanwhile. */
+  #lone: number | undefined;
+  /** After a suspect's turn the others have theirs. */
+  #othersNext = false;
+  /** Only suspects are left that can go. */
+  #nothingElse = false;
+  #outcomes: Outcome[] = [];
   #requests = 0;
+  #burying = 0;
   #draining = false;
-  #closed = false;
   #healthy: boolean;
-  #healthDueMs = 0;
-  #healthAsked = false;
-  readonly #idle = new IdleWaiters();
+  #lookDueMs = 0;
+  #looking = false;
   /** Events per batch now: halved when a batch is refused as a whole, so that one bad event does not condemn its neighbours. */
   #batchMax: number;
   #bearer: Readonly<Record<string, string>> = {};
 
-  constructor(plan: StreamPlan, push: Push, host: DeliveryHost) {
+  constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts, way: PushWay) {
     this.#plan = plan;
-    this.#push = push;
-    this.#host = host;
-    this.#guard = new ConsumerGuard(plan.consumer, host);
-    const url = new URL(push.url);
-    this.#path = url.pathname + url.search;
-    const timeout = plan.delivery.ackTimeout;
-    this.#pool = new Pool(url.origin, {
-      connections: push.contentMode === 'batch' ? 1 : push.concurrency,
-      pipelining: 1,
-      headersTimeout: timeout,
-      bodyTimeout: timeout,
-      connect: { timeout: Math.min(timeout, 5000) },
-      keepAliveTimeout: 10_000,
-    });
-    this.#healthy = push.healthPath === undefined;
-    const type = {
-      structured: 'application/cloudevents+json',
-      batch: 'application/cloudevents-batch+json',
-      binary: 'application/json',
-    }[push.contentMode];
+    this.#push = way.push;
+    this.#outbox = outbox;
+    this.#ports = ports;
+    this.#transport = way.transport;
+    this.#guard = new ConsumerGuard(plan.consumer, ports);
+    this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
+    this.#healthy = way.push.healthPath === undefined;
+    const type = CONTENT_TYPES[way.push.contentMode];
     this.#headers = { 'content-type': `${type}; charset=utf-8`, 'user-agent': 'holdfast' };
-    this.#batchMax = push.maxBatch;
+    this.#batchMax = way.push.maxBatch;
     this.#readToken();
   }
 
@@ -74,205 +79,275 @@ export class PushDelivery implements Delivery {
     return this.#guard.reason ?? (this.#healthy ? undefined : 'consumer_down');
   }
 
-  deadline(): number | undefined {
-    if (this.#draining) return undefined;
-    if (!this.#healthy) return this.#healthAsked ? undefined : this.#healthDueMs;
-    return this.#guard.holdEndsAtMs ?? this.#host.outbox.deadline(this.#host.nowMs(), false);
+  get idle(): boolean {
+    return this.#requests === 0 && this.#burying === 0;
   }
 
-  pump(): void {
+  deadline(nowMs: number): number | undefined {
+    if (this.#draining) return undefined;
+    const look = this.#lookWanted ? this.#lookDueMs : undefined;
+    if (!this.#healthy) return this.#looking ? undefined : this.#lookDueMs;
+    if (this.#guard.hold !== undefined) return earliest(this.#guard.deadline(nowMs), look);
+    return earliest(this.#outbox.deadline(nowMs, false), look);
+  }
+
+  pump(nowMs: number): void {
+    this.#collect(nowMs);
     if (this.#draining) return;
-    if (!this.#healthy) return this.#askHealth();
-    const allowed = this.#guard.allows();
+    if (!this.#healthy) return this.#look('there', nowMs);
+    if (this.#lookWanted) this.#look('well', nowMs);
+    const allowed = this.#guard.allows(nowMs);
     if (allowed === 'none') return;
-    const limit = allowed === 'one' ? 1 : this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
-    while (this.#requests < limit && this.#host.open()) {
-      const entries = this.#take(allowed);
+    if (allowed === 'probe') return this.#probe('there');
+    const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
+    while (this.#requests < limit && this.#ports.lease.open()) {
+      const entries = this.#take(allowed, nowMs);
       if (entries.length === 0) return;
       this.#send(entries);
     }
   }
 
-  finish(limitMs: number): Promise<boolean> {
-    return settledWithin(this.#host, limitMs);
-  }
-
-  async drain(limitMs: number): Promise<void> {
+  drain(): void {
     this.#draining = true;
-    if (this.#requests === 0) return;
-    await this.#idle.wait(limitMs);
   }
 
   close(): void {
     this.#draining = true;
-    this.#closed = true;
-    void this.#pool.destroy();
+    this.#outcomes = []; // what our own end does to a request says nothing about the consumer
+    this.#transport.close();
   }
 
-  #take(allowed: 'all' | 'one'): readonly Entry<Parcel>[] {
-    const now = this.#host.nowMs();
-    const { outbox } = this.#host;
+  suspects(): readonly { readonly ord: number; readonly losses: number }[] {
+    return this.#suspects.convicting(SUSPECTS_KEPT);
+  }
+
+  suspect(ord: number, losses: number): void {
+    if (this.#suspects.accuse(ord, losses)) this.#outbox.suspect(ord, true);
+  }
+
+  // --- what goes ---
+
+  #take(allowed: 'all' | 'one', nowMs: number): readonly Entry<Parcel>[] {
+    if (this.#lone !== undefined) return [];
+    if (this.#suspects.size === 0) return this.#takeOthers(allowed, nowMs);
+    if (!this.#othersNext) {
+      if (this.#requests > 0) return []; // a suspect goes alone: first the others come back
+      const suspect = this.#takeSuspect(nowMs);
+      if (suspect.length > 0) return suspect;
+    }
+    const others = this.#takeOthers(allowed, nowMs);
+    if (others.length > 0 || this.#requests > 0) return others;
+    this.#nothingElse = true;
+    return this.#takeSuspect(nowMs);
+  }
+
+  #takeOthers(allowed: 'all' | 'one', nowMs: number): readonly Entry<Parcel>[] {
     const max = this.#push.contentMode === 'batch' && allowed === 'all' ? this.#batchMax : 1;
-    if (this.#plan.delivery.order === 'stream') return outbox.takeRun(max, now);
-    if (this.#push.contentMode === 'batch') return outbox.takeBatch(max, now);
-    const entry = outbox.takeKeyed(now);
+    if (this.#plan.delivery.order === 'stream') return this.#outbox.takeRun(max, nowMs);
+    if (this.#push.contentMode === 'batch') return this.#outbox.takeBatch(max, nowMs);
+    const entry = this.#outbox.takeKeyed(nowMs);
     return entry === undefined ? [] : [entry];
   }
 
+  #takeSuspect(nowMs: number): readonly Entry<Parcel>[] {
+    const inOrder = this.#plan.delivery.order === 'stream';
+    for (const { ord, losses, proved } of this.#suspects.turns(inOrder)) {
+      // Where nothing else can go, the consumer has to prove in another way that it is well.
+      const entry = losses > 0 && !proved ? undefined : this.#outbox.takeOne(ord, nowMs);
+      if (entry === undefined) continue;
+      this.#nothingElse = false;
+      this.#lone = ord;
+      this.#othersNext = true;
+      return [entry];
+    }
+    return [];
+  }
+
   #send(entries: readonly Entry<Parcel>[]): void {
+    const [first] = entries;
+    if (first === undefined) return;
     this.#requests += 1;
-    this.#host.handed(entries);
+    this.#ports.telemetry.handed(entries);
     for (const entry of entries) stampAttempt(entry.item, entry.attempts);
-    this.#post(entries)
-      .then(
-        (answers) => {
-          this.#settleAll(entries, answers);
-        },
-        (error: unknown) => {
-          this.#failed(entries, error);
-        },
-      )
-      .finally(() => {
-        this.#finished();
+    const { contentMode } = this.#push;
+    const { ce, dataAt, dataEnd } = first.item;
+    const body =
+      contentMode === 'batch' ? batchOf(entries) : contentMode === 'binary' ? ce.subarray(dataAt, dataEnd) : ce;
+    const own = contentMode === 'binary' ? binaryHeaders(first.item) : {};
+    this.#await(
+      this.#transport
+        .post({ ...this.#headers, ...this.#bearer, ...own }, body)
+        .then((posted): Outcome => ({ kind: 'posted', entries, posted })),
+    );
+  }
+
+  // --- what came of it ---
+
+  /** The outcome is looked at in the stream's next turn. */
+  #await(outcome: Promise<Outcome>): void {
+    outcome
+      .then((known) => {
+        this.#outcomes.push(known);
+        this.#ports.wake();
       })
       .catch((error: unknown) => {
-        this.#host.note('push settle failed', { error: String(error) });
+        this.#ports.telemetry.note('delivery failed', { error: String(error) });
       });
   }
 
-  #finished(): void {
+  #collect(nowMs: number): void {
+    if (this.#outcomes.length === 0) return;
+    for (const outcome of this.#outcomes.splice(0)) {
+      if (outcome.kind === 'posted') this.#answered(outcome.entries, outcome.posted, nowMs);
+      else if (outcome.kind === 'probed') this.#probed(outcome.what, outcome.there, nowMs);
+      else this.#buried(outcome.entry, outcome.answer, nowMs);
+    }
+  }
+
+  #answered(entries: readonly Entry<Parcel>[], posted: Posted, nowMs: number): void {
     this.#requests -= 1;
-    if (this.#requests === 0) this.#idle.release();
-    this.#host.settled();
-    this.pump();
-  }
-
-  async #post(entries: readonly Entry<Parcel>[]): Promise<readonly Answer[]> {
-    const first = entries[0];
-    if (first === undefined) return [];
-    const binary = this.#push.contentMode === 'binary';
-    const body =
-      this.#push.contentMode === 'batch'
-        ? batchOf(entries)
-        : binary
-          ? first.item.ce.subarray(first.item.dataAt, first.item.dataEnd)
-          : first.item.ce;
-    const headers = { ...this.#headers, ...this.#bearer, ...(binary ? binaryHeaders(first.item) : {}) };
-    // The whole answer must be there in time: the library's own timeouts start anew with every byte.
-    const signal = AbortSignal.timeout(this.#plan.delivery.ackTimeout);
-    const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });
-    const status = response.statusCode;
-    const answer = answerOfStatus(status, retryAfterOf(response.headers['retry-after']));
-    const length = response.headers['content-length'];
-    if (answer.kind !== 'ack' || length === '0' || status === 204) {
-      await response.body.dump({ limit: ANSWER_LIMIT_BYTES });
-      return entries.map(() => answer);
-    }
-    const text = await boundedText(response.body);
-    return this.#push.contentMode === 'batch' ? batchAnswers(entries, text) : [answerOfBodyStatus(statusIn(text))];
-  }
-
-  #failed(entries: readonly Entry<Parcel>[], error: unknown): void {
-    if (this.#closed) return; // our own doing says nothing about the consumer
-    const code =
-      error instanceof Error && 'code' in error && typeof error.code === 'string'
-        ? error.code
-        : error instanceof Error
-          ? error.name
-          : 'unknown';
-    if (!DOWN.has(code)) {
-      const timeout =
-        code === 'TimeoutError' ||
-        code === 'AbortError' ||
-        code === 'UND_ERR_HEADERS_TIMEOUT' ||
-        code === 'UND_ERR_BODY_TIMEOUT' ||
-        code === 'UND_ERR_ABORTED';
-      this.#settleAll(
-        entries,
-        entries.map(() => ({ kind: 'retry', counted: true, reason: timeout ? 'ack_timeout' : 'bad_answer' })),
-      );
-      return;
-    }
-    this.#hold({ kind: 'hold', reason: 'consumer_down' });
-    for (const entry of entries) this.#host.outbox.retry(entry.ord, 0, this.#host.nowMs(), false);
-  }
-
-  #settleAll(entries: readonly Entry<Parcel>[], answers: readonly Answer[]): void {
-    const whole =
-      entries.length > 1 &&
-      answers.every((answer) => answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted));
-    if (whole) {
+    const alone = this.#lone !== undefined && entries.length === 1 && entries[0]?.ord === this.#lone;
+    if (alone) this.#lone = undefined;
+    if (posted.kind === 'lost') return this.#lost(entries, alone, nowMs);
+    if (posted.kind === 'down') return this.#down(entries, nowMs);
+    for (const { ord } of entries) this.#acquit(ord);
+    const answers = answersOf(entries, posted, this.#push.contentMode === 'batch');
+    if (entries.length > 1 && answers.every(refused)) {
       this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
-      for (const entry of entries) this.#settle(entry, { kind: 'retry', counted: false, reason: 'batch_refused' });
+      for (const entry of entries)
+        this.#outcome(entry, { kind: 'retry', counted: false, reason: 'batch_refused' }, nowMs);
       return;
     }
     if (answers.every((answer) => answer.kind === 'ack'))
       this.#batchMax = Math.min(this.#push.maxBatch, this.#batchMax * 2);
+    if (!alone) this.#othersNext = false;
     entries.forEach((entry, index) => {
-      this.#settle(entry, answers[index] ?? RETRY_MISSING);
+      this.#outcome(entry, answers[index] ?? { kind: 'retry', counted: true, reason: 'bad_answer' }, nowMs);
     });
   }
 
-  #settle(entry: Entry<Parcel>, answer: Answer): void {
-    const nowMs = this.#host.nowMs();
+  /** The consumer may have gone because of one of these: each goes alone from now on. */
+  #lost(entries: readonly Entry<Parcel>[], alone: boolean, nowMs: number): void {
+    const [only] = entries;
+    const convicted = alone && only !== undefined && this.#suspects.lostAlone(only.ord);
+    for (const { ord } of entries) if (this.#suspects.accuse(ord)) this.#outbox.suspect(ord, true);
+    this.#down(convicted ? [] : entries, nowMs);
+    if (convicted) this.#bury(only, CRASH, nowMs);
+  }
+
+  #down(entries: readonly Entry<Parcel>[], nowMs: number): void {
+    this.#hold({ kind: 'hold', reason: 'consumer_down' }, nowMs);
+    for (const entry of entries) this.#outbox.retry(entry.ord, 0, nowMs, false);
+  }
+
+  #acquit(ord: number): void {
+    if (!this.#suspects.has(ord)) return;
+    this.#suspects.clear(ord);
+    this.#outbox.suspect(ord, false);
+  }
+
+  #outcome(entry: Entry<Parcel>, answer: Answer, nowMs: number): void {
     switch (answer.kind) {
       case 'ack':
       case 'drop':
-        this.#guard.note(answer);
-        this.#host.outbox.settle(entry.ord);
+        this.#guard.note(answer, entry.ord, nowMs);
+        this.#outbox.settle(entry.ord);
+        this.#suspects.proved(entry.ord);
         return;
       case 'hold':
-        this.#hold(answer);
-        this.#host.outbox.retry(entry.ord, 0, nowMs, false);
+        this.#hold(answer, nowMs);
+        this.#outbox.retry(entry.ord, 0, nowMs, false);
         return;
-      case 'retry': {
-        if (answer.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts)
-          return this.#bury(entry, `attempts_exhausted:${answer.reason}`);
-        const delay = this.#guard.delayMs(entry.faults + 1, answer.retryAfterMs);
-        this.#host.outbox.retry(entry.ord, delay, nowMs, answer.counted);
-        return;
+      case 'unknown': {
+        this.#ports.telemetry.unknownWord(answer.word);
+        const spare = this.#guard.note(answer, entry.ord, nowMs).some((effect) => effect.kind === 'spare');
+        return this.#failed(entry, { counted: !spare, reason: 'status_unknown' }, nowMs);
       }
+      case 'retry':
+        this.#guard.note(answer, entry.ord, nowMs);
+        return this.#failed(entry, answer, nowMs);
       case 'dead-letter':
-        return this.#bury(entry, answer.reason);
+        return this.#bury(entry, answer.reason, nowMs);
     }
   }
 
-  /** Dead-letters one event, unless so many die that the consumer must be at fault. */
-  #bury(entry: Entry<Parcel>, reason: string): void {
-    const effects = this.#guard.note({ kind: 'dead-letter', reason });
-    const later = (): void => {
-      this.#host.outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), this.#host.nowMs(), false);
-    };
-    if (effects.some((effect) => effect.kind === 'spare')) return later();
-    this.#requests += 1; // the event is in our hands until the store has it
-    this.#host
-      .deadLetter(entry, reason)
-      .then(
-        (answer) => {
-          if (answer === 'stored') this.#host.outbox.settle(entry.ord);
-          else {
-            this.#hold({ kind: 'hold', reason: 'storm_guard' });
-            later();
-          }
-        },
-        () => {
-          later();
-        },
-      )
-      .finally(() => {
-        this.#finished();
-      })
-      .catch((error: unknown) => {
-        this.#host.note('dead letter failed', { error: String(error) });
-      });
+  #failed(
+    entry: Entry<Parcel>,
+    why: { readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: number },
+    nowMs: number,
+  ): void {
+    if (why.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts)
+      return this.#bury(entry, `attempts_exhausted:${why.reason}`, nowMs);
+    const delay = this.#guard.delayMs(entry.faults + 1, why.retryAfterMs);
+    this.#outbox.retry(entry.ord, delay, nowMs, why.counted);
   }
 
-  #hold(answer: Extract<Answer, { kind: 'hold' }>): void {
+  /** Dead-letters one event, unless so many die that the consumer must be at fault. */
+  #bury(entry: Entry<Parcel>, reason: string, nowMs: number): void {
+    // A conviction says nothing about the consumer that it has not proved already.
+    const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
+    if (effects.some((effect) => effect.kind === 'spare')) return this.#spare(entry, nowMs);
+    this.#burying += 1; // the event is in our hands until the store has it
+    this.#outbox.bury(entry.ord);
+    this.#ports.telemetry.deadLettered(reason);
+    this.#await(
+      this.#ports.letters.add(entry, reason).then(
+        (answer): Outcome => ({ kind: 'letter', entry, answer }),
+        (): Outcome => ({ kind: 'letter', entry, answer: 'failed' }),
+      ),
+    );
+  }
+
+  #buried(entry: Entry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
+    this.#burying -= 1;
+    if (answer === 'stored') {
+      this.#suspects.clear(entry.ord);
+      this.#outbox.settle(entry.ord);
+      return;
+    }
+    if (answer === 'full') this.#hold({ kind: 'hold', reason: 'storm_guard' }, nowMs);
+    this.#spare(entry, nowMs);
+  }
+
+  #spare(entry: Entry<Parcel>, nowMs: number): void {
+    this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
+  }
+
+  #hold(answer: Extract<Answer, { kind: 'hold' }>, nowMs: number): void {
     // Requests that were under way together fail together: that is one finding, not one per request.
     const { hold } = this.#guard;
-    if (hold !== undefined && hold.reason === answer.reason && this.#host.nowMs() < hold.untilMs) return;
+    if (hold !== undefined && hold.reason === answer.reason && nowMs < hold.untilMs) return;
     if (answer.reason === 'consumer_rejected') this.#readToken();
-    this.#guard.note(answer);
+    this.#guard.note(answer, 0, nowMs);
+  }
+
+  // --- looking for the consumer ---
+
+  /** A suspect that holds everything back may go again once the consumer is known to be well. */
+  get #lookWanted(): boolean {
+    return this.#nothingElse && !this.#looking && this.#suspects.unproved;
+  }
+
+  #look(what: 'there' | 'well', nowMs: number): void {
+    if (this.#looking || nowMs < this.#lookDueMs) return;
+    this.#looking = true;
+    this.#probe(what);
+  }
+
+  #probe(what: 'there' | 'well'): void {
+    if (this.#healthy && what === 'there') this.#guard.probed();
+    this.#await(this.#transport.probe(what).then((there): Outcome => ({ kind: 'probed', what, there })));
+  }
+
+  /** Nothing is delivered before the consumer says for the first time that it is well. */
+  #probed(what: 'there' | 'well', there: boolean, nowMs: number): void {
+    if (this.#healthy && what === 'there') return this.#guard.found(there, nowMs);
+    this.#looking = false;
+    this.#lookDueMs = nowMs + PROBE_EVERY_MS;
+    if (!there) return;
+    if (what === 'well') return this.#suspects.proved(undefined);
+    this.#healthy = true;
+    this.#ports.telemetry.note('consumer is healthy', {});
   }
 
   /** The consumer's token is a file that may be replaced: it is read again when the consumer refuses us. */
@@ -280,70 +355,24 @@ export class PushDelivery implements Delivery {
     if (this.#push.tokenFile === undefined) return;
     try {
       const token = readFileSync(this.#push.tokenFile, 'utf8').trim();
-      this.#host.secret(token);
+      this.#ports.telemetry.secret(token);
       if (/^[\x21-\x7e]+$/.test(token)) this.#bearer = { authorization: `Bearer ${token}` };
     } catch {
-      this.#host.note('the token file for the consumer cannot be read', { file: this.#push.tokenFile });
+      this.#ports.telemetry.note('the token file for the consumer cannot be read', { file: this.#push.tokenFile });
     }
   }
-
-  /** Nothing is delivered before the app says it is well; then one OPTIONS, whose answer is noted and never fatal. */
-  #askHealth(): void {
-    if (this.#healthAsked || this.#host.nowMs() < this.#healthDueMs) return;
-    this.#healthAsked = true;
-    const path = this.#push.healthPath ?? '/';
-    this.#pool
-      .request({ method: 'GET', path, headersTimeout: HEALTH_TIMEOUT_MS, bodyTimeout: HEALTH_TIMEOUT_MS })
-      .then(async (response) => {
-        await response.body.dump();
-        if (response.statusCode < 200 || response.statusCode > 299) return;
-        this.#healthy = true;
-        const options = await this.#pool.request({
-          method: 'OPTIONS',
-          path: this.#path,
-          headersTimeout: HEALTH_TIMEOUT_MS,
-        });
-        await options.body.dump();
-        this.#host.note('consumer is healthy', { optionsStatus: options.statusCode });
-      })
-      .catch(() => undefined) // not there yet: asked again below
-      .finally(() => {
-        this.#healthAsked = false;
-        this.#healthDueMs = this.#host.nowMs() + HEALTH_EVERY_MS;
-        this.#host.settled();
-        this.pump();
-      })
-      .catch((error: unknown) => {
-        this.#host.note('health check failed', { error: String(error) });
-      });
-  }
 }
 
-/** Errors that say nobody is there, as opposed to somebody who answers badly. */
-const DOWN: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_SOCKET',
-  'UND_ERR_DESTROYED',
-  'UND_ERR_CLOSED',
-]);
-
-/** Retry-After in seconds or as a date. */
-function retryAfterOf(header: string | string[] | undefined): number | undefined {
-  const value = Array.isArray(header) ? header[0] : header;
-  if (value === undefined) return undefined;
-  const ms = /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+/** The push options of a stream, and the connections they go over. */
+export interface PushWay {
+  readonly push: Push;
+  readonly transport: PushTransport;
 }
 
-const RETRY_MISSING: Answer = { kind: 'retry', counted: true, reason: 'missing_in_batch_answer' };
+function refused(answer: Answer): boolean {
+  return answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted);
+}
+
 const COMMA = Buffer.from(',');
 const OPEN = Buffer.from('[');
 const CLOSE = Buffer.from(']');
@@ -356,57 +385,4 @@ function batchOf(entries: readonly Entry<Parcel>[]): Buffer {
   });
   parts.push(CLOSE);
   return Buffer.concat(parts);
-}
-
-/** 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one is a retry, and a failure un-acks the later ones of its key. */
-function batchAnswers(entries: readonly Entry<Parcel>[], text: string): readonly Answer[] {
-  const list = statusesIn(text);
-  if (list === undefined) return entries.map(() => ({ kind: 'ack' as const }));
-  const failedKeys = new Set<string>();
-  return entries.map((entry) => {
-    if (failedKeys.has(entry.key)) return { kind: 'retry', counted: false, reason: 'after_failed_entry' };
-    const answer = list.has(eventIdOf(entry.item))
-      ? answerOfBodyStatus(list.get(eventIdOf(entry.item)))
-      : RETRY_MISSING;
-    if (answer.kind === 'retry') failedKeys.add(entry.key);
-    return answer;
-  });
-}
-
-function statusesIn(text: string): ReadonlyMap<string, unknown> | undefined {
-  const body = parse(text);
-  const statuses = typeof body === 'object' && body !== null && 'statuses' in body ? body.statuses : undefined;
-  if (!Array.isArray(statuses)) return undefined;
-  const out = new Map<string, unknown>();
-  for (const one of statuses as unknown[]) {
-    if (typeof one !== 'object' || one === null) continue;
-    const id = 'entryId' in one ? one.entryId : 'id' in one ? one.id : undefined;
-    if (typeof id === 'string') out.set(id, 'status' in one ? one.status : undefined);
-  }
-  return out;
-}
-
-function statusIn(text: string): unknown {
-  const body = parse(text);
-  return typeof body === 'object' && body !== null && 'status' in body ? body.status : undefined;
-}
-
-function parse(text: string): unknown {
-  if (text.trim() === '') return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // any 2xx is an acknowledgement, whatever its body says
-  }
-}
-
-async function boundedText(stream: AsyncIterable<Buffer>): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of stream) {
-    size += part.length;
-    if (size > ANSWER_LIMIT_BYTES) return ''; // 2xx is an acknowledgement whatever follows
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString('utf8');
 }

@@ -30,7 +30,7 @@ export class SseConsumer implements PullConsumer {
     });
     response.on('close', () => {
       clearInterval(this.#comments);
-      delivery.detach(this);
+      delivery.detach(this, 'lost');
     });
     response.on('error', () => undefined); // 'close' follows
     this.#comments = setInterval(() => response.write(':\n\n'), COMMENT_EVERY_MS);

@@ -15,6 +15,9 @@ const MAX_CREDIT = 100_000;
 export const CLOSE_TAKEOVER = 4000;
 export const CLOSE_MALFORMED = 4400;
 export const CLOSE_SHUTDOWN = 1001;
+const CLOSE_NORMAL = 1000;
+/** Answers that a consumer does not read; one that owes more is closed. */
+const OWED_LIMIT_BYTES = 1024 * 1024;
 
 const EVENT = Buffer.from('{"type":"event","id":"');
 const CONTROL = Buffer.from('{"type":"control","id":"');
@@ -46,8 +49,8 @@ export class WsConsumer implements PullConsumer {
     ws.on('pong', () => {
       this.#alive = true;
     });
-    ws.on('close', () => {
-      this.#gone();
+    ws.on('close', (code) => {
+      this.#gone(code === CLOSE_NORMAL || code === CLOSE_SHUTDOWN ? 'left' : 'lost');
     });
     ws.on('error', () => undefined); // 'close' follows and says all there is to say
     this.#pinger = setInterval(() => {
@@ -112,7 +115,7 @@ export class WsConsumer implements PullConsumer {
   #onFrame(data: Buffer, isBinary: boolean): void {
     const message = isBinary ? undefined : parseObject(data);
     if (message === undefined) {
-      this.#delivery.detach(this);
+      this.#delivery.detach(this, 'left');
       return this.#ws.close(CLOSE_MALFORMED, 'not a JSON object');
     }
     switch (message['type']) {
@@ -179,7 +182,13 @@ export class WsConsumer implements PullConsumer {
   }
 
   #reply(message: Readonly<Record<string, unknown>>): void {
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(JSON.stringify(message));
+    if (this.#ws.readyState !== WebSocket.OPEN) return;
+    // Events stop before this; what remains are answers to a consumer that sends and does not read.
+    if (this.#ws.bufferedAmount > OWED_LIMIT_BYTES + FRAME_BYTES * 4) {
+      this.#delivery.detach(this, 'left');
+      return this.#ws.close(CLOSE_MALFORMED, 'answers are not read');
+    }
+    this.#ws.send(JSON.stringify(message));
   }
 
   #checkAlive(): void {
@@ -188,9 +197,9 @@ export class WsConsumer implements PullConsumer {
     this.#ws.ping();
   }
 
-  #gone(): void {
+  #gone(how: 'left' | 'lost'): void {
     clearInterval(this.#pinger);
-    this.#delivery.detach(this);
+    this.#delivery.detach(this, how);
   }
 }
 

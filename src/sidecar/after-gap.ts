@@ -1,6 +1,7 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Deps } from './deps.ts';
-import type { GapData, Intake } from './intake.ts';
+import type { Intake } from './intake.ts';
+import type { GapData } from './intake-notes.ts';
 
 export interface AfterGap {
   readonly deps: Deps;

@@ -1,13 +1,17 @@
 import type { LivenessPolicy } from '../core/liveness.ts';
-import type { Outbox } from '../core/outbox.ts';
-import type { Parcel } from '../delivery/envelope.ts';
 
-/** A paused socket answers no pings, so a pause is short and never longer than this; then the stream is parked. */
+/** A paused socket answers no pings, so a pause is short and never longer than this; then the stream reads on, or is parked. */
 const PAUSE_MAX_MS = 1000;
 
+/** How full the buffer is, in bytes. */
+export interface Fill {
+  readonly bufferedBytes: number;
+  readonly maxBytes: number;
+}
+
 /**
- * What to do about a buffer that is full: first stop reading for a moment (the platform's TCP window is a buffer too), then park: close politely and
- * resume later by position.
+ * Decides what to do about a buffer that is full: first stop reading for a moment (the platform's TCP window is a buffer too), then park: close
+ * politely and resume later by position. A pause ends when the buffer is half empty, and in any case after its limit.
  */
 export class Backpressure {
   readonly #limitMs: number;
@@ -22,19 +26,17 @@ export class Backpressure {
     return this.#sinceMs !== undefined;
   }
 
-  look(outbox: Outbox<Parcel>, lowBytes: number, nowMs: number): 'nothing' | 'pause' | 'resume' | 'park' {
-    if (this.#sinceMs !== undefined && outbox.bufferedBytes < lowBytes) {
-      this.#sinceMs = undefined;
-      return 'resume';
-    }
-    if (!outbox.full) return 'nothing';
+  look({ bufferedBytes, maxBytes }: Fill, nowMs: number): 'nothing' | 'pause' | 'resume' | 'park' {
+    const full = bufferedBytes >= maxBytes;
     if (this.#sinceMs === undefined) {
+      if (!full) return 'nothing';
       this.#sinceMs = nowMs;
       return 'pause';
     }
-    if (nowMs - this.#sinceMs < this.#limitMs) return 'nothing';
+    const over = nowMs - this.#sinceMs >= this.#limitMs;
+    if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';
     this.#sinceMs = undefined;
-    return 'park';
+    return full ? 'park' : 'resume';
   }
 
   /** The sockets are gone: nothing is paused any more. */
@@ -45,4 +47,9 @@ export class Backpressure {
   deadline(): number | undefined {
     return this.#sinceMs === undefined ? undefined : this.#sinceMs + this.#limitMs;
   }
+}
+
+/** Whether a parked stream may connect again: the buffer has room for what will come. */
+export function mayUnpark({ bufferedBytes, maxBytes }: Fill): boolean {
+  return bufferedBytes * 2 < maxBytes;
 }

@@ -1,32 +1,39 @@
 /** Class C: how long a socket is held while the lease is in doubt. There the platform itself evicts the older of two. */
 const HOLD_MS = 30_000;
 
-/** Whether the lease allows a socket. */
+/** Keeps or closes a stream's sockets while its lease is in doubt: A and B at once, C after 30 s. */
 export class Bar {
-  readonly #park: () => void;
   readonly #holdMs: number;
-  #down = false;
-  #timer: NodeJS.Timeout | undefined;
+  #downSinceMs: number | undefined;
+  #closed = false;
 
-  /** @param park closes the sockets politely; the stream goes on from its position later. */
-  constructor(streamClass: 'A' | 'B' | 'C', park: () => void) {
-    this.#park = park;
+  constructor(streamClass: 'A' | 'B' | 'C') {
     this.#holdMs = streamClass === 'C' ? HOLD_MS : 0;
   }
 
+  /** The lease is in doubt. */
   get down(): boolean {
-    return this.#down;
+    return this.#downSinceMs !== undefined;
   }
 
-  lower(): void {
-    if (this.#down) return;
-    this.#down = true;
-    if (this.#holdMs === 0) this.#park();
-    else this.#timer = setTimeout(this.#park, this.#holdMs).unref();
+  lower(nowMs: number): void {
+    this.#downSinceMs ??= nowMs;
   }
 
   lift(): void {
-    clearTimeout(this.#timer);
-    this.#down = false;
+    this.#downSinceMs = undefined;
+    this.#closed = false;
+  }
+
+  /** Whether the sockets must be closed now; true once. */
+  closes(nowMs: number): boolean {
+    const due = this.deadline();
+    if (due === undefined || nowMs < due) return false;
+    this.#closed = true;
+    return true;
+  }
+
+  deadline(): number | undefined {
+    return this.#downSinceMs === undefined || this.#closed ? undefined : this.#downSinceMs + this.#holdMs;
   }
 }

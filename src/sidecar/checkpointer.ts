@@ -10,42 +10,59 @@ import {
 } from '../core/checkpoint.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { Outbox } from '../core/outbox.ts';
+import { earliest } from '../core/units.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
 
-export interface CheckpointHost {
-  readonly outbox: Outbox<Parcel>;
-  record(ord: number, floor: Parcel): Checkpoint;
-  stored(ord: number): void;
-  /** The store refused: another epoch holds the client, or it has forgotten ours. `final`: it stays so. */
-  fenced(final: boolean): void;
-  /** Nothing is written before the stream knows where it stands. */
-  begun(): boolean;
-  arm(): void;
+/** A checkpoint, and what of the outbox it covers. */
+export interface Covering {
+  readonly record: Checkpoint;
+  /** The settled prefix ends at this entry. */
+  readonly ord: number;
+  /** Entries settled ahead of it that the record names. */
+  readonly ahead: number;
 }
+
+/** The store refused: another epoch holds the client, or it has forgotten ours. `final`: it stays so. */
+export interface Fenced {
+  readonly kind: 'fenced';
+  readonly final: boolean;
+}
+
+type Answer =
+  | { readonly kind: 'saved'; readonly covering: Covering; readonly answer: 'stored' | 'fenced' | 'regressed' }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'baseline-failed'; readonly record: Checkpoint; readonly error: unknown };
 
 /** A store that refuses this often although it calls us the leader will not change its mind. */
 const MAX_REFUSALS = 3;
+/** From this many members on the list of what is settled ahead makes a record large (about 2 KiB). */
+const LARGE_AHEAD = 512;
 
-/** Writes the settled prefix of one stream, after the acknowledgement, never before. One write in flight. */
+/** Writes what is settled of one stream, after the acknowledgement, never before. One write in flight. The stream's turn asks it and hands it the record. */
 export class Checkpointer {
   readonly #plan: StreamPlan;
   readonly #epoch: number;
   readonly #deps: Deps;
-  readonly #host: CheckpointHost;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #wake: () => void;
   #state: CheckpointState = freshCheckpoint;
-  #waiting: (() => void)[] = [];
+  #answers: Answer[] = [];
+  #notes: Fenced[] = [];
   /** The last record written, for a store that lost it. */
   #last: Checkpoint | undefined;
+  /** A first record that could not be stored, and when it is tried again. */
+  #again: { readonly record: Checkpoint; readonly atMs: number } | undefined;
   #stopped = false;
   /** Refusals without a stored record between them. */
   #refusals = 0;
 
-  constructor(plan: StreamPlan, epoch: number, deps: Deps, host: CheckpointHost) {
+  constructor(plan: StreamPlan, epoch: number, deps: Deps, stage: { outbox: Outbox<Parcel>; wake: () => void }) {
     this.#plan = plan;
     this.#epoch = epoch;
     this.#deps = deps;
-    this.#host = host;
+    this.#outbox = stage.outbox;
+    this.#wake = stage.wake;
   }
 
   /** The newest record of this stream that we know of. */
@@ -53,64 +70,71 @@ export class Checkpointer {
     return this.#last;
   }
 
-  get storedOrd(): number {
-    return this.#state.storedOrd;
+  get fenced(): boolean {
+    return this.#state.fenced;
+  }
+
+  /** Everything settled that a record can name is stored. */
+  get flushed(): boolean {
+    return this.#waiting <= 0;
   }
 
   deadline(): number | undefined {
-    return checkpointDeadline(this.#state, this.#host.outbox.floor);
+    return earliest(checkpointDeadline(this.#state, this.#waiting), this.#again?.atMs);
   }
 
-  /** Writes if it is time. */
-  look(drain: boolean): void {
-    const nowMs = this.#deps.nowMs();
-    const ord = checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor, {
+  takeNotes(): readonly Fenced[] {
+    return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
+  }
+
+  /** Takes in the store's answers: they open the window. */
+  collect(nowMs: number): void {
+    if (this.#answers.length === 0) return;
+    for (const answer of this.#answers.splice(0)) this.#answered(answer, nowMs);
+  }
+
+  /** Returns whether a record is to be written now. @param urgent whatever can be written must be. */
+  look(nowMs: number, urgent: boolean): boolean {
+    if (this.#again !== undefined && nowMs >= this.#again.atMs) this.baseline(this.#again.record);
+    if (this.#stopped) return false;
+    return checkpointDue(this.#plan.checkpoint, this.#state, this.#waiting, {
       nowMs,
-      urgent: drain || this.#host.outbox.starved,
+      urgent: urgent || this.#outbox.starved,
     });
-    const floor = this.#host.outbox.floorItem;
-    if (ord === undefined || floor === undefined || this.#stopped || !this.#host.begun()) return;
-    this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, ord, nowMs);
-    this.#deps.metrics.ackLatency.observe(
-      { client: this.#plan.client, stream: this.#plan.name },
-      Math.max(0, nowMs - floor.receivedAtMs) / 1000,
-    );
-    const record = this.#host.record(ord, floor);
+  }
+
+  /** Writes the record. Until the store has answered, nothing else is written. */
+  write(covering: Covering, nowMs: number): void {
+    const { record } = covering;
+    const large = (record.ahead?.length ?? 0) >= LARGE_AHEAD;
+    this.#state = checkpointWriting(this.#plan.checkpoint, this.#state, { nowMs, large });
     this.#last = record;
-    this.#deps.store
-      .save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record })
-      .then(
-        (answer) => {
-          this.#answered(ord, answer);
-        },
-        (error: unknown) => {
-          this.#failed(error);
-        },
-      )
-      .finally(() => {
-        for (const done of this.#waiting.splice(0)) done();
-      })
-      .catch((error: unknown) => {
-        this.#deps.log.error({ err: error }, 'checkpoint failed');
-      });
+    this.#again = undefined;
+    this.#save(
+      record,
+      (answer) => ({ kind: 'saved', covering, answer }),
+      (error) => ({ kind: 'failed', error }),
+    );
+  }
+
+  /** There is nothing that a record could name yet: looked at again after the usual time. */
+  nothing(nowMs: number): void {
+    this.#state = { ...this.#state, notBeforeMs: nowMs + this.#plan.checkpoint.everyMs };
   }
 
   /** Stores the record of a stream that has settled nothing yet; tried again until a checkpoint makes it needless. */
   baseline(record: Checkpoint): void {
+    this.#again = undefined;
     // Only the record of a bare subscription gives way to another one.
     const newer =
       this.#last !== undefined && this.#last !== record && (this.#last.index > 0 || this.#last.position !== '');
     if (this.#state.fenced || this.#stopped || newer) return;
     this.#last = record;
-    this.#deps.store.save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record }).catch((error: unknown) => {
-      this.#deps.log.warn(
-        { err: error, stream: this.#plan.name },
-        'the first record of the stream could not be stored; it is tried again',
-      );
-      setTimeout(() => {
-        this.baseline(record);
-      }, this.#plan.checkpoint.backoff.maxMs).unref();
-    });
+    this.#save(
+      record,
+      () => undefined,
+      (error) => ({ kind: 'baseline-failed', record, error }),
+    );
   }
 
   /** Where the last term ended: what we write again if the store forgets it. */
@@ -136,32 +160,46 @@ export class Checkpointer {
     this.#stopped = true;
   }
 
-  /** Writes what is settled now, at most for `limitMs`. */
-  async flush(limitMs: number): Promise<void> {
-    const endsAt = this.#deps.nowMs() + limitMs;
-    while (this.#state.storedOrd < this.#host.outbox.floor && !this.#state.fenced && this.#deps.nowMs() < endsAt) {
-      this.look(true);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, 100);
-        this.#waiting.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-    }
+  /** Settled entries that a record would cover and the stored one does not. */
+  get #waiting(): number {
+    return this.#outbox.coverable - this.#outbox.covered;
   }
 
-  #answered(ord: number, answer: 'stored' | 'fenced' | 'regressed'): void {
+  #save(
+    record: Checkpoint,
+    then: (answer: 'stored' | 'fenced' | 'regressed') => Answer | undefined,
+    failed: (error: unknown) => Answer,
+  ): void {
+    this.#deps.store
+      .save(this.#plan.lease, this.#epoch, { [this.#plan.name]: record })
+      .then(then, failed)
+      .then((answer) => {
+        if (answer === undefined) return;
+        this.#answers.push(answer);
+        this.#wake();
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.error({ err: error }, 'checkpoint failed');
+      });
+  }
+
+  #answered(answer: Answer, nowMs: number): void {
+    if (answer.kind === 'saved') return this.#saved(answer.covering, answer.answer, nowMs);
+    if (answer.kind === 'failed') return this.#failed(answer.error, nowMs);
+    this.#deps.log.warn(
+      { err: answer.error, stream: this.#plan.name },
+      'the first record of the stream could not be stored; it is tried again',
+    );
+    this.#again = { record: answer.record, atMs: nowMs + this.#plan.checkpoint.backoff.maxMs };
+  }
+
+  #saved(covering: Covering, answer: 'stored' | 'fenced' | 'regressed', nowMs: number): void {
     const outcome = answer === 'stored' ? 'stored' : 'fenced';
-    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, outcome, {
-      nowMs: this.#deps.nowMs(),
-      unit: this.#deps.random(),
-    });
+    this.#step(outcome, nowMs);
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: answer });
     if (answer === 'stored') {
       this.#refusals = 0;
-      this.#host.outbox.checkpointed(ord);
-      return this.#host.stored(ord);
+      return this.#outbox.checkpointed(covering.ord, covering.ahead);
     }
     // Another process holds this client now, or wrote further than we are: this one must stop delivering.
     this.#deps.audit.write('checkpoint.refused', this.#plan.client, {
@@ -170,14 +208,11 @@ export class Checkpointer {
       answer,
     });
     this.#refusals += 1;
-    this.#host.fenced(answer === 'regressed' || this.#refusals > MAX_REFUSALS);
+    this.#notes.push({ kind: 'fenced', final: answer === 'regressed' || this.#refusals > MAX_REFUSALS });
   }
 
-  #failed(error: unknown): void {
-    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, 'failed', {
-      nowMs: this.#deps.nowMs(),
-      unit: this.#deps.random(),
-    });
+  #failed(error: unknown, nowMs: number): void {
+    this.#step('failed', nowMs);
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: 'failed' });
     const code = error instanceof HoldfastError ? error.code : 'unknown';
     if (this.#state.failures === 1)
@@ -185,6 +220,10 @@ export class Checkpointer {
         { err: error, code, stream: this.#plan.name },
         'the checkpoint could not be stored; it is tried again',
       );
-    this.#host.arm();
+  }
+
+  #step(outcome: 'stored' | 'fenced' | 'failed', nowMs: number): void {
+    const at = { nowMs, unit: this.#deps.random() };
+    this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, outcome, at);
   }
 }

@@ -30,7 +30,7 @@ import { credentialsVersion } from '../upstream/credentials.ts';
 import { call, createAgent } from '../upstream/network.ts';
 import type { FetchedToken } from '../upstream/oauth.ts';
 import type { Deps } from './deps.ts';
-import type { ClientStream, LeaseView } from './client-port.ts';
+import type { ClientStream, LeaseView, StreamClient } from './client-port.ts';
 import { cooldownMs } from './maintenance.ts';
 import { Permits } from './permits.ts';
 import { Slots } from './slots.ts';
@@ -46,7 +46,7 @@ const SECRETS_EVERY_LOOPBACK_MS = 500;
 const SKEW_FAULT_MS = 60_000;
 
 /** One OAuth client: its token, its gate, its breaker. Drives two pure machines and performs what they decide. */
-export class ClientDriver {
+export class ClientDriver implements StreamClient {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
   readonly #streams = new Map<string, ClientStream>();
@@ -85,7 +85,7 @@ export class ClientDriver {
       },
     });
     this.#restAgent = createAgent(plan.loopback);
-    this.#timer = new DeadlineTimer(deps.nowMs, () => {
+    this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
     });
   }

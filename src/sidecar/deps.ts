@@ -9,6 +9,8 @@ import type { AuditLog } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Refusals } from './refusals.ts';
+import type { Scheduler } from './schedule.ts';
+import type { Ways } from './ways.ts';
 
 /** Who this replica is. Only the random part is relied on to be unique. */
 export interface Identity {
@@ -40,6 +42,8 @@ export interface World {
   readonly secrets: SecretRegistry;
   /** Period of heartbeats and of the reaper's rounds. */
   readonly registryEveryMs: { readonly beat: number; readonly sweep: number };
+  readonly schedule: Scheduler;
+  readonly ways: Ways;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
   /** Wall clock, only written down. */

@@ -83,7 +83,7 @@ export class Election {
         escapes: 0,
         nextEscapeMs: -Infinity,
       });
-    this.#timer = new DeadlineTimer(deps.nowMs, () => {
+    this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
     });
     this.#calls = new LeaseCalls(this.#leases, deps, {

@@ -19,6 +19,11 @@ export class Hole {
     return this.#pendingSinceEpochMs !== undefined;
   }
 
+  /** Not announced yet, or its notice is not settled. */
+  get open(): boolean {
+    return this.#openSinceEpochMs !== undefined;
+  }
+
   since(epochMs: number): void {
     this.#pendingSinceEpochMs = Math.min(this.#pendingSinceEpochMs ?? Infinity, epochMs);
     this.#openSinceEpochMs = Math.min(this.#openSinceEpochMs ?? Infinity, epochMs);

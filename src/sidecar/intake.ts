@@ -2,45 +2,38 @@ import { createHash } from 'node:crypto';
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Checkpoint } from '../coordination/store.ts';
 import { RecentIds } from '../core/recent.ts';
-import type { Outbox } from '../core/outbox.ts';
-import { parseSequence, pred, type Sequence } from '../core/sequence.ts';
+import {
+  CONTROL,
+  EVENT,
+  NEXT_EVENT,
+  OTHER,
+  REDRIVEN,
+  type Outbox,
+  type Snapshot,
+  type Traits,
+} from '../core/outbox.ts';
+import { distance, parseSequence, pred, type Sequence } from '../core/sequence.ts';
 import type { Control } from '../core/session-types.ts';
 import { SequenceTracker } from '../core/tracker.ts';
 import { Encoder, type ControlType, type Parcel, type Replay, type Stamp } from '../delivery/envelope.ts';
 import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
 import type { Position } from '../platforms/profile.ts';
+import type { Covering } from './checkpointer.ts';
 import type { Deps } from './deps.ts';
 import { Hole } from './hole.ts';
+import type { GapData, IntakeNote, IntakeStage } from './intake-notes.ts';
 import { isoOf, positionOf, printOf } from './positions.ts';
+import { RecentTimes } from './recent-times.ts';
 import { ReplayMark } from './replay.ts';
+import { sequenceRecord } from './sequence-record.ts';
+import { decodeAhead, SettledBefore } from './settled-ahead.ts';
 import { AcceptedTail } from './tail.ts';
-
-/** What the intake tells its stream. */
-export interface IntakeHost {
-  readonly epoch: number;
-  /** An event was accepted, or something else now waits for the consumer. */
-  accepted(): void;
-  control(control: Control, type: string): void;
-  emptyBatch(): void;
-  /** The platform must be asked again from the last good position. */
-  askAgain(): void;
-  gap(data: GapData): void;
-  /** Where the stream began: stored at once, so that a crash before the first acknowledgement loses nothing silently. */
-  baseline(record: Checkpoint): void;
-}
-
-export interface GapData {
-  readonly from: string;
-  readonly to: string;
-  readonly cause: string;
-  readonly count: number | undefined;
-  readonly fromTime?: string;
-  readonly toTime?: string;
-}
 
 /** Identities remembered where no sequence tells duplicates apart. */
 const RECENT_IDS = 16_384;
 const POISON_BYTES = 65_536;
+/** Reading without a frame for so long has caught up with what was sent. */
+const CAUGHT_UP_MS = 100;
 /** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
 const SINCE_OVERLAP_MS = 1000;
 /** Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move the resume point). */
@@ -53,7 +46,9 @@ const BELIEVED_FUTURE_MS = 300_000;
 export class Intake implements FrameSink {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
-  readonly #host: IntakeHost;
+  readonly #epoch: number;
+  readonly #wake: () => void;
+  #notes: IntakeNote[] = [];
   readonly #outbox: Outbox<Parcel>;
   readonly #encoder: Encoder;
   readonly #reader: FrameReader;
@@ -61,6 +56,7 @@ export class Intake implements FrameSink {
   readonly #tracker: SequenceTracker<Buffer>;
   readonly #recent = new RecentIds(RECENT_IDS);
   readonly #tail = new AcceptedTail();
+  readonly #recentTimes = new RecentTimes();
   #position: Position | undefined;
   #restored: Position | undefined;
   #era = 0;
@@ -72,6 +68,11 @@ export class Intake implements FrameSink {
   #lastPushed: Sequence | undefined;
   /** What the store was told of a stream that has settled nothing yet. */
   #baselined: 'nothing' | 'subscribed' | 'position' = 'nothing';
+  /** Resume value of a stream that has settled no event: just before its first one, `kind:value`; empty where that cannot be said. */
+  #beforeFirst = '';
+  readonly #settledBefore = new SettledBefore();
+  /** Events that an earlier term saw end the consumer, by id as JSON text. */
+  #knownSuspects: Map<string, number> = new Map();
   #nowMs = 0;
   /** Set from a disconnect until the first event after it. */
   #resuming: { readonly reason: string; readonly sinceMs: number; readonly announced: boolean } | undefined;
@@ -80,17 +81,21 @@ export class Intake implements FrameSink {
   #expired = false;
   lastReceivedEpochMs = 0;
   #subscribedEpochMs = 0;
+  /** Since when frames may wait on the way because reading was paused; until it has caught up. */
+  #behindSinceEpochMs: number | undefined;
+  #readingSinceMs = 0;
   readonly #hole = new Hole();
   received = 0;
   duplicates = 0;
   poisoned = 0;
   conflicts = 0;
 
-  constructor(plan: StreamPlan, deps: Deps, outbox: Outbox<Parcel>, host: IntakeHost) {
+  constructor(plan: StreamPlan, deps: Deps, stage: IntakeStage) {
     this.#plan = plan;
     this.#deps = deps;
-    this.#outbox = outbox;
-    this.#host = host;
+    this.#outbox = stage.outbox;
+    this.#epoch = stage.epoch;
+    this.#wake = stage.wake;
     this.#encoder = new Encoder(plan);
     this.#reader = new FrameReader(plan.profile, plan.fields);
     this.#heldReader = new FrameReader(plan.profile, plan.fields);
@@ -107,20 +112,34 @@ export class Intake implements FrameSink {
     this.#position = positionOf(checkpoint.position);
     this.#restored = this.#position;
     this.#baselined = 'position';
+    this.#beforeFirst = checkpoint.position;
+    this.#knownSuspects = new Map(checkpoint.suspects);
     this.#replay.restarted(this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed);
     if (this.#position?.kind === 'sequence') {
       const last = parseSequence(this.#position.value);
       if (last !== undefined) {
         this.#tracker.restore(last, checkpoint.tail.flatMap(printOf));
         this.#lastPushed = last;
+        this.#settledBefore.restore(
+          decodeAhead(last, checkpoint.ahead ?? []),
+          new Map(checkpoint.tail.flatMap(printOf).map(({ sequence, print }) => [String(sequence), print])),
+        );
       }
     } else {
       for (const identity of checkpoint.tail) this.#recent.add(identity);
     }
   }
 
+  takeNotes(): readonly IntakeNote[] {
+    return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
+  }
+
   read(data: Buffer, isBinary: boolean): void {
-    this.#nowMs = this.#deps.nowMs();
+    const nowMs = this.#deps.nowMs();
+    // Nothing came for a while although we read: what was sent before is read.
+    if (this.#behindSinceEpochMs !== undefined && nowMs - Math.max(this.#nowMs, this.#readingSinceMs) >= CAUGHT_UP_MS)
+      this.#behindSinceEpochMs = undefined;
+    this.#nowMs = nowMs;
     this.lastReceivedEpochMs = this.#deps.nowEpochMs();
     this.#reader.read(data, isBinary, this);
   }
@@ -138,13 +157,10 @@ export class Intake implements FrameSink {
 
   linkOpened(expired: boolean): void {
     this.#replay.linkOpened(this.#deps.nowEpochMs());
+    this.#behindSinceEpochMs = undefined;
     this.#expired ||= expired;
     this.#sawRepeat = false;
     this.#lostOnResume = false;
-  }
-
-  positionExpired(): void {
-    this.#expired = true;
   }
 
   interrupted(reason: string, announced: boolean): void {
@@ -166,9 +182,16 @@ export class Intake implements FrameSink {
       : { kind: 'sequence', value: String(last) };
   }
 
-  /** Since when nothing came. */
+  /** Reading stops for a moment, or goes on: what is sent meanwhile waits on the way, and is read later than it came. */
+  paused(paused: boolean): void {
+    if (paused) this.#behindSinceEpochMs ??= this.lastReceivedEpochMs;
+    this.#readingSinceMs = paused ? Infinity : this.#deps.nowMs();
+  }
+
+  /** Since when something may be missing that was sent: since nothing came, or since we are behind with reading. */
   get silentSinceEpochMs(): number {
-    return Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs);
+    const receivedEpochMs = Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs);
+    return Math.min(receivedEpochMs, this.#behindSinceEpochMs ?? Infinity);
   }
   /** What came since then cannot be asked for again: it is announced when the stream is open. */
   holeSince(epochMs: number): void {
@@ -194,7 +217,7 @@ export class Intake implements FrameSink {
       case 'nothing':
         return;
       case 'resume':
-        this.#host.askAgain();
+        this.#notes.push({ kind: 'ask-again' });
         return;
       case 'gap':
         this.#lostOnResume = true;
@@ -214,18 +237,19 @@ export class Intake implements FrameSink {
     const identity = view.identity();
     if (!this.#recent.add(identity)) {
       this.duplicates += 1;
-      this.#sawRepeat = true;
+      this.#sawRepeat ||= this.#provesReplay(view);
       return;
     }
     this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
   }
 
   control(control: Control, type: string): void {
-    this.#host.control(control, type);
+    if (control === 'position-expired') this.#expired = true;
+    this.#notes.push({ kind: 'control', control, type });
   }
 
   emptyBatch(): void {
-    this.#host.emptyBatch();
+    this.#notes.push({ kind: 'empty-batch' });
   }
 
   poison(bytes: Buffer, reason: string): void {
@@ -259,9 +283,9 @@ export class Intake implements FrameSink {
       { ...parcel, sequence: this.#lastPushed, position: this.#position },
       '\u0000control',
       parcel.ce.length,
-      true,
+      CONTROL,
     );
-    this.#host.accepted();
+    this.#wake();
   }
 
   redrive(attributes: string, data: Buffer, eventId: string): number {
@@ -270,9 +294,9 @@ export class Intake implements FrameSink {
       { ...parcel, sequence: this.#lastPushed, position: this.#position },
       `\u0000redrive-${eventId}`,
       parcel.ce.length,
-      false,
+      REDRIVEN,
     );
-    this.#host.accepted();
+    this.#wake();
     return entry.ord;
   }
 
@@ -290,28 +314,35 @@ export class Intake implements FrameSink {
 
   // --- checkpoint ---
 
-  /** The record for the settled prefix that ends at `ord`, whose last parcel is `floor`. */
-  checkpointAt(ord: number, floor: Parcel): Checkpoint {
+  /** The record of what is settled; undefined while there is nothing that it could name. */
+  checkpointAt({ ord, item: floor, runs }: Snapshot<Parcel>): Covering | undefined {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
     this.#hole.settled(ord);
-    const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);
+    const floorEpochMs = floor?.receivedEpochMs ?? this.lastReceivedEpochMs;
+    const receivedEpochMs = Math.min(floorEpochMs, this.#behindSinceEpochMs ?? Infinity);
     const base = {
       schema: 1 as const,
-      epoch: this.#host.epoch,
+      epoch: this.#epoch,
       index: this.#index + ord,
-      era: floor.era,
+      era: floor?.era ?? this.#era,
       distinct,
       missing: this.#baseMissing + this.#tracker.missing,
-      settledAtEpochMs,
+      settledAtEpochMs: this.#hole.vouchedUntil(receivedEpochMs),
     };
     if (this.#plan.profile.streamClass === 'A') {
-      if (floor.sequence === undefined) return { ...base, position: '', tail: [] };
-      const tail = this.#tracker
-        .tail(floor.sequence)
-        .map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
-      return { ...base, position: `sequence:${String(floor.sequence)}`, tail };
+      const known = { start: this.#start, tracker: this.#tracker, before: this.#settledBefore, outbox: this.#outbox };
+      return sequenceRecord(base, { ord, item: floor, runs }, known);
     }
-    return { ...base, ...this.#tail.recordFor(ord, floor) };
+    if (floor === undefined) return undefined;
+    const record = this.#tail.recordFor(ord, floor);
+    // A control event may be settled before the first event is: then what was said before that one still holds.
+    const position = record.position === '' ? this.#start : record.position;
+    return { record: { ...base, ...record, position }, ord, ahead: 0 };
+  }
+
+  /** Where a stream stands that has settled no event. While a hole is open nothing may vouch for a position: a crash would hide the hole. */
+  get #start(): string {
+    return this.#hole.open ? '' : this.#beforeFirst;
   }
 
   // --- inside ---
@@ -372,50 +403,83 @@ export class Intake implements FrameSink {
     if (this.#expired && this.#plan.profile.streamClass === 'B') this.#announceExpired(position);
     if (position !== undefined) this.#advance(position);
     this.#expired = false;
-    if (this.#baselined !== 'position') this.#writeBaseline(view, position);
+    if (this.received === 0 && this.#beforeFirst === '') this.#noteFirst(view, this.#position);
     const encoded = this.#encoder.event(view, this.#stamp(replay, this.#position));
     const late = replay === 'backfill' && this.#lastPushed !== undefined;
     const parcel = late ? { ...encoded, sequence: this.#lastPushed } : encoded;
+    const traits = this.#traitsOf(parcel, late);
     if (!late) this.#lastPushed = parcel.sequence;
-    const key =
-      this.#plan.delivery.mode === 'Push' && this.#plan.delivery.order === 'key' ? this.#encoder.keyOf(view) : '';
-    const entry = this.#outbox.push(parcel, key, parcel.ce.length, false);
+    if (parcel.sequence !== undefined && !late && this.#settledBefore.has(parcel.sequence, parcel.print)) {
+      this.duplicates += 1;
+      this.#outbox.pushSettled(parcel, traits);
+      this.received += 1;
+      this.#replay.accepted();
+      return;
+    }
+    const entry = this.#outbox.push(parcel, this.#keyOf(view), parcel.ce.length, traits);
     if (this.#plan.profile.streamClass === 'B') this.#tail.add(entry.ord, parcel.identity, position);
+    this.#recognise(parcel, entry.ord);
     this.received += 1;
     this.#replay.accepted();
-    this.#host.accepted();
   }
 
-  /** Times only move forward here; the checkpoint looks for earlier ones among what is unsettled. */
+  #keyOf(view: EventView): string {
+    const { mode, order } = this.#plan.delivery;
+    return mode === 'Push' && order === 'key' ? this.#encoder.keyOf(view) : '';
+  }
+
+  /** Whether a checkpoint can name the event by its number, and whether that follows the one before. */
+  #traitsOf({ sequence }: Parcel, late: boolean): Traits {
+    if (sequence === undefined || late) return OTHER;
+    return this.#lastPushed !== undefined && distance(sequence, this.#lastPushed) === 1 ? NEXT_EVENT : EVENT;
+  }
+
+  #recognise({ idText }: Parcel, ord: number): void {
+    const losses = this.#knownSuspects.size === 0 ? undefined : this.#knownSuspects.get(idText);
+    if (losses === undefined) return;
+    this.#knownSuspects.delete(idText);
+    this.#notes.push({ kind: 'suspect', ord, losses });
+  }
+
+  /** A repetition proves that the platform replays from our position, unless the event was stamped ahead of it: then it says nothing about what came between. */
+  #provesReplay(view: EventView): boolean {
+    const position = view.position();
+    if (position?.kind !== 'since' || this.#position?.kind !== 'since') return true;
+    return Number(position.value) <= Number(this.#position.value);
+  }
+
+  /**
+   * Moves the resume value on. A time never moves it past the receipt: what the platform makes after an event that is stamped ahead would be skipped;
+   * our clock being behind costs repetitions only. In a replay the receipt says nothing: there the earliest time among the last events holds it back.
+   */
   #advance(position: Position): void {
-    if (
-      position.kind === 'since' &&
-      this.#position?.kind === 'since' &&
-      Number(position.value) <= Number(this.#position.value)
-    )
+    if (position.kind === 'since') {
+      const nowEpochMs = this.#deps.nowEpochMs();
+      const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), nowEpochMs);
+      if (this.#position?.kind === 'since' && ms <= Number(this.#position.value)) return;
+      this.#position = { kind: 'since', value: String(ms) };
       return;
+    }
     this.#position = position;
   }
 
+  /** A platform's time as a position; undefined where it is not believed. */
   #believed(position: Position | undefined): Position | undefined {
     if (position?.kind !== 'since') return position;
-    const age = this.#deps.nowEpochMs() - Number(position.value);
-    return age <= BELIEVED_PAST_MS && age >= -BELIEVED_FUTURE_MS ? position : undefined;
+    const nowEpochMs = this.#deps.nowEpochMs();
+    const age = nowEpochMs - Number(position.value);
+    return age > BELIEVED_PAST_MS || age < -BELIEVED_FUTURE_MS ? undefined : position;
   }
 
   /** The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named stays empty; the next start then announces the time. */
-  #writeBaseline(view: EventView, position: Position | undefined): void {
-    this.#baselined = 'position';
+  #noteFirst(view: EventView, position: Position | undefined): void {
     const { sequence } = view;
-    const before =
-      this.#plan.profile.streamClass === 'A'
-        ? sequence > 0
-          ? `sequence:${String(pred(sequence))}`
-          : ''
-        : position?.kind === 'since'
-          ? `since:${String(Number(position.value) - 1)}`
-          : '';
-    this.#host.baseline(this.#baseline(before));
+    if (this.#plan.profile.streamClass === 'A')
+      this.#beforeFirst = sequence > 0 ? `sequence:${String(pred(sequence))}` : '';
+    else if (position?.kind === 'since') this.#beforeFirst = `since:${String(Number(position.value) - 1)}`;
+    if (this.#baselined === 'position') return;
+    this.#baselined = 'position';
+    this.#notes.push({ kind: 'baseline', record: this.#baseline(this.#beforeFirst) });
   }
 
   /** The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the first event never reaches us. */
@@ -423,19 +487,19 @@ export class Intake implements FrameSink {
     this.#subscribedEpochMs = this.#deps.nowEpochMs();
     if (this.#baselined !== 'nothing') return;
     this.#baselined = 'subscribed';
-    this.#host.baseline(this.#baseline(''));
+    this.#notes.push({ kind: 'baseline', record: this.#baseline('') });
   }
 
   /** The end of a term in which nothing came: until now nothing was missed. */
   unsubscribed(): void {
     if (this.#baselined === 'subscribed' && this.received === 0 && this.#outbox.backlog === 0)
-      this.#host.baseline(this.#baseline(''));
+      this.#notes.push({ kind: 'baseline', record: this.#baseline('') });
   }
 
   #baseline(position: string): Checkpoint {
     return {
       schema: 1,
-      epoch: this.#host.epoch,
+      epoch: this.#epoch,
       index: 0,
       position,
       era: this.#era,
@@ -504,11 +568,12 @@ export class Intake implements FrameSink {
       lossless: false,
     };
     this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });
-    this.#host.gap(data);
+    this.#notes.push({ kind: 'gap', data });
   }
 
   #onRestarted(last: Sequence | undefined, first: Sequence): void {
     this.#era += 1;
+    this.#settledBefore.clear();
     this.#deps.audit.write('sequence.restarted', this.#plan.client, {
       stream: this.#plan.name,
       last: String(last),
@@ -526,7 +591,7 @@ export class Intake implements FrameSink {
       { stream: this.#plan.name, class: 'A', ...gap, lossless: false },
       { sequence: first > 0 ? pred(first) : undefined },
     );
-    this.#host.gap(gap);
+    this.#notes.push({ kind: 'gap', data: gap });
   }
 
   #distinct(): number {
@@ -535,7 +600,7 @@ export class Intake implements FrameSink {
 
   #stamp(replay: Replay, position?: Position): Stamp {
     return {
-      epoch: this.#host.epoch,
+      epoch: this.#epoch,
       ord: this.#outbox.lastOrd + 1,
       era: this.#era,
       replay,

@@ -2,20 +2,31 @@ import type { StreamPlan } from '../config/resolve.ts';
 import type { DeadLetter } from '../coordination/store.ts';
 import type { Entry, Outbox } from '../core/outbox.ts';
 import type { LetterPort, LetterView } from '../delivery/dead-letters.ts';
+import type { DeadLetterSink } from '../delivery/port.ts';
 import { attributesOf, eventIdOf, type Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
 
+/** Bytes of redriven letters that wait for the consumer at one time: they share neither the live events' buffer nor its limit. */
+export const REDRIVE_LIMIT_BYTES = 1024 * 1024;
+
+/** Puts a letter's event into the stream again and returns its entry's number. */
+export type Redeliver = (attributes: string, data: Buffer, eventId: string) => number;
+
 /** The dead letters of one stream: kept before the event counts as settled, removed after a redelivery was settled. */
-export class LetterBox implements LetterPort {
+export class LetterBox implements LetterPort, DeadLetterSink {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
-  readonly #deliver: (attributes: string, data: Buffer, eventId: string) => number;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #deliver: Redeliver;
+  /** Letters on their way again, by the number of their entry; and their ids. */
   readonly #redriving = new Map<number, string>();
+  readonly #underWay = new Set<string>();
   #serial = 0;
 
-  constructor(plan: StreamPlan, deps: Deps, deliver: (attributes: string, data: Buffer, eventId: string) => number) {
+  constructor(plan: StreamPlan, deps: Deps, outbox: Outbox<Parcel>, deliver: Redeliver) {
     this.#plan = plan;
     this.#deps = deps;
+    this.#outbox = outbox;
     this.#deliver = deliver;
   }
 
@@ -23,7 +34,7 @@ export class LetterBox implements LetterPort {
     const { item } = entry;
     const redriven = this.#redriving.get(entry.ord);
     if (redriven !== undefined) {
-      this.#redriving.delete(entry.ord); // it died again: the letter that is there stays
+      this.#forget(entry.ord); // it died again: the letter that is there stays
       return 'stored';
     }
     const nowMs = this.#deps.nowEpochMs();
@@ -63,17 +74,20 @@ export class LetterBox implements LetterPort {
       : { ...viewOf(letter), attributes: JSON.parse(letter.attributes), data: letter.data.toString('utf8') };
   }
 
-  async redrive(id: string): Promise<boolean> {
+  async redrive(id: string): Promise<'redriven' | 'unknown' | 'busy'> {
     const letter = await this.#deps.store.getDeadLetter(this.#plan.lease, this.#plan.name, id);
-    if (letter === undefined) return false;
-    if ([...this.#redriving.values()].includes(id)) return true;
+    if (letter === undefined) return 'unknown';
+    if (this.#underWay.has(id)) return 'redriven';
+    const waiting = this.#outbox.redrivenBytes;
+    if (waiting > 0 && waiting + letter.data.length > REDRIVE_LIMIT_BYTES) return 'busy';
     this.#redriving.set(this.#deliver(letter.attributes, letter.data, letter.eventId), id);
+    this.#underWay.add(id);
     this.#deps.audit.write('dead_letter.redriven', this.#plan.client, {
       stream: this.#plan.name,
       id,
       eventId: letter.eventId,
     });
-    return true;
+    return 'redriven';
   }
 
   remove(id: string): Promise<boolean> {
@@ -87,15 +101,21 @@ export class LetterBox implements LetterPort {
   }
 
   /** Letters whose redelivery is settled are removed. */
-  sweep(outbox: Outbox<Parcel>): void {
-    for (const [ord, id] of this.#redriving) {
-      const entry = outbox.entry(ord);
-      if (entry !== undefined && entry.state !== 'settled') continue;
-      this.#redriving.delete(ord);
+  sweep(): void {
+    for (const ord of this.#outbox.takeRedriven()) {
+      const id = this.#forget(ord);
+      if (id === undefined) continue;
       this.remove(id).catch((error: unknown) => {
         this.#deps.log.warn({ err: error, id }, 'a redriven dead letter could not be removed');
       });
     }
+  }
+
+  #forget(ord: number): string | undefined {
+    const id = this.#redriving.get(ord);
+    this.#redriving.delete(ord);
+    if (id !== undefined) this.#underWay.delete(id);
+    return id;
   }
 }
 

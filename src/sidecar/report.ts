@@ -3,10 +3,12 @@ import type { Failure, Reason } from '../core/disposition.ts';
 import type { Entry, Outbox } from '../core/outbox.ts';
 import type { Control, SessionEffect, SessionState } from '../core/session-types.ts';
 import { unreachable } from '../core/step.ts';
-import type { Delivery } from '../delivery/port.ts';
+import type { HoldReason } from '../core/consumer.ts';
+import type { Delivery, DeliveryTelemetry } from '../delivery/port.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
-import type { GapData, Intake } from './intake.ts';
+import type { Intake } from './intake.ts';
+import type { GapData } from './intake-notes.ts';
 
 type Telling = Effect<'promoted' | 'attempt-failed' | 'health' | 'halted' | 'fatal'>;
 type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K }>;
@@ -24,7 +26,7 @@ export interface StatusFacts {
 }
 
 /** Everything one stream says about itself: audit records, metrics, log lines, status. It decides nothing. */
-export class StreamReport {
+export class StreamReport implements DeliveryTelemetry {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
   readonly #labels: { readonly client: string; readonly stream: string };
@@ -36,6 +38,7 @@ export class StreamReport {
   #redelivered = 0;
   #deadLettered = 0;
   #parks = 0;
+  #unknownWordSaid = false;
   #lastFailure: { readonly reason: Reason; readonly at: string } | undefined;
 
   constructor(plan: StreamPlan, deps: Deps) {
@@ -235,6 +238,39 @@ export class StreamReport {
     this.#deps.metrics.deadLettered.inc({ ...this.#labels, reason: reason.split(':')[0] ?? 'unknown' });
   }
 
+  held(reason: HoldReason): void {
+    this.#audit('consumer.held', { reason });
+    this.#deps.log.warn({ stream: this.#plan.name, reason }, 'delivery is held');
+  }
+
+  released(): void {
+    this.#audit('consumer.released', {});
+    this.#deps.log.info({ stream: this.#plan.name }, 'delivery goes on');
+  }
+
+  unknownWord(word: string): void {
+    if (this.#unknownWordSaid) return;
+    this.#unknownWordSaid = true;
+    this.#deps.log.warn(
+      { stream: this.#plan.name, word },
+      'the application answers 2xx with a status that is no known word; the event is delivered again (use SUCCESS, RETRY, DROP or DEADLETTER)',
+    );
+  }
+
+  secret(value: string): void {
+    this.#deps.secrets.add(value);
+  }
+
+  note(what: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#deps.log.debug({ stream: this.#plan.name, ...fields }, what);
+  }
+
+  /** A checkpoint is written whose last event is this one. */
+  checkpointed(settled: Parcel | undefined, nowMs: number): void {
+    if (settled === undefined) return;
+    this.#deps.metrics.ackLatency.observe(this.#labels, Math.max(0, nowMs - settled.receivedAtMs) / 1000);
+  }
+
   /** Carries plain counters over into the metrics, once per turn. */
   turn(intake: Intake, outbox: Outbox<Parcel>): void {
     const { metrics } = this.#deps;
@@ -319,7 +355,10 @@ export class StreamReport {
         backlog: outbox.backlog,
         inFlight: outbox.inFlight,
         bufferedBytes: outbox.bufferedBytes,
-        uncheckpointed: outbox.floor - facts.checkpointedOrd,
+        uncheckpointed: outbox.coverable - outbox.covered,
+        settledAhead: outbox.settledAhead,
+        // The key whose event everything settled behind it waits for.
+        waitsFor: outbox.settledAhead > 0 ? outbox.oldest?.key : undefined,
         parks: this.#parks,
       },
     };

@@ -189,7 +189,7 @@ export class Seat implements Contender {
   }
 
   closeSockets(): void {
-    for (const stream of this.streams.values()) stream.bar.lower();
+    for (const stream of this.streams.values()) stream.shut();
   }
 
   lost(why: string): void {

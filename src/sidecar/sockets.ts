@@ -2,11 +2,12 @@ import type { StreamPlan } from '../config/resolve.ts';
 import type { Heartbeat } from '../coordination/registry.ts';
 import type { SessionState } from '../core/session-types.ts';
 import type { DialTarget } from '../platforms/dial.ts';
-import { StreamSocket, type SocketHandlers } from '../upstream/socket.ts';
+import type { SocketHandlers } from '../upstream/socket.ts';
 import type { Deps } from './deps.ts';
+import type { Link } from './ways.ts';
 
 interface OpenSocket {
-  readonly socket: StreamSocket;
+  readonly socket: Link;
   readonly connectionId: string;
 }
 
@@ -34,7 +35,7 @@ export class Sockets {
       nowEpochMs: this.#deps.nowEpochMs,
     };
     try {
-      this.#open.set(gen, { socket: new StreamSocket(target(), options, handlers), connectionId });
+      this.#open.set(gen, { socket: this.#deps.ways.link(target(), options, handlers), connectionId });
     } catch (error) {
       this.#deps.log.error({ err: error, stream: this.#plan.name }, 'the dial could not begin');
       queueMicrotask(() => {
@@ -43,7 +44,7 @@ export class Sockets {
     }
   }
 
-  of(gen: number): StreamSocket | undefined {
+  of(gen: number): Link | undefined {
     return this.#open.get(gen)?.socket;
   }
 
@@ -84,10 +85,8 @@ export class Sockets {
     this.#open.delete(gen);
   }
 
-  /** Waits until all have ended, at most `limitMs`; the rest is terminated. */
-  async gone(limitMs: number): Promise<void> {
-    const endsAt = this.#deps.nowMs() + limitMs;
-    while (this.#open.size > 0 && this.#deps.nowMs() < endsAt) await new Promise((resolve) => setTimeout(resolve, 10));
+  /** Ends what is left without a handshake. */
+  terminateAll(): void {
     for (const { socket } of this.#open.values()) socket.terminate();
   }
 }

@@ -1,31 +1,33 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import { newerOf, type Checkpoint } from '../coordination/store.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
-import { Outbox } from '../core/outbox.ts';
+import { Outbox, type HandOver } from '../core/outbox.ts';
 import { sessionDeadline } from '../core/session.ts';
 import type { SessionEffect, TokenRef } from '../core/session-types.ts';
+import { salted } from '../core/backoff.ts';
 import { earliest } from '../core/units.ts';
-import type { Parcel } from '../delivery/envelope.ts';
-import type { Delivery } from '../delivery/port.ts';
+import { withoutBytes, type Parcel } from '../delivery/envelope.ts';
+import type { Delivery, DeliveryPorts } from '../delivery/port.ts';
 import { PullDelivery } from '../delivery/pull.ts';
 import { PushDelivery } from '../delivery/push.ts';
 import { dialTarget, type DialTarget } from '../platforms/dial.ts';
 import { refreshFrame } from '../platforms/frames.ts';
-import { Backpressure } from './backpressure.ts';
+import { Backpressure, mayUnpark, type Fill } from './backpressure.ts';
 import { Bar } from './bar.ts';
 import { Checkpointer } from './checkpointer.ts';
-import type { ClientDriver } from './client.ts';
-import { ConsumerSide } from './consumer-side.ts';
+import type { StreamClient } from './client-port.ts';
 import type { Deps } from './deps.ts';
 import { afterGap } from './after-gap.ts';
 import { helloText } from './hello.ts';
 import { Intake } from './intake.ts';
+import type { IntakeNote } from './intake-notes.ts';
 import { LetterBox } from './letters.ts';
 import { StreamReport } from './report.ts';
 import { oldestOffered } from './positions.ts';
 import { SessionLoop } from './session-loop.ts';
 import { Sockets } from './sockets.ts';
 import { DeadlineTimer } from './timer.ts';
+import { Waits } from './waits.ts';
 
 /** After the loss of the lease a peer that does not answer our close is cut off. */
 const ABANDON_CLOSE_MS = 250;
@@ -42,13 +44,13 @@ export class StreamDriver {
   readonly intake: Intake;
   readonly letters: LetterBox;
   readonly #deps: Deps;
-  readonly client: ClientDriver;
+  readonly client: StreamClient;
   readonly #checkpointer: Checkpointer;
   readonly #report: StreamReport;
   readonly #timer: DeadlineTimer;
   readonly sockets: Sockets;
   readonly #backpressure: Backpressure;
-  readonly #side: ConsumerSide;
+  readonly #waits = new Waits();
   readonly session: SessionLoop;
   /** Lowered while the lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
   readonly bar: Bar;
@@ -57,18 +59,22 @@ export class StreamDriver {
   #heardFrame = false;
   #oldest: string | undefined;
   #stopping = false;
-  #whenReady: (() => void) | undefined;
   /** Where the stream stands is known: events may be handed over and checkpoints written. */
   #begun = false;
   #parkedForLease = false;
+  /** Links of which something was left unread: nothing more is taken from them. */
+  readonly #deaf = new Set<number>();
   #ended = false;
 
-  constructor(plan: StreamPlan, epoch: number, client: ClientDriver, deps: Deps) {
+  constructor(plan: StreamPlan, epoch: number, client: StreamClient, deps: Deps) {
     this.plan = plan;
     this.epoch = epoch;
     this.client = client;
     this.#deps = deps;
-    this.outbox = new Outbox<Parcel>(plan.outbox);
+    const wake = (): void => {
+      this.#soon();
+    };
+    this.outbox = new Outbox<Parcel>(plan.outbox, handOverOf(plan), withoutBytes);
     this.session = new SessionLoop(plan.session, deps.nowMs, {
       perform: (effect) => {
         this.#perform(effect);
@@ -78,70 +84,38 @@ export class StreamDriver {
       },
     });
     this.sockets = new Sockets(plan, deps);
+    this.bar = new Bar(plan.profile.streamClass);
     this.#backpressure = new Backpressure(plan.session.liveness);
     this.#report = new StreamReport(plan, deps);
-    this.intake = new Intake(plan, deps, this.outbox, {
-      epoch,
-      accepted: () => {
-        this.#soon();
-      },
-      control: (control, type) => {
-        if (control === 'unknown') this.#report.unknownControl(type);
-        if (control === 'position-expired') this.intake.positionExpired();
-        this.#report.control(control, this.session.state);
-        this.session.dispatch({ kind: 'control', gen: this.#heard, control, unit: this.#side.unit() });
-      },
-      emptyBatch: () => {
-        this.#report.emptyBatch();
-        this.session.dispatch({ kind: 'empty-batch', gen: this.#heard });
-      },
-      baseline: (record) => {
-        this.#checkpointer.baseline(record);
-      },
-      askAgain: () => {
-        this.session.dispatch({ kind: 'redial', purpose: 'gap' });
-      },
-      gap: (data) => {
-        this.#report.gap(data);
-        afterGap(plan, data, { deps, rest: (path) => client.rest(path), intake: this.intake });
-      },
-    });
-    this.letters = new LetterBox(plan, deps, (attributes, data, eventId) =>
+    this.intake = new Intake(plan, deps, { outbox: this.outbox, epoch, wake });
+    this.letters = new LetterBox(plan, deps, this.outbox, (attributes, data, eventId) =>
       this.intake.redrive(attributes, data, eventId),
     );
-    this.#checkpointer = new Checkpointer(plan, epoch, deps, {
-      outbox: this.outbox,
-      record: (ord, floor) => this.intake.checkpointAt(ord, floor),
-      stored: (ord) => {
-        if (this.delivery instanceof PullDelivery) this.delivery.stored(ord);
-        this.#soon();
-      },
-      fenced: (final) => {
-        this.#onFenced(final);
-      },
-      begun: () => this.#begun,
-      arm: () => {
-        this.#arm();
-      },
-    });
-    this.#side = new ConsumerSide(plan, deps, {
-      epoch,
-      outbox: this.outbox,
-      report: this.#report,
-      letters: this.letters,
-      open: () => this.#begun && client.open(),
-      settled: () => {
-        this.#settled();
-      },
-    });
-    this.bar = new Bar(plan.profile.streamClass, () => {
-      this.#parkForLease();
-    });
-    const { push } = plan.delivery;
-    this.delivery = push === undefined ? new PullDelivery(plan, this.#side) : new PushDelivery(plan, push, this.#side);
-    this.#timer = new DeadlineTimer(deps.nowMs, () => {
+    this.#checkpointer = new Checkpointer(plan, epoch, deps, { outbox: this.outbox, wake });
+    this.delivery = this.#newDelivery(wake);
+    this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
     });
+  }
+
+  #newDelivery(wake: () => void): Delivery {
+    const { plan } = this;
+    const { push } = plan.delivery;
+    const ports: DeliveryPorts = {
+      epoch: this.epoch,
+      telemetry: this.#report,
+      letters: this.letters,
+      lease: { open: () => this.#begun && this.client.open() },
+      clock: { nowMs: this.#deps.nowMs, unit: () => this.#unit() },
+      wake,
+    };
+    if (push === undefined) return new PullDelivery(plan, this.outbox, ports);
+    return new PushDelivery(plan, this.outbox, ports, { push, transport: this.#deps.ways.push(plan, push) });
+  }
+
+  /** A uniform sample in [0, 1), shifted by this replica's salt. */
+  #unit(): number {
+    return salted(this.#deps.random(), this.#deps.identity.salt);
   }
 
   /** Loads the checkpoint (or takes our copy, if the store lost it) and begins. `connected`: the socket is open already. @throws HoldfastError of the store */
@@ -179,17 +153,10 @@ export class StreamDriver {
   /** Connects before the lease is ours, where nothing can be replayed. What comes waits for it. @returns whether the stream is open. */
   startEarly(limitMs: number): Promise<boolean> {
     if (!this.plan.suspend) this.session.dispatch({ kind: 'start' });
-    return new Promise((resolve) => {
-      setTimeout(
-        () => {
-          resolve(this.plan.suspend);
-        },
-        this.plan.suspend ? 0 : limitMs,
-      ).unref();
-      this.#whenReady = () => {
-        resolve(true);
-      };
-    });
+    if (this.plan.suspend) return Promise.resolve(true);
+    const open = this.#waits.until(() => this.session.state.main?.phase === 'open', this.#deps.nowMs() + limitMs);
+    this.#soon();
+    return open;
   }
 
   /** A more important stream needs the place: the checkpoint is kept, and it queues again. */
@@ -209,14 +176,34 @@ export class StreamDriver {
     const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;
     if (whole) this.intake.unsubscribed();
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
+    const classC = this.plan.profile.streamClass === 'C';
+    // What the platform sent before it saw our close is still on its way: an heir may have connected just after it was sent.
+    const closed = classC && (await this.#until(() => this.sockets.count === 0, left() / 3));
     // What cannot be replayed and is here already is delivered before the end.
-    const finished = this.plan.profile.streamClass === 'C' && (await this.delivery.finish(left() / 2));
-    await this.delivery.drain(left() - 100);
-    await this.#checkpointer.flush(left());
+    const finished = closed && (await this.#finish(left() / 2));
+    this.delivery.drain();
+    await this.#until(() => this.delivery.idle, left() - 100);
+    await this.#until(() => this.#checkpointer.flushed || this.#checkpointer.fenced, left());
     // What came after that, an heir that was connected before has as well.
     if (finished && whole) await this.#checkpointer.seal();
-    await this.sockets.gone(left());
+    await this.#until(() => this.sockets.count === 0, left());
+    this.sockets.terminateAll();
     this.#end();
+  }
+
+  /** Goes on until everything accepted so far is settled; a pull stream without a consumer does not wait for one. */
+  async #finish(limitMs: number): Promise<boolean> {
+    const here = this.outbox.lastOrd;
+    const settled = (): boolean => this.outbox.floor >= here;
+    if (this.delivery.kind === 'pull' && !this.delivery.ready) return settled();
+    await this.#until(() => settled() || !this.client.open(), limitMs);
+    return settled();
+  }
+
+  #until(done: () => boolean, limitMs: number): Promise<boolean> {
+    const wait = this.#waits.until(done, this.#deps.nowMs() + limitMs);
+    this.#soon();
+    return wait;
   }
 
   /** Another replica leads: no further word to the consumer, sockets closed. What was not acknowledged comes again from there. */
@@ -224,7 +211,9 @@ export class StreamDriver {
     this.#stopping = true;
     this.session.dispatch({ kind: 'stop', reason: 'lease_lost' });
     this.#end();
-    void this.sockets.gone(ABANDON_CLOSE_MS);
+    this.#deps.schedule.after(ABANDON_CLOSE_MS, () => {
+      this.sockets.terminateAll();
+    });
   }
 
   /** The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are. */
@@ -236,6 +225,13 @@ export class StreamDriver {
     this.#parkedForLease = false;
     this.#soon();
   }
+
+  /** The lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
+  shut(): void {
+    this.bar.lower(this.#deps.nowMs());
+    this.#soon();
+  }
+
   get lastCheckpoint(): Checkpoint | undefined {
     return this.#checkpointer.last;
   }
@@ -248,13 +244,14 @@ export class StreamDriver {
   /** Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for ever. */
   #onFenced(final: boolean): void {
     if (!final) return this.client.doubt();
-    void this.delivery.drain(0);
+    this.delivery.drain();
     this.session.dispatch({ kind: 'stop', reason: 'fenced' });
   }
   #end(): void {
     this.#ended = true;
     this.#report.connected(false);
     this.bar.lift();
+    this.#waits.end();
     this.#timer.clear();
     this.#checkpointer.stop();
     this.delivery.close();
@@ -275,20 +272,15 @@ export class StreamDriver {
     return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined;
   }
 
-  /** Entries were settled: the checkpoint may move, the window has room. */
-  #settled(): void {
-    this.#regulate();
-    this.#checkpointer.look(false);
-    if (
-      this.session.state.goal === 'park' &&
-      !this.bar.down &&
-      this.outbox.bufferedBytes * 2 < this.plan.outbox.maxBufferedBytes &&
-      !this.#stopping
-    ) {
-      this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
-      this.session.dispatch({ kind: 'start' });
-    }
-    this.#arm();
+  /** A parked stream connects again once its buffer has room, whatever made it park; not while the lease is in doubt. */
+  #unpark(): void {
+    if (this.session.state.goal !== 'park' || this.bar.down || this.#stopping || !mayUnpark(this.#fill)) return;
+    this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
+    this.session.dispatch({ kind: 'start' });
+  }
+
+  get #fill(): Fill {
+    return { bufferedBytes: this.outbox.bufferedBytes, maxBytes: this.plan.outbox.maxBufferedBytes };
   }
 
   status(): Record<string, unknown> {
@@ -297,7 +289,7 @@ export class StreamDriver {
       intake: this.intake,
       outbox: this.outbox,
       delivery: this.delivery,
-      checkpointedOrd: this.#checkpointer.storedOrd,
+      checkpointedOrd: this.outbox.storedOrd,
       connectionId: this.session.state.main === undefined ? undefined : this.sockets.idOf(this.session.state.main.gen),
     });
   }
@@ -374,6 +366,10 @@ export class StreamDriver {
     this.sockets.dial(gen, connectionId, target, {
       opened: () => {
         this.session.dispatch({ kind: 'opened', gen });
+        // A pause that began without a link, or with another one, holds this one as well, or ends.
+        if (this.#backpressure.paused) this.sockets.pause(false);
+        this.#backpressure.reset();
+        this.#regulate();
       },
       message: (data, isBinary) => {
         this.#onMessage(gen, data, isBinary);
@@ -414,10 +410,14 @@ export class StreamDriver {
     const { main, next } = this.session.state;
     const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
-    if (this.#ended || link === undefined || (link.phase === 'closing' && this.session.state.goal === 'park')) return;
+    if (this.#ended || link === undefined) return;
+    if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen);
+    // Once something of it was left unread, what follows must not move the position past that.
+    if (this.#deaf.has(gen)) return;
     this.#heard = gen;
     const before = this.intake.received;
     this.intake.read(data, isBinary);
+    this.#noteAll();
     this.#heardFrame = true;
     if (this.intake.received > before && (!link.sawEvent || link.emptyBatches > 0))
       this.session.dispatch({ kind: 'event', gen });
@@ -431,10 +431,12 @@ export class StreamDriver {
   ): void {
     this.#report.ended(this.sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
     this.sockets.forget(gen);
+    this.#deaf.delete(gen);
     if (this.sockets.count === 0) this.#backpressure.reset();
     // Refused although it was the oldest on offer: the next dial asks for nothing.
     this.#oldest = this.session.state.positionExpired ? undefined : (detail.oldest ?? this.#oldest);
-    this.session.dispatch({ kind: 'ended', gen, failure, unit: this.#side.unit() });
+    this.session.dispatch({ kind: 'ended', gen, failure, unit: this.#unit() });
+    this.#soon();
   }
 
   #onInterrupted(reason: Reason): void {
@@ -456,7 +458,7 @@ export class StreamDriver {
     this.intake.linkOpened(this.session.state.positionExpired);
     this.#oldest = undefined;
     this.intake.subscribed();
-    this.#whenReady?.();
+    this.#soon();
     if (this.#begun) this.intake.announceHole('no_replay');
   }
 
@@ -464,38 +466,90 @@ export class StreamDriver {
   #soon(): void {
     if (this.#turnDue || this.#ended) return;
     this.#turnDue = true;
-    setImmediate(() => {
+    this.#deps.schedule.soon(() => {
       this.#turnDue = false;
-      if (this.#ended) return;
-      if (this.#heardFrame) this.session.dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
-      this.#heardFrame = false;
-      this.delivery.pump();
-      this.#regulate();
-      this.#checkpointer.look(this.#stopping);
-      this.#report.turn(this.intake, this.outbox);
-      this.#arm();
+      if (!this.#ended) this.#turn();
     });
+  }
+
+  #turn(): void {
+    const nowMs = this.#deps.nowMs();
+    if (this.#heardFrame) this.session.dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
+    this.#heardFrame = false;
+    this.#noteAll();
+    this.#checkpointer.collect(nowMs);
+    for (const { final } of this.#checkpointer.takeNotes()) this.#onFenced(final);
+    this.delivery.pump(nowMs);
+    this.letters.sweep();
+    if (this.bar.closes(nowMs)) this.#parkForLease();
+    this.#regulate();
+    this.#unpark();
+    this.#checkpoint(nowMs);
+    this.#report.turn(this.intake, this.outbox);
+    this.#waits.look(nowMs);
+    this.#arm();
+  }
+
+  /** Acts on what the intake has to say. */
+  #noteAll(): void {
+    for (const note of this.intake.takeNotes()) this.#note(note);
+  }
+
+  #note(note: IntakeNote): void {
+    switch (note.kind) {
+      case 'control':
+        if (note.control === 'unknown') this.#report.unknownControl(note.type);
+        this.#report.control(note.control, this.session.state);
+        return this.session.dispatch({ kind: 'control', gen: this.#heard, control: note.control, unit: this.#unit() });
+      case 'empty-batch':
+        this.#report.emptyBatch();
+        return this.session.dispatch({ kind: 'empty-batch', gen: this.#heard });
+      case 'ask-again':
+        return this.session.dispatch({ kind: 'redial', purpose: 'gap' });
+      case 'gap':
+        this.#report.gap(note.data);
+        return afterGap(this.plan, note.data, {
+          deps: this.#deps,
+          rest: (path) => this.client.rest(path),
+          intake: this.intake,
+        });
+      case 'baseline':
+        return this.#checkpointer.baseline(note.record);
+      case 'suspect':
+        return this.delivery.suspect(note.ord, note.losses);
+    }
+  }
+
+  #checkpoint(nowMs: number): void {
+    if (!this.#begun) return;
+    if (!this.#checkpointer.look(nowMs, this.#stopping)) return;
+    const snapshot = this.outbox.snapshot();
+    const covering = this.intake.checkpointAt(snapshot);
+    if (covering === undefined) return this.#checkpointer.nothing(nowMs);
+    const suspects = this.delivery.suspects().flatMap(({ ord, losses }): [string, number][] => {
+      const item = this.outbox.entry(ord)?.item;
+      return item === undefined ? [] : [[item.idText, losses]];
+    });
+    const record = suspects.length === 0 ? covering.record : { ...covering.record, suspects };
+    this.#report.checkpointed(snapshot.item, nowMs);
+    this.#checkpointer.write({ ...covering, record }, nowMs);
   }
 
   #regulate(): void {
     const verdict =
-      this.session.state.goal === 'run'
-        ? this.#backpressure.look(this.outbox, this.plan.outbox.maxBufferedBytes / 2, this.#deps.nowMs())
-        : 'nothing';
+      this.session.state.goal === 'run' ? this.#backpressure.look(this.#fill, this.#deps.nowMs()) : 'nothing';
     if (verdict === 'nothing') return;
     this.sockets.pause(verdict === 'pause');
+    this.intake.paused(verdict === 'pause');
     if (verdict !== 'park') return;
     this.#report.parked(this.outbox.bufferedBytes);
     this.session.dispatch({ kind: 'park' });
   }
 
   #tick(): void {
-    this.session.dispatch({ kind: 'tick', unit: this.#side.unit() });
+    this.session.dispatch({ kind: 'tick', unit: this.#unit() });
     this.intake.tick();
-    this.delivery.pump();
-    this.#regulate();
-    this.#checkpointer.look(this.#stopping);
-    this.#arm();
+    if (!this.#ended) this.#turn();
   }
 
   #arm(): void {
@@ -504,10 +558,18 @@ export class StreamDriver {
       earliest(
         sessionDeadline(this.plan.session, this.session.state),
         this.intake.deadline(),
-        this.client.open() ? this.delivery.deadline() : undefined,
-        this.#checkpointer.deadline(),
+        this.client.open() ? this.delivery.deadline(this.#deps.nowMs()) : undefined,
+        this.#begun ? this.#checkpointer.deadline() : undefined,
+        this.#waits.deadline(),
+        this.bar.deadline(),
         this.#backpressure.deadline(),
       ),
     );
   }
+}
+
+/** How events leave, by mode. */
+function handOverOf({ delivery }: StreamPlan): HandOver {
+  if (delivery.mode === 'Pull') return 'stream';
+  return delivery.order === 'stream' ? 'run' : 'key';
 }

@@ -1,11 +1,11 @@
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Position } from '../platforms/profile.ts';
-import { sinceFloor } from './since.ts';
 
 /** Identities around the position that go into a checkpoint. */
 const TAIL_LIMIT = 512;
 const CURSOR_TAIL = 64;
-const KEPT_LIMIT = 16_384;
+/** Entries at the front that are forgotten are cut off in runs of at least this many. */
+const TRIM_AT = 1024;
 
 interface Accepted {
   readonly ord: number;
@@ -14,33 +14,57 @@ interface Accepted {
   readonly since: number;
 }
 
-/** Class B: which identities and which time a checkpoint needs, so that a replay after a restart is recognised and nothing unsettled is skipped. */
+/**
+ * Class B: keeps which identities and which time a checkpoint needs, so that a replay after a restart is recognised and nothing unsettled is
+ * skipped. It keeps every entry that is not settled, and the last ones that are; O(1) per event, amortised.
+ */
 export class AcceptedTail {
   #accepted: Accepted[] = [];
+  /** Entries before this index are settled. */
+  #settled = 0;
+  /** Entries whose time is earlier than that of all behind them: the first that is not settled has the earliest time of all that are not. */
+  #earliest: Accepted[] = [];
+  #earliestAt = 0;
 
   add(ord: number, identity: string, position: Position | undefined): void {
-    this.#accepted.push({ ord, identity, since: position?.kind === 'since' ? Number(position.value) : Number.NaN });
+    const since = position?.kind === 'since' ? Number(position.value) : Number.NaN;
+    const one = { ord, identity, since };
+    this.#accepted.push(one);
+    if (Number.isNaN(since)) return;
+    while (this.#earliest.length > this.#earliestAt && (this.#earliest.at(-1)?.since ?? 0) >= since)
+      this.#earliest.pop();
+    this.#earliest.push(one);
   }
 
   /** Position and tail for the settled prefix that ends at `ord`. Forgets what no later checkpoint can need. */
   recordFor(ord: number, floor: Parcel): { readonly position: string; readonly tail: readonly string[] } {
-    const settled = this.#accepted.filter((one) => one.ord <= ord);
+    while ((this.#accepted[this.#settled]?.ord ?? Infinity) <= ord) this.#settled += 1;
+    while ((this.#earliest[this.#earliestAt]?.ord ?? Infinity) <= ord) this.#earliestAt += 1;
+    this.#trim();
     const { position } = floor;
-    this.#accepted = this.#accepted
-      .filter((one) => one.ord > ord || one.since >= Number(position?.value) - 1)
-      .slice(-KEPT_LIMIT);
-    const last = (count: number, from: readonly Accepted[]): string[] => from.slice(-count).map((one) => one.identity);
-    if (position === undefined) return { position: '', tail: last(1, settled) };
+    const settled = (count: number): readonly Accepted[] =>
+      this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled);
+    const identities = (from: readonly Accepted[]): string[] => from.map((one) => one.identity);
+    if (position === undefined) return { position: '', tail: identities(settled(1)) };
     if (position.kind !== 'since')
-      return { position: `${position.kind}:${position.value}`, tail: last(CURSOR_TAIL, settled) };
-    const unsettled = this.#accepted.filter((one) => one.ord > ord).map((one) => one.since);
-    const since = sinceFloor(Number(position.value), unsettled);
+      return { position: `${position.kind}:${position.value}`, tail: identities(settled(CURSOR_TAIL)) };
+    // Never later than an unsettled event's own time: times do not always grow, and resuming behind it would lose it.
+    const since = Math.min(Number(position.value), this.#earliest[this.#earliestAt]?.since ?? Infinity);
     return {
       position: `since:${String(since)}`,
-      tail: last(
-        TAIL_LIMIT,
-        settled.filter((one) => !(one.since < since - 1)),
-      ),
+      tail: identities(settled(TAIL_LIMIT).filter((one) => !(one.since < since - 1))),
     };
+  }
+
+  #trim(): void {
+    const dead = this.#settled - TAIL_LIMIT;
+    if (dead >= TRIM_AT && dead * 2 >= this.#accepted.length) {
+      this.#accepted = this.#accepted.slice(dead);
+      this.#settled -= dead;
+    }
+    if (this.#earliestAt >= TRIM_AT && this.#earliestAt * 2 >= this.#earliest.length) {
+      this.#earliest = this.#earliest.slice(this.#earliestAt);
+      this.#earliestAt = 0;
+    }
   }
 }

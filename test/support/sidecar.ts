@@ -14,6 +14,8 @@ import { openPool } from '../../src/coordination/pool.ts';
 import { noRestraint } from '../../src/coordination/restraint.ts';
 import { LocalLeases } from '../../src/coordination/local-leases.ts';
 import type { World } from '../../src/sidecar/deps.ts';
+import { systemScheduler } from '../../src/sidecar/schedule.ts';
+import { SYSTEM_WAYS } from '../../src/sidecar/ways.ts';
 import { Supervisor } from '../../src/sidecar/supervisor.ts';
 import { AuditLog } from '../../src/telemetry/audit.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
@@ -100,6 +102,8 @@ export class TestSidecar {
       pool: openPool,
       registry: undefined,
       reports: undefined,
+      schedule: systemScheduler(() => performance.now()),
+      ways: SYSTEM_WAYS,
       registryEveryMs: { beat: 5000, sweep: 10_000 },
       metrics: createMetrics(),
       audit: new AuditLog(sink, () => Date.now()),

@@ -1,0 +1,74 @@
+import { answerOfBodyStatus, answerOfStatus, type Answer } from '../core/consumer.ts';
+import type { Entry } from '../core/outbox.ts';
+import { eventIdOf, type Parcel } from './envelope.ts';
+
+/** What became of one POST. */
+export type Posted =
+  /** `text`: the body of a 2xx that has one. */
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly retryAfterMs: number | undefined;
+      readonly text: string | undefined;
+    }
+  /** The connection was there and was lost before the answer was. */
+  | { readonly kind: 'lost'; readonly code: string }
+  /** There is no connection: refused, no such name, no way. */
+  | { readonly kind: 'down'; readonly code: string }
+  /** The consumer is there, and gives no answer in time, or none that can be read. */
+  | { readonly kind: 'failed'; readonly reason: 'ack_timeout' | 'bad_answer' };
+
+const RETRY_MISSING: Answer = { kind: 'retry', counted: true, reason: 'missing_in_batch_answer' };
+
+/** Reads what an answer says of each entry of its request. */
+export function answersOf(
+  entries: readonly Entry<Parcel>[],
+  posted: Extract<Posted, { kind: 'answer' | 'failed' }>,
+  batch: boolean,
+): readonly Answer[] {
+  if (posted.kind === 'failed') return entries.map(() => ({ kind: 'retry', counted: true, reason: posted.reason }));
+  const whole = answerOfStatus(posted.status, posted.retryAfterMs);
+  if (whole.kind !== 'ack' || posted.text === undefined) return entries.map(() => whole);
+  return batch ? batchAnswers(entries, posted.text) : [answerOfBodyStatus(statusIn(posted.text))];
+}
+
+/** 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one is a retry, and a failure un-acks the later ones of its key. */
+function batchAnswers(entries: readonly Entry<Parcel>[], text: string): readonly Answer[] {
+  const list = statusesIn(text);
+  if (list === undefined) return entries.map(() => ({ kind: 'ack' as const }));
+  const failedKeys = new Set<string>();
+  return entries.map((entry) => {
+    if (failedKeys.has(entry.key)) return { kind: 'retry', counted: false, reason: 'after_failed_entry' };
+    const id = eventIdOf(entry.item);
+    const answer = list.has(id) ? answerOfBodyStatus(list.get(id)) : RETRY_MISSING;
+    if (answer.kind === 'retry' || answer.kind === 'unknown') failedKeys.add(entry.key);
+    return answer;
+  });
+}
+
+function statusesIn(text: string): ReadonlyMap<string, unknown> | undefined {
+  const body = parse(text);
+  const statuses = typeof body === 'object' && body !== null && 'statuses' in body ? body.statuses : undefined;
+  if (!Array.isArray(statuses)) return undefined;
+  const out = new Map<string, unknown>();
+  for (const one of statuses as unknown[]) {
+    if (typeof one !== 'object' || one === null) continue;
+    const id = 'entryId' in one ? one.entryId : 'id' in one ? one.id : undefined;
+    if (typeof id === 'string') out.set(id, 'status' in one ? one.status : undefined);
+  }
+  return out;
+}
+
+function statusIn(text: string): unknown {
+  const body = parse(text);
+  return typeof body === 'object' && body !== null && 'status' in body ? body.status : undefined;
+}
+
+function parse(text: string): unknown {
+  if (text.trim() === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // a 2xx whose body is no JSON is an acknowledgement
+  }
+}

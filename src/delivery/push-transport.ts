@@ -1,0 +1,203 @@
+import { connect } from 'node:net';
+import { Pool, type Dispatcher } from 'undici';
+import type { StreamPlan } from '../config/resolve.ts';
+import type { Posted } from './push-answers.ts';
+
+export type Push = NonNullable<StreamPlan['delivery']['push']>;
+
+/** The way to a consumer that is pushed to. The simulation puts its own in this place. */
+export interface PushTransport {
+  /** Sends one request and says what became of it; never rejects. */
+  post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted>;
+  /** `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or a connection stays open for a while. Never rejects. */
+  probe(what: 'there' | 'well'): Promise<boolean>;
+  close(): void;
+}
+
+/** Largest answer body read; only a small status object is expected there. */
+const ANSWER_LIMIT_BYTES = 1024 * 1024;
+const CONNECT_LIMIT_MS = 5000;
+const KEEP_ALIVE_MS = 10_000;
+/** A health check, or a connection attempt that only looks, is given up after this. */
+const PROBE_LIMIT_MS = 500;
+/** A consumer that holds an idle connection for this long is well. */
+const WELL_AFTER_MS = 2000;
+
+/** HTTP/1.1 with kept connections. A request that a kept connection loses before any byte of the answer goes once more on a fresh one. */
+export class HttpPushTransport implements PushTransport {
+  readonly #pool: Pool;
+  /** Looks for the consumer without waiting for what is under way. */
+  readonly #looker: Pool;
+  #greeted = false;
+  readonly #url: URL;
+  readonly #path: string;
+  readonly #healthPath: string | undefined;
+  readonly #limitMs: number;
+
+  /** @param limitMs for a whole answer. @param connections at one time. */
+  constructor(push: Push, { limitMs, connections }: { readonly limitMs: number; readonly connections: number }) {
+    this.#url = new URL(push.url);
+    this.#path = this.#url.pathname + this.#url.search;
+    this.#healthPath = push.healthPath;
+    this.#limitMs = limitMs;
+    this.#pool = new Pool(this.#url.origin, {
+      connections,
+      pipelining: 1,
+      headersTimeout: limitMs,
+      bodyTimeout: limitMs,
+      connect: { timeout: Math.min(limitMs, CONNECT_LIMIT_MS) },
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    });
+    this.#looker = new Pool(this.#url.origin, { connections: 1, connect: { timeout: PROBE_LIMIT_MS } });
+  }
+
+  async post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted> {
+    const first = await this.#once(headers, body);
+    if (first.kind !== 'lost' || !first.kept) return first;
+    // The consumer may have closed an idle connection just as we used it: that says nothing about the event.
+    const second = await this.#once(headers, body);
+    return second.kind === 'down' ? { kind: 'lost', code: first.code } : second;
+  }
+
+  async probe(what: 'there' | 'well'): Promise<boolean> {
+    if (this.#healthPath !== undefined) return this.#healthy(this.#healthPath);
+    return this.#connects(what === 'well' ? WELL_AFTER_MS : 0);
+  }
+
+  close(): void {
+    void this.#pool.destroy();
+    void this.#looker.destroy();
+  }
+
+  async #once(
+    headers: Readonly<Record<string, string>>,
+    body: Buffer,
+  ): Promise<Posted & { readonly kept?: boolean | undefined }> {
+    // The whole answer must be there in time: the library's own timeouts start anew with every byte.
+    const signal = AbortSignal.timeout(this.#limitMs);
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });
+    } catch (error) {
+      return { ...failureOf(error), kept: onKept(error) };
+    }
+    const { statusCode: status } = response;
+    const retryAfterMs = retryAfterOf(response.headers['retry-after']);
+    const empty = status < 200 || status > 299 || status === 204 || response.headers['content-length'] === '0';
+    try {
+      if (!empty) return { kind: 'answer', status, retryAfterMs, text: await boundedText(response.body) };
+      await response.body.dump({ limit: ANSWER_LIMIT_BYTES });
+    } catch (error) {
+      return failureOf(error);
+    }
+    return { kind: 'answer', status, retryAfterMs, text: undefined };
+  }
+
+  /** One OPTIONS follows the first good answer (CloudEvents, web hooks); what it says is never fatal. */
+  async #healthy(path: string): Promise<boolean> {
+    if (!(await this.#answers('GET', path))) return false;
+    if (!this.#greeted) await this.#answers('OPTIONS', this.#path);
+    this.#greeted = true;
+    return true;
+  }
+
+  /** Whether it answers 2xx in time. */
+  async #answers(method: 'GET' | 'OPTIONS', path: string): Promise<boolean> {
+    const limits = { headersTimeout: PROBE_LIMIT_MS, bodyTimeout: PROBE_LIMIT_MS };
+    try {
+      const { statusCode, body } = await this.#looker.request({ method, path, ...limits });
+      await body.dump();
+      return statusCode >= 200 && statusCode <= 299;
+    } catch {
+      return false; // not there: the caller looks again
+    }
+  }
+
+  /** Whether a connection comes about, and then stays open for `stayMs`. */
+  #connects(stayMs: number): Promise<boolean> {
+    const secure = this.#url.protocol === 'https:';
+    const port = Number(this.#url.port) || (secure ? 443 : 80);
+    return new Promise((resolve) => {
+      const socket = connect({ host: this.#url.hostname.replace(/^\[|\]$/g, ''), port });
+      const done = (there: boolean): void => {
+        socket.destroy();
+        resolve(there);
+      };
+      socket.setTimeout(PROBE_LIMIT_MS, () => {
+        done(false);
+      });
+      socket.once('connect', () => {
+        socket.setTimeout(0);
+        if (stayMs === 0) return done(true);
+        const timer = setTimeout(() => {
+          done(true);
+        }, stayMs);
+        socket.once('close', () => {
+          clearTimeout(timer);
+          done(false);
+        });
+      });
+      socket.once('error', () => {
+        done(false);
+      });
+    });
+  }
+}
+
+/** Errors of a connection that was there, then of one that did not come about. */
+const LOST: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'UND_ERR_CLOSED']);
+const DOWN: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_DESTROYED',
+]);
+const TIMEOUTS: ReadonlySet<string> = new Set([
+  'TimeoutError',
+  'AbortError',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'UND_ERR_ABORTED',
+]);
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown';
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+function failureOf(error: unknown): Exclude<Posted, { kind: 'answer' }> {
+  const code = codeOf(error);
+  if (LOST.has(code)) return { kind: 'lost', code };
+  if (DOWN.has(code)) return { kind: 'down', code };
+  return { kind: 'failed', reason: TIMEOUTS.has(code) ? 'ack_timeout' : 'bad_answer' };
+}
+
+/** Whether the connection that was lost had served an earlier request. */
+function onKept(error: unknown): boolean {
+  const socket = error instanceof Error && 'socket' in error ? error.socket : undefined;
+  const bytes = typeof socket === 'object' && socket !== null && 'bytesRead' in socket ? socket.bytesRead : 0;
+  return typeof bytes === 'number' && bytes > 0;
+}
+
+/** Retry-After in seconds or as a date. */
+function retryAfterOf(header: string | string[] | undefined): number | undefined {
+  const value = Array.isArray(header) ? header[0] : header;
+  if (value === undefined) return undefined;
+  const ms = /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+}
+
+async function boundedText(stream: AsyncIterable<Buffer>): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    size += part.length;
+    if (size > ANSWER_LIMIT_BYTES) return ''; // 2xx is an acknowledgement whatever follows
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}

@@ -1,0 +1,32 @@
+/** Events that are looked back at, and for how long after their receipt. No more than a checkpoint can name, so that what comes again is recognised. */
+const WINDOW_EVENTS = 256;
+const WINDOW_MS = 2000;
+
+interface Seen {
+  readonly at: number;
+  readonly ownMs: number;
+  readonly receivedMs: number;
+}
+
+/**
+ * Class B by time: knows the earliest own time among the events received last. A platform whose clock runs ahead for a while stamps some events with a
+ * time that later ones do not reach; resuming there would skip them. O(1) per event, amortised.
+ */
+export class RecentTimes {
+  #serial = 0;
+  /** Each is earlier than all behind it. */
+  #rising: Seen[] = [];
+
+  /** Takes in one event's own time and returns the earliest of the window, ms since 1970. */
+  lowest(ownMs: number, receivedMs: number): number {
+    this.#serial += 1;
+    while ((this.#rising.at(-1)?.ownMs ?? -Infinity) >= ownMs) this.#rising.pop();
+    this.#rising.push({ at: this.#serial, ownMs, receivedMs });
+    while (this.#over(this.#rising[0], receivedMs)) this.#rising.shift();
+    return this.#rising[0]?.ownMs ?? ownMs;
+  }
+
+  #over(seen: Seen | undefined, nowMs: number): boolean {
+    return seen !== undefined && (this.#serial - seen.at >= WINDOW_EVENTS || nowMs - seen.receivedMs > WINDOW_MS);
+  }
+}

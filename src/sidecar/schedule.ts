@@ -1,0 +1,25 @@
+/** The clock of a process and its way to be called later. The simulation puts virtual time in this place. */
+export interface Scheduler {
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** Runs it in the next turn of the event loop, behind what is under way. */
+  soon(act: () => void): void;
+  /** Runs it after a while, unless the answer is called before. @param delayMs whole, >= 0. */
+  after(delayMs: number, act: () => void): () => void;
+}
+
+/** Node's own timers. They keep the process alive. */
+export function systemScheduler(nowMs: () => number): Scheduler {
+  return {
+    nowMs,
+    soon: (act) => {
+      setImmediate(act);
+    },
+    after: (delayMs, act) => {
+      const timer = setTimeout(act, delayMs);
+      return () => {
+        clearTimeout(timer);
+      };
+    },
+  };
+}

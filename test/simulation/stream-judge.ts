@@ -1,0 +1,211 @@
+import type { Checkpoint } from '../../src/coordination/store.ts';
+import type { Made } from './platform.ts';
+import type { Delivered, Verdicts } from './stream-consumer.ts';
+import { EPOCH_MS } from './stream-pod.ts';
+
+interface Gap {
+  readonly from: string;
+  readonly to: string;
+  readonly fromMs: number | undefined;
+  readonly toMs: number | undefined;
+}
+
+/** What the judge must know of the run besides what it is told. */
+export interface Case {
+  readonly streamClass: 'A' | 'B' | 'C';
+  readonly kind: 'sequence' | 'since' | 'cursor' | 'none';
+  readonly journal: readonly Made[];
+  readonly bound: number;
+  /** Entries of one key, or of the whole stream, go in order. */
+  readonly order: 'key' | 'stream' | 'pull';
+  readonly letters: () => ReadonlySet<number>;
+  readonly nowMs: () => number;
+}
+
+/** Slack of an announced time for the way of an event (the notice reaches back by this much itself). */
+const SLACK_MS = 1;
+
+/** Holds a run against what was promised; its only sources are the platform's journal, the consumer and the store. */
+export class StreamJudge implements Verdicts {
+  readonly #case: Case;
+  readonly violations: string[] = [];
+  readonly seen = new Map<string, number>();
+  /** Events and control events that the consumer has taken, and whose acknowledgement the sidecar has heard. */
+  readonly #taken = new Set<string>();
+  readonly #takenNumbers = new Set<number>();
+  readonly #heardIn = new Map<string, number>();
+  readonly #gaps: Gap[] = [];
+  readonly #lossless: { readonly atMs: number; readonly said: unknown; readonly fromMs: number }[] = [];
+  readonly #lastOf = new Map<string, number>();
+  #repeats = 0;
+  #repeatsTerm = -1;
+  /** Numbers below this are settled or announced, for the checkpoint. */
+  #prefix = 0;
+  subscribedFrom: number | undefined;
+
+  constructor(facts: Case) {
+    this.#case = facts;
+  }
+
+  /** For a person who looks for the cause. */
+  get gaps(): readonly unknown[] {
+    return this.#gaps;
+  }
+
+  note(what: string): void {
+    this.seen.set(what, (this.seen.get(what) ?? 0) + 1);
+  }
+
+  fault(text: string): void {
+    if (this.violations.length < 5) this.violations.push(`${String(Math.round(this.#case.nowMs()))} ms: ${text}`);
+  }
+
+  got(one: Delivered): void {
+    if (one.n === 0) {
+      if (one.type.endsWith('gap.detected')) this.#lateness(one);
+      return;
+    }
+    if (this.#heardIn.get(one.id) === one.term && one.replay !== 'redrive')
+      this.fault(`${one.id} was acknowledged in this term and comes again`);
+    if (this.#takenNumbers.has(one.n) && one.replay !== 'redrive') this.#repeat(one);
+    if (one.attempt === 1 && one.replay !== 'redrive' && one.replay !== 'backfill') this.#order(one);
+  }
+
+  heard(one: Delivered): void {
+    this.#taken.add(one.id);
+    this.#heardIn.set(one.id, one.term);
+    if (one.n > 0) this.#takenNumbers.add(one.n);
+    if (one.type.endsWith('gap.detected')) this.#gap(one.data);
+    if (one.type.endsWith('stream.resumed')) {
+      this.note(`lossless ${String(one.data['lossless'])}`);
+      const atMs = one.createdMs - EPOCH_MS;
+      this.#lossless.push({ atMs, said: one.data['lossless'], fromMs: atMs - Number(one.data['downMs']) });
+    }
+  }
+
+  /** A checkpoint was stored. */
+  saved(record: Checkpoint): void {
+    const { kind, journal } = this.#case;
+    if (record.position === '') return;
+    const value = record.position.slice(record.position.indexOf(':') + 1);
+    if (kind === 'sequence') {
+      this.#covers(Number(value));
+      let end = Number(value);
+      const { ahead = [] } = record;
+      for (let at = 0; at + 1 < ahead.length; at += 2) {
+        const first = end + (ahead[at] ?? 0);
+        end = first + (ahead[at + 1] ?? 0) - 1;
+        this.note('settled ahead');
+        for (let n = first; n <= end; n += 1)
+          if (!this.#done(n)) this.fault(`the checkpoint names ${String(n)} as settled ahead, and it is not`);
+      }
+    } else if (kind === 'cursor') {
+      const at = journal.findIndex(({ cursor, id }) => cursor === value || id === value);
+      if (at >= 0) this.#covers(at + 1);
+    } else if (kind === 'since') {
+      for (const one of this.#open())
+        if (one.stampMs < Number(value) && one.sequence <= this.#highest)
+          this.fault(
+            `the checkpoint says since ${value}, and e-${String(one.sequence)} of ${String(one.stampMs)} is not settled`,
+          );
+    }
+  }
+
+  /** The highest number that was handed over; what is above it may not have been received yet. */
+  get #highest(): number {
+    return this.#top;
+  }
+  #top = 0;
+
+  /** At the end: nothing was lost without a word, and what was called lossless was. */
+  finish(): void {
+    for (const one of this.#case.journal) {
+      if (this.subscribedFrom === undefined || one.sequence < this.subscribedFrom) continue;
+      if (this.#done(one.sequence)) continue;
+      this.note('lost and announced');
+      const before = this.#lossless.find(
+        ({ atMs, said, fromMs }) => said === true && atMs > one.atMs - EPOCH_MS && fromMs <= one.atMs - EPOCH_MS,
+      );
+      if (before !== undefined)
+        this.fault(
+          `e-${String(one.sequence)}, made ${String(one.atMs - EPOCH_MS)}, is missing, and a later notice said lossless: ${JSON.stringify(before)}`,
+        );
+      if (!this.#announced(one))
+        this.fault(`e-${String(one.sequence)}, made ${String(one.atMs - EPOCH_MS)}, was lost without a word`);
+    }
+  }
+
+  /** Numbers of a class A stream that an announced gap covers count as settled. */
+  #done(n: number): boolean {
+    if (this.#takenNumbers.has(n) || this.#case.letters().has(n)) return true;
+    if (this.#case.kind === 'sequence') return this.#gaps.some(({ from, to }) => n >= Number(from) && n <= Number(to));
+    const made = this.#case.kind === 'cursor' ? this.#case.journal[n - 1] : undefined;
+    return made !== undefined && this.#announced(made);
+  }
+
+  #covers(n: number): void {
+    for (let at = Math.max(this.#prefix, (this.subscribedFrom ?? 1) - 1) + 1; at <= n; at += 1) {
+      if (!this.#done(at)) return this.fault(`the checkpoint covers ${String(n)}, and ${String(at)} is not settled`);
+      this.#prefix = at;
+    }
+  }
+
+  #open(): readonly Made[] {
+    const from = this.subscribedFrom ?? Infinity;
+    return this.#case.journal.filter(
+      (one) => one.sequence >= from && !this.#done(one.sequence) && !this.#announced(one),
+    );
+  }
+
+  #announced({ sequence, atMs, stampMs }: Made): boolean {
+    return this.#gaps.some(({ from, to, fromMs, toMs }) => {
+      if (this.#case.kind === 'sequence' && from !== '' && /^\d+$/.test(from))
+        return sequence >= Number(from) && sequence <= Number(to);
+      if (this.#case.kind === 'cursor')
+        return sequence > numberOf(from) && sequence < (to === '' ? Infinity : numberOf(to));
+      if (fromMs === undefined || toMs === undefined) return false;
+      const within = (ms: number): boolean => ms >= fromMs - SLACK_MS && ms <= toMs + SLACK_MS;
+      return within(atMs) || within(stampMs);
+    });
+  }
+
+  #gap(data: Readonly<Record<string, unknown>>): void {
+    const text = (name: string): string => (typeof data[name] === 'string' ? data[name] : '');
+    this.note(`gap ${text('cause')}`);
+    const time = (name: string): number | undefined => (text(name) === '' ? undefined : Date.parse(text(name)));
+    this.#gaps.push({ from: text('from'), to: text('to'), fromMs: time('fromTime'), toMs: time('toTime') });
+  }
+
+  #lateness(one: Delivered): void {
+    const from = one.data['fromTime'];
+    const to = one.data['toTime'];
+    if (typeof from === 'string' && typeof to === 'string' && from > to)
+      this.fault(`a gap ends before it begins: ${from} ${to}`);
+  }
+
+  #repeat(one: Delivered): void {
+    if (one.attempt === 1 && one.replay === 'live') this.fault(`${one.id} comes again and is not marked`);
+    if (one.term !== this.#repeatsTerm) {
+      this.#repeatsTerm = one.term;
+      this.#repeats = 0;
+    }
+    if (this.#heardIn.get(one.id) === one.term) return;
+    this.#repeats += 1;
+    this.note('repeated');
+    if (this.#repeats > this.#case.bound) this.fault(`more than ${String(this.#case.bound)} come again in one term`);
+  }
+
+  #order(one: Delivered): void {
+    this.#top = Math.max(this.#top, one.n);
+    const lane = this.#case.order === 'key' ? `${String(one.term)} ${one.key}` : String(one.term);
+    const last = this.#lastOf.get(lane) ?? 0;
+    if (one.n < last) this.fault(`${one.id} comes after e-${String(last)} for the first time (${this.#case.order})`);
+    this.#lastOf.set(lane, Math.max(last, one.n));
+  }
+}
+
+/** The number inside a cursor of the platform model, or inside an event's id. */
+function numberOf(cursor: string): number {
+  const plain = /^e-(\d+)$/.exec(cursor)?.[1] ?? Buffer.from(cursor, 'base64url').toString().replace('c:', '');
+  return Number(plain);
+}

@@ -1,0 +1,358 @@
+import type { StreamPlan } from '../../src/config/resolve.ts';
+import { PullDelivery } from '../../src/delivery/pull.ts';
+import { PlatformModel } from './platform.ts';
+import { ConsumerModel } from './stream-consumer.ts';
+import { disturb, FAULTS, isOfLeadership, type Fault, type LeadershipFault } from './stream-faults.ts';
+import { StreamJudge } from './stream-judge.ts';
+import { DIALECTS, MODES, planOf, type Mode } from './stream-plans.ts';
+import { EPOCH_MS, Term, type Wire } from './stream-pod.ts';
+import { StoreModel } from './stream-store.ts';
+import { VirtualTime } from './virtual-time.ts';
+
+/** Length of the part of a run in which things go wrong; then everything is well, and this long at most until all is settled. */
+const FAULTS_MS = 20_000;
+const CALM_MS = 400_000;
+const DRAIN_LIMIT_MS = 2000;
+
+export interface RunOptions {
+  readonly dialect?: (typeof DIALECTS)[number];
+  readonly mode?: Mode;
+  readonly faults?: readonly Fault[];
+}
+
+/** One run of a whole stream on virtual time: the real driver and stages, everything around them simulated, everything drawn from one sequence. */
+export class StreamWorld {
+  readonly judge: StreamJudge;
+  readonly #time = new VirtualTime();
+  readonly #unit: () => number;
+  readonly #plan: StreamPlan;
+  readonly #mode: Mode;
+  readonly #platform: PlatformModel;
+  readonly #store: StoreModel;
+  readonly #consumer: ConsumerModel;
+  readonly #wire: Wire = { latencyMs: 10, downUntilMs: 0, silentUntilMs: 0 };
+  readonly #keys: readonly string[];
+  readonly #options: RunOptions;
+  #term: Term | undefined;
+  #serial = 0;
+  /** Something that must be over before the next change of leader. */
+  #changing = false;
+
+  constructor(options: RunOptions, unit: () => number) {
+    this.#unit = unit;
+    this.#options = options;
+    const dialect = options.dialect ?? this.#pick(DIALECTS);
+    this.#mode = options.mode ?? this.#pick(MODES);
+    this.#plan = this.#narrowed(planOf(dialect, this.#mode));
+    const retentionMs = this.#unit() < 0.2 ? 3000 : 1e9;
+    this.#platform = new PlatformModel({ dialect, retentionMs, batch: this.#pick([1, 1, 7, 50]) });
+    this.#store = new StoreModel(this.#time, unit);
+    const { outbox, profile } = this.#plan;
+    this.judge = new StreamJudge({
+      streamClass: profile.streamClass,
+      kind:
+        profile.resume.via === 'none'
+          ? 'none'
+          : (profile.resume.kind ?? 'none') === 'lastEventId'
+            ? 'cursor'
+            : ((profile.resume.kind ?? 'none') as 'sequence'),
+      journal: this.#platform.journal,
+      bound: outbox.maxInFlight + outbox.maxUncheckpointed,
+      order: this.#mode === 'pull' ? 'pull' : this.#mode.startsWith('stream') ? 'stream' : 'key',
+      letters: () => this.#buried,
+      nowMs: () => this.#time.nowMs,
+    });
+    this.#consumer = new ConsumerModel(this.#time, unit, this.judge);
+    this.#store.saved = (record) => {
+      this.judge.saved(record);
+    };
+    this.#consumer.inOrder = this.#mode.startsWith('stream');
+    this.#keys = this.#drawKeys();
+    this.judge.note(`dialect ${dialect}`);
+    this.judge.note(`mode ${this.#mode}`);
+  }
+
+  /** Numbers of the events that lie in the dead letters, or lay there. */
+  readonly #buried = new Set<number>();
+
+  /** Plays the run. Returns what was violated. */
+  async run(): Promise<readonly string[]> {
+    this.#begin();
+    this.#traffic();
+    const count = 2 + Math.floor(this.#unit() * 7);
+    for (let n = 0; n < count; n += 1) {
+      const fault = this.#pick(this.#options.faults ?? FAULTS);
+      this.#time.in(500 + (FAULTS_MS - 1000) * this.#unit(), () => {
+        this.judge.note(`fault ${fault}`);
+        this.#fault(fault);
+      });
+    }
+    const never = (): boolean => false;
+    await this.#time.run(FAULTS_MS, never, () => {
+      this.#check();
+    });
+    this.#calm();
+    const settled = await this.#time.run(
+      FAULTS_MS + CALM_MS,
+      () => this.#settled || this.judge.violations.length > 0,
+      () => {
+        this.#check();
+      },
+    );
+    if (!settled) this.judge.fault(`it stands still: ${JSON.stringify(this.#standing())}`);
+    if (this.judge.violations.length === 0) this.judge.finish();
+    return this.judge.violations;
+  }
+
+  get steps(): number {
+    return this.#time.steps;
+  }
+
+  // --- what happens ---
+
+  #begin(): void {
+    this.#lead(0);
+  }
+
+  #traffic(): void {
+    const perSecond = this.#pick([5, 20, 60, 120]);
+    const burst = this.#unit() < 0.3;
+    if (this.#unit() < 0.3) this.#consumer.behaviour.poison = new Set([10 + Math.floor(this.#unit() * 60)]);
+    if (this.#unit() < 0.25) this.#consumer.behaviour.deadly = new Set([10 + Math.floor(this.#unit() * 60)]);
+    if (this.#unit() < 0.2) this.#consumer.behaviour.lossShare = 0.02;
+    if (this.#unit() < 0.1) this.#consumer.behaviour.oddShare = 0.02;
+    this.#consumer.behaviour.workMs = this.#pick([0.5, 2, 10, 40]);
+    const next = (): void => {
+      if (this.#time.nowMs >= FAULTS_MS) return;
+      const count = burst && this.#unit() < 0.02 ? 60 : 1;
+      for (let n = 0; n < count; n += 1) this.#make();
+      this.#term?.flow();
+      this.#older?.flow();
+      this.#time.in((1000 / perSecond) * (0.2 + 1.6 * this.#unit()), next);
+    };
+    this.#time.in(50, next);
+  }
+
+  #make(): void {
+    // Uneven keys are the normal case: a few have most of the events.
+    const draw = this.#unit() ** 3;
+    this.#platform.make(
+      EPOCH_MS + Math.floor(this.#time.nowMs),
+      this.#keys[Math.floor(draw * this.#keys.length)] ?? 'k',
+    );
+  }
+
+  #fault(fault: Fault): void {
+    const lastsMs = 200 + 6000 * this.#unit() ** 2;
+    if (isOfLeadership(fault)) return this.#leadership(fault, lastsMs);
+    disturb(fault, lastsMs, {
+      time: this.#time,
+      unit: this.#unit,
+      consumer: this.#consumer,
+      wire: this.#wire,
+      platform: this.#platform,
+      store: this.#store,
+      term: this.#term,
+      keys: this.#keys,
+    });
+  }
+
+  #leadership(fault: LeadershipFault, lastsMs: number): void {
+    const term = this.#term;
+    if (term === undefined || this.#changing) return;
+    switch (fault) {
+      case 'doubt':
+        term.open = false;
+        term.driver.shut();
+        this.#changing = true;
+        this.#time.in(lastsMs, () => {
+          this.#changing = false;
+          if (!term.alive || this.#term !== term) return;
+          term.open = true;
+          term.driver.reopen(false);
+        });
+        return;
+      case 'kill':
+        term.kill();
+        this.#term = undefined;
+        return this.#lead(lastsMs);
+      case 'fenced':
+        // The new leader is there before the old one knows.
+        term.open = false;
+        term.driver.shut();
+        this.#time.in(lastsMs, () => {
+          term.driver.abandon();
+          this.#time.in(300, () => {
+            term.kill();
+          });
+        });
+        this.#term = undefined;
+        return this.#lead(10);
+      case 'hand-over':
+        return this.#handOver(term);
+    }
+  }
+
+  #older: Term | undefined;
+
+  #handOver(old: Term): void {
+    this.#changing = true;
+    const early = this.#plan.profile.streamClass === 'C' ? this.#newTerm(false) : undefined;
+    const ready = early === undefined ? Promise.resolve(false) : early.driver.startEarly(1500);
+    this.#older = early;
+    void ready.then(async (connected) => {
+      if (!connected) early?.kill();
+      await old.driver.stop(DRAIN_LIMIT_MS);
+      old.open = false;
+      old.kill();
+      this.#changing = false;
+      this.#older = undefined;
+      if (this.#term !== old) return early?.kill();
+      this.#term = undefined;
+      if (early?.alive === true && early.epoch === this.#store.takeOver()) this.#take(early, true);
+      else this.#lead(20);
+    });
+  }
+
+  #newTerm(open: boolean): Term {
+    this.#serial += 1;
+    // An heir that connects early acts under the number that the lease will have when it is handed over.
+    const epoch = open ? this.#store.takeOver() : this.#store.next;
+    const out = {
+      time: this.#time,
+      unit: this.#unit,
+      platform: this.#platform,
+      wire: this.#wire,
+      store: this.#store,
+      consumer: this.#consumer,
+      plan: this.#plan,
+      mode: this.#mode.endsWith('batch') ? ('batch' as const) : ('structured' as const),
+      opened: () => {
+        this.judge.subscribedFrom ??= this.#platform.journal.length + 1;
+      },
+    };
+    return new Term(out, epoch, { wallMs: 0, open });
+  }
+
+  #lead(afterMs: number): void {
+    this.#changing = true;
+    this.#time.in(afterMs, () => {
+      this.#changing = false;
+      this.#take(this.#newTerm(true), false);
+    });
+  }
+
+  #take(term: Term, connected: boolean): void {
+    this.#term = term;
+    term.open = true;
+    void this.#start(term, connected);
+  }
+
+  async #start(term: Term, connected: boolean): Promise<void> {
+    while (term.alive) {
+      try {
+        await term.driver.start(connected, undefined);
+        break;
+      } catch {
+        await new Promise<void>((resolve) => {
+          this.#time.in(200, resolve);
+        });
+      }
+    }
+    const { delivery } = term.driver;
+    if (delivery instanceof PullDelivery)
+      this.#consumer.puller(delivery, term.epoch, this.#pick([1, 5, 100]), () => term.alive);
+  }
+
+  /** From now on everything is well. */
+  #calm(): void {
+    const { behaviour } = this.#consumer;
+    behaviour.statusUntilMs = 0;
+    behaviour.stuckUntilMs = 0;
+    behaviour.slowKey = undefined;
+    behaviour.lossShare = 0;
+    behaviour.oddShare = 0;
+    behaviour.workMs = 1;
+    behaviour.downUntilMs = Math.min(behaviour.downUntilMs, this.#time.nowMs);
+    this.#wire.downUntilMs = 0;
+    this.#wire.silentUntilMs = 0;
+    this.#store.awayUntilMs = 0;
+    this.#platform.skewMs = 0;
+    // One event each second: a stream without events proves nothing about what was lost before.
+    for (let n = 1; n <= 100; n += 1)
+      this.#time.in(n * 1000, () => {
+        if (n > 90) return;
+        this.#make();
+        this.#term?.flow();
+        this.#older?.flow();
+      });
+  }
+
+  // --- what must hold ---
+
+  #check(): void {
+    for (const letter of this.#store.letters.values()) this.#buried.add(Number(letter.eventId.replace(/^e-/, '')) || 0);
+    const driver = this.#term?.driver;
+    if (driver === undefined) return;
+    const { outbox } = driver;
+    const slackBytes = 50 * 1024;
+    if (outbox.bufferedBytes > this.#plan.outbox.maxBufferedBytes + slackBytes)
+      this.judge.fault(`${String(outbox.bufferedBytes)} bytes wait, over the limit`);
+    if (driver.session.state.goal === 'park') this.judge.note('parked');
+    const { hold } = driver.delivery;
+    if (hold !== undefined) this.judge.note(`held ${hold}`);
+  }
+
+  /** All that the platform offered is settled and stored, and nothing is held, parked or paused. */
+  get #settled(): boolean {
+    const driver = this.#term?.driver;
+    if (driver === undefined || this.#changing || this.#time.nowMs < FAULTS_MS + 95_000) return false;
+    const { outbox, delivery, session } = driver;
+    return (
+      outbox.backlog === 0 &&
+      outbox.covered >= outbox.lastOrd &&
+      delivery.hold === undefined &&
+      session.state.goal === 'run' &&
+      session.state.main?.phase === 'open' &&
+      !driver.intake.holed
+    );
+  }
+
+  #standing(): Record<string, unknown> {
+    const driver = this.#term?.driver;
+    if (driver === undefined) return { leader: 'none' };
+    const { outbox, delivery, session } = driver;
+    return {
+      backlog: outbox.backlog,
+      covered: [outbox.covered, outbox.lastOrd],
+      inFlight: outbox.inFlight,
+      oldest: { ...outbox.oldest, item: undefined, next: undefined },
+      room: outbox.room(),
+      hold: delivery.hold,
+      ready: delivery.ready,
+      goal: session.state.goal,
+      phase: session.state.phase,
+      main: session.state.main?.phase,
+      changing: this.#changing,
+    };
+  }
+
+  // --- what is drawn ---
+
+  #pick<T>(from: readonly T[]): T {
+    return from[Math.floor(this.#unit() * from.length)] as T;
+  }
+
+  #drawKeys(): readonly string[] {
+    const count = this.#pick([1, 3, 11, 40, 300]);
+    return Array.from({ length: count }, (_, n) => `conv-${String(n)}`);
+  }
+
+  /** Small limits meet their edges in a short run. */
+  #narrowed(plan: StreamPlan): StreamPlan {
+    const maxInFlight = this.#pick([1, 2, 8, 32, 256]);
+    const maxUncheckpointed = this.#pick([1, 2, 8, 32, 256]);
+    const maxBufferedBytes = this.#pick([4000, 20_000, 100_000, 8 * 1024 * 1024]);
+    return { ...plan, outbox: { ...plan.outbox, maxInFlight, maxUncheckpointed, maxBufferedBytes } };
+  }
+}
