@@ -83,6 +83,12 @@ export interface SessionState {
   readonly staged: TokenRef | undefined;
   readonly attempt: number;
   readonly episodeSinceMs: Millis | undefined;
+  /** This episode's redial without delay is used up. */
+  readonly redialedAtOnce: boolean;
+  /** The last dial that was neither the first nor one of a planned overlap. */
+  readonly redialedAtMs: Millis | undefined;
+  /** The last time that a dial of a planned overlap failed. */
+  readonly refusedAtMs: Millis | undefined;
   readonly authFailures: number;
   readonly frameFaults: number;
   readonly positionExpired: boolean;

@@ -11,6 +11,8 @@ export type { SessionState, SessionEffect, SessionInput, SessionPolicy } from '.
 
 /** An overlap ends at least this long before the old token does. */
 const HAND_OVER_BEFORE_EXPIRY_MS: Millis = 100;
+/** Stands for chance where the input brings none. Only a tick finds a link dead, and it brings its own. */
+const NO_UNIT = 0.5;
 
 export const idleSession: SessionState = {
   goal: 'stop',
@@ -23,6 +25,9 @@ export const idleSession: SessionState = {
   staged: undefined,
   attempt: 0,
   episodeSinceMs: undefined,
+  redialedAtOnce: false,
+  redialedAtMs: undefined,
+  refusedAtMs: undefined,
   authFailures: 0,
   frameFaults: 0,
   positionExpired: false,
@@ -90,9 +95,9 @@ function apply(draft: Draft, input: SessionInput): void {
     case 'ended':
       return onEnded(draft, input.gen, input.failure, input.unit);
     case 'heard':
-      return onLiveness(draft, input.gen, { kind: input.what });
+      return onLiveness(draft, input.gen, { kind: input.what }, NO_UNIT);
     case 'pong':
-      return onLiveness(draft, input.gen, { kind: 'pong', payload: input.payload });
+      return onLiveness(draft, input.gen, { kind: 'pong', payload: input.payload }, NO_UNIT);
     case 'event':
       return onEvent(draft, input.gen);
     case 'empty-batch':
@@ -163,9 +168,10 @@ function onAdmitted(draft: Draft, token: Link['token'], resuming: boolean): void
     refreshing: undefined,
   };
   const totals = { ...s.totals, attempts: s.totals.attempts + 1 };
+  const redialedAtMs = s.totals.attempts === 0 ? undefined : draft.nowMs;
   draft.s =
     change === undefined
-      ? { ...s, gen, main: link, totals, phase: { kind: 'linked' } }
+      ? { ...s, gen, main: link, totals, redialedAtMs, phase: { kind: 'linked' } }
       : { ...s, gen, next: link, totals, change: undefined };
   draft.out.push({
     kind: 'dial',
@@ -227,7 +233,7 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
   }
 }
 
-function onLiveness(draft: Draft, gen: number, input: LivenessInput): void {
+function onLiveness(draft: Draft, gen: number, input: LivenessInput, unit: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.liveness === undefined || link.phase !== 'open') return;
   const step = stepLiveness(draft.policy.liveness, link.liveness, input, draft.nowMs);
@@ -248,7 +254,7 @@ function onLiveness(draft: Draft, gen: number, input: LivenessInput): void {
         // Dead sockets are terminated: a close handshake with nobody would keep them CLOSING (S4). S0 asks for a 1001 first.
         if (draft.policy.closeDeadWith1001) draft.out.push({ kind: 'close', gen, code: 1001, reason: effect.reason });
         else draft.out.push({ kind: 'terminate', gen, reason: effect.reason });
-        return onEnded(draft, gen, { stage: 'stream', reason: effect.reason }, 0.5);
+        return onEnded(draft, gen, { stage: 'stream', reason: effect.reason }, unit);
       default:
         unreachable(effect);
     }
@@ -273,7 +279,7 @@ function onEmptyBatch(draft: Draft, gen: number): void {
     { kind: 'token-suspect', id: link.token.id },
     { kind: 'close', gen, code: 1000, reason: 'empty_batches' },
   );
-  onEnded(draft, gen, { stage: 'stream', reason: 'empty_batches' }, 0.5);
+  onEnded(draft, gen, { stage: 'stream', reason: 'empty_batches' }, NO_UNIT);
 }
 
 function onControl(draft: Draft, input: Extract<SessionInput, { kind: 'control' }>): void {
@@ -330,7 +336,7 @@ function onTick(draft: Draft, unit: number): void {
     const link = gen === undefined ? undefined : linkOf(draft.s, gen);
     if (link === undefined) continue;
     if (link.deadlineMs !== undefined && nowMs >= link.deadlineMs) onLinkDeadline(draft, link, unit);
-    else onLiveness(draft, link.gen, { kind: 'tick' });
+    else onLiveness(draft, link.gen, { kind: 'tick' }, unit);
   }
   onTickChange(draft);
   const main = draft.s.main;
