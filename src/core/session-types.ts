@@ -89,6 +89,8 @@ export interface SessionState {
   readonly redialedAtMs: Millis | undefined;
   /** The last time that a dial of a planned overlap failed. */
   readonly refusedAtMs: Millis | undefined;
+  /** The latest intervals of the server's pings, kept for the next link. */
+  readonly pingIntervalsMs: readonly Millis[];
   readonly authFailures: number;
   readonly frameFaults: number;
   readonly positionExpired: boolean;

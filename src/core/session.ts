@@ -28,6 +28,7 @@ export const idleSession: SessionState = {
   redialedAtOnce: false,
   redialedAtMs: undefined,
   refusedAtMs: undefined,
+  pingIntervalsMs: [],
   authFailures: 0,
   frameFaults: 0,
   positionExpired: false,
@@ -203,7 +204,7 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
     ...link,
     phase: 'open',
     deadlineMs: undefined,
-    liveness: openedLiveness(draft.policy.liveness, draft.nowMs),
+    liveness: openedLiveness(draft.policy.liveness, draft.nowMs, draft.s.pingIntervalsMs),
   };
   putLink(draft, ready);
   const latencyMs = draft.nowMs - link.dialedAtMs;
@@ -238,6 +239,7 @@ function onLiveness(draft: Draft, gen: number, input: LivenessInput, unit: numbe
   if (link?.liveness === undefined || link.phase !== 'open') return;
   const step = stepLiveness(draft.policy.liveness, link.liveness, input, draft.nowMs);
   putLink(draft, { ...link, liveness: step.state });
+  if (input.kind === 'server-ping') draft.s = { ...draft.s, pingIntervalsMs: step.state.pingIntervalsMs };
   for (const effect of step.effects) {
     switch (effect.kind) {
       case 'ping':
@@ -251,6 +253,8 @@ function onLiveness(draft: Draft, gen: number, input: LivenessInput, unit: numbe
         break;
       case 'dead':
         draft.out.push({ kind: 'health', gen, verdict: 'dead', reason: effect.reason });
+        // Perhaps the server pings less often now: what no interval of this link confirms is not carried on, or an idle stream would be cut for ever.
+        if (effect.reason === 'silence' && !step.state.measured) draft.s = { ...draft.s, pingIntervalsMs: [] };
         // Dead sockets are terminated: a close handshake with nobody would keep them CLOSING (S4). S0 asks for a 1001 first.
         if (draft.policy.closeDeadWith1001) draft.out.push({ kind: 'close', gen, code: 1001, reason: effect.reason });
         else draft.out.push({ kind: 'terminate', gen, reason: effect.reason });
