@@ -17,6 +17,7 @@ export function onEnded(draft: Draft, gen: number, failure: Failure, unit: numbe
   const verdict = verdictOf(draft, link, failure);
   draft.s = { ...draft.s, main: undefined };
   if (link.closingFor !== undefined) return onClosedByUs(draft);
+  draft.s = { ...draft.s, downFor: verdict.reason };
   reportAttempt(draft, link, verdict, failure);
   if (draft.s.next !== undefined) {
     // The planned successor is under way: it becomes the main link, ready or not.

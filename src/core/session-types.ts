@@ -96,6 +96,8 @@ export interface SessionState {
   readonly positionExpired: boolean;
   readonly everOpened: boolean;
   readonly interrupted: boolean;
+  /** Why no link is open. */
+  readonly downFor: Reason | undefined;
   readonly totals: {
     readonly attempts: number;
     readonly successes: number;

@@ -34,6 +34,7 @@ export const idleSession: SessionState = {
   positionExpired: false,
   everOpened: false,
   interrupted: false,
+  downFor: undefined,
   totals: { attempts: 0, successes: 0, latencySumMs: 0, reconnects: 0 },
 };
 
@@ -220,7 +221,7 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
     { kind: 'ready', gen: link.gen, purpose: link.purpose, latencyMs, acknowledged },
   );
   if (draft.s.main?.gen === link.gen) {
-    draft.s = { ...draft.s, interrupted: false };
+    draft.s = { ...draft.s, interrupted: false, downFor: undefined };
     adoptToken(draft, link.token.id);
     // A token may have been staged while this link was dialing with the old one.
     if (draft.s.staged !== undefined && draft.s.staged.id !== link.token.id) onStaged(draft, draft.s.staged);
@@ -329,7 +330,7 @@ function onRedial(draft: Draft): void {
   draft.out.push({ kind: 'close', gen: link.gen, code: 1000, reason: 'gap_resume' });
   if (link.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
   if (draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
-  draft.s = { ...draft.s, main: undefined, change: undefined };
+  draft.s = { ...draft.s, main: undefined, change: undefined, downFor: 'gap_resume' };
   ask(draft, 'gap');
 }
 
