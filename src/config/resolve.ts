@@ -269,7 +269,9 @@ function sessionPolicy(
               maxMissed: ping.maxMissed,
             },
           }),
-      ...(watchdog === undefined ? {} : { watchdog: { of: watchdog.of, silenceMs: silence ?? watchdog.silenceMs } }),
+      ...(watchdog === undefined
+        ? {}
+        : { watchdog: { of: watchdog.of, silenceMs: silence ?? watchdog.silenceMs, learns: silence === undefined } }),
       latency: profile.liveness.latency,
     },
     backoff: { baseMs: reconnect.baseDelay, maxMs: reconnect.maxDelay, ...jitter },

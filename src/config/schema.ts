@@ -233,7 +233,9 @@ const eventStreamSpec = z
           .describe('A ping without an answer for so long: the connection is dead. Less than pingEvery.'),
         silence: duration({ min: '10ms', max: '1h' })
           .optional()
-          .describe('No frame at all for so long: the connection is dead.'),
+          .describe(
+            'Silence for so long means that the connection is dead: no ping of the server (genesys-streams), no frame at all (the others). Left out, the limit of the dialect holds, and an earlier one is learned from the server: three times the longest of its last four ping intervals, at least 20s. A value switches the learning off.',
+          ),
       })
       .prefault({})
       .describe('Overrides of the dialect. pingEvery between 5s and 45s unless every host is loopback.'),

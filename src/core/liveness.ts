@@ -7,8 +7,11 @@ export type Verdict = 'HEALTHY' | 'DEGRADED' | 'DEAD';
 export interface LivenessPolicy {
   /** Our WebSocket pings. DEGRADED after the first miss, DEAD after `maxMissed`. */
   readonly ping?: { readonly everyMs: Millis; readonly timeoutMs: Millis; readonly maxMissed: number };
-  /** What must not stay away for `silenceMs`: the server's pings, or any frame at all. */
-  readonly watchdog?: { readonly of: 'ping' | 'any'; readonly silenceMs: Millis };
+  /**
+   * What must not stay away for `silenceMs`: the server's pings, or any frame at all. Where it `learns`, the silence after the last sign of life is
+   * bounded by the server's own pings as well; `silenceMs` stays the ceiling.
+   */
+  readonly watchdog?: { readonly of: 'ping' | 'any'; readonly silenceMs: Millis; readonly learns?: boolean };
   /** Round trips kept for the latency window, and the mean above which the link counts as slow (S0: 200 ms). */
   readonly latency: { readonly samples: number; readonly slowMs: Millis };
 }
@@ -16,7 +19,14 @@ export interface LivenessPolicy {
 export interface LivenessState {
   readonly verdict: Verdict;
   readonly lastFrameAtMs: Millis;
+  /** The last ping of the server, or the opening. */
   readonly lastServerPingAtMs: Millis;
+  /** The last ping of the server on this link. */
+  readonly pingedAtMs: Millis | undefined;
+  /** The latest intervals between two pings of the server, those of earlier links first. */
+  readonly pingIntervalsMs: readonly Millis[];
+  /** One of them is of this link. */
+  readonly measured: boolean;
   readonly nextPingAtMs: Millis | undefined;
   readonly outstanding: { readonly payload: string; readonly sentAtMs: Millis } | undefined;
   readonly missed: number;
@@ -39,12 +49,25 @@ export type LivenessEffect =
 /** Frames that arrived since the ping prove the inbound half only, so they buy this many further misses, not immunity. */
 const MISSES_EXCUSED_BY_INBOUND = 2;
 
-/** A link that has just opened counts as heard from. */
-export function openedLiveness(policy: LivenessPolicy, nowMs: Millis): LivenessState {
+/** What is learned: three times the longest of the last four intervals, from three on, and never less than 20 s. */
+const INTERVALS_KEPT = 4;
+const INTERVALS_NEEDED = 3;
+const INTERVALS_MISSED = 3;
+const LEARNED_AT_LEAST_MS: Millis = 20_000;
+
+/** A link that has just opened counts as heard from. @param pingIntervalsMs what earlier links of this stream have learned. */
+export function openedLiveness(
+  policy: LivenessPolicy,
+  nowMs: Millis,
+  pingIntervalsMs: readonly Millis[] = [],
+): LivenessState {
   return {
     verdict: 'HEALTHY',
     lastFrameAtMs: nowMs,
     lastServerPingAtMs: nowMs,
+    pingedAtMs: undefined,
+    pingIntervalsMs,
+    measured: false,
     nextPingAtMs: policy.ping === undefined ? undefined : nowMs + policy.ping.everyMs,
     outstanding: undefined,
     missed: 0,
@@ -60,9 +83,7 @@ export function livenessDeadline(policy: LivenessPolicy, state: LivenessState): 
     state.outstanding === undefined || policy.ping === undefined
       ? undefined
       : state.outstanding.sentAtMs + policy.ping.timeoutMs;
-  const watchdog =
-    policy.watchdog === undefined ? undefined : watchedSince(policy.watchdog.of, state) + policy.watchdog.silenceMs;
-  return earliest(pongDue ?? state.nextPingAtMs, watchdog);
+  return earliest(pongDue ?? state.nextPingAtMs, silentAt(policy, state));
 }
 
 /** Judges one link. A pong counts only for the ping it answers; `DEAD` is final for the link. */
@@ -77,7 +98,7 @@ export function stepLiveness(
     case 'frame':
       return { state: { ...state, lastFrameAtMs: nowMs }, effects: [] };
     case 'server-ping':
-      return { state: { ...state, lastFrameAtMs: nowMs, lastServerPingAtMs: nowMs }, effects: [] };
+      return { state: onServerPing(state, nowMs), effects: [] };
     case 'pong':
       return onPong(policy, state, input.payload, nowMs);
     case 'tick':
@@ -85,8 +106,29 @@ export function stepLiveness(
   }
 }
 
-function watchedSince(of: 'ping' | 'any', state: LivenessState): Millis {
-  return of === 'ping' ? state.lastServerPingAtMs : state.lastFrameAtMs;
+function onServerPing(state: LivenessState, nowMs: Millis): LivenessState {
+  const heard = { ...state, lastFrameAtMs: nowMs, lastServerPingAtMs: nowMs, pingedAtMs: nowMs };
+  if (state.pingedAtMs === undefined) return heard;
+  const pingIntervalsMs = [...state.pingIntervalsMs, nowMs - state.pingedAtMs].slice(-INTERVALS_KEPT);
+  return { ...heard, pingIntervalsMs, measured: true };
+}
+
+/** When silence becomes death, unless something is heard. */
+function silentAt({ watchdog }: LivenessPolicy, state: LivenessState): Millis | undefined {
+  if (watchdog === undefined) return undefined;
+  const watchedSinceMs = watchdog.of === 'ping' ? state.lastServerPingAtMs : state.lastFrameAtMs;
+  const learnedMs = watchdog.learns === true ? learnedSilence(state.pingIntervalsMs) : undefined;
+  // Any frame shows that the link lives; only the limit of the endpoint insists on pings.
+  return earliest(
+    watchedSinceMs + watchdog.silenceMs,
+    learnedMs === undefined ? undefined : state.lastFrameAtMs + learnedMs,
+  );
+}
+
+function learnedSilence(intervalsMs: readonly Millis[]): Millis | undefined {
+  return intervalsMs.length < INTERVALS_NEEDED
+    ? undefined
+    : Math.max(LEARNED_AT_LEAST_MS, INTERVALS_MISSED * Math.max(...intervalsMs));
 }
 
 function onPong(
@@ -113,8 +155,8 @@ function onPong(
 }
 
 function onTick(policy: LivenessPolicy, state: LivenessState, nowMs: Millis): Step<LivenessState, LivenessEffect> {
-  const watchdog = policy.watchdog;
-  if (watchdog !== undefined && nowMs >= watchedSince(watchdog.of, state) + watchdog.silenceMs) {
+  const deadAtMs = silentAt(policy, state);
+  if (deadAtMs !== undefined && nowMs >= deadAtMs) {
     return { state: { ...state, verdict: 'DEAD' }, effects: [{ kind: 'dead', reason: 'silence' }] };
   }
   const ping = policy.ping;

@@ -72,6 +72,7 @@ export function promote(draft: Draft): void {
     handOverAtMs: undefined,
     phase: { kind: 'linked' },
     interrupted: false,
+    downFor: next.phase === 'open' ? undefined : draft.s.downFor,
   };
   if (main?.phase === 'dialing' || main?.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
   if (main !== undefined && main.phase !== 'closing')

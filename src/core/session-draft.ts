@@ -54,6 +54,7 @@ export function resetEpisode(draft: Draft): void {
     ...draft.s,
     attempt: 0,
     episodeSinceMs: undefined,
+    redialedAtOnce: false,
     positionExpired: false,
     authFailures: 0,
     frameFaults: 0,

@@ -5,6 +5,10 @@ import { ask, linkOf, type Draft } from './session-draft.ts';
 import type { Link } from './session-types.ts';
 import type { Millis } from './units.ts';
 
+/** The redial without delay: its jitter, and for how long no other may have gone before it. */
+const AT_ONCE_JITTER_MS: Millis = 100;
+const AT_ONCE_QUIET_MS: Millis = 60_000;
+
 /** A dial failed or a link is gone. Called once per generation; `error` followed by `close` counts once. */
 export function onEnded(draft: Draft, gen: number, failure: Failure, unit: number): void {
   const link = linkOf(draft.s, gen);
@@ -13,6 +17,7 @@ export function onEnded(draft: Draft, gen: number, failure: Failure, unit: numbe
   const verdict = verdictOf(draft, link, failure);
   draft.s = { ...draft.s, main: undefined };
   if (link.closingFor !== undefined) return onClosedByUs(draft);
+  draft.s = { ...draft.s, downFor: verdict.reason };
   reportAttempt(draft, link, verdict, failure);
   if (draft.s.next !== undefined) {
     // The planned successor is under way: it becomes the main link, ready or not.
@@ -63,6 +68,7 @@ function onNextEnded(draft: Draft, link: Link, failure: Failure): void {
   reportAttempt(draft, link, verdict, failure);
   draft.s = { ...draft.s, next: undefined, handOverAtMs: undefined };
   if (link.closingFor !== undefined) return;
+  draft.s = { ...draft.s, refusedAtMs: draft.nowMs };
   if (verdict.disposition === 'reauthenticate') draft.out.push({ kind: 'token-rejected', id: link.token.id });
   const retryInMs = draft.policy.inStream.retryMs;
   draft.out.push({
@@ -111,9 +117,21 @@ function react(
       return ask(draft, 'resume');
     case 'throttled':
       return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: retryAfterMs });
-    case 'retry':
-      return retry(draft, link, verdict, { unit, extended: false });
+    case 'retry': {
+      const atOnce = retryAfterMs === undefined && mayRedialAtOnce(draft, link, verdict.reason);
+      return retry(draft, link, verdict, { unit, extended: false, atOnce, notBeforeMs: retryAfterMs });
+    }
   }
+}
+
+/**
+ * Says whether the loss of a link is followed by a dial without delay: only where it had been open, and either for a stable minute or without another
+ * redial in the last one. Refusals never come here. The gate and the breaker are asked afterwards, as for every dial.
+ */
+function mayRedialAtOnce({ s, policy, nowMs }: Draft, link: Link, reason: Reason): boolean {
+  if (link.phase !== 'open' || link.openedAtMs === undefined || reason === 'empty_batches') return false;
+  const longAgo = (atMs: Millis | undefined): boolean => atMs === undefined || nowMs - atMs >= AT_ONCE_QUIET_MS;
+  return longAgo(s.refusedAtMs) && (longAgo(s.redialedAtMs) || nowMs - link.openedAtMs >= policy.stableMs);
 }
 
 function reauthenticate(draft: Draft, link: Link, verdict: Verdict, unit: number): void {
@@ -141,19 +159,26 @@ function retry(
   draft: Draft,
   link: Link,
   verdict: Verdict,
-  how: { readonly unit: number; readonly extended: boolean; readonly notBeforeMs?: Millis | undefined },
+  how: {
+    readonly unit: number;
+    readonly extended: boolean;
+    readonly atOnce?: boolean;
+    readonly notBeforeMs?: Millis | undefined;
+  },
 ): void {
   const { policy, nowMs } = draft;
   const attempt = draft.s.attempt;
   const episodeSinceMs = draft.s.episodeSinceMs ?? nowMs;
-  const delayMs = Math.max(
-    backoffDelay(how.extended ? policy.extendedBackoff : policy.backoff, attempt, how.unit),
-    how.notBeforeMs ?? 0,
-  );
+  // The redial at once comes on top of the backoff, which is climbed from its foot.
+  const rung = draft.s.redialedAtOnce ? attempt - 1 : attempt;
+  const backoffMs = backoffDelay(how.extended ? policy.extendedBackoff : policy.backoff, rung, how.unit);
+  const jitteredMs = how.atOnce === true ? Math.floor(how.unit * AT_ONCE_JITTER_MS) : Infinity;
+  const delayMs = Math.max(Math.min(backoffMs, jitteredMs), how.notBeforeMs ?? 0);
   draft.s = {
     ...draft.s,
     attempt: attempt + 1,
     episodeSinceMs,
+    redialedAtOnce: draft.s.redialedAtOnce || how.atOnce === true,
     phase: { kind: 'backoff', untilMs: nowMs + delayMs, reason: verdict.reason },
   };
   draft.out.push({
@@ -171,7 +196,7 @@ function retry(
     draft.s = { ...draft.s, phase: { kind: 'halted', reason: 'exhausted' } };
     draft.out.push({ kind: 'fatal', reason: verdict.reason });
   } else {
-    draft.s = { ...draft.s, attempt: 0, episodeSinceMs: undefined };
+    draft.s = { ...draft.s, attempt: 0, redialedAtOnce: false, episodeSinceMs: undefined };
     draft.out.push({ kind: 'trip-breaker' });
   }
 }

@@ -83,11 +83,21 @@ export interface SessionState {
   readonly staged: TokenRef | undefined;
   readonly attempt: number;
   readonly episodeSinceMs: Millis | undefined;
+  /** This episode's redial without delay is used up. */
+  readonly redialedAtOnce: boolean;
+  /** The last dial that was neither the first nor one of a planned overlap. */
+  readonly redialedAtMs: Millis | undefined;
+  /** The last time that a dial of a planned overlap failed. */
+  readonly refusedAtMs: Millis | undefined;
+  /** The latest intervals of the server's pings, kept for the next link. */
+  readonly pingIntervalsMs: readonly Millis[];
   readonly authFailures: number;
   readonly frameFaults: number;
   readonly positionExpired: boolean;
   readonly everOpened: boolean;
   readonly interrupted: boolean;
+  /** Why no link is open. */
+  readonly downFor: Reason | undefined;
   readonly totals: {
     readonly attempts: number;
     readonly successes: number;

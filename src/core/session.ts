@@ -11,6 +11,8 @@ export type { SessionState, SessionEffect, SessionInput, SessionPolicy } from '.
 
 /** An overlap ends at least this long before the old token does. */
 const HAND_OVER_BEFORE_EXPIRY_MS: Millis = 100;
+/** Stands for chance where the input brings none. Only a tick finds a link dead, and it brings its own. */
+const NO_UNIT = 0.5;
 
 export const idleSession: SessionState = {
   goal: 'stop',
@@ -23,11 +25,16 @@ export const idleSession: SessionState = {
   staged: undefined,
   attempt: 0,
   episodeSinceMs: undefined,
+  redialedAtOnce: false,
+  redialedAtMs: undefined,
+  refusedAtMs: undefined,
+  pingIntervalsMs: [],
   authFailures: 0,
   frameFaults: 0,
   positionExpired: false,
   everOpened: false,
   interrupted: false,
+  downFor: undefined,
   totals: { attempts: 0, successes: 0, latencySumMs: 0, reconnects: 0 },
 };
 
@@ -90,9 +97,9 @@ function apply(draft: Draft, input: SessionInput): void {
     case 'ended':
       return onEnded(draft, input.gen, input.failure, input.unit);
     case 'heard':
-      return onLiveness(draft, input.gen, { kind: input.what });
+      return onLiveness(draft, input.gen, { kind: input.what }, NO_UNIT);
     case 'pong':
-      return onLiveness(draft, input.gen, { kind: 'pong', payload: input.payload });
+      return onLiveness(draft, input.gen, { kind: 'pong', payload: input.payload }, NO_UNIT);
     case 'event':
       return onEvent(draft, input.gen);
     case 'empty-batch':
@@ -163,9 +170,10 @@ function onAdmitted(draft: Draft, token: Link['token'], resuming: boolean): void
     refreshing: undefined,
   };
   const totals = { ...s.totals, attempts: s.totals.attempts + 1 };
+  const redialedAtMs = s.totals.attempts === 0 ? undefined : draft.nowMs;
   draft.s =
     change === undefined
-      ? { ...s, gen, main: link, totals, phase: { kind: 'linked' } }
+      ? { ...s, gen, main: link, totals, redialedAtMs, phase: { kind: 'linked' } }
       : { ...s, gen, next: link, totals, change: undefined };
   draft.out.push({
     kind: 'dial',
@@ -197,7 +205,7 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
     ...link,
     phase: 'open',
     deadlineMs: undefined,
-    liveness: openedLiveness(draft.policy.liveness, draft.nowMs),
+    liveness: openedLiveness(draft.policy.liveness, draft.nowMs, draft.s.pingIntervalsMs),
   };
   putLink(draft, ready);
   const latencyMs = draft.nowMs - link.dialedAtMs;
@@ -213,7 +221,7 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
     { kind: 'ready', gen: link.gen, purpose: link.purpose, latencyMs, acknowledged },
   );
   if (draft.s.main?.gen === link.gen) {
-    draft.s = { ...draft.s, interrupted: false };
+    draft.s = { ...draft.s, interrupted: false, downFor: undefined };
     adoptToken(draft, link.token.id);
     // A token may have been staged while this link was dialing with the old one.
     if (draft.s.staged !== undefined && draft.s.staged.id !== link.token.id) onStaged(draft, draft.s.staged);
@@ -227,11 +235,12 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
   }
 }
 
-function onLiveness(draft: Draft, gen: number, input: LivenessInput): void {
+function onLiveness(draft: Draft, gen: number, input: LivenessInput, unit: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.liveness === undefined || link.phase !== 'open') return;
   const step = stepLiveness(draft.policy.liveness, link.liveness, input, draft.nowMs);
   putLink(draft, { ...link, liveness: step.state });
+  if (input.kind === 'server-ping') draft.s = { ...draft.s, pingIntervalsMs: step.state.pingIntervalsMs };
   for (const effect of step.effects) {
     switch (effect.kind) {
       case 'ping':
@@ -245,10 +254,12 @@ function onLiveness(draft: Draft, gen: number, input: LivenessInput): void {
         break;
       case 'dead':
         draft.out.push({ kind: 'health', gen, verdict: 'dead', reason: effect.reason });
+        // Perhaps the server pings less often now: what no interval of this link confirms is not carried on, or an idle stream would be cut for ever.
+        if (effect.reason === 'silence' && !step.state.measured) draft.s = { ...draft.s, pingIntervalsMs: [] };
         // Dead sockets are terminated: a close handshake with nobody would keep them CLOSING (S4). S0 asks for a 1001 first.
         if (draft.policy.closeDeadWith1001) draft.out.push({ kind: 'close', gen, code: 1001, reason: effect.reason });
         else draft.out.push({ kind: 'terminate', gen, reason: effect.reason });
-        return onEnded(draft, gen, { stage: 'stream', reason: effect.reason }, 0.5);
+        return onEnded(draft, gen, { stage: 'stream', reason: effect.reason }, unit);
       default:
         unreachable(effect);
     }
@@ -273,7 +284,7 @@ function onEmptyBatch(draft: Draft, gen: number): void {
     { kind: 'token-suspect', id: link.token.id },
     { kind: 'close', gen, code: 1000, reason: 'empty_batches' },
   );
-  onEnded(draft, gen, { stage: 'stream', reason: 'empty_batches' }, 0.5);
+  onEnded(draft, gen, { stage: 'stream', reason: 'empty_batches' }, NO_UNIT);
 }
 
 function onControl(draft: Draft, input: Extract<SessionInput, { kind: 'control' }>): void {
@@ -319,7 +330,7 @@ function onRedial(draft: Draft): void {
   draft.out.push({ kind: 'close', gen: link.gen, code: 1000, reason: 'gap_resume' });
   if (link.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
   if (draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
-  draft.s = { ...draft.s, main: undefined, change: undefined };
+  draft.s = { ...draft.s, main: undefined, change: undefined, downFor: 'gap_resume' };
   ask(draft, 'gap');
 }
 
@@ -330,7 +341,7 @@ function onTick(draft: Draft, unit: number): void {
     const link = gen === undefined ? undefined : linkOf(draft.s, gen);
     if (link === undefined) continue;
     if (link.deadlineMs !== undefined && nowMs >= link.deadlineMs) onLinkDeadline(draft, link, unit);
-    else onLiveness(draft, link.gen, { kind: 'tick' });
+    else onLiveness(draft, link.gen, { kind: 'tick' }, unit);
   }
   onTickChange(draft);
   const main = draft.s.main;

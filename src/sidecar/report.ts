@@ -2,6 +2,7 @@ import type { StreamPlan } from '../config/resolve.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import type { Entry, Outbox } from '../core/outbox.ts';
 import type { Control, SessionEffect, SessionState } from '../core/session-types.ts';
+import { nextAttempt } from '../core/session-waiting.ts';
 import { unreachable } from '../core/step.ts';
 import type { HoldReason } from '../core/consumer.ts';
 import type { Delivery, DeliveryTelemetry } from '../delivery/port.ts';
@@ -311,11 +312,7 @@ export class StreamReport implements DeliveryTelemetry {
       dialect: this.#plan.profile.dialect,
       class: this.#plan.profile.streamClass,
       state: stateOf(session),
-      reason: session.phase.kind === 'backoff' || session.phase.kind === 'halted' ? session.phase.reason : undefined,
-      retryInMs:
-        session.phase.kind === 'backoff'
-          ? Math.max(0, Math.round(session.phase.untilMs - this.#deps.nowMs()))
-          : undefined,
+      ...this.#waiting(session),
       connectionId: facts.connectionId,
       health: liveness?.verdict,
       latencyMs:
@@ -362,6 +359,15 @@ export class StreamReport implements DeliveryTelemetry {
         parks: this.#parks,
       },
     };
+  }
+
+  /** Why no connection is open, and when the next attempt is made. */
+  #waiting(session: SessionState): Readonly<Record<'reason' | 'retryInMs' | 'nextAttemptEpochMs', unknown>> {
+    const waiting = nextAttempt(session);
+    const retryInMs =
+      waiting?.atMs === undefined ? undefined : Math.max(0, Math.round(waiting.atMs - this.#deps.nowMs()));
+    const nextAttemptEpochMs = retryInMs === undefined ? undefined : this.#deps.nowEpochMs() + retryInMs;
+    return { reason: waiting?.reason, retryInMs, nextAttemptEpochMs };
   }
 
   #audit(event: Parameters<Deps['audit']['write']>[0], fields: Readonly<Record<string, unknown>>): void {

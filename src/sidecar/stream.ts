@@ -57,6 +57,8 @@ export class StreamDriver {
   #turnDue = false;
   #heard = 0;
   #heardFrame = false;
+  /** Links that an overlap has replaced, until they end. */
+  readonly #retired = new Set<number>();
   #oldest: string | undefined;
   #stopping = false;
   /** Where the stream stands is known: events may be handed over and checkpoints written. */
@@ -334,6 +336,7 @@ export class StreamDriver {
       case 'ready':
         return this.#onReady(effect);
       default:
+        if (effect.kind === 'promoted' && effect.retired !== undefined) this.#retired.add(effect.retired);
         if (effect.kind === 'halted' || effect.kind === 'fatal') this.client.leave(this.plan);
         return this.#report.effect(effect, {
           session: this.session.state,
@@ -407,6 +410,7 @@ export class StreamDriver {
   }
 
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
+    if (this.#retired.has(gen)) return this.#onLateMessage(gen, data, isBinary);
     const { main, next } = this.session.state;
     const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
@@ -424,6 +428,19 @@ export class StreamDriver {
     this.#soon();
   }
 
+  /** What a retired link still delivers counts, but not as a sign of life: since when nothing came is a question to the main link. */
+  #onLateMessage(gen: number, data: Buffer, isBinary: boolean): void {
+    if (this.session.state.goal === 'park') this.#deaf.add(gen);
+    if (this.#ended || this.#deaf.has(gen)) return;
+    const [heard, receivedEpochMs] = [this.#heard, this.intake.lastReceivedEpochMs];
+    this.#heard = gen;
+    this.intake.read(data, isBinary);
+    this.#noteAll();
+    this.#heard = heard;
+    this.intake.lastReceivedEpochMs = receivedEpochMs;
+    this.#soon();
+  }
+
   #onEnded(
     gen: number,
     failure: Failure,
@@ -432,6 +449,7 @@ export class StreamDriver {
     this.#report.ended(this.sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
     this.sockets.forget(gen);
     this.#deaf.delete(gen);
+    this.#retired.delete(gen);
     if (this.sockets.count === 0) this.#backpressure.reset();
     // Refused although it was the oldest on offer: the next dial asks for nothing.
     this.#oldest = this.session.state.positionExpired ? undefined : (detail.oldest ?? this.#oldest);

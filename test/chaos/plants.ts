@@ -313,8 +313,8 @@ const CONDUCT: readonly Plant[] = [
     edits: [
       {
         file: 'src/core/session.ts',
-        find: '    draft.s = { ...draft.s, interrupted: false };\n    adoptToken',
-        replace: `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false };\n    adoptToken`,
+        find: '    draft.s = { ...draft.s, interrupted: false, downFor: undefined };\n    adoptToken',
+        replace: `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false, downFor: undefined };\n    adoptToken`,
       },
     ],
   },
