@@ -67,12 +67,12 @@ export class Fitness {
   /** As the leader: what keeps it from doing its work although another one might. Call regularly. */
   judge(streams: ReadonlyMap<string, StreamDriver>): Unfit | undefined {
     const now = this.#deps.nowMs();
-    const facts = [...streams.values()].map(standing);
+    const facts = [...streams.values()].flatMap((stream) => standing(stream) ?? []);
     this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
     const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
     this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
     // Refused for good in this term; the next one reads again where it stands.
-    if (facts.some((one) => one.refused)) return 'store';
+    if ([...streams.values()].some((stream) => stream.fencedForGood)) return 'store';
     if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
     if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
     return undefined;
@@ -82,7 +82,7 @@ export class Fitness {
   async #probe(): Promise<void> {
     const urls = new Set(
       this.#plan.streams.flatMap((stream) =>
-        stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
+        stream.suspend || stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
       ),
     );
     const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
@@ -90,19 +90,18 @@ export class Fitness {
   }
 }
 
-/** Whether a stream does its work, and if not, why. */
-function standing({ session, delivery, client }: StreamDriver): {
-  readonly consumerDown: boolean;
-  readonly failing: string | undefined;
-  readonly refused: boolean;
-} {
+/** Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose). */
+function standing({
+  session,
+  delivery,
+  client,
+}: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined } | undefined {
   const { phase, attempt, main, goal } = session.state;
-  const refused = goal === 'stop';
+  if (goal === 'stop') return undefined;
   const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
-  if (client.restrained) return { consumerDown, refused, failing: undefined };
+  if (client.restrained) return { consumerDown, failing: undefined };
   return {
     consumerDown,
-    refused,
     failing:
       phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined,
   };

@@ -69,7 +69,8 @@ export class Seat implements Contender {
         .filter((stream) => stream.delivery.push === undefined)
         .map((stream) => [stream.name, new PullSeat()]),
     );
-    this.#fitness = new Fitness(plan, deps, () => [...this.pulls.values()].every((seat) => seat.occupied));
+    const pulled = plan.streams.filter((stream) => !stream.suspend);
+    this.#fitness = new Fitness(plan, deps, () => pulled.every(({ name }) => this.pulls.get(name)?.occupied !== false));
   }
 
   start(): void {

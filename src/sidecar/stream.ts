@@ -62,6 +62,7 @@ export class StreamDriver {
   #begun = false;
   #parkedForLease = false;
   #ended = false;
+  #fencedForGood = false;
 
   constructor(plan: StreamPlan, epoch: number, client: ClientDriver, deps: Deps) {
     this.plan = plan;
@@ -248,9 +249,16 @@ export class StreamDriver {
   /** Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for ever. */
   #onFenced(final: boolean): void {
     if (!final) return this.client.doubt();
+    this.#fencedForGood = true;
     void this.delivery.drain(0);
     this.session.dispatch({ kind: 'stop', reason: 'fenced' });
   }
+
+  /** The store refuses its checkpoints for the rest of this term: only another leader goes on with it. */
+  get fencedForGood(): boolean {
+    return this.#fencedForGood;
+  }
+
   #end(): void {
     this.#ended = true;
     this.#report.connected(false);
