@@ -7,11 +7,13 @@ import type { StreamDriver } from './stream.ts';
 const CONSUMER_DOWN_MS = 10_000;
 /** The same for a platform that cannot be reached from here. */
 const PLATFORM_DOWN_MS = 20_000;
+/** The same for credentials that the token endpoint refuses: another replica may have others. */
+const CREDENTIALS_REFUSED_MS = 20_000;
 /** How often a standby looks whether its consumer is there. */
 const PROBE_EVERY_MS = 5000;
 const PROBE_LIMIT_MS = 1000;
 
-export type Unfit = 'consumer' | 'platform' | 'store';
+export type Unfit = 'consumer' | 'platform' | 'store' | 'credentials';
 
 /** Reasons of a stream that is not open which another replica would share: giving the lease away would not help. */
 const SHARED: ReadonlySet<string> = new Set([
@@ -64,8 +66,11 @@ export class Fitness {
     return this.#consumerThere && this.#pullersThere();
   }
 
-  /** As the leader: what keeps it from doing its work although another one might. Call regularly. */
-  judge(streams: ReadonlyMap<string, StreamDriver>): Unfit | undefined {
+  /**
+   * As the leader: what keeps it from doing its work although another one might. Call regularly.
+   * @param refusedForMs how long the token endpoint has refused our credentials; undefined: it does not.
+   */
+  judge(streams: ReadonlyMap<string, StreamDriver>, refusedForMs: number | undefined): Unfit | undefined {
     const now = this.#deps.nowMs();
     const facts = [...streams.values()].flatMap((stream) => standing(stream) ?? []);
     this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
@@ -73,6 +78,7 @@ export class Fitness {
     this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
     // Refused for good in this term; the next one reads again where it stands.
     if ([...streams.values()].some((stream) => stream.fencedForGood)) return 'store';
+    if (refusedForMs !== undefined && refusedForMs >= CREDENTIALS_REFUSED_MS) return 'credentials';
     if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
     if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
     return undefined;
