@@ -131,7 +131,8 @@ function table(status: Shown): string {
       unfit === undefined
         ? []
         : [
-            `client ${name}: the leader cannot do its work (${unfit.why}), and none of the ${String(unfit.asked)} others asked can; the next try in ${seconds(unfit.nextTryMs)}`,
+            `client ${name}: the leader cannot do its work (${unfit.why}), and none of the ${String(unfit.asked)} others ` +
+              `asked can; the next try in ${seconds(unfit.nextTryMs)}`,
           ],
     ),
     ...(status.store.trouble === undefined ? [] : [`store: ${status.store.trouble}`]),

@@ -14,7 +14,9 @@ export interface Member {
   readonly refused: boolean;
 }
 
-/** A member whose record was not renewed for this many ttl is gone: every replica renews its own at least once per ttl. */
+/**
+ * A member whose record was not renewed for this many ttl is gone: every replica renews its own at least once per ttl.
+ */
 const PRESENCE_TTLS = 1.5;
 
 export function alive(members: readonly Member[], storeMs: number, ttlMs: number): readonly Member[] {
@@ -28,8 +30,9 @@ export function rankOf(id: string, lease: string, members: readonly Member[]): n
 }
 
 /**
- * To whom a lease is given, best first: those whose credentials were not refused; of them the newest revision, so that a lease moves once in a rollout; then
- * as everywhere.
+ * To whom a lease is given, best first: those whose credentials were not refused; of them the newest revision, so that
+ * a
+ * lease moves once in a rollout; then as everywhere.
  */
 export function heirsOf(own: string, lease: string, members: readonly Member[]): readonly string[] {
   const others = members.filter((member) => member.id !== own && member.ready);
@@ -49,7 +52,11 @@ function newestRevision(members: readonly Member[]): string | undefined {
   return [...first].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
-/** Ready ones first; then those whose credentials were not refused; then those below their fair share; then by rendezvous hash, which needs no coordinator and moves little when members change. */
+/**
+ * Ready ones first; then those whose credentials were not refused; then those below their fair share; then by
+ * rendezvous
+ * hash, which needs no coordinator and moves little when members change.
+ */
 function ordered(lease: string, members: readonly Member[]): readonly Member[] {
   const total = members.reduce((sum, member) => sum + member.load, 0) + 1;
   const share = Math.ceil(total / Math.max(1, members.length));

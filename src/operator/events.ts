@@ -59,7 +59,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     reason: 'NoBetterLeader',
     about: 'client',
     note: (fields, pod) =>
-      `${pod} cannot do its work (${field(fields, 'why')}), and none of the ${field(fields, 'asked')} others asked can: it stays the leader and looks again in ${String(Math.round(Number(fields['retryInMs']) / 1000))} s`,
+      `${pod} cannot do its work (${field(fields, 'why')}), and none of the ${field(fields, 'asked')} others ` +
+      `asked can: it stays the leader and looks again in ${String(Math.round(Number(fields['retryInMs']) / 1000))} s`,
   },
   'connection.opened': {
     type: 'Normal',

@@ -36,7 +36,8 @@ export function leaderOf(sidecars: readonly Sidecar[]): Sidecar | undefined {
 }
 
 /**
- * What the label `holdfast.dev/role` of the pod `uid` is to say; undefined: what it says now, or nothing. While nobody leads, silence says nothing: the
+ * What the label `holdfast.dev/role` of the pod `uid` is to say; undefined: what it says now, or nothing. While nobody
+ * leads, silence says nothing: the
  * store may be away.
  */
 export function roleShown(

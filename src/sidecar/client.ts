@@ -89,12 +89,14 @@ export class ClientDriver {
     });
   }
 
-  /** Takes over the token that this replica proved its credentials with, else the last leader's, if it left one, and begins. */
+  /**
+   * Takes over the token that proved this replica's credentials, else the last leader's, if it left one, and begins.
+   */
   async start(proven: SharedToken | undefined): Promise<void> {
     const shared = proven ?? (await this.#source.shared());
     if (this.#stopped) return;
     if (shared !== undefined && shared.remainingMs > 0) this.#adopt(shared);
-    if (proven !== undefined && this.#lease.open()) void this.#source.leave(proven);
+    if (proven !== undefined) void this.#source.leave(proven, this.#lease.open());
     this.#secretsTimer = setInterval(
       () => {
         this.#checkSecrets();

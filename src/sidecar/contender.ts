@@ -19,6 +19,9 @@ export interface Contender {
   closeSockets(): void;
   lost(why: string): void;
   drain(limitMs: number): Promise<void>;
-  /** Makes ready to lead with this epoch; `prove`: only if the token endpoint takes our credentials. @returns false when it could not. */
+  /**
+   * Makes ready to lead with this epoch; `prove`: only if the token endpoint takes our credentials. @returns false when
+   * it could not.
+   */
   warm(epoch: number, prove: boolean): Promise<boolean>;
 }

@@ -9,7 +9,8 @@ import { TokenSource, tokenFailureOf, type SharedToken } from './token-source.ts
 const REUSE_SHARE = 0.5;
 
 /**
- * Finds out whether this replica's own credentials work, when a leader that is refused offers it the lease: one request for a token, through the gate that
+ * Finds out whether this replica's own credentials work, when a leader that is refused offers it the lease: one request
+ * for a token, through the gate that
  * all replicas share. Standbys ask for tokens at no other time.
  */
 export class CredentialTrial {
@@ -43,7 +44,10 @@ export class CredentialTrial {
     return remainingMs > token.lifeMs * REUSE_SHARE ? { ...token, remainingMs } : undefined;
   }
 
-  /** @param epoch the one that was offered: the gate refuses those below the leader's. @returns whether the credentials work. */
+  /**
+   * @param epoch the one that was offered: the gate refuses those below the leader's. @returns whether the credentials
+   * work.
+   */
   async run(epoch: number): Promise<boolean> {
     if (this.#good() !== undefined) return true;
     const permit = await new Permits(this.#plan, this.#deps, epoch).token();

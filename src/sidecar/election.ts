@@ -408,7 +408,8 @@ export class Election {
     const { lease } = entry.contender;
     if (entry.state.role.kind === 'leading') await this.#refresh(entry);
     const alive = this.#alive(entry);
-    // One whose credentials are refused does not work either; it is asked only where it can prove that they are no more.
+    // One whose credentials are refused does not work either; it is asked only where it can prove that they are no
+    // more.
     const able = why === undefined || why === 'credentials' ? alive : alive.filter((member) => !member.refused);
     // Nobody hears an offer while the store is away.
     const heirs = entry.state.linked ? heirsOf(this.#self().id, lease, able) : [];
@@ -438,7 +439,10 @@ export class Election {
     }
   }
 
-  /** A leader does not look at its own leases otherwise: its list of candidates would grow old. One call for all of them. */
+  /**
+   * A leader does not look at its own leases otherwise: its list of candidates would grow old. One call for all of
+   * them.
+   */
   #lookAtMembers(): void {
     const now = this.#deps.nowMs();
     const due = [...this.#entries.values()].filter(
@@ -545,7 +549,10 @@ export class Election {
     return entry.members.filter((member) => !there.includes(member));
   }
 
-  /** The store's clock now, as far as it is known from the last look at this lease. While the store is away nobody can renew: nobody grows older. */
+  /**
+   * The store's clock now, as far as it is known from the last look at this lease. While the store is away nobody can
+   * renew: nobody grows older.
+   */
   #storeMs({ seenAt, state }: Entry): number {
     return seenAt.storeMs + (state.linked ? this.#deps.nowMs() - seenAt.nowMs : 0);
   }

@@ -96,7 +96,9 @@ export class Fitness {
   }
 }
 
-/** Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose). */
+/**
+ * Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose).
+ */
 function standing({
   session,
   delivery,

@@ -181,6 +181,8 @@ export class Seat implements Contender {
     const term = warm?.epoch === epoch ? warm : this.#newTerm(epoch, false);
     this.#term = term;
     this.#fitness.reset();
+    // It began without the lease, when nothing could be stored in its name.
+    if (term.early) term.client.resume();
     if (forgot) for (const one of this.plan.streams) this.#fill(one.name, epoch);
     this.#begin(term)
       .then(() => {

@@ -91,7 +91,8 @@ export class TokenSource {
   }
 
   /**
-   * Asks for a token with this replica's own secret, before it leads. Never with a refresh token: that is good once, and the leader's.
+   * Asks for a token with this replica's own secret, before it leads. Never with a refresh token: that is good once,
+   * and the leader's.
    * @returns undefined: there is no secret to ask with.
    * @throws HoldfastError HF_TOKEN_*
    */
@@ -108,12 +109,17 @@ export class TokenSource {
     return { accessToken, remainingMs: lifeMs, lifeMs };
   }
 
-  /** Leaves a token that was asked for before this term to the next leader. */
-  async leave({ accessToken, remainingMs, lifeMs }: SharedToken): Promise<void> {
+  /**
+   * Leaves a token that was asked for before this term to the next leader: now if the lease is ours, else with `share`.
+   */
+  async leave({ accessToken, remainingMs, lifeMs }: SharedToken, now: boolean): Promise<void> {
+    const endsAtEpochMs = this.#deps.nowEpochMs() + remainingMs;
     const read = await readCredentials(this.#plan);
     if ('problems' in read) return;
-    const value = JSON.stringify([accessToken, this.#deps.nowEpochMs() + remainingMs, lifeMs]);
-    await this.#save('accessToken', value, sealKey(read.credentials));
+    const value = JSON.stringify([accessToken, endsAtEpochMs, lifeMs]);
+    const key = sealKey(read.credentials);
+    if (now) await this.#save('accessToken', value, key);
+    else this.#newest.set('accessToken', { value, key });
   }
 
   close(): void {

@@ -103,7 +103,7 @@ describe('a leader whose connection to the store was away', () => {
     return leader.does(nowMs + 50, { kind: 'link', state: 'up' }).find((one) => one.kind === 'renew');
   };
 
-  it('fills no store that knows nothing of it until a renewal was answered: it may have been replaced meanwhile', () => {
+  it('fills no store that knows nothing of it until a renewal was answered: it may have been replaced', () => {
     const leader = new Leader();
     const first = renewalAfter(leader, 1000);
     expect(first).to.include({ notAfterStoreMs: 0 });

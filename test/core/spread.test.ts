@@ -56,7 +56,7 @@ describe('a leader that cannot do its work', () => {
     expect(new Set(distances.slice(6))).to.deep.equal(new Set([ESCAPE_MAX_MS]));
   });
 
-  it('waits as it was told although it was fit for a moment, and begins anew once it was fit when the next try was due', () => {
+  it('waits on although it was fit for a moment, and begins anew once it was fit when a try was due', () => {
     let { state } = stepEscape(noEscape, true, 0);
     ({ state } = stepEscape(state, false, 1000));
     expect(stepEscape(state, true, 2000).due).to.equal(false);

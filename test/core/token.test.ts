@@ -166,7 +166,7 @@ describe('credentials that the token endpoint refuses', () => {
     if (work.kind === 'fetching') trace.at(nowMs, { kind: 'failed', gen: work.gen, failure, unit: 0.5 });
   };
 
-  it('are refused since the first refusal, whatever else fails in between, until a token is there or the files change', () => {
+  it('count from the first refusal, whatever else fails, until a token is there or the files change', () => {
     const trace = new Trace({ minIntervalMs: 0 });
     trace.at(1000, { kind: 'need', minRemainingMs: 60_000 });
     refuse(trace, 1100, 'throttled');

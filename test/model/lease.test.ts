@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 
 const MODEL = new URL('./lease.pml', import.meta.url);
-/** All searches together end within a minute; a single one takes at most half of it on a machine that does nothing else. */
+/**
+ * All searches together end within a minute; a single one takes at most half of it on a machine that does nothing else.
+ */
 const LIMIT_MS = 110_000;
 
 /** The protocol as it is, within bounds that can be searched whole. */

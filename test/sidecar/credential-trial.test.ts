@@ -52,7 +52,7 @@ describe('a candidate that is to prove its credentials', () => {
   }
   const grants = (): readonly unknown[] => sim.history.of('tok.req').map((record) => record['grant']);
 
-  it('asks once, through the shared gate, with its secret and never with its refresh token, and keeps the token', async () => {
+  it('asks once, through the shared gate, with its secret, never its refresh token; keeps the token', async () => {
     const one = trial({ ...SIM_CLIENT });
     expect(await one.trial.run(EPOCH)).to.equal(true);
     expect(await one.trial.run(EPOCH), 'a second offer').to.equal(true);

@@ -56,7 +56,7 @@ describe('a leader whose stream is stopped', () => {
     for (const end of ends.splice(0)) await end();
   });
 
-  it('is fit while the stream is only suspended, with or without its consumer, and says so as a standby too', async () => {
+  it('is fit while the stream is only suspended, with or without its consumer, as a standby too', async () => {
     const leading = await new LeadingSeat({
       simPort: 9,
       dialect: 'genesys-streams',
