@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import type { Dialect } from '../../src/platforms/profile.ts';
 import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
 import { Fleet, type Replica } from '../support/fleet.ts';
+import { command } from '../support/process.ts';
 import { until } from '../support/until.ts';
 
 const LEASE = { ttl: '2s', renewEvery: '600ms', guard: '300ms' };
@@ -70,6 +71,9 @@ describe('a leader whose credentials are refused', function () {
     expect(role).to.equal('leader');
     expect(unfit).to.include({ why: 'credentials', asked: 1 });
     expect(unfit?.nextTryMs).to.be.within(40_000, 60_000);
+    expect((await command(['status', '--admin-port', String(b.program.admin)])).out).to.match(
+      /client acme: the leader cannot do its work \(credentials\), and none of the 1 others asked can; the next try in \d+/,
+    );
     expect((await clientOf(a)).role).to.equal('standby');
     expect(fleet.output.match(/"event":"leader.changed"/g), 'moves').to.have.length(1);
     expect(fleet.output.match(/"event":"credentials.tried"/g), 'trials').to.have.length(1);
