@@ -33,6 +33,8 @@ interface ClientStatus {
   readonly holder: string;
   readonly heir?: string;
   readonly members: readonly string[];
+  readonly gone: readonly string[];
+  readonly unfit?: { readonly why: string; readonly asked: number; readonly nextTryMs: number };
   readonly lastHandOver?: { readonly at: string; readonly to: string };
   readonly token: { readonly state: string; readonly remainingMs?: number; readonly failure?: string };
   readonly breaker: string;
@@ -116,17 +118,23 @@ function table(status: Shown): string {
   const replicas = [
     ['CLIENT', 'REPLICA', 'ROLE', 'LAST HAND-OVER'],
     ...status.clients.flatMap((one) =>
-      [...new Set([...one.members, one.holder])]
-        .filter((id) => id !== '')
-        .map((id) => [
-          one.name,
-          podOf(id),
-          id === one.holder ? 'leader' : 'standby',
-          id === one.holder && one.lastHandOver !== undefined ? one.lastHandOver.at : '-',
-        ]),
+      [...one.members, ...one.gone].map((id) => [
+        one.name,
+        podOf(id),
+        one.gone.includes(id) ? 'gone' : id === one.holder ? 'leader' : 'standby',
+        id === one.holder && one.lastHandOver !== undefined ? one.lastHandOver.at : '-',
+      ]),
     ),
   ];
   const notes = [
+    ...status.clients.flatMap(({ name, unfit }) =>
+      unfit === undefined
+        ? []
+        : [
+            `client ${name}: the leader cannot do its work (${unfit.why}), and none of the ${String(unfit.asked)} others ` +
+              `asked can; the next try in ${seconds(unfit.nextTryMs)}`,
+          ],
+    ),
     ...(status.store.trouble === undefined ? [] : [`store: ${status.store.trouble}`]),
     ...status.store.warnings.map((one) => `store: ${one}`),
   ];

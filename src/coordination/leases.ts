@@ -16,6 +16,8 @@ export interface SelfReport {
   readonly revision: string;
   readonly load: number;
   readonly ready: boolean;
+  /** Leases for which the token endpoint refused this replica's credentials when it last asked. */
+  readonly refusedLeases: readonly string[];
 }
 
 export interface RenewRequest {
@@ -53,7 +55,12 @@ export interface LeaseFacts {
   readonly rank: number;
   /** To whom it would be given now. */
   readonly heir: string | undefined;
+  /** Replicas that take part now. */
   readonly members: readonly string[];
+  /** Replicas that took part in the last minutes and stopped renewing their record without a word. */
+  readonly gone: readonly string[];
+  /** As the leader: it cannot do its work, and no other replica was found that can. */
+  readonly unfit: { readonly why: string; readonly asked: number; readonly nextTryMs: number } | undefined;
   readonly quarantineMs: number | undefined;
   readonly lastHandOver: { readonly at: string; readonly to: string } | undefined;
   readonly linked: boolean;
@@ -63,7 +70,14 @@ export interface LeaseFacts {
 /** Messages between the replicas of one store; they may be lost, nothing depends on them but speed. */
 export type Notice =
   | { readonly kind: 'changed'; readonly lease: string }
-  | { readonly kind: 'offer'; readonly lease: string; readonly heir: string; readonly epoch: number }
+  /** `prove`: the heir answers only if the token endpoint takes its credentials; the leader's were refused. */
+  | {
+      readonly kind: 'offer';
+      readonly lease: string;
+      readonly heir: string;
+      readonly epoch: number;
+      readonly prove: boolean;
+    }
   | { readonly kind: 'warm'; readonly lease: string; readonly heir: string; readonly token: string }
   /** Asks the leader of that epoch to hand over; a later one is not meant. */
   | { readonly kind: 'hand-over'; readonly lease: string; readonly epoch: number }

@@ -24,7 +24,7 @@ export class LocalLeases implements Leases {
   }
 
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
-    const member = { ...self, seenStoreMs: this.#nowMs(), sinceStoreMs: this.#nowMs() };
+    const member = { ...self, refused: false, seenStoreMs: this.#nowMs(), sinceStoreMs: this.#nowMs() };
     const view = {
       pttlMs: Infinity,
       epoch: 0,

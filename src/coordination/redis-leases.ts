@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { LeaseView } from '../core/lease.ts';
 import type { Member } from '../core/spread.ts';
 import { ClientKeys } from './keys.ts';
@@ -10,6 +10,8 @@ import { PlainAdapter, RedlockAdapter, type LockAdapter } from './lock.ts';
 /** Leases per call: more would block the server for everybody else. */
 const PER_CALL = 200;
 const SUBSCRIBE_AGAIN_MS = 1000;
+/** Leases that a member's record names as refused: a record stands in the list of every lease. */
+const REFUSED_NAMED = 16;
 /** A member that said nothing for this long is removed from the list. */
 const FORGET_MEMBER_MS = 300_000;
 
@@ -61,7 +63,8 @@ export class RedisLeases implements Leases {
       this.#sinceStoreMs ||= Number(storeMs);
       part.forEach((lease, index) => {
         const row = rows[index];
-        if (row !== undefined && row !== 'unreadable') out.set(lease, this.#sighting(row, Number(storeMs), self.id));
+        if (row !== undefined && row !== 'unreadable')
+          out.set(lease, this.#sighting(row, Number(storeMs), { self: self.id, lease }));
       });
     }
     return out;
@@ -206,7 +209,8 @@ export class RedisLeases implements Leases {
 
   /** What stands in the list of candidates; since when we take part is the store's own clock, known from its first answer. */
   #recordOf(self: SelfReport): string {
-    return JSON.stringify([self.revision, self.load, self.ready ? 1 : 0, this.#sinceStoreMs]);
+    const refused = self.refusedLeases.slice(0, REFUSED_NAMED).map(markOf);
+    return JSON.stringify([self.revision, self.load, self.ready ? 1 : 0, this.#sinceStoreMs, ...refused]);
   }
 
   /** Once subscribed, ioredis subscribes again after every reconnect by itself. */
@@ -246,7 +250,7 @@ export class RedisLeases implements Leases {
   #sighting(
     [token, pttl, epoch, fenceToken, state, conn, run, beat, inc, holder, members]: Row,
     storeMs: number,
-    self: string,
+    { self, lease }: { readonly self: string; readonly lease: string },
   ): Sighting {
     // A connection number of another server process proves nothing here.
     const provable = run === this.#run() ? conn : '';
@@ -262,7 +266,7 @@ export class RedisLeases implements Leases {
       incarnation: `${inc}@${this.#run()}`,
       storeMs,
     };
-    return { view, holder, members: membersOf(members) };
+    return { view, holder, members: membersOf(members, markOf(lease)) };
   }
 
   #onMessage(channel: string, text: string): void {
@@ -279,14 +283,19 @@ export class RedisLeases implements Leases {
 
 type Row = [string, number, string, string, string, string, string, string, string, string, string[]];
 
-/** `seen since [revision, load, ready]`; what cannot be read is no member. */
-function membersOf(flat: readonly string[]): readonly Member[] {
+/** The name of a lease in a member's record: short, and enough to tell the leases of one process apart. */
+function markOf(lease: string): string {
+  return createHash('sha256').update(lease).digest('base64url').slice(0, 8);
+}
+
+/** `seen [revision, load, ready, since, marks of refused leases...]`; what cannot be read is no member. */
+function membersOf(flat: readonly string[], mark: string): readonly Member[] {
   const out: Member[] = [];
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const match = /^(\d+) (.*)$/s.exec(flat[at + 1] ?? '');
     const record = match === null ? undefined : arrayIn(match[2] ?? '');
     if (match === null || record === undefined) continue;
-    const [revision, load, ready, since] = record;
+    const [revision, load, ready, since, ...refused] = record;
     out.push({
       id: flat[at] ?? '',
       seenStoreMs: Number(match[1]),
@@ -294,6 +303,7 @@ function membersOf(flat: readonly string[]): readonly Member[] {
       revision: String(revision),
       load: Number(load),
       ready: ready === 1,
+      refused: refused.includes(mark),
     });
   }
   return out;
@@ -322,7 +332,11 @@ function noticeOf(text: string): Notice | undefined {
     names.every((name) => typeof (value as Record<string, unknown>)[name] === 'string');
   switch (value.kind) {
     case 'offer':
-      return strings('lease', 'heir') && 'epoch' in value && typeof value.epoch === 'number'
+      return strings('lease', 'heir') &&
+        'epoch' in value &&
+        typeof value.epoch === 'number' &&
+        'prove' in value &&
+        typeof value.prove === 'boolean'
         ? (value as Notice)
         : undefined;
     case 'warm':

@@ -10,13 +10,17 @@ export interface Member {
   readonly load: number;
   /** It could lead: its consumer takes events and it is not stopping. */
   readonly ready: boolean;
+  /** The token endpoint refused its credentials for this lease when it last asked. */
+  readonly refused: boolean;
 }
 
-/** A member not seen for this many ttl is gone. */
-const GONE_AFTER_TTLS = 2.5;
+/**
+ * A member whose record was not renewed for this many ttl is gone: every replica renews its own at least once per ttl.
+ */
+const PRESENCE_TTLS = 1.5;
 
 export function alive(members: readonly Member[], storeMs: number, ttlMs: number): readonly Member[] {
-  return members.filter((member) => storeMs - member.seenStoreMs <= ttlMs * GONE_AFTER_TTLS);
+  return members.filter((member) => storeMs - member.seenStoreMs <= ttlMs * PRESENCE_TTLS);
 }
 
 /** Place of a member in the order in which candidates try for a lease: 0 goes first. One that is not in the list goes last. */
@@ -25,14 +29,19 @@ export function rankOf(id: string, lease: string, members: readonly Member[]): n
   return at === -1 ? members.length : at;
 }
 
-/** To whom a lease is given, best first: the newest revision, so that a lease moves once in a rollout; then as everywhere. */
+/**
+ * To whom a lease is given, best first: those whose credentials were not refused; of them the newest revision, so that
+ * a
+ * lease moves once in a rollout; then as everywhere.
+ */
 export function heirsOf(own: string, lease: string, members: readonly Member[]): readonly string[] {
   const others = members.filter((member) => member.id !== own && member.ready);
   const newest = newestRevision(members);
-  const order = ordered(lease, others);
-  return [...order.filter((one) => one.revision === newest), ...order.filter((one) => one.revision !== newest)].map(
-    (member) => member.id,
-  );
+  return [...ordered(lease, others)]
+    .sort(
+      (a, b) => Number(a.refused) - Number(b.refused) || Number(b.revision === newest) - Number(a.revision === newest),
+    )
+    .map((member) => member.id);
 }
 
 /** The one that appeared last; an old pod that restarts does not make its revision new. */
@@ -43,7 +52,11 @@ function newestRevision(members: readonly Member[]): string | undefined {
   return [...first].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
-/** Ready ones first; then those below their fair share; then by rendezvous hash, which needs no coordinator and moves little when members change. */
+/**
+ * Ready ones first; then those whose credentials were not refused; then those below their fair share; then by
+ * rendezvous
+ * hash, which needs no coordinator and moves little when members change.
+ */
 function ordered(lease: string, members: readonly Member[]): readonly Member[] {
   const total = members.reduce((sum, member) => sum + member.load, 0) + 1;
   const share = Math.ceil(total / Math.max(1, members.length));
@@ -51,6 +64,7 @@ function ordered(lease: string, members: readonly Member[]): readonly Member[] {
   return [...members].sort(
     (a, b) =>
       Number(b.ready) - Number(a.ready) ||
+      Number(a.refused) - Number(b.refused) ||
       excess(a) - excess(b) ||
       score(b.id, lease) - score(a.id, lease) ||
       (a.id < b.id ? -1 : 1),

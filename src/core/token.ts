@@ -38,6 +38,8 @@ export interface TokenState {
   /** Someone cannot go on without a fresh token. */
   readonly wanted: boolean;
   readonly failure: TokenFailure | undefined;
+  /** Since when the token endpoint refuses these credentials; other failures in between leave it. */
+  readonly refusedSinceMs: Millis | undefined;
 }
 
 export type TokenFailure =
@@ -78,7 +80,19 @@ export const noToken: TokenState = {
   lastAskedAtMs: undefined,
   wanted: false,
   failure: undefined,
+  refusedSinceMs: undefined,
 };
+
+/** Failures that say that these credentials are no good: others may have better ones. */
+const REFUSALS: ReadonlySet<TokenFailure> = new Set<TokenFailure>([
+  'invalid_credentials',
+  'invalid_grant',
+  'forbidden',
+]);
+
+export function credentialsRefused(failure: TokenFailure): boolean {
+  return REFUSALS.has(failure);
+}
 
 /** The hard floors must not make a short-lived token loop: they never exceed this share of its life (a 300 s token would never be good enough). */
 const FLOOR_SHARE_OF_LIFE = 0.2;
@@ -137,10 +151,11 @@ export function stepToken(
     case 'adopted':
       return onAdopted(state, input.id);
     case 'secret-changed': {
+      const other = { ...state, refusedSinceMs: undefined };
       const eager =
         state.work.kind === 'waiting'
-          ? { ...state, work: { kind: 'idle' as const }, attempt: 0, lastAskedAtMs: undefined }
-          : state;
+          ? { ...other, work: { kind: 'idle' as const }, attempt: 0, lastAskedAtMs: undefined }
+          : other;
       return eager.wanted || eager.failure !== undefined
         ? fetchWhenAllowed(policy, { ...eager, wanted: true }, nowMs)
         : { state: eager, effects: [] };
@@ -217,7 +232,14 @@ function onValidated(
 }
 
 function stage(state: TokenState, token: Token, nowMs: Millis): Step<TokenState, TokenEffect> {
-  const fresh = { ...state, work: { kind: 'idle' as const }, attempt: 0, wanted: false, failure: undefined };
+  const fresh = {
+    ...state,
+    work: { kind: 'idle' as const },
+    attempt: 0,
+    wanted: false,
+    failure: undefined,
+    refusedSinceMs: undefined,
+  };
   const first = state.active === undefined || nowMs >= state.active.expiresAtMs;
   const retired: TokenEffect[] = state.staging === undefined ? [] : [{ kind: 'retired', id: state.staging.id }];
   const next = first ? { ...fresh, active: token, staging: undefined } : { ...fresh, staging: token };
@@ -245,6 +267,7 @@ function onFailed(
       work: { kind: 'waiting', untilMs: nowMs + retryInMs },
       attempt: state.attempt + 1,
       failure: input.failure,
+      refusedSinceMs: state.refusedSinceMs ?? (credentialsRefused(input.failure) ? nowMs : undefined),
     },
     effects: [{ kind: 'refresh-failed', failure: input.failure, retryInMs }],
   };

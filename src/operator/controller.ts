@@ -15,7 +15,16 @@ import {
   type StreamObject,
   type StreamStatus,
 } from './resources.ts';
-import { clientStatus, FRESH_MS, leaderOf, sameNews, streamStatus, type Facts, type PodFacts } from './verdict.ts';
+import {
+  clientStatus,
+  FRESH_MS,
+  leaderOf,
+  roleShown,
+  sameNews,
+  streamStatus,
+  type Facts,
+  type PodFacts,
+} from './verdict.ts';
 
 export interface ControllerSettings {
   /** Namespaces that are watched; empty: all. */
@@ -289,12 +298,9 @@ export class Controller {
         new Map([[`Pod/${name}`, uid]]),
       );
     const compiled = compileDocuments(client, streams);
-    const said = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS)?.client?.role;
-    // One that is silent while another leads does not.
-    const role = said ?? (leaderOf(sidecars) === undefined ? undefined : 'standby');
+    const role = roleShown(uid, labels[LABELS.role], sidecars);
     const wanted: { labels?: Record<string, string>; annotations?: Record<string, string> } = {};
-    const shown = role === 'leader' || role === 'standby' ? role : undefined;
-    if (shown !== undefined && labels[LABELS.role] !== shown) wanted.labels = { [LABELS.role]: shown };
+    if (role !== undefined && labels[LABELS.role] !== role) wanted.labels = { [LABELS.role]: role };
     if ('documents' in compiled && annotations[ANNOTATIONS.config] !== compiled.documents)
       wanted.annotations = { [ANNOTATIONS.config]: compiled.documents };
     if (wanted.labels !== undefined || wanted.annotations !== undefined)

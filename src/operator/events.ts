@@ -54,6 +54,14 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     about: 'client',
     note: (fields, pod) => `${pod} cannot do its work (${field(fields, 'why')}) and looks for another leader`,
   },
+  'lease.kept': {
+    type: 'Warning',
+    reason: 'NoBetterLeader',
+    about: 'client',
+    note: (fields, pod) =>
+      `${pod} cannot do its work (${field(fields, 'why')}), and none of the ${field(fields, 'asked')} others ` +
+      `asked can: it stays the leader and looks again in ${String(Math.round(Number(fields['retryInMs']) / 1000))} s`,
+  },
   'connection.opened': {
     type: 'Normal',
     reason: 'Connected',

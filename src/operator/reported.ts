@@ -30,6 +30,8 @@ export interface Sidecar {
         readonly credentials: string;
         readonly breaker: string;
         readonly breakerOpenForMs: number | undefined;
+        /** It cannot do its work, and no other replica was found that can. */
+        readonly unfit: { readonly why: string; readonly asked: number } | undefined;
       }
     | undefined;
   readonly streams: readonly StreamReport[];
@@ -99,6 +101,10 @@ export function sidecarOf({ replica, ageMs, content }: Report): Sidecar {
             credentials: text(client['credentials']),
             breaker: text(client['breaker']) || 'closed',
             breakerOpenForMs: numberOr(client['breakerOpenForMs']),
+            unfit:
+              client['unfit'] === undefined
+                ? undefined
+                : { why: text(loose(client['unfit'])['why']), asked: number(loose(client['unfit'])['asked']) },
           },
     streams: list(it['streams']).map(streamOf),
     notices: list(it['notices']).map(({ event, timestamp, ...fields }) => ({

@@ -35,6 +35,25 @@ export function leaderOf(sidecars: readonly Sidecar[]): Sidecar | undefined {
     .sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
 }
 
+/**
+ * What the label `holdfast.dev/role` of the pod `uid` is to say; undefined: what it says now, or nothing. While nobody
+ * leads, silence says nothing: the
+ * store may be away.
+ */
+export function roleShown(
+  uid: string,
+  before: string | undefined,
+  sidecars: readonly Sidecar[],
+): 'leader' | 'standby' | 'gone' | undefined {
+  const own = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS);
+  const said = own?.client?.role;
+  if (said === 'leader' || said === 'standby') return said;
+  if (leaderOf(sidecars) === undefined || said !== undefined) return undefined;
+  // It waits for its configuration, or it stopped reporting; one that has not begun yet was never shown as anything.
+  if (own !== undefined) return 'standby';
+  return before === undefined ? undefined : 'gone';
+}
+
 /** What the status of a StreamClient is to say. Pure; lastTransitionTime moves only when a condition's status does. */
 export function clientStatus(facts: Facts): ClientStatus {
   const { client, pods, sidecars, nowEpochMs } = facts;
@@ -173,9 +192,13 @@ function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): F
     return missing === undefined
       ? unknown('NoLeader', 'nobody leads, so nobody asks for a token')
       : no('CredentialsMissing', `${missing.field} ${missing.rule}: ${missing.remedy}`);
-  const { token, credentials } = leader.client;
+  const { token, credentials, unfit } = leader.client;
+  const others =
+    unfit?.why === 'credentials'
+      ? `; no other replica was found whose credentials work (${String(unfit.asked)} asked)`
+      : '';
   if (token.failure !== undefined)
-    return no(camel(token.failure), `the token request fails (${token.failure}); credentials: ${credentials}`);
+    return no(camel(token.failure), `the token request fails (${token.failure}); credentials: ${credentials}${others}`);
   if (credentials !== 'ok' && credentials !== '') return no('CredentialsUnusable', credentials);
   return token.state === 'absent'
     ? unknown('NoToken', 'no token was asked for yet')

@@ -21,7 +21,6 @@ import {
   tokenDeadline,
   tokenServes,
   type TokenEffect,
-  type TokenFailure,
   type TokenInput,
   type TokenState,
 } from '../core/token.ts';
@@ -35,7 +34,7 @@ import { cooldownMs } from './maintenance.ts';
 import { Permits } from './permits.ts';
 import { Slots } from './slots.ts';
 import { DeadlineTimer } from './timer.ts';
-import { TokenSource, type SharedToken } from './token-source.ts';
+import { TokenSource, tokenFailureOf, type SharedToken } from './token-source.ts';
 
 /** Refused by the store or between two leases: asked again after this. */
 const NOT_OPEN_RETRY_MS = 500;
@@ -90,11 +89,14 @@ export class ClientDriver implements StreamClient {
     });
   }
 
-  /** Takes over the last leader's token, if it left one, and begins. */
-  async start(): Promise<void> {
-    const shared = await this.#source.shared();
+  /**
+   * Takes over the token that proved this replica's credentials, else the last leader's, if it left one, and begins.
+   */
+  async start(proven: SharedToken | undefined): Promise<void> {
+    const shared = proven ?? (await this.#source.shared());
     if (this.#stopped) return;
     if (shared !== undefined && shared.remainingMs > 0) this.#adopt(shared);
+    if (proven !== undefined) void this.#source.leave(proven, this.#lease.open());
     this.#secretsTimer = setInterval(
       () => {
         this.#checkSecrets();
@@ -120,6 +122,12 @@ export class ClientDriver implements StreamClient {
       breakerShown(breaker, this.#deps.nowMs()) !== 'closed' ||
       (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs())
     );
+  }
+
+  /** How long the token endpoint has refused our credentials; undefined: it does not. */
+  get refusedForMs(): number | undefined {
+    const { refusedSinceMs } = this.#token;
+    return refusedSinceMs === undefined ? undefined : this.#deps.nowMs() - refusedSinceMs;
   }
 
   /** The lease is open again: what waited may go on, and what could not be stored is stored. */
@@ -454,7 +462,7 @@ export class ClientDriver implements StreamClient {
 
   #failed(gen: number, error: unknown): void {
     if (this.#stopped) return;
-    const failure = error instanceof HoldfastError ? (FAILURES[error.code] ?? 'unreachable') : 'unreachable';
+    const failure = tokenFailureOf(error);
     const after = error instanceof HoldfastError ? error.details['retryAfterMs'] : undefined;
     this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
     const unit = salted(this.#deps.random(), this.#deps.identity.salt);
@@ -491,11 +499,3 @@ export class ClientDriver implements StreamClient {
       });
   }
 }
-
-const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
-  HF_TOKEN_CREDENTIALS: 'invalid_credentials',
-  HF_TOKEN_GRANT: 'invalid_grant',
-  HF_TOKEN_FORBIDDEN: 'forbidden',
-  HF_TOKEN_THROTTLED: 'throttled',
-  HF_TOKEN_ANSWER: 'bad_answer',
-};

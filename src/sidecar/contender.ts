@@ -8,6 +8,8 @@ export interface Contender {
   readonly policy: LeasePolicy;
   /** It could lead now: its consumer is there. */
   readonly fit: boolean;
+  /** The token endpoint refused this replica's credentials when it last asked. */
+  readonly refused: boolean;
   /** As the leader: why somebody else should lead. */
   unfit(): Unfit | undefined;
   /** `forgot`: the store lost data while we watched; what it has no record of may have been there. */
@@ -17,6 +19,9 @@ export interface Contender {
   closeSockets(): void;
   lost(why: string): void;
   drain(limitMs: number): Promise<void>;
-  /** Makes ready to lead with this epoch. @returns false when it could not. */
-  warm(epoch: number): Promise<boolean>;
+  /**
+   * Makes ready to lead with this epoch; `prove`: only if the token endpoint takes our credentials. @returns false when
+   * it could not.
+   */
+  warm(epoch: number, prove: boolean): Promise<boolean>;
 }

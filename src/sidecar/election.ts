@@ -9,11 +9,13 @@ import {
   type LeaseInput,
   type LeaseState,
 } from '../core/lease.ts';
+import { noEscape, stepEscape, type EscapeState } from '../core/escape.ts';
 import { alive, heirsOf, rankOf, toGiveAway, type Member } from '../core/spread.ts';
 import { unreachable } from '../core/step.ts';
 import { earliest } from '../core/units.ts';
 import type { Contender } from './contender.ts';
 import type { Deps } from './deps.ts';
+import type { Unfit } from './fitness.ts';
 import { LeaseCalls } from './lease-calls.ts';
 import { factsOf, handingOver } from './lease-facts.ts';
 import { DeadlineTimer } from './timer.ts';
@@ -27,17 +29,22 @@ interface Entry {
   previous: string;
   lastHandOver: { readonly at: string; readonly to: string } | undefined;
   movedAtMs: number;
-  /** Hand-overs tried because this replica was unfit, and when the next one may be. */
-  escapes: number;
-  nextEscapeMs: number;
+  /** The store's clock at the last look at the members, and ours. */
+  seenAt: { readonly storeMs: number; readonly nowMs: number };
+  /** Hand-overs tried because this replica was unfit. */
+  escape: EscapeState;
+  /** The last one was in vain: why it was tried, and how many were asked. */
+  kept: { readonly why: Unfit; readonly asked: number } | undefined;
+  /** Heirs are to prove their credentials: ours are refused. */
+  proving: boolean;
 }
 
 /** Renewals due within this share of their period go in one call. */
 const SLACK_SHARE = 0.25;
 /** How often a leader asks itself whether it can do its work. */
 const FITNESS_EVERY_MS = 1000;
-const ESCAPE_AFTER_MS = 60_000;
-const ESCAPE_MAX_MS = 3_600_000;
+/** How often a leader looks who takes part, as a share of the ttl. */
+const LOOK_SHARE = 0.5;
 /** Of the time there is to stop: until then an heir is looked for, and so much is left for acknowledgements. */
 const OFFER_SHARE = 0.4;
 const DRAIN_SHARE = 0.4;
@@ -65,6 +72,7 @@ export class Election {
   #rebalancer: NodeJS.Timeout | undefined;
   #watcher: NodeJS.Timeout | undefined;
   #watched: number | undefined;
+  #lookingAtMembers = false;
   /** Called after every step with the earliest deadline of an open lease; the guard watches it. */
   onDeadline: (deadlineMs: number | undefined) => void = () => undefined;
 
@@ -80,8 +88,10 @@ export class Election {
         previous: '',
         lastHandOver: undefined,
         movedAtMs: -Infinity,
-        escapes: 0,
-        nextEscapeMs: -Infinity,
+        seenAt: { storeMs: 0, nowMs: deps.nowMs() },
+        escape: noEscape,
+        kept: undefined,
+        proving: false,
       });
     this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
@@ -123,6 +133,7 @@ export class Election {
     );
     this.#rebalancer.unref();
     this.#watcher = setInterval(() => {
+      this.#lookAtMembers();
       this.#escape();
     }, FITNESS_EVERY_MS);
     this.#watcher.unref();
@@ -139,8 +150,8 @@ export class Election {
     clearInterval(this.#rebalancer);
     clearInterval(this.#watcher);
     await Promise.race([
-      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, true, limitMs))).then(() =>
-        this.#answered(),
+      Promise.all([...this.#entries.values()].map(async (entry) => this.#giveUp(entry, { final: true, limitMs }))).then(
+        () => this.#answered(),
       ),
       new Promise((resolve) => {
         setTimeout(resolve, limitMs).unref();
@@ -156,7 +167,7 @@ export class Election {
   /** A planned hand-over of one lease, if somebody can take it. Resolves when it is done or given up. */
   async handOver(lease: string): Promise<void> {
     const entry = this.#entries.get(lease);
-    if (entry !== undefined) await this.#giveUp(entry, false);
+    if (entry !== undefined) await this.#giveUp(entry, { final: false });
   }
 
   /** The store refused what only the leader may do. */
@@ -169,7 +180,7 @@ export class Election {
   /** What `/status` and the metrics show of a lease. */
   facts(lease: string): LeaseFacts {
     const entry = this.#entries.get(lease);
-    return factsOf(entry === undefined ? undefined : { ...entry, alive: this.#alive(entry) }, {
+    return factsOf(entry === undefined ? undefined : { ...entry, alive: this.#alive(entry), gone: this.#gone(entry) }, {
       own: this.#self().id,
       lease,
       nowMs: this.#deps.nowMs(),
@@ -219,7 +230,13 @@ export class Election {
         return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
       case 'offer':
         return this.#ask(
-          this.#leases.publish({ kind: 'offer', lease: contender.lease, heir: effect.heir, epoch: effect.nextEpoch }),
+          this.#leases.publish({
+            kind: 'offer',
+            lease: contender.lease,
+            heir: effect.heir,
+            epoch: effect.nextEpoch,
+            prove: entry.proving,
+          }),
           () => undefined,
         );
       case 'drain':
@@ -257,6 +274,7 @@ export class Election {
     });
     this.#deps.metrics.leaderChanges.inc({ client: entry.contender.client });
     entry.movedAtMs = this.#deps.nowMs();
+    entry.kept = undefined;
     entry.contender.lead(effect.epoch, effect);
   }
 
@@ -328,7 +346,7 @@ export class Election {
   #seen(entry: Entry, sighting: Sighting, sentAtMs: number): void {
     this.#deps.storeTrouble(undefined);
     const { lease } = entry.contender;
-    entry.members = sighting.members;
+    this.#noteMembers(entry, sighting);
     entry.holder = sighting.holder;
     if (sighting.holder !== this.#self().id) entry.previous = sighting.holder;
     const own = this.#self().id;
@@ -350,7 +368,7 @@ export class Election {
       case 'changed':
         return this.#dispatch(entry, { kind: 'notice', unit: this.#deps.random() });
       case 'offer':
-        if (notice.heir === this.#self().id && !this.#stopping) this.#accept(entry, notice.epoch);
+        if (notice.heir === this.#self().id && !this.#stopping) this.#accept(entry, notice);
         return;
       case 'warm':
         return this.#dispatch(entry, { kind: 'warm', heir: notice.heir, token: notice.token });
@@ -361,10 +379,10 @@ export class Election {
   }
 
   /** We are to be the heir: make ready, then say which token the transfer is to name. */
-  #accept(entry: Entry, epoch: number): void {
+  #accept(entry: Entry, { epoch, prove }: { readonly epoch: number; readonly prove: boolean }): void {
     const { lease } = entry.contender;
     entry.contender
-      .warm(epoch)
+      .warm(epoch, prove)
       .then(async (ready) => {
         // Meanwhile we may have been told to stop, or lead already.
         if (!ready || this.#stopping || entry.state.role.kind !== 'standby') return;
@@ -382,14 +400,23 @@ export class Election {
       });
   }
 
-  async #giveUp(entry: Entry, final: boolean, limitMs = Infinity): Promise<void> {
+  /** `why`: this replica cannot do the work itself. @returns how many were asked. */
+  async #giveUp(
+    entry: Entry,
+    { final, limitMs = Infinity, why }: { readonly final: boolean; readonly limitMs?: number; readonly why?: Unfit },
+  ): Promise<number> {
     const { lease } = entry.contender;
     if (entry.state.role.kind === 'leading') await this.#refresh(entry);
+    const alive = this.#alive(entry);
+    // One whose credentials are refused does not work either; it is asked only where it can prove that they are no
+    // more.
+    const able = why === undefined || why === 'credentials' ? alive : alive.filter((member) => !member.refused);
     // Nobody hears an offer while the store is away.
-    const heirs = entry.state.linked ? heirsOf(this.#self().id, lease, this.#alive(entry)) : [];
+    const heirs = entry.state.linked ? heirsOf(this.#self().id, lease, able) : [];
+    if (!handingOver(entry.state)) entry.proving = why === 'credentials';
     const drainMs = limitMs * DRAIN_SHARE;
     this.#dispatch(entry, { kind: 'hand-over', heirs, final, drainMs });
-    if (!handingOver(entry.state)) return;
+    if (!handingOver(entry.state)) return heirs.length;
     const timer = Number.isFinite(limitMs)
       ? setTimeout(() => {
           this.#dispatch(entry, { kind: 'hand-over', heirs: [], final, drainMs });
@@ -399,30 +426,73 @@ export class Election {
       this.#done.set(lease, [...(this.#done.get(lease) ?? []), resolve]);
     });
     clearTimeout(timer);
+    return heirs.length;
   }
 
   /** The list of candidates, as fresh as it can be; the old one when the store does not answer. */
   async #refresh(entry: Entry): Promise<void> {
     try {
       const sighting = (await this.#leases.observe([entry.contender.lease], this.#self())).get(entry.contender.lease);
-      if (sighting !== undefined) entry.members = sighting.members;
+      if (sighting !== undefined) this.#noteMembers(entry, sighting);
     } catch (error) {
       this.#trouble(entry, error);
     }
   }
 
+  /**
+   * A leader does not look at its own leases otherwise: its list of candidates would grow old. One call for all of
+   * them.
+   */
+  #lookAtMembers(): void {
+    const now = this.#deps.nowMs();
+    const due = [...this.#entries.values()].filter(
+      ({ state, seenAt, contender }) =>
+        state.role.kind === 'leading' && state.linked && now - seenAt.nowMs >= contender.policy.ttlMs * LOOK_SHARE,
+    );
+    if (due.length === 0 || this.#lookingAtMembers) return;
+    this.#lookingAtMembers = true;
+    this.#leases
+      .observe(
+        due.map((entry) => entry.contender.lease),
+        this.#self(),
+      )
+      .then((sightings) => {
+        for (const entry of due) {
+          const sighting = sightings.get(entry.contender.lease);
+          if (sighting !== undefined) this.#noteMembers(entry, sighting);
+        }
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.debug({ err: error }, 'the store did not tell which replicas take part');
+      })
+      .finally(() => {
+        this.#lookingAtMembers = false;
+      });
+  }
+
   /** A leader that cannot do its work gives the lease to one that can; in vain, it stays and waits twice as long before the next try. */
   #escape(): void {
-    const now = this.#deps.nowMs();
     for (const entry of this.#entries.values()) {
       const why = entry.state.role.kind === 'leading' ? entry.contender.unfit() : undefined;
-      if (why === undefined && now >= entry.nextEscapeMs) entry.escapes = 0;
-      if (why === undefined || now < entry.nextEscapeMs || handingOver(entry.state)) continue;
-      entry.nextEscapeMs = now + Math.min(ESCAPE_MAX_MS, ESCAPE_AFTER_MS * 2 ** entry.escapes);
-      entry.escapes += 1;
-      this.#audit(entry, 'lease.escape', { why });
-      void this.#giveUp(entry, false);
+      if (why === undefined) entry.kept = undefined;
+      if (handingOver(entry.state)) continue;
+      const { state, due } = stepEscape(entry.escape, why !== undefined, this.#deps.nowMs());
+      entry.escape = state;
+      if (due && why !== undefined) void this.#escapeOf(entry, why);
     }
+  }
+
+  async #escapeOf(entry: Entry, why: Unfit): Promise<void> {
+    this.#audit(entry, 'lease.escape', { why });
+    const asked = await this.#giveUp(entry, { final: false, why });
+    if (entry.state.role.kind !== 'leading' || this.#stopping) return;
+    entry.kept = { why, asked };
+    const retryInMs = Math.max(0, Math.round(entry.escape.nextMs - this.#deps.nowMs()));
+    this.#audit(entry, 'lease.kept', { why, asked, retryInMs });
+    this.#deps.log.warn(
+      { client: entry.contender.client, why, asked, retryInMs },
+      'this replica cannot do its work, and no other one was found that can: it stays the leader',
+    );
   }
 
   #rebalance(): void {
@@ -430,7 +500,6 @@ export class Election {
     const first = mine[0];
     const now = this.#deps.nowMs();
     if (first === undefined || this.#stopping) return;
-    // A leader does not look at its own leases: its list of candidates would grow old.
     Promise.all(mine.map((entry) => this.#refresh(entry)))
       .then(() => {
         if (mine.length < 2) return;
@@ -441,7 +510,8 @@ export class Election {
         const storeMs = Math.max(0, ...members.map((member) => member.seenStoreMs));
         const gift = toGiveAway(this.#self().id, movable, members, { settleMs: SETTLE_MS, storeMs });
         const entry = gift === undefined ? undefined : this.#entries.get(gift.lease);
-        if (gift !== undefined && entry !== undefined)
+        const refused = entry?.members.some((member) => member.id === gift?.heir && member.refused) === true;
+        if (gift !== undefined && entry !== undefined && !refused)
           this.#dispatch(entry, { kind: 'hand-over', heirs: [gift.heir], final: false, drainMs: Infinity });
       })
       .catch((error: unknown) => {
@@ -453,17 +523,38 @@ export class Election {
     const held = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading').length;
     const fit = [...this.#entries.values()].every((entry) => entry.contender.fit);
     const { namespace, pod, uid } = this.#deps.identity;
+    const entries = [...this.#entries.values()];
     return {
       id: `${namespace}/${pod}/${uid}`,
       revision: this.#deps.identity.revision,
       load: held,
       ready: fit && !this.#stopping,
+      refusedLeases: entries.filter(({ contender }) => contender.refused).map(({ contender }) => contender.lease),
     };
   }
 
+  #noteMembers(entry: Entry, { members, view }: Sighting): void {
+    entry.members = members;
+    entry.seenAt = { storeMs: view.storeMs, nowMs: this.#deps.nowMs() };
+  }
+
   #alive(entry: Entry): readonly Member[] {
-    const storeMs = Math.max(0, ...entry.members.map((member) => member.seenStoreMs));
-    return alive(entry.members, storeMs, entry.contender.policy.ttlMs);
+    const there = alive(entry.members, this.#storeMs(entry), entry.contender.policy.ttlMs);
+    const own = entry.members.find((member) => member.id === this.#self().id);
+    return own === undefined || there.includes(own) ? there : [...there, own];
+  }
+
+  #gone(entry: Entry): readonly Member[] {
+    const there = this.#alive(entry);
+    return entry.members.filter((member) => !there.includes(member));
+  }
+
+  /**
+   * The store's clock now, as far as it is known from the last look at this lease. While the store is away nobody can
+   * renew: nobody grows older.
+   */
+  #storeMs({ seenAt, state }: Entry): number {
+    return seenAt.storeMs + (state.linked ? this.#deps.nowMs() - seenAt.nowMs : 0);
   }
 
   #tick(): void {

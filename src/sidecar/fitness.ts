@@ -7,11 +7,13 @@ import type { StreamDriver } from './stream.ts';
 const CONSUMER_DOWN_MS = 10_000;
 /** The same for a platform that cannot be reached from here. */
 const PLATFORM_DOWN_MS = 20_000;
+/** The same for credentials that the token endpoint refuses: another replica may have others. */
+const CREDENTIALS_REFUSED_MS = 20_000;
 /** How often a standby looks whether its consumer is there. */
 const PROBE_EVERY_MS = 5000;
 const PROBE_LIMIT_MS = 1000;
 
-export type Unfit = 'consumer' | 'platform' | 'store';
+export type Unfit = 'consumer' | 'platform' | 'store' | 'credentials';
 
 /** Reasons of a stream that is not open which another replica would share: giving the lease away would not help. */
 const SHARED: ReadonlySet<string> = new Set([
@@ -64,15 +66,19 @@ export class Fitness {
     return this.#consumerThere && this.#pullersThere();
   }
 
-  /** As the leader: what keeps it from doing its work although another one might. Call regularly. */
-  judge(streams: ReadonlyMap<string, StreamDriver>): Unfit | undefined {
+  /**
+   * As the leader: what keeps it from doing its work although another one might. Call regularly.
+   * @param refusedForMs how long the token endpoint has refused our credentials; undefined: it does not.
+   */
+  judge(streams: ReadonlyMap<string, StreamDriver>, refusedForMs: number | undefined): Unfit | undefined {
     const now = this.#deps.nowMs();
-    const facts = [...streams.values()].map(standing);
+    const facts = [...streams.values()].flatMap((stream) => standing(stream) ?? []);
     this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
     const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
     this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
     // Refused for good in this term; the next one reads again where it stands.
-    if (facts.some((one) => one.refused)) return 'store';
+    if ([...streams.values()].some((stream) => stream.fencedForGood)) return 'store';
+    if (refusedForMs !== undefined && refusedForMs >= CREDENTIALS_REFUSED_MS) return 'credentials';
     if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
     if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
     return undefined;
@@ -82,7 +88,7 @@ export class Fitness {
   async #probe(): Promise<void> {
     const urls = new Set(
       this.#plan.streams.flatMap((stream) =>
-        stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
+        stream.suspend || stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
       ),
     );
     const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
@@ -90,19 +96,20 @@ export class Fitness {
   }
 }
 
-/** Whether a stream does its work, and if not, why. */
-function standing({ session, delivery, client }: StreamDriver): {
-  readonly consumerDown: boolean;
-  readonly failing: string | undefined;
-  readonly refused: boolean;
-} {
+/**
+ * Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose).
+ */
+function standing({
+  session,
+  delivery,
+  client,
+}: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined } | undefined {
   const { phase, attempt, main, goal } = session.state;
-  const refused = goal === 'stop';
+  if (goal === 'stop') return undefined;
   const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
-  if (client.restrained) return { consumerDown, refused, failing: undefined };
+  if (client.restrained) return { consumerDown, failing: undefined };
   return {
     consumerDown,
-    refused,
     failing:
       phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined,
   };

@@ -1,4 +1,5 @@
 import type { LeaseFacts } from '../coordination/leases.ts';
+import type { EscapeState } from '../core/escape.ts';
 import { leaseOpen, type LeaseState } from '../core/lease.ts';
 import { heirsOf, type Member } from '../core/spread.ts';
 
@@ -7,6 +8,9 @@ interface Known {
   readonly state: LeaseState;
   readonly holder: string;
   readonly alive: readonly Member[];
+  readonly gone: readonly Member[];
+  readonly kept: { readonly why: string; readonly asked: number } | undefined;
+  readonly escape: EscapeState;
   readonly lastHandOver: { readonly at: string; readonly to: string } | undefined;
 }
 
@@ -29,6 +33,8 @@ export function factsOf(
       rank: 0,
       heir: undefined,
       members: [],
+      gone: [],
+      unfit: undefined,
       quarantineMs: undefined,
       lastHandOver: undefined,
       linked: false,
@@ -46,6 +52,11 @@ export function factsOf(
     rank: state.rank,
     heir: leading ? heirsOf(own, lease, alive)[0] : undefined,
     members: alive.map((member) => member.id),
+    gone: known.gone.map((member) => member.id),
+    unfit:
+      leading && known.kept !== undefined
+        ? { ...known.kept, nextTryMs: Math.max(0, Math.round(known.escape.nextMs - nowMs)) }
+        : undefined,
     quarantineMs: leading ? undefined : positive(state.quarantineUntilMs - nowMs),
     lastHandOver: known.lastHandOver,
     linked: state.linked,

@@ -10,6 +10,7 @@ const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>([
   'lease.lost',
   'lease.handed_over',
   'lease.escape',
+  'lease.kept',
   'connection.opened',
   'connection.dropped',
   'gap.detected',

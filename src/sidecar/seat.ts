@@ -8,6 +8,7 @@ import { PullDelivery } from '../delivery/pull.ts';
 import { PullSeat } from '../delivery/pull-seat.ts';
 import { reachable } from '../upstream/network.ts';
 import { ClientDriver } from './client.ts';
+import { CredentialTrial } from './credential-trial.ts';
 import type { Deps } from './deps.ts';
 import type { Contender } from './contender.ts';
 import { Fitness, type Unfit } from './fitness.ts';
@@ -45,6 +46,7 @@ export class Seat implements Contender {
   readonly #deps: Deps;
   readonly #election: SeatElection;
   readonly #fitness: Fitness;
+  readonly #trial: CredentialTrial;
   /** Consumers that pull keep their places whoever leads. */
   readonly pulls: ReadonlyMap<string, PullSeat>;
   /** What we last knew of each stream's checkpoint: the second copy, should the store lose the first. */
@@ -64,12 +66,14 @@ export class Seat implements Contender {
     this.#deps = deps;
     this.#election = election;
     this.#startedEpochMs = deps.nowEpochMs();
+    this.#trial = new CredentialTrial(plan, deps);
     this.pulls = new Map(
       plan.streams
         .filter((stream) => stream.delivery.push === undefined)
         .map((stream) => [stream.name, new PullSeat()]),
     );
-    this.#fitness = new Fitness(plan, deps, () => [...this.pulls.values()].every((seat) => seat.occupied));
+    const pulled = plan.streams.filter((stream) => !stream.suspend);
+    this.#fitness = new Fitness(plan, deps, () => pulled.every(({ name }) => this.pulls.get(name)?.occupied !== false));
   }
 
   start(): void {
@@ -77,6 +81,9 @@ export class Seat implements Contender {
     void this.#copy();
     this.#copier = setInterval(() => {
       void this.#copy();
+      this.#trial.lookForChange().catch((error: unknown) => {
+        this.#deps.log.debug({ err: error }, 'credential files cannot be looked at');
+      });
     }, this.plan.leasePolicy.renewEveryMs).unref();
   }
 
@@ -146,7 +153,12 @@ export class Seat implements Contender {
   }
 
   unfit(): Unfit | undefined {
-    return this.#term === undefined ? undefined : this.#fitness.judge(this.#term.streams);
+    const term = this.#term;
+    return term === undefined ? undefined : this.#fitness.judge(term.streams, term.client.refusedForMs);
+  }
+
+  get refused(): boolean {
+    return this.#term === undefined ? this.#trial.refused : this.#term.client.refusedForMs !== undefined;
   }
 
   get driver(): ClientDriver | undefined {
@@ -169,6 +181,8 @@ export class Seat implements Contender {
     const term = warm?.epoch === epoch ? warm : this.#newTerm(epoch, false);
     this.#term = term;
     this.#fitness.reset();
+    // It began without the lease, when nothing could be stored in its name.
+    if (term.early) term.client.resume();
     if (forgot) for (const one of this.plan.streams) this.#fill(one.name, epoch);
     this.#begin(term)
       .then(() => {
@@ -197,6 +211,10 @@ export class Seat implements Contender {
     for (const [name, stream] of this.streams)
       if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
     for (const [name, stream] of this.streams) this.#keep(name, stream.lastCheckpoint);
+    if (this.refused)
+      this.#trial.noteRefusal().catch((error: unknown) => {
+        this.#deps.log.debug({ err: error }, 'credential files cannot be looked at');
+      });
     if (this.#term !== undefined) end(this.#term, why !== 'stopped');
     this.#term = undefined;
     if (why === 'stopped') this.#dropWarm();
@@ -231,9 +249,10 @@ export class Seat implements Contender {
     await Promise.all([...this.streams.values()].map((stream) => stream.stop(limitMs)));
   }
 
-  async warm(epoch: number): Promise<boolean> {
+  async warm(epoch: number, prove: boolean): Promise<boolean> {
     this.#dropWarm();
     if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS))) return false;
+    if (prove && !(await this.#trial.run(epoch))) return false;
     const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
     if (early.length === 0 || this.#term !== undefined) return this.#term === undefined;
     // What cannot be replayed must be connected before the old leader lets go.
@@ -242,7 +261,7 @@ export class Seat implements Contender {
     setTimeout(() => {
       if (this.#warm === term) this.#dropWarm();
     }, EARLY_LIFE_MS).unref();
-    await term.client.start();
+    await term.client.start(this.#trial.take());
     if (this.#warm !== term) return false;
     for (const one of early) {
       const stream = new StreamDriver(one, epoch, term.client, this.#deps);
@@ -288,7 +307,7 @@ export class Seat implements Contender {
   }
 
   async #begin(term: Term): Promise<void> {
-    if (!term.early) await term.client.start();
+    if (!term.early) await term.client.start(this.#trial.take());
     await Promise.all(this.plan.streams.map((one) => this.#beginStream(term, one)));
   }
 

@@ -67,6 +67,7 @@ export class StreamDriver {
   /** Links of which something was left unread: nothing more is taken from them. */
   readonly #deaf = new Set<number>();
   #ended = false;
+  #fencedForGood = false;
 
   constructor(plan: StreamPlan, epoch: number, client: StreamClient, deps: Deps) {
     this.plan = plan;
@@ -246,9 +247,16 @@ export class StreamDriver {
   /** Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for ever. */
   #onFenced(final: boolean): void {
     if (!final) return this.client.doubt();
+    this.#fencedForGood = true;
     this.delivery.drain();
     this.session.dispatch({ kind: 'stop', reason: 'fenced' });
   }
+
+  /** The store refuses its checkpoints for the rest of this term: only another leader goes on with it. */
+  get fencedForGood(): boolean {
+    return this.#fencedForGood;
+  }
+
   #end(): void {
     this.#ended = true;
     this.#report.connected(false);

@@ -3,6 +3,7 @@ import type { Agent } from 'undici';
 import type { ClientPlan } from '../config/resolve.ts';
 import { seal, unseal } from '../coordination/seal.ts';
 import { HoldfastError } from '../core/failure.ts';
+import type { TokenFailure } from '../core/token.ts';
 import { readCredentials, type Credentials } from '../upstream/credentials.ts';
 import { createAgent } from '../upstream/network.ts';
 import { fetchToken, refreshByRest, type FetchedToken } from '../upstream/oauth.ts';
@@ -89,12 +90,49 @@ export class TokenSource {
     }
   }
 
+  /**
+   * Asks for a token with this replica's own secret, before it leads. Never with a refresh token: that is good once,
+   * and the leader's.
+   * @returns undefined: there is no secret to ask with.
+   * @throws HoldfastError HF_TOKEN_*
+   */
+  async prove(): Promise<SharedToken | undefined> {
+    const { credentials } = await this.#read();
+    if (credentials.clientSecret === undefined) return undefined;
+    const { accessToken, lifeMs } = await fetchToken(
+      this.#agent,
+      this.#plan,
+      { ...credentials, refreshToken: undefined },
+      this.#deps.nowEpochMs,
+    );
+    this.#deps.secrets.add(accessToken);
+    return { accessToken, remainingMs: lifeMs, lifeMs };
+  }
+
+  /**
+   * Leaves a token that was asked for before this term to the next leader: now if the lease is ours, else with `share`.
+   */
+  async leave({ accessToken, remainingMs, lifeMs }: SharedToken, now: boolean): Promise<void> {
+    const endsAtEpochMs = this.#deps.nowEpochMs() + remainingMs;
+    const read = await readCredentials(this.#plan);
+    if ('problems' in read) return;
+    const value = JSON.stringify([accessToken, endsAtEpochMs, lifeMs]);
+    const key = sealKey(read.credentials);
+    if (now) await this.#save('accessToken', value, key);
+    else this.#newest.set('accessToken', { value, key });
+  }
+
   close(): void {
     void this.#agent.destroy();
   }
 
   /** What the files hold, and what is asked with. */
   async #credentials(): Promise<Used> {
+    const { credentials } = await this.#read();
+    return { file: credentials, credentials: await this.#withStoredRefreshToken(credentials) };
+  }
+
+  async #read(): Promise<{ readonly credentials: Credentials }> {
     const read = await readCredentials(this.#plan);
     if ('problems' in read) {
       this.problem = read.problems.map((one) => `${one.file} ${one.rule}`).join('; ');
@@ -103,7 +141,7 @@ export class TokenSource {
     this.problem = '';
     for (const value of [read.credentials.clientSecret, read.credentials.refreshToken])
       if (value !== undefined) this.#deps.secrets.add(value);
-    return { file: read.credentials, credentials: await this.#withStoredRefreshToken(read.credentials) };
+    return read;
   }
 
   /** A rotated refresh token replaces the file's, until the file itself changes. */
@@ -174,4 +212,17 @@ function hashOf(value: string): string {
 /** What the seal's key is derived from: known to every replica through its own files, never stored. */
 function sealKey(credentials: Credentials): string {
   return credentials.clientSecret ?? credentials.refreshToken ?? '';
+}
+
+const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
+  HF_TOKEN_CREDENTIALS: 'invalid_credentials',
+  HF_TOKEN_GRANT: 'invalid_grant',
+  HF_TOKEN_FORBIDDEN: 'forbidden',
+  HF_TOKEN_THROTTLED: 'throttled',
+  HF_TOKEN_ANSWER: 'bad_answer',
+};
+
+/** What a request for a token failed for. */
+export function tokenFailureOf(error: unknown): TokenFailure {
+  return error instanceof HoldfastError ? (FAILURES[error.code] ?? 'unreachable') : 'unreachable';
 }

@@ -39,6 +39,8 @@ export type AuditEvent =
   | 'lease.lost'
   | 'lease.escape'
   | 'lease.handed_over'
+  | 'lease.kept'
+  | 'credentials.tried'
   | 'checkpoint.refused'
   | 'clock.skew'
   | 'fatal';

@@ -50,7 +50,7 @@ export async function leases(): Promise<void> {
   const redis = await TestRedis.start();
   const link = redisLink({ options: { host: '127.0.0.1', port: redis.port }, prefix: 'b' });
   await link.ready(5000);
-  const self = { id: 'bench', revision: '', load: LEASES, ready: true };
+  const self = { id: 'bench', revision: '', load: LEASES, ready: true, refusedLeases: [] };
   const held = new RedisLeases(link, 'plain');
   const names = Array.from({ length: LEASES }, (_, n) => `GenesysCloud:eu:client-${String(n)}`);
   const seen = await held.observe(names, self);

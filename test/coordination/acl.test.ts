@@ -25,7 +25,7 @@ describe('the shipped ACL', () => {
       prefix: 'hf',
     });
     expect(await link.ready(5000)).to.equal(true);
-    const self = { id: 'a', revision: '', load: 0, ready: true };
+    const self = { id: 'a', revision: '', load: 0, ready: true, refusedLeases: [] };
     const leases = new RedisLeases(link, 'redlock');
     const view = (await leases.observe(['L'], self)).get('L')?.view;
     const won = await leases.acquire(

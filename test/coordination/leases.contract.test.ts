@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 
 const L = 'GenesysCloud:local:client';
 const TTL = 2000;
-const me = (id: string): SelfReport => ({ id, revision: 'r1', load: 0, ready: true });
+const me = (id: string): SelfReport => ({ id, revision: 'r1', load: 0, ready: true, refusedLeases: [] });
 
 for (const adapter of ['redlock', 'plain'] as const) {
   describe(`the lease through the ${adapter} adapter`, () => {
@@ -69,6 +69,20 @@ for (const adapter of ['redlock', 'plain'] as const) {
         ).kind,
       ).to.equal('held');
       expect((await b.gone([view.conn]))?.get(view.conn)).to.equal(false);
+    });
+
+    // Found and mended: A5
+    it('tells of each candidate whether its credentials for this lease were refused', async () => {
+      const { a, b } = await pair();
+      await a.observe([L], { ...me('a'), refusedLeases: [L] });
+      await b.observe([L], { ...me('b'), refusedLeases: ['GenesysCloud:local:another'] });
+      const { members } = await look(b, 'c');
+      const refused = members.map(({ id, refused: is }) => [id, is]).sort();
+      expect(refused).to.deep.equal([
+        ['a', true],
+        ['b', false],
+        ['c', false],
+      ]);
     });
 
     it("each epoch is above the last one, above the caller's floor, also when the store lost everything", async () => {

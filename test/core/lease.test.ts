@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import {
   leaseDeadline,
+  leaseOpen,
   newLease,
   stepLease,
   type LeaseEffect,
@@ -95,7 +96,56 @@ describe('a leader whose connection to the store is gone', () => {
   });
 });
 
+// Surviving mutant: re-assertion although the link was away
+describe('a leader whose connection to the store was away', () => {
+  const renewalAfter = (leader: Leader, nowMs: number): LeaseEffect | undefined => {
+    leader.at(nowMs, { kind: 'link', state: 'lost' });
+    return leader.does(nowMs + 50, { kind: 'link', state: 'up' }).find((one) => one.kind === 'renew');
+  };
+
+  it('fills no store that knows nothing of it until a renewal was answered: it may have been replaced', () => {
+    const leader = new Leader();
+    const first = renewalAfter(leader, 1000);
+    expect(first).to.include({ notAfterStoreMs: 0 });
+    if (first?.kind !== 'renew') throw new Error('no renewal');
+    leader.at(1060, {
+      kind: 'renewed',
+      gen: first.gen,
+      storeMs: 1_001_060,
+      incarnation: 'i',
+      forgotten: false,
+      unit: 0.5,
+    });
+    const second = leader.does(4000, { kind: 'tick', unit: 0, slackMs: 0 }).find((one) => one.kind === 'renew');
+    expect(second).to.include({ notAfterStoreMs: 1_007_060 });
+  });
+});
+
 describe('a leader past its deadline', () => {
+  // Surviving mutant: `leaseOpen` <=
+  it('may do nothing at the deadline itself', () => {
+    const leader = new Leader();
+    const { role } = leader.state;
+    if (role.kind !== 'leading') throw new Error('it does not lead');
+    expect(leaseOpen(leader.state, role.deadlineMs - 0.001)).to.equal(true);
+    expect(leaseOpen(leader.state, role.deadlineMs)).to.equal(false);
+  });
+
+  // Surviving mutant: transfer after the deadline
+  it('gives the lease back instead of transferring it, if it was drained too late and no tick has noticed', () => {
+    for (const [drainedMs, expected] of [
+      [5000, 'transfer'],
+      [6000, 'release'],
+    ] as const) {
+      const leader = new Leader();
+      leader.at(1000, { ...order, final: true });
+      leader.at(1010, { kind: 'warm', heir: 'b', token: 'h' });
+      expect(leader.at(drainedMs, { kind: 'drained', epoch: 8 })[0], `drained at ${String(drainedMs)}`).to.equal(
+        expected,
+      );
+    }
+  });
+
   const effects = (leader: Leader, nowMs: number, input: LeaseInput): readonly LeaseEffect[] => {
     const step = stepLease(POLICY, leader.state, input, nowMs);
     leader.state = step.state;
@@ -191,6 +241,40 @@ describe('a standby that takes over', () => {
       })
       .find((one) => one.kind === 'lead');
   }
+
+  /** One that saw at 0 that another holds the lease, on connection `c`. */
+  function watching(): Leader {
+    const standby = new Leader();
+    standby.state = newLease;
+    standby.at(0, { kind: 'link', state: 'up' });
+    standby.at(0, { kind: 'tick', unit: 0, slackMs: 0 });
+    standby.at(0, { kind: 'observed', view: { ...SEEN, conn: 'c' }, sentAtMs: 0, rank: 0, unit: 0 });
+    return standby;
+  }
+
+  // Surviving mutant: death proved of a connection never seen alive
+  it('breaks no lock for a connection that is missing, unless it had seen that connection alive', () => {
+    for (const seenAlive of [false, true]) {
+      const standby = watching();
+      if (seenAlive) standby.at(100, { kind: 'proof', conn: 'c', gone: false });
+      const answers = [500, 800, 1100].flatMap((nowMs) => standby.at(nowMs, { kind: 'proof', conn: 'c', gone: true }));
+      expect(answers.includes('break'), `seen alive: ${String(seenAlive)}`).to.equal(seenAlive);
+    }
+  });
+
+  // Surviving mutant: stale looks are believed
+  it('does not believe a look whose answer took longer than a second, and looks again', () => {
+    const free = { ...SEEN, token: undefined, pttlMs: 0, state: 'released' as const, storeMs: 1_002_000 };
+    for (const [tookMs, believed] of [
+      [1000, true],
+      [1001, false],
+    ] as const) {
+      const standby = watching();
+      standby.at(2000 + tookMs, { kind: 'observed', view: free, sentAtMs: 2000, rank: 0, unit: 0 });
+      expect(standby.state.contendAtMs !== undefined, `after ${String(tookMs)} ms`).to.equal(believed);
+      if (!believed) expect(standby.at(2000 + tookMs, { kind: 'tick', unit: 0, slackMs: 0 })).to.include('observe');
+    }
+  });
 
   it('is told that the store had lost what was in it, and only then', () => {
     expect(taken({ state: 'released' } as object)).to.include({ kind: 'lead', forgot: false });

@@ -158,3 +158,30 @@ describe('stepToken', () => {
     );
   });
 });
+
+// Found and mended: A5
+describe('credentials that the token endpoint refuses', () => {
+  const refuse = (trace: Trace, nowMs: number, failure: 'invalid_credentials' | 'throttled'): void => {
+    const { work } = trace.state;
+    if (work.kind === 'fetching') trace.at(nowMs, { kind: 'failed', gen: work.gen, failure, unit: 0.5 });
+  };
+
+  it('count from the first refusal, whatever else fails, until a token is there or the files change', () => {
+    const trace = new Trace({ minIntervalMs: 0 });
+    trace.at(1000, { kind: 'need', minRemainingMs: 60_000 });
+    refuse(trace, 1100, 'throttled');
+    expect(trace.state.refusedSinceMs, 'throttled').to.equal(undefined);
+    trace.at(10_000, { kind: 'tick' });
+    refuse(trace, 10_100, 'invalid_credentials');
+    trace.at(30_000, { kind: 'tick' });
+    refuse(trace, 30_100, 'throttled');
+    expect(trace.state.refusedSinceMs).to.equal(10_100);
+    trace.at(30_200, { kind: 'secret-changed' });
+    expect(trace.state.refusedSinceMs, 'another file').to.equal(undefined);
+    refuse(trace, 30_300, 'invalid_credentials');
+    trace.at(60_000, { kind: 'tick' });
+    const { gen } = trace.state;
+    trace.at(60_100, { kind: 'fetched', gen, token: token('t', 60_000, 3_600_000) });
+    expect(trace.state.refusedSinceMs, 'a token').to.equal(undefined);
+  });
+});

@@ -108,8 +108,8 @@ export class Fleet {
     return new ClientKeys('hf', `${profile.platform}:local:${SIM_CLIENT.clientId}`).fence.replace(/:fence$/, '');
   }
 
-  /** Starts one more replica. */
-  async add(revision = '', name?: string): Promise<Replica> {
+  /** Starts one more replica. @param credentials its files, if they are not those of the platform's client. */
+  async add(revision = '', name?: string, credentials?: Record<string, string>): Promise<Replica> {
     this.#serial += 1;
     const pod = name ?? `pod-${String(this.#serial)}`;
     const toSim = this.#options.proxied === true ? await new TcpProxy(() => this.#simPort).listen() : undefined;
@@ -119,6 +119,7 @@ export class Fleet {
       consumerPort: this.#consumerPort,
       dialect: this.#options.dialect,
       ...this.#options.documents,
+      ...(credentials === undefined ? {} : { credentials }),
       client: {
         lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', guard: '500ms' },
         ...this.#options.documents?.client,
