@@ -4,6 +4,17 @@ import type { RedisLink } from './link.ts';
 import { ADD_LETTER, CLAIM, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts.ts';
 import { DEAD_LETTER_LIMIT, parseCheckpoint, type Checkpoint, type DeadLetter, type Store } from './store.ts';
 
+/** From this share of maxmemory on the store is called nearly full. */
+export const NEARLY_FULL = 0.8;
+
+/** What the server says of itself that matters to us. */
+export interface StoreCondition {
+  /** What is unsafe; empty when nothing is. */
+  readonly warnings: readonly string[];
+  /** Used memory as a share of maxmemory; undefined: there is no limit, or the server does not say. */
+  readonly fill: number | undefined;
+}
+
 /** The shared store: what must survive a replica, written through the process's one connection. */
 export class RedisStore implements Store {
   readonly kind = 'redis';
@@ -14,7 +25,7 @@ export class RedisStore implements Store {
   }
 
   /** What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such. */
-  async warnings(): Promise<readonly string[]> {
+  async condition(): Promise<StoreCondition> {
     const info = await this.link.ask(() => this.link.redis.info());
     const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
     const out: string[] = [];
@@ -28,7 +39,12 @@ export class RedisStore implements Store {
       out.push(
         'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl',
       );
-    return out;
+    const fill = Number(field('maxmemory')) > 0 ? Number(field('used_memory')) / Number(field('maxmemory')) : undefined;
+    if (fill !== undefined && fill >= NEARLY_FULL)
+      out.push(
+        `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
+      );
+    return { warnings: out, fill };
   }
 
   async claim(client: string, holder: string, floor: number): Promise<number> {

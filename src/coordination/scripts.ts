@@ -1,3 +1,5 @@
+import { CLOCK, ROOM, WHOLE } from './prelude.ts';
+
 /**
  * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock; each is idempotent:
  * the same call twice gives the same answer. Numbers travel as strings: Lua would round epochs above 2^53 in arithmetic we do not need.
@@ -19,13 +21,12 @@ export interface Script {
 export const CLAIM: Script = {
   name: 'hfClaim',
   keys: 1,
-  lua: `
-local time = redis.call('TIME')
-local clock = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  lua: `${CLOCK}${ROOM}${WHOLE}
 local text = redis.call('HGET', KEYS[1], 'epoch') or '0'
 if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
 local stored = tonumber(text)
-local epoch = string.format('%.0f', math.max(stored + 1, tonumber(ARGV[2]) + 1, clock))
+local epoch = whole(math.max(stored + 1, tonumber(ARGV[2]) + 1, clock()))
+room(KEYS[1])
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'holder', ARGV[1])
 return epoch
 `,
@@ -39,12 +40,13 @@ return epoch
 export const SAVE: Script = {
   name: 'hfSave',
   keys: 2,
-  lua: `
+  lua: `${ROOM}
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 for i = 2, #ARGV, 3 do
   local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')
   if stored and stored > tonumber(ARGV[i + 1]) then return -1 end
 end
+room(KEYS[2])
 for i = 2, #ARGV, 3 do
   redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], ARGV[i + 2])
 end
@@ -59,7 +61,8 @@ return 1
 export const SEED: Script = {
   name: 'hfSeed',
   keys: 1,
-  lua: `
+  lua: `${ROOM}
+room(KEYS[1])
 if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[3]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1] .. '#index', ARGV[2])
 return 1
@@ -73,8 +76,9 @@ return 1
 export const SAVE_SEALED: Script = {
   name: 'hfSaveSealed',
   keys: 2,
-  lua: `
+  lua: `${ROOM}
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+room(KEYS[2])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 return 1
 `,

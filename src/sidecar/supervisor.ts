@@ -1,4 +1,5 @@
 import type { ClientPlan } from '../config/resolve.ts';
+import type { StoreCondition } from '../coordination/redis.ts';
 import { DeadLetters } from '../delivery/dead-letters.ts';
 import type { ServedStream } from '../delivery/server.ts';
 import type { Deps, World } from './deps.ts';
@@ -16,8 +17,8 @@ export class Supervisor {
   readonly election: Election;
   readonly #startedEpochMs: number;
   #storeTrouble: string | undefined;
-  /** What about the store is unsafe for us. */
-  storeWarnings: readonly string[] = [];
+  /** What about the store is unsafe for us, and how full it is. */
+  storeCondition: StoreCondition = { warnings: [], fill: undefined };
   readonly #heartbeats: Heartbeats;
   #stopping = false;
 
@@ -130,7 +131,7 @@ export class Supervisor {
       },
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
-      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, warnings: this.storeWarnings },
+      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, ...this.storeCondition },
       broken: Object.fromEntries(this.#seats.flatMap((seat) => [...seat.broken])),
       clients: this.#seats.map((seat) => this.#clientStatus(seat)),
       streams: this.#streams().map(([, stream]) => stream.status()),

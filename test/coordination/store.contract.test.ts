@@ -9,33 +9,11 @@ import { ClientKeys } from '../../src/coordination/keys.ts';
 import { parseStore } from '../../src/coordination/open.ts';
 import { SCRIPTS } from '../../src/coordination/scripts.ts';
 import { seal, unseal } from '../../src/coordination/seal.ts';
-import type { Checkpoint, DeadLetter, Store } from '../../src/coordination/store.ts';
+import type { Store } from '../../src/coordination/store.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
+import { checkpoint, letter } from '../support/records.ts';
 import { redisStore, TestRedis } from '../support/redis.ts';
 
-const checkpoint = (epoch: number, index: number, more: Partial<Checkpoint> = {}): Checkpoint => ({
-  schema: 1,
-  epoch,
-  index,
-  position: `sequence:${String(index)}`,
-  era: 0,
-  tail: ['9:1'],
-  distinct: index,
-  missing: 0,
-  settledAtEpochMs: 1,
-  ...more,
-});
-const letter = (id: string, data = Buffer.from([0, 255, 123])): DeadLetter => ({
-  id,
-  stream: 's',
-  eventId: `e-${id}`,
-  attributes: '{"id":"x"}',
-  data,
-  reason: 'http_400',
-  attempts: 3,
-  firstAtEpochMs: 1,
-  deadAtEpochMs: 2,
-});
 const codeOf = async (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'no error',
@@ -238,7 +216,7 @@ describe('RedisStore', () => {
     const own = await TestRedis.start(['--maxmemory-policy', 'allkeys-lru']);
     const store = redisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'w' });
     await store.link.ready(5000);
-    expect((await store.warnings()).join()).to.include('allkeys-lru');
+    expect((await store.condition()).warnings.join()).to.include('allkeys-lru');
     await store.close();
     await own.stop();
   });
