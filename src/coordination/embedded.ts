@@ -10,7 +10,7 @@ const SCHEMA = 1;
 const TABLES = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS clients (client TEXT PRIMARY KEY, epoch INTEGER NOT NULL, holder TEXT NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS checkpoints (client TEXT NOT NULL, stream TEXT NOT NULL, idx INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (client, stream)) STRICT;
+  CREATE TABLE IF NOT EXISTS checkpoints (client TEXT NOT NULL, stream TEXT NOT NULL, idx INTEGER NOT NULL, ahead INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (client, stream)) STRICT;
   CREATE TABLE IF NOT EXISTS sealed (client TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (client, name)) STRICT;
   CREATE TABLE IF NOT EXISTS letters (client TEXT NOT NULL, stream TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (client, stream, id)) STRICT;
 `;
@@ -90,15 +90,17 @@ export class EmbeddedStore implements Store {
     return this.#run(() =>
       this.#atomic(() => {
         if (this.#epoch(client) !== epoch) return 'fenced';
-        const current = this.#sql('SELECT idx FROM checkpoints WHERE client = ? AND stream = ?');
-        for (const [stream, checkpoint] of Object.entries(checkpoints)) {
-          if (Number(current.get(client, stream)?.['idx'] ?? 0) > checkpoint.index) return 'regressed';
+        const further = this.#sql(
+          'SELECT 1 FROM checkpoints WHERE client = ? AND stream = ? AND (idx, ahead) > (?, ?)',
+        );
+        for (const [stream, { index, aheadCount = 0 }] of Object.entries(checkpoints)) {
+          if (further.get(client, stream, index, aheadCount) !== undefined) return 'regressed';
         }
         const write = this.#sql(
-          'INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, record = excluded.record',
+          'INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, ahead = excluded.ahead, record = excluded.record',
         );
         for (const [stream, checkpoint] of Object.entries(checkpoints))
-          write.run(client, stream, checkpoint.index, JSON.stringify(checkpoint));
+          write.run(client, stream, checkpoint.index, checkpoint.aheadCount ?? 0, JSON.stringify(checkpoint));
         return 'stored';
       }),
     );

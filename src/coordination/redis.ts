@@ -75,25 +75,13 @@ export class RedisStore implements Store {
     checkpoints: Readonly<Record<string, Checkpoint>>,
   ): Promise<'stored' | 'fenced' | 'regressed'> {
     const keys = this.#keys(client);
-    const triples = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => [
-      stream,
-      String(checkpoint.index),
-      JSON.stringify(checkpoint),
-    ]);
-    const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...triples]));
+    const records = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => recordArgs(stream, checkpoint));
+    const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...records]));
     return answer === 1 ? 'stored' : answer === 0 ? 'fenced' : 'regressed';
   }
 
   async seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean> {
-    return (
-      Number(
-        await this.link.script(
-          SEED,
-          [this.#keys(client).checkpoints],
-          [stream, String(checkpoint.index), JSON.stringify(checkpoint)],
-        ),
-      ) === 1
-    );
+    return Number(await this.link.script(SEED, [this.#keys(client).checkpoints], recordArgs(stream, checkpoint))) === 1;
   }
 
   async saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {
@@ -166,6 +154,11 @@ export class RedisStore implements Store {
     const keys = this.#keys(client);
     return [keys.letters(stream), keys.letterIndex(stream)];
   }
+}
+
+/** One record as SAVE and SEED take it. */
+function recordArgs(stream: string, checkpoint: Checkpoint): readonly string[] {
+  return [stream, String(checkpoint.index), String(checkpoint.aheadCount ?? 0), JSON.stringify(checkpoint)];
 }
 
 function toLetter(text: string): DeadLetter {

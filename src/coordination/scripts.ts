@@ -34,28 +34,29 @@ return epoch
 
 /**
  * Writes checkpoints, all or none.
- * KEYS[1] fence hash, KEYS[2] checkpoint hash. ARGV[1] epoch; then triples: stream, index, record.
- * Returns 1 stored, 0 fenced (another epoch), -1 regressed (a stored index is higher).
+ * KEYS[1] fence hash, KEYS[2] checkpoint hash. ARGV[1] epoch; then four per stream: stream, index, count of what is settled
+ * ahead, record. Returns 1 stored, 0 fenced (another epoch), -1 regressed (a stored index is higher, or the same with more settled ahead).
  */
 export const SAVE: Script = {
   name: 'hfSave',
   keys: 2,
   lua: `${ROOM}
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
-for i = 2, #ARGV, 3 do
-  local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')
-  if stored and stored > tonumber(ARGV[i + 1]) then return -1 end
+for i = 2, #ARGV, 4 do
+  local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')
+  local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0
+  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end
 end
 room(KEYS[2])
-for i = 2, #ARGV, 3 do
-  redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], ARGV[i + 2])
+for i = 2, #ARGV, 4 do
+  redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i] .. '#ahead', ARGV[i + 2], ARGV[i], ARGV[i + 3])
 end
 return 1
 `,
 };
 
 /**
- * Puts a record back that the store has lost. KEYS[1] checkpoint hash. ARGV[1] stream, ARGV[2] index, ARGV[3] record.
+ * Puts a record back that the store has lost. KEYS[1] checkpoint hash. ARGV[1] stream, ARGV[2] index, ARGV[3] count of what is settled ahead, ARGV[4] record.
  * Returns 1 written, 0 there is one. Needs no epoch: it writes only where nothing is, and only what was acknowledged once.
  */
 export const SEED: Script = {
@@ -63,8 +64,8 @@ export const SEED: Script = {
   keys: 1,
   lua: `${ROOM}
 room(KEYS[1])
-if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[3]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1] .. '#index', ARGV[2])
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[4]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1] .. '#index', ARGV[2], ARGV[1] .. '#ahead', ARGV[3])
 return 1
 `,
 };

@@ -19,7 +19,14 @@ export interface Checkpoint {
   readonly settledAtEpochMs: EpochMillis;
   /** Everything accepted was settled when its writer stopped. */
   readonly drained?: boolean;
+  /** What is settled ahead of the floor: intervals of numbers as deltas. At most AHEAD_LIMIT_BYTES as JSON. */
+  readonly ahead?: readonly number[];
+  /** How many numbers lie in `ahead`; none: 0. Of two records with one index the one with more is the newer. */
+  readonly aheadCount?: number;
 }
+
+/** The longest `ahead` of a checkpoint, as JSON. A record with a longer one is unsound. */
+export const AHEAD_LIMIT_BYTES = 16 * 1024;
 
 export interface DeadLetter {
   /** Unique per stream, sorts by age. */
@@ -54,7 +61,7 @@ export interface Store {
   /** The fencing number given last; 0: none. */
   epoch(client: string): Promise<number>;
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
-  /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: the stored index is higher. */
+  /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: a stored record is further (newerOf). */
   save(
     client: string,
     epoch: number,
@@ -96,12 +103,24 @@ export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined 
   const sound =
     numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) &&
     typeof record.position === 'string' &&
-    Array.isArray(record.tail);
+    Array.isArray(record.tail) &&
+    soundAhead(record.ahead, record.aheadCount);
   return sound && record.schema === 1 ? (value as Checkpoint) : undefined;
 }
 
-/** Of two records of one stream the one that is further. */
+function soundAhead(ahead: unknown, count: unknown): boolean {
+  if (count !== undefined && !isCount(count)) return false;
+  if (ahead === undefined) return true;
+  return Array.isArray(ahead) && ahead.every(isCount) && JSON.stringify(ahead).length <= AHEAD_LIMIT_BYTES;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+/** Of two records of one stream the one that is further: by index, then by what is settled ahead of it. The first one if neither is. */
 export function newerOf(a: Checkpoint | undefined, b: Checkpoint | undefined): Checkpoint | undefined {
   if (a === undefined || b === undefined) return a ?? b;
-  return b.index > a.index ? b : a;
+  if (a.index !== b.index) return b.index > a.index ? b : a;
+  return (b.aheadCount ?? 0) > (a.aheadCount ?? 0) ? b : a;
 }

@@ -9,7 +9,13 @@ import { ClientKeys } from '../../src/coordination/keys.ts';
 import { parseStore } from '../../src/coordination/open.ts';
 import { SCRIPTS } from '../../src/coordination/scripts.ts';
 import { seal, unseal } from '../../src/coordination/seal.ts';
-import type { Store } from '../../src/coordination/store.ts';
+import {
+  AHEAD_LIMIT_BYTES,
+  newerOf,
+  parseCheckpoint,
+  type Checkpoint,
+  type Store,
+} from '../../src/coordination/store.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
 import { checkpoint, letter } from '../support/records.ts';
 import { redisStore, TestRedis } from '../support/redis.ts';
@@ -88,6 +94,25 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
       expect(await store.save('c', next, { s: checkpoint(next, 6) })).to.equal('stored');
     });
 
+    it('orders records by index, then by what is settled ahead of it', async () => {
+      const epoch = await store.claim('c', 'a', 0);
+      const at = (index: number, aheadCount?: number): Checkpoint =>
+        checkpoint(epoch, index, aheadCount === undefined ? {} : { ahead: [2, aheadCount], aheadCount });
+      const save = (one: Checkpoint) => store.save('c', epoch, { s: one });
+      expect(await save(at(5, 3))).to.equal('stored');
+      expect(await save(at(5, 3)), 'the same again').to.equal('stored');
+      expect(await store.load('c', 's')).to.deep.equal(at(5, 3));
+      expect(await save(at(5, 2))).to.equal('regressed');
+      expect(await save(at(5)), 'none ahead').to.equal('regressed');
+      expect(await save(at(5, 4))).to.equal('stored');
+      expect(await save(at(6)), 'a higher index counts more').to.equal('stored');
+      expect(await save(at(5, 100))).to.equal('regressed');
+      expect(await save(at(6, 1))).to.equal('stored');
+      expect(await store.save('c', epoch, { s: at(7), t: at(1), u: at(1) })).to.equal('stored');
+      expect(await store.seed('c', 'new', at(5, 3))).to.equal(true);
+      expect(await store.save('c', epoch, { new: at(5, 2) }), 'what was put back counts').to.equal('regressed');
+    });
+
     it('puts back a record that was lost, and leaves one that is there', async () => {
       const epoch = await store.claim('c', 'a', 0);
       expect(await store.seed('c', 's', checkpoint(epoch, 7))).to.equal(true);
@@ -143,6 +168,38 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
     });
   });
 }
+
+describe('a checkpoint', () => {
+  const read = (more: Record<string, unknown>) => parseCheckpoint(JSON.stringify({ ...checkpoint(1, 1), ...more }));
+
+  it('with something settled ahead is read as it was written', () => {
+    const one = checkpoint(1, 1, { ahead: [2, 3, 1, 7], aheadCount: 10 });
+    expect(read(one as unknown as Record<string, unknown>)).to.deep.equal(one);
+  });
+
+  it('is unsound when what is settled ahead is no list of numbers, or larger than its limit', () => {
+    for (const ahead of ['2,3', {}, null, [1.5], [-1], ['2'], [2 ** 53], [[2, 3]]])
+      expect(read({ ahead, aheadCount: 1 }), JSON.stringify(ahead)).to.equal(undefined);
+    for (const aheadCount of ['1', -1, 1.5, null, 2 ** 53])
+      expect(read({ ahead: [2, 1], aheadCount }), JSON.stringify(aheadCount)).to.equal(undefined);
+    const largest = Array.from({ length: (AHEAD_LIMIT_BYTES - 2) / 2 }, () => 1);
+    expect(JSON.stringify([...largest, 1]).length).to.equal(AHEAD_LIMIT_BYTES + 1);
+    expect(read({ ahead: [...largest, 1] })).to.equal(undefined);
+    expect(read({ ahead: largest })).to.not.equal(undefined);
+  });
+
+  it('is newer by index, then by what is settled ahead', () => {
+    const less = checkpoint(1, 5);
+    const more = checkpoint(1, 5, { aheadCount: 1 });
+    const further = checkpoint(1, 6);
+    expect(newerOf(less, more)).to.equal(more);
+    expect(newerOf(more, less)).to.equal(more);
+    expect(newerOf(further, more)).to.equal(further);
+    expect(newerOf(more, further)).to.equal(further);
+    expect(newerOf(undefined, more)).to.equal(more);
+    expect(newerOf(less, undefined)).to.equal(less);
+  });
+});
 
 describe('EmbeddedStore', () => {
   it('refuses a second process on the same directory', () => {
