@@ -32,6 +32,10 @@ export class ClientKeys {
     return `${this.#base}:dlq:${stream}`;
   }
 
+  letterBytes(stream: string): string {
+    return `${this.#base}:dlqb:${stream}`;
+  }
+
   letterIndex(stream: string): string {
     return `${this.#base}:dlqi:${stream}`;
   }

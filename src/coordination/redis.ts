@@ -1,8 +1,16 @@
 import { HoldfastError } from '../core/failure.ts';
 import { ClientKeys } from './keys.ts';
 import type { RedisLink } from './link.ts';
-import { ADD_LETTER, CLAIM, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts.ts';
-import { DEAD_LETTER_LIMIT, parseCheckpoint, type Checkpoint, type DeadLetter, type Store } from './store.ts';
+import { ADD_LETTER, CLAIM, PURGE_LETTERS, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts.ts';
+import {
+  LETTER_LIMITS,
+  letterText,
+  parseCheckpoint,
+  type Checkpoint,
+  type DeadLetter,
+  type LetterLimits,
+  type Store,
+} from './store.ts';
 
 /** From this share of maxmemory on the store is called nearly full. */
 export const NEARLY_FULL = 0.8;
@@ -20,8 +28,11 @@ export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly link: RedisLink;
 
-  constructor(link: RedisLink) {
+  readonly #limits: LetterLimits;
+
+  constructor(link: RedisLink, limits: LetterLimits = LETTER_LIMITS) {
     this.link = link;
+    this.#limits = limits;
   }
 
   /** What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such. */
@@ -96,12 +107,11 @@ export class RedisStore implements Store {
   }
 
   async addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
-    const { data, ...record } = letter;
-    const text = JSON.stringify({ ...record, data: data.toString('base64') });
     const answer = await this.link.script(ADD_LETTER, this.#letterKeys(client, letter.stream), [
       letter.id,
-      text,
-      String(DEAD_LETTER_LIMIT),
+      letterText(letter),
+      String(this.#limits.count),
+      String(this.#limits.bytes),
     ]);
     return Number(answer) === 1 ? 'stored' : 'full';
   }
@@ -131,10 +141,7 @@ export class RedisStore implements Store {
   }
 
   async purgeDeadLetters(client: string, stream: string): Promise<number> {
-    const [letters, index] = this.#letterKeys(client, stream);
-    const count = await this.countDeadLetters(client, stream);
-    await this.link.ask(() => this.link.redis.unlink(letters, index));
-    return count;
+    return Number(await this.link.script(PURGE_LETTERS, this.#letterKeys(client, stream), []));
   }
 
   countDeadLetters(client: string, stream: string): Promise<number> {
@@ -150,9 +157,9 @@ export class RedisStore implements Store {
     return new ClientKeys(this.link.prefix, client);
   }
 
-  #letterKeys(client: string, stream: string): readonly [string, string] {
+  #letterKeys(client: string, stream: string): readonly [string, string, string] {
     const keys = this.#keys(client);
-    return [keys.letters(stream), keys.letterIndex(stream)];
+    return [keys.letters(stream), keys.letterIndex(stream), keys.letterBytes(stream)];
   }
 }
 

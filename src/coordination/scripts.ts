@@ -86,28 +86,49 @@ return 1
 };
 
 /**
- * Adds a dead letter. KEYS[1] letters hash, KEYS[2] index zset (all scores 0: sorted by id). ARGV[1] id, ARGV[2] record, ARGV[3] limit.
- * Returns 1 stored (also when it was there), 0 full.
+ * Adds a dead letter. KEYS[1] letters hash, KEYS[2] index zset (all scores 0: sorted by id), KEYS[3] their bytes. ARGV[1] id, ARGV[2] record,
+ * ARGV[3] limit of letters, ARGV[4] limit of bytes. Returns 1 stored (one that was there is replaced), 0 full. A full server refuses it: what holds the
+ * streams comes first.
  */
 export const ADD_LETTER: Script = {
   name: 'hfAddLetter',
-  keys: 2,
+  keys: 3,
   lua: `
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[3]) then return 0 end
+local old, count = redis.call('HSTRLEN', KEYS[1], ARGV[1]), redis.call('ZCARD', KEYS[2])
+if old == 0 and count >= tonumber(ARGV[3]) then return 0 end
+local bytes = count == 0 and 0 or tonumber(redis.call('GET', KEYS[3]) or '0') or 0
+bytes = bytes - old + #ARGV[2]
+if bytes > tonumber(ARGV[4]) then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
+redis.call('SET', KEYS[3], bytes)
 return 1
 `,
 };
 
-/** Removes a dead letter. KEYS as ADD_LETTER. ARGV[1] id. Returns how many were removed. */
+/** Removes a dead letter. KEYS as ADD_LETTER. ARGV[1] id. Returns how many were removed. Works on a full server: its first write frees memory. */
 export const REMOVE_LETTER: Script = {
   name: 'hfRemoveLetter',
-  keys: 2,
+  keys: 3,
   lua: `
+local old = redis.call('HSTRLEN', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-return redis.call('HDEL', KEYS[1], ARGV[1])
+local removed = redis.call('HDEL', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[3])
+else redis.call('SET', KEYS[3], math.max(0, (tonumber(redis.call('GET', KEYS[3]) or '0') or 0) - old)) end
+return removed
 `,
 };
 
-export const SCRIPTS: readonly Script[] = [CLAIM, SAVE, SEED, SAVE_SEALED, ADD_LETTER, REMOVE_LETTER];
+/** Removes all dead letters of a stream. KEYS as ADD_LETTER. Returns how many there were. */
+export const PURGE_LETTERS: Script = {
+  name: 'hfPurgeLetters',
+  keys: 3,
+  lua: `
+local count = redis.call('ZCARD', KEYS[2])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+return count
+`,
+};
+
+export const SCRIPTS: readonly Script[] = [CLAIM, SAVE, SEED, SAVE_SEALED, ADD_LETTER, REMOVE_LETTER, PURGE_LETTERS];

@@ -46,6 +46,26 @@ export interface DeadLetter {
 
 /** Dead letters kept per stream. At the limit the stream is held instead of dropping the oldest. */
 export const DEAD_LETTER_LIMIT = 10_000;
+/** Bytes of dead letters kept per stream, as letterBytes counts them. At the limit as above. */
+export const DEAD_LETTER_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** How much is kept of one stream. */
+export interface LetterLimits {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export const LETTER_LIMITS: LetterLimits = { count: DEAD_LETTER_LIMIT, bytes: DEAD_LETTER_LIMIT_BYTES };
+
+/** A dead letter as text: JSON, the event in base64. */
+export function letterText({ data, ...record }: DeadLetter): string {
+  return JSON.stringify({ ...record, data: data.toString('base64') });
+}
+
+/** What a dead letter counts toward the limit, in both adapters: the bytes of letterText. */
+export function letterBytes({ data, ...record }: DeadLetter): number {
+  return Buffer.byteLength(JSON.stringify({ ...record, data: '' })) + Math.ceil(data.length / 3) * 4;
+}
 
 /**
  * What must survive this process. Two adapters (Redis, embedded) pass one contract suite (test/contract).
@@ -72,7 +92,7 @@ export interface Store {
   /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
   saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'>;
   loadSealed(client: string, name: string): Promise<string | undefined>;
-  /** Durable when it resolves. `full`: the limit is reached and nothing was written. */
+  /** Durable when it resolves. `full`: a limit would be passed and nothing was written. A letter that is there is replaced. */
   addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'>;
   /** Oldest first, after the id `after`. */
   listDeadLetters(

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { EmbeddedStore } from '../../src/coordination/embedded.ts';
 import { ClientKeys } from '../../src/coordination/keys.ts';
@@ -11,9 +12,13 @@ import { SCRIPTS } from '../../src/coordination/scripts.ts';
 import { seal, unseal } from '../../src/coordination/seal.ts';
 import {
   AHEAD_LIMIT_BYTES,
+  letterBytes,
+  letterText,
   newerOf,
   parseCheckpoint,
   type Checkpoint,
+  type DeadLetter,
+  type LetterLimits,
   type Store,
 } from '../../src/coordination/store.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
@@ -27,7 +32,7 @@ const codeOf = async (work: Promise<unknown>): Promise<string> =>
   );
 
 interface Adapter {
-  readonly open: () => Promise<Store>;
+  readonly open: (limits?: LetterLimits) => Promise<Store>;
   readonly after: () => Promise<void>;
 }
 
@@ -36,14 +41,14 @@ let prefix = 0;
 const ADAPTERS: Readonly<Record<string, () => Adapter>> = {
   embedded: () => {
     const directory = mkdtempSync(join(tmpdir(), 'hf-contract-'));
-    return { open: () => Promise.resolve(new EmbeddedStore(directory)), after: () => Promise.resolve() };
+    return { open: (limits) => Promise.resolve(new EmbeddedStore(directory, limits)), after: () => Promise.resolve() };
   },
   redis: () => {
     prefix += 1;
     const name = `t${String(prefix)}`;
     return {
-      open: async () => {
-        const store = redisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name });
+      open: async (limits) => {
+        const store = redisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name }, limits);
         expect(await store.link.ready(5000)).to.equal(true);
         return store;
       },
@@ -166,8 +171,43 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
       expect(await store.purgeDeadLetters('c', 's')).to.equal(2);
       expect(await store.countDeadLetters('c', 's')).to.equal(0);
     });
+
+    // Found and mended: D6 (dead letters without a bound fill the Redis of every lease).
+    it('keeps dead letters up to a number and up to a sum of bytes; what is replaced, removed or purged makes room', async () => {
+      await store.close();
+      const size = letterBytes(letter('001', Buffer.alloc(300)));
+      const small = (id: string) => letter(id, Buffer.alloc(30));
+      store = await adapter.open({ count: 4, bytes: 2 * size });
+      const add = (one: DeadLetter) => store.addDeadLetter('c', one);
+      expect(await add(letter('001', Buffer.alloc(300)))).to.equal('stored');
+      expect(await add(letter('002', Buffer.alloc(301))), 'a byte too many').to.equal('full');
+      expect(await add(letter('002', Buffer.alloc(300))), 'exactly full').to.equal('stored');
+      expect(await add(small('003'))).to.equal('full');
+      expect(await add(letter('002', Buffer.alloc(300))), 'the same again').to.equal('stored');
+      expect(await store.addDeadLetter('another', small('001')), 'another client').to.equal('stored');
+      expect(await add({ ...small('001'), stream: 'other' }), 'another stream').to.equal('stored');
+      expect(await add(small('002')), 'a smaller one in its place').to.equal('stored');
+      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(true);
+      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(false);
+      for (const id of ['003', '004', '005']) expect(await add(small(id)), id).to.equal('stored');
+      expect(await add(small('006')), 'too many').to.equal('full');
+      expect(await add(small('005')), 'it is there').to.equal('stored');
+      expect(await store.purgeDeadLetters('c', 's')).to.equal(4);
+      for (const id of ['001', '002']) expect(await add(letter(id, Buffer.alloc(300)))).to.equal('stored');
+      for (const id of ['001', '002']) await store.removeDeadLetter('c', 's', id);
+      expect(await add(letter('007', Buffer.alloc(300)))).to.equal('stored');
+    });
   });
 }
+
+it('a dead letter counts as many bytes as its text has', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.uint8Array({ maxLength: 50 }), (reason, data) => {
+      const one = { ...letter('1', Buffer.from(data)), reason };
+      return letterBytes(one) === Buffer.byteLength(letterText(one));
+    }),
+  );
+});
 
 describe('a checkpoint', () => {
   const read = (more: Record<string, unknown>) => parseCheckpoint(JSON.stringify({ ...checkpoint(1, 1), ...more }));
