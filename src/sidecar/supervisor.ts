@@ -2,6 +2,7 @@ import type { ClientPlan } from '../config/resolve.ts';
 import type { StoreCondition } from '../coordination/redis.ts';
 import { DeadLetters } from '../delivery/dead-letters.ts';
 import type { ServedStream } from '../delivery/server.ts';
+import { DeadHints } from './dead-hints.ts';
 import type { Deps, World } from './deps.ts';
 import { Election } from './election.ts';
 import { Heartbeats } from './heartbeats.ts';
@@ -47,8 +48,15 @@ export class Supervisor {
       () => seats.flatMap((seat) => seat.heartbeats()),
       deps.registryEveryMs,
     );
+    const hints = new DeadHints(
+      () => seats.flatMap((seat) => seat.heartbeats()),
+      (connection) => {
+        for (const seat of seats) seat.tearDown(connection);
+      },
+      deps.nowMs,
+    );
     deps.leases.onNotice((notice) => {
-      if (notice.kind === 'dead') for (const seat of seats) seat.tearDown(notice.connection);
+      if (notice.kind === 'dead') hints.heard(notice.connection);
     });
   }
 
