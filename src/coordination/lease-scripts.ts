@@ -2,7 +2,7 @@ import { CLOCK, ROOM, WHOLE } from './prelude.ts';
 import type { Script } from './scripts.ts';
 
 /**
- * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster. No clock but the
+ * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster (redis-leases.ts). No clock but the
  * store's; each script answers the same call twice with the same result.
  */
 
