@@ -373,4 +373,15 @@ describe('seal', () => {
     expect(unseal(`${sealed.slice(0, -2)}AA`, 'secret', 'c')).to.equal(undefined);
     expect(sealed).to.not.include('token');
   });
+
+  it('two seals of one value differ: in salt, in nonce and in all that follows', () => {
+    const [one, two] = [1, 2].map(() => Buffer.from(seal('token', 'secret', 'c').slice(3), 'base64url'));
+    for (const [from, to] of [
+      [0, 16],
+      [16, 28],
+      [28, 44],
+      [44, undefined],
+    ] as const)
+      expect(one?.subarray(from, to).equals(two?.subarray(from, to) ?? Buffer.alloc(0))).to.equal(false);
+  });
 });
