@@ -30,8 +30,8 @@ room(KEYS[2])
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   local stored = epochOf(KEYS[2])
   if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
-  local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat')
-  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasEpoch', whole(stored))
+  local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat', 'conn')
+  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasConn', f[4] or '', 'wasEpoch', whole(stored))
   redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'state', 'held', 'conn', '', 'beat', '0')
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -53,9 +53,9 @@ return #KEYS
 /** Puts the fence record back as it was before an acquisition that nobody completed. */
 const RESTORE = `
 local function restore(fence)
-  local was = redis.call('HMGET', fence, 'was', 'wasToken', 'wasBeat', 'wasEpoch')
+  local was = redis.call('HMGET', fence, 'was', 'wasToken', 'wasBeat', 'wasEpoch', 'wasConn')
   if not was[2] or was[2] == '' then redis.call('DEL', fence)
-  else redis.call('HSET', fence, 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4]) end
+  else redis.call('HSET', fence, 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4], 'conn', was[5]) end
 end
 `;
 
