@@ -285,7 +285,7 @@ const LEASES: readonly Plant[] = [
   },
   {
     id: 'one-look',
-    say: 'the reaper believes one look',
+    say: 'the reaper believes one look, and the owner of a connection believes the reaper',
     row: 'R14',
     rules: ['C18'],
     edits: [
@@ -299,6 +299,7 @@ const LEASES: readonly Plant[] = [
         find: '    const dead: string[] = [];',
         replace: `    ${MARK};\n    const dead: string[] = [];`,
       },
+      { file: 'src/sidecar/dead-hints.ts', find: '    if (silentMs < SILENT_MS) return;', replace: '' },
     ],
   },
 ];
