@@ -101,7 +101,7 @@ async function redis(link: RedisLink): Promise<string> {
     throw new Error(
       `no answer within ${String(REDIS_LIMIT_MS)} ms: wrong address, wrong password, or a network policy in between`,
     );
-  const warnings = await new RedisStore(link).warnings();
+  const { warnings } = await new RedisStore(link).condition();
   link.close();
   return warnings.length === 0 ? 'Redis answers' : `Redis answers, but: ${warnings.join('; ')}`;
 }

@@ -5,8 +5,7 @@ import { awaitConfiguration, changedConfiguration, configHash, requireFile, type
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { loadDocuments } from '../config/load.ts';
 import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts';
-import type { RedisLink } from '../coordination/link.ts';
-import { openStore, parseStore, type StoreTarget } from '../coordination/open.ts';
+import { openStore, parseStore, type Coordination, type StoreTarget } from '../coordination/open.ts';
 import { RedisStore } from '../coordination/redis.ts';
 import type { RegistryPolicy } from '../coordination/registry.ts';
 import { DeliveryServer } from '../delivery/server.ts';
@@ -16,6 +15,7 @@ import { HEARTBEAT_EVERY_MS } from '../sidecar/heartbeats.ts';
 import { LeaseGuard } from '../sidecar/guard.ts';
 import { Reporter } from '../sidecar/reporter.ts';
 import { systemScheduler } from '../sidecar/schedule.ts';
+import { StoreWatch } from '../sidecar/store-watch.ts';
 import { Supervisor } from '../sidecar/supervisor.ts';
 import { SYSTEM_WAYS } from '../sidecar/ways.ts';
 import { AuditLog } from '../telemetry/audit.ts';
@@ -51,6 +51,8 @@ const EXIT_MARGIN_MS = 2000;
 const REGISTRY: RegistryPolicy = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
 /** Another replica's report that is older says nothing of it now. */
 const OTHERS_FRESH_MS = 5000;
+/** The store is waited for so long before its absence is said. */
+const FIRST_LOOK_MS = 2000;
 const NOTHING: Configuration = { plans: [], warnings: [] };
 /** How often the count of dropped lines is carried into the metrics. */
 const DROPPED_EVERY_MS = 1000;
@@ -284,10 +286,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const delivery = new DeliveryServer(() => supervisor.served());
   const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
   const deliveryPort = await delivery.listen(settings.ports.delivery);
-  if (coordination.link !== undefined)
-    void warnAbout(coordination.link, log).then((warnings) => {
-      supervisor.storeWarnings = warnings;
-    });
+  const watch = watchStore(coordination, log, supervisor);
   // Where nobody else could lead there is nobody to protect from us.
   const guard = coordination.link === undefined ? undefined : new LeaseGuard(nowMs);
   if (guard !== undefined)
@@ -306,6 +305,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   forced.unref();
   await supervisor.stop(settings.drainMs);
   await reporter.stop();
+  watch?.stop();
   await guard?.close();
   admin.close();
   delivery.close();
@@ -314,6 +314,18 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   await Promise.all([stdout.flush(500), stderr.flush(500)]);
   // Whatever a library still holds open must not keep a drained process.
   process.exit(code);
+}
+
+/** A store of this process's own needs no watching. */
+function watchStore({ link }: Coordination, log: World['log'], supervisor: Supervisor): StoreWatch | undefined {
+  if (link === undefined) return undefined;
+  const store = new RedisStore(link);
+  const watched = { ready: (limitMs: number) => link.ready(limitMs), condition: () => store.condition() };
+  const watch = new StoreWatch(watched, log, (condition) => {
+    supervisor.storeCondition = condition;
+  });
+  void watch.begin(FIRST_LOOK_MS);
+  return watch;
 }
 
 /** Resolves when this replica is to end and be started again with another configuration. */
@@ -356,21 +368,6 @@ function troubleLogger(log: World['log'], tls: boolean): (error: NodeJS.ErrnoExc
     log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word, ...hint }, 'redis connection');
     troubles.add(word);
   };
-}
-
-async function warnAbout(link: RedisLink, log: World['log']): Promise<readonly string[]> {
-  if (!(await link.ready(2000))) {
-    log.warn('Redis does not answer yet; waiting for it in the background');
-    return [];
-  }
-  try {
-    const warnings = await new RedisStore(link).warnings();
-    for (const warning of warnings) log.warn({ condition: 'StoreUnsafe' }, warning);
-    return warnings;
-  } catch (error) {
-    log.debug({ err: error }, 'the server does not say how it is set');
-    return ['the server does not say how it is set; not verified'];
-  }
 }
 
 /** Resolves with the exit code: 0 on SIGTERM or SIGINT, 70 on a fault of ours. */

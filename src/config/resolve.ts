@@ -10,6 +10,7 @@ import { hostsOf, type Hosts } from '../platforms/dial.ts';
 import { PROFILES } from '../platforms/index.ts';
 import type { FieldPaths, PositionKind, Profile } from '../platforms/profile.ts';
 import { domainOf } from './hosts.ts';
+import { leaseName } from './lease-name.ts';
 import type { Documents } from './load.ts';
 import { onlyLoopback } from './relations.ts';
 import type { EventStream, StreamClient } from './schema.ts';
@@ -19,7 +20,9 @@ export interface ClientPlan {
   readonly name: string;
   readonly platform: string;
   readonly region: string;
+  /** As configured; else the OAuth client id. */
   readonly tenantId: string;
+  readonly tenantStated: boolean;
   readonly suspend: boolean;
   readonly hosts: Hosts;
   readonly credentials: StreamClient['spec']['credentials'];
@@ -28,7 +31,7 @@ export interface ClientPlan {
   readonly validatePath: string;
   readonly lifeBounds: { readonly minMs: number; readonly maxMs: number };
   readonly admission: AdmissionPolicy;
-  /** Name of the lease, and of everything the client keeps in the store: platform:region:OAuth client. */
+  /** Name of the lease, and of everything the client keeps in the store; see leaseName. */
   readonly lease: string;
   readonly leasePolicy: LeasePolicy;
   readonly maintenance: StreamClient['spec']['maintenance'];
@@ -80,24 +83,29 @@ const CHECKPOINT: CheckpointPolicy = {
 export function resolve(documents: Documents): readonly ClientPlan[] {
   const shareBytes = Math.floor(PROCESS_BUFFER_BYTES / Math.max(1, documents.streams.length));
   return documents.clients.map((client) => {
+    const { platform, region } = client.spec;
     const mine = documents.streams.filter((stream) => stream.spec.clientRef.name === client.metadata.name);
     const first = mine[0] === undefined ? defaultProfile(client) : PROFILES[mine[0].spec.dialect];
     const loopback = onlyLoopback(client.spec);
-    const streams = mine.map((stream) => resolveStream(client, stream, { loopback, shareBytes }));
+    const hosts = hostsFor(first, client);
+    // Until the credentials are read the StreamClient's own name stands for the OAuth client.
+    const lease = leaseName({ platform, region, hosts }, client.metadata.name);
+    const streams = mine.map((stream) => resolveStream(client, stream, { loopback, shareBytes, lease }));
     return {
       name: client.metadata.name,
-      platform: client.spec.platform,
-      region: client.spec.region,
+      platform,
+      region,
       tenantId: client.spec.tenantId ?? client.metadata.name,
+      tenantStated: client.spec.tenantId !== undefined,
       suspend: client.spec.suspend,
-      hosts: hostsFor(first, client),
+      hosts,
       credentials: client.spec.credentials,
       tokenEndpoint: first.token,
       tokenPolicy: tokenPolicy(client, first, loopback),
       validatePath: client.spec.token.validatePath ?? first.token.validatePath,
       lifeBounds: loopback ? { minMs: 500, maxMs: LIFE_BOUNDS.maxMs } : LIFE_BOUNDS,
       admission: admissionPolicy(client),
-      lease: leaseOf(client, client.metadata.name),
+      lease,
       leasePolicy: {
         ttlMs: client.spec.lease.ttl,
         renewEveryMs: client.spec.lease.renewEvery,
@@ -161,7 +169,7 @@ function admissionPolicy(client: StreamClient): AdmissionPolicy {
 function resolveStream(
   client: StreamClient,
   stream: EventStream,
-  { loopback, shareBytes }: { readonly loopback: boolean; readonly shareBytes: number },
+  { loopback, shareBytes, lease }: { readonly loopback: boolean; readonly shareBytes: number; readonly lease: string },
 ): StreamPlan {
   const { spec } = stream;
   const profile = withResume(PROFILES[spec.dialect], spec);
@@ -170,7 +178,7 @@ function resolveStream(
   return {
     name: stream.metadata.name,
     client: client.metadata.name,
-    lease: leaseOf(client, client.metadata.name),
+    lease,
     profile,
     fields: {
       position: fields.position ?? profile.fields.position,
@@ -293,15 +301,13 @@ function sessionPolicy(
   };
 }
 
-function leaseOf(
-  { spec }: { readonly spec: { readonly platform: string; readonly region: string } },
-  id: string,
-): string {
-  return `${spec.platform}:${spec.region}:${encodeURIComponent(id)}`;
-}
-
 /** The plan with its lease named after the OAuth client: two installations that use the same one exclude each other, because the platform counts them as one. */
 export function withOAuthClient(plan: ClientPlan, clientId: string): ClientPlan {
-  const lease = leaseOf({ spec: plan }, clientId);
-  return { ...plan, lease, streams: plan.streams.map((stream) => ({ ...stream, lease })) };
+  const lease = leaseName(plan, clientId);
+  return {
+    ...plan,
+    lease,
+    tenantId: plan.tenantStated ? plan.tenantId : clientId,
+    streams: plan.streams.map((stream) => ({ ...stream, lease })),
+  };
 }

@@ -149,7 +149,9 @@ const streamClientSpec = z
       .strictObject({ login: origin.optional(), api: origin.optional(), streaming: origin.optional() })
       .prefault({})
       .describe("Overrides of the platform's hosts."),
-    tenantId: text(200).optional().describe('Organisation or tenant, for the registry and for the pool.'),
+    tenantId: text(200)
+      .optional()
+      .describe('Organisation or tenant, for the registry and for the pool; by default the OAuth client id.'),
     credentials,
     token,
     reconnect,

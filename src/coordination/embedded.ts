@@ -2,7 +2,15 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { HoldfastError } from '../core/failure.ts';
-import { DEAD_LETTER_LIMIT, parseCheckpoint, type Checkpoint, type DeadLetter, type Store } from './store.ts';
+import {
+  LETTER_LIMITS,
+  letterBytes,
+  parseCheckpoint,
+  type Checkpoint,
+  type DeadLetter,
+  type LetterLimits,
+  type Store,
+} from './store.ts';
 
 /** Layout of the file; a newer one is refused. */
 const SCHEMA = 1;
@@ -10,9 +18,9 @@ const SCHEMA = 1;
 const TABLES = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS clients (client TEXT PRIMARY KEY, epoch INTEGER NOT NULL, holder TEXT NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS checkpoints (client TEXT NOT NULL, stream TEXT NOT NULL, idx INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (client, stream)) STRICT;
+  CREATE TABLE IF NOT EXISTS checkpoints (client TEXT NOT NULL, stream TEXT NOT NULL, idx INTEGER NOT NULL, ahead INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (client, stream)) STRICT;
   CREATE TABLE IF NOT EXISTS sealed (client TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (client, name)) STRICT;
-  CREATE TABLE IF NOT EXISTS letters (client TEXT NOT NULL, stream TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (client, stream, id)) STRICT;
+  CREATE TABLE IF NOT EXISTS letters (client TEXT NOT NULL, stream TEXT NOT NULL, id TEXT NOT NULL, bytes INTEGER NOT NULL, record TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (client, stream, id)) STRICT;
 `;
 
 /**
@@ -24,10 +32,12 @@ export class EmbeddedStore implements Store {
   readonly kind = 'embedded';
   readonly #db: DatabaseSync;
   readonly #lock: DatabaseSync;
+  readonly #limits: LetterLimits;
   readonly #statements = new Map<string, StatementSync>();
 
   /** @throws HoldfastError HF_STORE_UNAVAILABLE, HF_STORE_BUSY, HF_STORE_SCHEMA */
-  constructor(directory: string) {
+  constructor(directory: string, limits: LetterLimits = LETTER_LIMITS) {
+    this.#limits = limits;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       this.#lock = takeLock(join(directory, 'holdfast.lock'));
@@ -90,15 +100,17 @@ export class EmbeddedStore implements Store {
     return this.#run(() =>
       this.#atomic(() => {
         if (this.#epoch(client) !== epoch) return 'fenced';
-        const current = this.#sql('SELECT idx FROM checkpoints WHERE client = ? AND stream = ?');
-        for (const [stream, checkpoint] of Object.entries(checkpoints)) {
-          if (Number(current.get(client, stream)?.['idx'] ?? 0) > checkpoint.index) return 'regressed';
+        const further = this.#sql(
+          'SELECT 1 FROM checkpoints WHERE client = ? AND stream = ? AND (idx, ahead) > (?, ?)',
+        );
+        for (const [stream, { index, aheadCount = 0 }] of Object.entries(checkpoints)) {
+          if (further.get(client, stream, index, aheadCount) !== undefined) return 'regressed';
         }
         const write = this.#sql(
-          'INSERT INTO checkpoints VALUES (?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, record = excluded.record',
+          'INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, ahead = excluded.ahead, record = excluded.record',
         );
         for (const [stream, checkpoint] of Object.entries(checkpoints))
-          write.run(client, stream, checkpoint.index, JSON.stringify(checkpoint));
+          write.run(client, stream, checkpoint.index, checkpoint.aheadCount ?? 0, JSON.stringify(checkpoint));
         return 'stored';
       }),
     );
@@ -131,12 +143,13 @@ export class EmbeddedStore implements Store {
   addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
     return this.#run(() =>
       this.#through(() => {
-        if (this.#count(client, letter.stream) >= DEAD_LETTER_LIMIT) return 'full';
+        if (!this.#hasRoom(client, letter)) return 'full';
         const { data, ...record } = letter;
-        this.#sql('INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?)').run(
+        this.#sql('INSERT OR REPLACE INTO letters VALUES (?, ?, ?, ?, ?, ?)').run(
           client,
           letter.stream,
           letter.id,
+          letterBytes(letter),
           JSON.stringify(record),
           data,
         );
@@ -215,6 +228,16 @@ export class EmbeddedStore implements Store {
     return Number(
       this.#sql('SELECT count(*) AS n FROM letters WHERE client = ? AND stream = ?').get(client, stream)?.['n'] ?? 0,
     );
+  }
+
+  /** Within both limits, counted without the letter that this one would replace. */
+  #hasRoom(client: string, letter: DeadLetter): boolean {
+    const others = this.#sql(
+      'SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes FROM letters WHERE client = ? AND stream = ? AND id <> ?',
+    ).get(client, letter.stream, letter.id);
+    const count = Number(others?.['n'] ?? 0);
+    const bytes = Number(others?.['bytes'] ?? 0);
+    return count < this.#limits.count && bytes + letterBytes(letter) <= this.#limits.bytes;
   }
 
   #atomic<T>(work: () => T): T {

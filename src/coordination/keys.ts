@@ -13,13 +13,15 @@ export class ClientKeys {
   readonly gate: string;
   readonly checkpoints: string;
   readonly sealed: string;
+  /** What the keys of all clients of one hash tag begin with. A script may touch several clients of one shard. */
+  readonly shard: string;
   readonly #base: string;
 
   constructor(prefix: string, client: string) {
     const tag = createHash('sha256').update(client).digest().readUInt16BE(0) % TAGS;
-    const shard = `${prefix}:{s${String(tag).padStart(2, '0')}}`;
-    this.#base = `${shard}:${client}`;
-    this.incarnation = `${shard}:inc`;
+    this.shard = `${prefix}:{s${String(tag).padStart(2, '0')}}`;
+    this.#base = `${this.shard}:${client}`;
+    this.incarnation = `${this.shard}:inc`;
     this.lock = `${this.#base}:lock`;
     this.gate = `${this.#base}:gate`;
     this.members = `${this.#base}:members`;
@@ -30,6 +32,10 @@ export class ClientKeys {
 
   letters(stream: string): string {
     return `${this.#base}:dlq:${stream}`;
+  }
+
+  letterBytes(stream: string): string {
+    return `${this.#base}:dlqb:${stream}`;
   }
 
   letterIndex(stream: string): string {

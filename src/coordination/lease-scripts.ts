@@ -1,22 +1,18 @@
+import { CLOCK, ROOM, WHOLE } from './prelude.ts';
 import type { Script } from './scripts.ts';
 
 /**
- * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster. No clock but the
+ * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster (redis-leases.ts). No clock but the
  * store's; each script answers the same call twice with the same result.
  */
 
 /** `epoch` of a fence hash as a number, refused when it is none. */
-const EPOCH = `
+const EPOCH = `${CLOCK}${ROOM}${WHOLE}
 local function epochOf(fence)
   local text = redis.call('HGET', fence, 'epoch') or '0'
   if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then return nil end
   return tonumber(text)
 end
-local function clock()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
-local function whole(n) return string.format('%.0f', n) end
 `;
 
 /**
@@ -30,11 +26,12 @@ export const ACQUIRE: Script = {
   lua: `${EPOCH}
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return 0 end
+room(KEYS[2])
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   local stored = epochOf(KEYS[2])
   if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
-  local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat')
-  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasEpoch', whole(stored))
+  local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat', 'conn')
+  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasConn', f[4] or '', 'wasEpoch', whole(stored))
   redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'state', 'held', 'conn', '', 'beat', '0')
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -56,9 +53,9 @@ return #KEYS
 /** Puts the fence record back as it was before an acquisition that nobody completed. */
 const RESTORE = `
 local function restore(fence)
-  local was = redis.call('HMGET', fence, 'was', 'wasToken', 'wasBeat', 'wasEpoch')
+  local was = redis.call('HMGET', fence, 'was', 'wasToken', 'wasBeat', 'wasEpoch', 'wasConn')
   if not was[2] or was[2] == '' then redis.call('DEL', fence)
-  else redis.call('HSET', fence, 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4]) end
+  else redis.call('HSET', fence, 'state', was[1], 'token', was[2], 'beat', was[3], 'epoch', was[4], 'conn', was[5]) end
 end
 `;
 
@@ -95,6 +92,7 @@ export const CLAIM_LEASE: Script = {
   keys: 4,
   lua: `${EPOCH}${RESTORE}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {'lost'} end
+room(KEYS[2])
 redis.call('SET', KEYS[3], ARGV[7], 'NX')
 local inc = redis.call('GET', KEYS[3])
 local was = redis.call('HMGET', KEYS[2], 'was', 'wasToken', 'wasBeat')
@@ -130,9 +128,14 @@ local incarnations = {}
 local function renew(i)
   local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
   local token, epoch, notAfter = ARGV[3 * i + 5], ARGV[3 * i + 6], tonumber(ARGV[3 * i + 7])
+  room(fence)
   if not incarnations[inc] then
-    redis.call('SET', inc, ARGV[6], 'NX')
+    -- Read first: what is there needs no write.
     incarnations[inc] = redis.call('GET', inc)
+    if not incarnations[inc] then
+      redis.call('SET', inc, ARGV[6])
+      incarnations[inc] = ARGV[6]
+    end
   end
   local held = redis.call('GET', lock)
   local last = redis.call('HMGET', fence, 'token', 'state', 'conn', 'run')
@@ -173,6 +176,7 @@ local now = clock()
 local out = {whole(now)}
 local function look(i)
   local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
+  room(members)
   redis.call('SET', inc, ARGV[3], 'NX')
   if ARGV[2] ~= '' then redis.call('HSET', members, ARGV[1], out[1] .. ' ' .. ARGV[2]) end
   local list = redis.call('HGETALL', members)
@@ -212,6 +216,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end
 if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] or tonumber(ARGV[7]) <= tonumber(ARGV[2]) then return 0 end
+room(KEYS[2])
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 redis.call('HSET', KEYS[2], 'epoch', ARGV[7], 'token', ARGV[3], 'state', 'held', 'was', 'held', 'claimed', ARGV[3], 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
 redis.call('PUBLISH', ARGV[6], 'changed ' .. KEYS[2])

@@ -22,6 +22,8 @@ export interface LinkIdentity {
   readonly conn: string;
   /** The server process: numbers of connections mean nothing to another one. */
   readonly run: string;
+  /** Keys of one script must lie in one slot. */
+  readonly cluster: boolean;
 }
 
 /** up: commands are answered. lost: the connection closed. refused: and nothing listens at the other end. */
@@ -139,7 +141,8 @@ export class RedisLink {
       if (this.redis.status !== 'ready' || this.#closed) return;
       const run = /^run_id:(.*)$/m.exec(info)?.[1]?.trim();
       // A number of an unknown server proves nothing.
-      this.#identity = { conn: run === undefined ? '' : String(conn), run: run ?? 'unknown' };
+      const cluster = /^redis_mode:cluster\b/m.test(info);
+      this.#identity = { conn: run === undefined ? '' : String(conn), run: run ?? 'unknown', cluster };
       this.#tell('up');
     } catch {
       // No answer in time, or closed meanwhile: another connection will say.

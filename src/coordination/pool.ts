@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { RedisLink } from './link.ts';
+import { CLOCK, ROOM, WHOLE } from './prelude.ts';
 import type { Script } from './scripts.ts';
 
 /** How a stream stands in its tenant's pool. */
@@ -44,9 +45,9 @@ const RETRY_MS = 1000;
 export const ADMIT: Script = {
   name: 'hfAdmit',
   keys: 5,
-  lua: `
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  lua: `${CLOCK}${ROOM}${WHOLE}
+local now = clock()
+room(KEYS[2])
 local me, class = ARGV[1], tonumber(ARGV[2])
 local limit, slotMs, ageMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
@@ -61,13 +62,13 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now)) do
 end
 if redis.call('ZSCORE', KEYS[1], me) then
   local deadline = redis.call('HGET', KEYS[5], me)
-  if deadline then return {2, string.format('%.0f', tonumber(deadline) - now)} end
+  if deadline then return {2, whole(tonumber(deadline) - now)} end
   redis.call('ZADD', KEYS[1], now + slotMs, me)
   return {1}
 end
 if not redis.call('ZSCORE', KEYS[3], me) then
   redis.call('ZADD', KEYS[3], now, me)
-  redis.call('HSET', KEYS[2], me, ARGV[2] .. ' ' .. string.format('%.0f', now))
+  redis.call('HSET', KEYS[2], me, ARGV[2] .. ' ' .. whole(now))
 end
 redis.call('ZADD', KEYS[4], now + slotMs, me)
 local function weight(stream, since)
@@ -85,7 +86,7 @@ if limit - redis.call('ZCARD', KEYS[1]) > place then
   redis.call('ZREM', KEYS[3], me)
   redis.call('ZREM', KEYS[4], me)
   redis.call('ZADD', KEYS[1], now + slotMs, me)
-  redis.call('HSET', KEYS[2], me, ARGV[2] .. ' ' .. string.format('%.0f', now))
+  redis.call('HSET', KEYS[2], me, ARGV[2] .. ' ' .. whole(now))
   return {1}
 end
 if redis.call('HLEN', KEYS[5]) <= place then
@@ -101,7 +102,7 @@ if redis.call('HLEN', KEYS[5]) <= place then
   end
   if victim then
     local deadline = now + tonumber(ARGV[6])
-    redis.call('HSET', KEYS[5], victim, string.format('%.0f', deadline))
+    redis.call('HSET', KEYS[5], victim, whole(deadline))
     redis.call('ZADD', KEYS[1], deadline, victim)
   end
 end

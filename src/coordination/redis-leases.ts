@@ -53,7 +53,7 @@ export class RedisLeases implements Leases {
 
   async observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
     const out = new Map<string, Sighting>();
-    for (const part of parts(leases)) {
+    for (const part of this.#parts(leases, (lease) => lease)) {
       const answer = (await this.#link.script(
         OBSERVE_MANY,
         part.flatMap((lease) => this.#four(lease)),
@@ -122,7 +122,7 @@ export class RedisLeases implements Leases {
   ): Promise<ReadonlyMap<string, RenewAnswer>> {
     const out = new Map<string, RenewAnswer>();
     const run = this.#run();
-    for (const part of parts(requests)) {
+    for (const part of this.#parts(requests, (one) => one.lease)) {
       const leases = part.map((one) => one.lease);
       const record = this.#recordDue(self, leases, ttlMs);
       const per = part.flatMap(({ token, epoch, notAfterStoreMs }) => [token, String(epoch), String(notAfterStoreMs)]);
@@ -188,7 +188,7 @@ export class RedisLeases implements Leases {
 
   async leave(leases: readonly string[], id: string): Promise<void> {
     for (const lease of leases) this.#written.delete(lease);
-    for (const part of parts(leases))
+    for (const part of this.#parts(leases, (lease) => lease))
       await this.#link.script(
         LEAVE,
         part.map((lease) => this.#keys(lease).members),
@@ -237,6 +237,16 @@ export class RedisLeases implements Leases {
   #four(lease: string): readonly string[] {
     const { lock, fence, incarnation, members } = this.#keys(lease);
     return [lock, fence, incarnation, members];
+  }
+
+  /** What goes into one call: not too much, and on a cluster only what lies in one slot. */
+  *#parts<T>(all: readonly T[], leaseOf: (one: T) => string): Generator<readonly T[]> {
+    const groups =
+      this.#link.identity?.cluster === true
+        ? Map.groupBy(all, (one) => new ClientKeys(this.#link.prefix, leaseOf(one)).shard).values()
+        : [all];
+    for (const group of groups)
+      for (let at = 0; at < group.length; at += PER_CALL) yield group.slice(at, at + PER_CALL);
   }
 
   #run(): string {
@@ -348,10 +358,6 @@ function noticeOf(text: string): Notice | undefined {
     default:
       return undefined;
   }
-}
-
-function* parts<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let at = 0; at < all.length; at += PER_CALL) yield all.slice(at, at + PER_CALL);
 }
 
 function fresh(): string {

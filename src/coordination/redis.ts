@@ -1,20 +1,42 @@
 import { HoldfastError } from '../core/failure.ts';
 import { ClientKeys } from './keys.ts';
 import type { RedisLink } from './link.ts';
-import { ADD_LETTER, CLAIM, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts.ts';
-import { DEAD_LETTER_LIMIT, parseCheckpoint, type Checkpoint, type DeadLetter, type Store } from './store.ts';
+import { ADD_LETTER, CLAIM, PURGE_LETTERS, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts.ts';
+import {
+  LETTER_LIMITS,
+  letterText,
+  parseCheckpoint,
+  type Checkpoint,
+  type DeadLetter,
+  type LetterLimits,
+  type Store,
+} from './store.ts';
+
+/** From this share of maxmemory on the store is called nearly full. */
+export const NEARLY_FULL = 0.8;
+
+/** What the server says of itself that matters to us. */
+export interface StoreCondition {
+  /** What is unsafe; empty when nothing is. */
+  readonly warnings: readonly string[];
+  /** Used memory as a share of maxmemory; undefined: there is no limit, or the server does not say. */
+  readonly fill: number | undefined;
+}
 
 /** The shared store: what must survive a replica, written through the process's one connection. */
 export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly link: RedisLink;
 
-  constructor(link: RedisLink) {
+  readonly #limits: LetterLimits;
+
+  constructor(link: RedisLink, limits: LetterLimits = LETTER_LIMITS) {
     this.link = link;
+    this.#limits = limits;
   }
 
   /** What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such. */
-  async warnings(): Promise<readonly string[]> {
+  async condition(): Promise<StoreCondition> {
     const info = await this.link.ask(() => this.link.redis.info());
     const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
     const out: string[] = [];
@@ -28,7 +50,12 @@ export class RedisStore implements Store {
       out.push(
         'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl',
       );
-    return out;
+    const fill = Number(field('maxmemory')) > 0 ? Number(field('used_memory')) / Number(field('maxmemory')) : undefined;
+    if (fill !== undefined && fill >= NEARLY_FULL)
+      out.push(
+        `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
+      );
+    return { warnings: out, fill };
   }
 
   async claim(client: string, holder: string, floor: number): Promise<number> {
@@ -59,25 +86,13 @@ export class RedisStore implements Store {
     checkpoints: Readonly<Record<string, Checkpoint>>,
   ): Promise<'stored' | 'fenced' | 'regressed'> {
     const keys = this.#keys(client);
-    const triples = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => [
-      stream,
-      String(checkpoint.index),
-      JSON.stringify(checkpoint),
-    ]);
-    const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...triples]));
+    const records = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => recordArgs(stream, checkpoint));
+    const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...records]));
     return answer === 1 ? 'stored' : answer === 0 ? 'fenced' : 'regressed';
   }
 
   async seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean> {
-    return (
-      Number(
-        await this.link.script(
-          SEED,
-          [this.#keys(client).checkpoints],
-          [stream, String(checkpoint.index), JSON.stringify(checkpoint)],
-        ),
-      ) === 1
-    );
+    return Number(await this.link.script(SEED, [this.#keys(client).checkpoints], recordArgs(stream, checkpoint))) === 1;
   }
 
   async saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {
@@ -92,12 +107,11 @@ export class RedisStore implements Store {
   }
 
   async addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
-    const { data, ...record } = letter;
-    const text = JSON.stringify({ ...record, data: data.toString('base64') });
     const answer = await this.link.script(ADD_LETTER, this.#letterKeys(client, letter.stream), [
       letter.id,
-      text,
-      String(DEAD_LETTER_LIMIT),
+      letterText(letter),
+      String(this.#limits.count),
+      String(this.#limits.bytes),
     ]);
     return Number(answer) === 1 ? 'stored' : 'full';
   }
@@ -127,10 +141,7 @@ export class RedisStore implements Store {
   }
 
   async purgeDeadLetters(client: string, stream: string): Promise<number> {
-    const [letters, index] = this.#letterKeys(client, stream);
-    const count = await this.countDeadLetters(client, stream);
-    await this.link.ask(() => this.link.redis.unlink(letters, index));
-    return count;
+    return Number(await this.link.script(PURGE_LETTERS, this.#letterKeys(client, stream), []));
   }
 
   countDeadLetters(client: string, stream: string): Promise<number> {
@@ -146,10 +157,15 @@ export class RedisStore implements Store {
     return new ClientKeys(this.link.prefix, client);
   }
 
-  #letterKeys(client: string, stream: string): readonly [string, string] {
+  #letterKeys(client: string, stream: string): readonly [string, string, string] {
     const keys = this.#keys(client);
-    return [keys.letters(stream), keys.letterIndex(stream)];
+    return [keys.letters(stream), keys.letterIndex(stream), keys.letterBytes(stream)];
   }
+}
+
+/** One record as SAVE and SEED take it. */
+function recordArgs(stream: string, checkpoint: Checkpoint): readonly string[] {
+  return [stream, String(checkpoint.index), String(checkpoint.aheadCount ?? 0), JSON.stringify(checkpoint)];
 }
 
 function toLetter(text: string): DeadLetter {

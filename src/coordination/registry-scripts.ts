@@ -1,10 +1,11 @@
+import { CLOCK, WHOLE } from './prelude.ts';
 import type { Script } from './scripts.ts';
 
-/** The scripts of the connection registry. Time is the store's; the reaper never believes a single look. */
+/** The scripts of the connection registry. Time is the store's; the reaper never believes a single look. A full server refuses them: only others' view depends on them. */
 
-const CLOCK = `
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+/** `now` is the store's time in ms for the whole script. */
+const NOW = `${CLOCK}${WHOLE}
+local now = clock()
 `;
 
 /**
@@ -15,11 +16,11 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 export const HEARTBEAT: Script = {
   name: 'hfHeartbeat',
   keys: 0,
-  lua: `${CLOCK}
+  lua: `${NOW}
 local written = 0
 for i = 3, #KEYS do
   local at = 2 + (i - 3) * 10
-  local pong = string.format('%.0f', now - tonumber(ARGV[at + 1]))
+  local pong = whole(now - tonumber(ARGV[at + 1]))
   local done = redis.pcall('HSET', KEYS[i], 'socketId', ARGV[at], 'lastPong', pong, 'platform', ARGV[at + 2], 'tenantId', ARGV[at + 3], 'state', ARGV[at + 4], 'retryCount', ARGV[at + 5], 'client', ARGV[at + 6], 'stream', ARGV[at + 7], 'pod', ARGV[at + 8], 'epoch', ARGV[at + 9])
   if type(done) ~= 'table' then
     redis.call('PEXPIRE', KEYS[i], ARGV[1])
@@ -51,7 +52,7 @@ return #KEYS - 2
 export const OVERDUE: Script = {
   name: 'hfOverdue',
   keys: 1,
-  lua: `${CLOCK}
+  lua: `${NOW}
 local ids = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[1]), 'LIMIT', 0, ARGV[2])) do
   if #id > tonumber(ARGV[3]) or string.find(id, '[\\128-\\255]') then redis.call('ZREM', KEYS[1], id)
@@ -65,14 +66,14 @@ return ids
 export const ADOPT: Script = {
   name: 'hfAdopt',
   keys: 0,
-  lua: `${CLOCK}
+  lua: `${NOW}
 local added = 0
 for i = 2, #KEYS do
   local pong = redis.pcall('HGET', KEYS[i], 'lastPong')
   if type(pong) ~= 'table' then
     local n = pong and tonumber(pong) or 0
     if n ~= n or n < 0 or n > now then n = 0 end
-    added = added + redis.call('ZADD', KEYS[1], 'NX', string.format('%.0f', n), ARGV[i - 1])
+    added = added + redis.call('ZADD', KEYS[1], 'NX', whole(n), ARGV[i - 1])
   end
 end
 return added
@@ -87,7 +88,7 @@ return added
 export const REAP: Script = {
   name: 'hfReap',
   keys: 0,
-  lua: `${CLOCK}
+  lua: `${NOW}
 local dead = {}
 for i = 3, #KEYS do
   local id = ARGV[i + 1]
@@ -100,15 +101,15 @@ for i = 3, #KEYS do
     if not n or n ~= n then n = 0 end
     if n > now + 5000 then
       -- A clock that runs ahead must not make a connection immortal.
-      redis.call('HSET', KEYS[i], 'lastPong', string.format('%.0f', now))
+      redis.call('HSET', KEYS[i], 'lastPong', whole(now))
       n = now
     end
     local since = redis.call('ZSCORE', KEYS[2], id)
     if now - n < tonumber(ARGV[1]) then
-      redis.call('ZADD', KEYS[1], string.format('%.0f', n), id)
+      redis.call('ZADD', KEYS[1], whole(n), id)
       redis.call('ZREM', KEYS[2], id)
     elseif not since then
-      redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)
+      redis.call('ZADD', KEYS[2], whole(now), id)
     elseif now - tonumber(since) >= tonumber(ARGV[2]) then
       redis.call('HSET', KEYS[i], 'state', 'DEAD')
       redis.call('PUBLISH', ARGV[3], cjson.encode({kind = 'dead', connection = id}))

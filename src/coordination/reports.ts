@@ -1,4 +1,5 @@
 import type { RedisLink } from './link.ts';
+import { CLOCK, WHOLE } from './prelude.ts';
 import type { Script } from './scripts.ts';
 
 /** A report older than this says nothing any more. */
@@ -8,14 +9,13 @@ const MANY = 64;
 /** Larger ones are not written: a report is a summary. */
 const MAX_BYTES = 256 * 1024;
 
-/** KEYS[1] hash of one client's reports. ARGV replica, text, life ms, many. */
+/** A full server refuses it: who watches can wait. KEYS[1] hash of one client's reports. ARGV replica, text, life ms, many. */
 export const REPORT: Script = {
   name: 'hfReport',
   keys: 1,
-  lua: `
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
+  lua: `${CLOCK}${WHOLE}
+local now = clock()
+redis.call('HSET', KEYS[1], ARGV[1], whole(now) .. ' ' .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[3]) * 4)
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
   local all = redis.call('HGETALL', KEYS[1])
@@ -33,9 +33,8 @@ return 1
 export const READ_REPORTS: Script = {
   name: 'hfReadReports',
   keys: 1,
-  lua: `
-local time = redis.call('TIME')
-local out = {string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))}
+  lua: `${CLOCK}${WHOLE}
+local out = {whole(clock())}
 for _, part in ipairs(redis.call('HGETALL', KEYS[1])) do out[#out + 1] = part end
 return out
 `,

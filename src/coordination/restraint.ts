@@ -1,5 +1,6 @@
 import { ClientKeys } from './keys.ts';
 import type { RedisLink } from './link.ts';
+import { CLOCK, ROOM, WHOLE } from './prelude.ts';
 import type { Script } from './scripts.ts';
 
 /** No window of w ms sees more than capacity + w / refillEveryMs permits. */
@@ -34,23 +35,23 @@ export interface Restraint {
 export const PERMIT: Script = {
   name: 'hfPermit',
   keys: 2,
-  lua: `
+  lua: `${CLOCK}${ROOM}${WHOLE}
 -- Only a newer leader keeps somebody out: an heir connects before the lease is its own, and after a loss of data there is no epoch at all.
 if ARGV[1] ~= '' and (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then return {-1} end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = clock()
 local refill = tonumber(ARGV[4])
 if ARGV[2] == 'dial' then
   for _, field in ipairs({'hold', 'breaker'}) do
     local till = tonumber(redis.call('HGET', KEYS[1], field) or '0') or 0
     -- A mark further away than any rule sets it comes from a clock that was wrong.
-    if till > now and till - now <= 86400000 then return {0, string.format('%.0f', till - now), field} end
+    if till > now and till - now <= 86400000 then return {0, whole(till - now), field} end
   end
 end
 local tat = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0') or 0
 if tat ~= tat or tat < now or tat - now > refill * tonumber(ARGV[3]) * 2 then tat = now end
 local first = tat - (tonumber(ARGV[3]) - 1) * refill
-if now < first then return {0, string.format('%.0f', math.ceil(first - now)), 'rate'} end
+if now < first then return {0, whole(math.ceil(first - now)), 'rate'} end
+room(KEYS[1])
 redis.call('HSET', KEYS[1], ARGV[2], string.format('%.3f', tat + refill))
 redis.call('PEXPIRE', KEYS[1], 86400000)
 return {1}
@@ -61,17 +62,17 @@ return {1}
 export const MARK: Script = {
   name: 'hfMark',
   keys: 2,
-  lua: `
+  lua: `${CLOCK}${ROOM}${WHOLE}
 if (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then return 0 end
 if ARGV[3] == '0' then
   redis.call('HDEL', KEYS[1], ARGV[2])
   return 1
 end
-local time = redis.call('TIME')
-local till = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[3])
+local till = clock() + tonumber(ARGV[3])
 local old = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0') or 0
+room(KEYS[1])
 -- One that PERMIT does not believe (a wrong clock, no number) keeps nothing out.
-if ARGV[4] ~= '1' or till > old or old ~= old or old - till > 86400000 then redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f', till)) end
+if ARGV[4] ~= '1' or till > old or old ~= old or old - till > 86400000 then redis.call('HSET', KEYS[1], ARGV[2], whole(till)) end
 redis.call('PEXPIRE', KEYS[1], 86400000)
 return 1
 `,

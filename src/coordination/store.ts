@@ -17,14 +17,18 @@ export interface Checkpoint {
   readonly distinct: number;
   readonly missing: number;
   readonly settledAtEpochMs: EpochMillis;
-  /** Class A: what is settled ahead of the position, as pairs of steps from it (`encodeAhead`); and how many events that is. */
-  readonly ahead?: readonly number[];
-  readonly aheadCount?: number;
   /** Events that may have ended the consumer: CloudEvents id as JSON text, and connections lost under them alone. At most 16. */
   readonly suspects?: readonly (readonly [string, number])[];
   /** Everything accepted was settled when its writer stopped. */
   readonly drained?: boolean;
+  /** What is settled ahead of the floor: intervals of numbers as deltas. At most AHEAD_LIMIT_BYTES as JSON. */
+  readonly ahead?: readonly number[];
+  /** How many numbers lie in `ahead`; none: 0. Of two records with one index the one with more is the newer. */
+  readonly aheadCount?: number;
 }
+
+/** The longest `ahead` of a checkpoint, as JSON. A record with a longer one is unsound. */
+export const AHEAD_LIMIT_BYTES = 16 * 1024;
 
 export interface DeadLetter {
   /** Unique per stream, sorts by age. */
@@ -44,6 +48,26 @@ export interface DeadLetter {
 
 /** Dead letters kept per stream. At the limit the stream is held instead of dropping the oldest. */
 export const DEAD_LETTER_LIMIT = 10_000;
+/** Bytes of dead letters kept per stream, as letterBytes counts them. At the limit as above. */
+export const DEAD_LETTER_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** How much is kept of one stream. */
+export interface LetterLimits {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export const LETTER_LIMITS: LetterLimits = { count: DEAD_LETTER_LIMIT, bytes: DEAD_LETTER_LIMIT_BYTES };
+
+/** A dead letter as text: JSON, the event in base64. */
+export function letterText({ data, ...record }: DeadLetter): string {
+  return JSON.stringify({ ...record, data: data.toString('base64') });
+}
+
+/** What a dead letter counts toward the limit, in both adapters: the bytes of letterText. */
+export function letterBytes({ data, ...record }: DeadLetter): number {
+  return Buffer.byteLength(JSON.stringify({ ...record, data: '' })) + Math.ceil(data.length / 3) * 4;
+}
 
 /**
  * What must survive this process. Two adapters (Redis, embedded) pass one contract suite (test/contract).
@@ -59,7 +83,7 @@ export interface Store {
   /** The fencing number given last; 0: none. */
   epoch(client: string): Promise<number>;
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
-  /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: the stored index is higher. */
+  /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: a stored record is further (newerOf). */
   save(
     client: string,
     epoch: number,
@@ -70,7 +94,7 @@ export interface Store {
   /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
   saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'>;
   loadSealed(client: string, name: string): Promise<string | undefined>;
-  /** Durable when it resolves. `full`: the limit is reached and nothing was written. */
+  /** Durable when it resolves. `full`: a limit would be passed and nothing was written. A letter that is there is replaced. */
   addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'>;
   /** Oldest first, after the id `after`. */
   listDeadLetters(
@@ -101,12 +125,24 @@ export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined 
   const sound =
     numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) &&
     typeof record.position === 'string' &&
-    Array.isArray(record.tail);
+    Array.isArray(record.tail) &&
+    soundAhead(record.ahead, record.aheadCount);
   return sound && record.schema === 1 ? (value as Checkpoint) : undefined;
 }
 
-/** Of two records of one stream the one that is further. */
+function soundAhead(ahead: unknown, count: unknown): boolean {
+  if (count !== undefined && !isCount(count)) return false;
+  if (ahead === undefined) return true;
+  return Array.isArray(ahead) && ahead.every(isCount) && JSON.stringify(ahead).length <= AHEAD_LIMIT_BYTES;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+/** Of two records of one stream the one that is further: by index, then by what is settled ahead of it. The first one if neither is. */
 export function newerOf(a: Checkpoint | undefined, b: Checkpoint | undefined): Checkpoint | undefined {
   if (a === undefined || b === undefined) return a ?? b;
-  return b.index > a.index ? b : a;
+  if (a.index !== b.index) return b.index > a.index ? b : a;
+  return (b.aheadCount ?? 0) > (a.aheadCount ?? 0) ? b : a;
 }

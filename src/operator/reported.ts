@@ -16,6 +16,8 @@ export interface Sidecar {
   }[];
   readonly storeTrouble: string | undefined;
   readonly storeWarnings: readonly string[];
+  /** Used memory of Redis as a share of maxmemory. */
+  readonly storeFill: number | undefined;
   readonly client:
     | {
         readonly lease: string;
@@ -85,6 +87,7 @@ export function sidecarOf({ replica, ageMs, content }: Report): Sidecar {
     })),
     storeTrouble: textOr(store['trouble']),
     storeWarnings: Array.isArray(store['warnings']) ? store['warnings'].map(text) : [],
+    storeFill: numberOr(store['fill']),
     client:
       client === undefined
         ? undefined

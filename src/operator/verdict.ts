@@ -1,3 +1,4 @@
+import { NEARLY_FULL } from '../coordination/redis.ts';
 import { compileDocuments } from './attach.ts';
 import type { Sidecar, StreamReport } from './reported.ts';
 import type { ClientObject, ClientState, ClientStatus, Condition, StreamObject, StreamStatus } from './resources.ts';
@@ -119,7 +120,7 @@ export function clientStatus(facts: Facts): ClientStatus {
         }),
     ...(before?.handledHandOver === undefined ? {} : { handledHandOver: before.handledHandOver }),
     conditions: conditionsOf(
-      { Ready: ready, ...findings },
+      { Ready: ready, ...findings, ...storeRoom(live) },
       before?.conditions ?? [],
       client.metadata.generation,
       nowEpochMs,
@@ -182,7 +183,7 @@ function elected({ pods, sidecars, unread }: Facts, leader: Sidecar | undefined)
     );
   return no(
     'SidecarSilent',
-    'no sidecar reported for some seconds: is it running, and does it reach the same Redis as the controller?',
+    'no sidecar reported for some seconds: is it running, does it reach the same Redis as the controller, and is that Redis full?',
   );
 }
 
@@ -203,6 +204,22 @@ function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): F
   return token.state === 'absent'
     ? unknown('NoToken', 'no token was asked for yet')
     : yes('TokenValid', 'the access token is valid');
+}
+
+/** A condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, the streams go on. Only where there is a limit. */
+function storeRoom(live: readonly Sidecar[]): Readonly<Record<string, Finding>> {
+  const fills = live.flatMap(({ storeFill }) => (storeFill === undefined ? [] : [storeFill]));
+  if (fills.length === 0) return {};
+  const percent = String(NEARLY_FULL * 100);
+  return {
+    StoreHasRoom:
+      Math.max(...fills) < NEARLY_FULL
+        ? yes('Enough', `Redis uses less than ${percent} % of maxmemory`)
+        : no(
+            'StoreNearlyFull',
+            `Redis uses ${percent} % of maxmemory or more: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
+          ),
+  };
 }
 
 function circuit(leader: Sidecar | undefined): Finding {

@@ -239,7 +239,7 @@ export class Seat implements Contender {
     );
   }
 
-  /** Everybody was told that this connection is dead: if it is one of ours, it ends now. */
+  /** Ends this connection now, if it is one of ours. */
   tearDown(connectionId: string): void {
     for (const stream of this.streams.values()) stream.sockets.terminate(connectionId);
   }

@@ -1,7 +1,5 @@
+import { AHEAD_LIMIT_BYTES } from '../coordination/store.ts';
 import { distance, normalise, succ, type Sequence } from '../core/sequence.ts';
-
-/** Bytes that the intervals may take in a checkpoint, as text; what does not fit is not covered by it. */
-export const AHEAD_LIMIT_BYTES = 16_384;
 
 /** Accepted numbers from `first` on, `count` of them. */
 export interface Interval {
@@ -9,14 +7,14 @@ export interface Interval {
   readonly count: number;
 }
 
-/** Writes intervals behind `floor` as pairs of steps: from the end of the one before to the first number, and how many. Lowest first; stops at the limit. */
+/** Writes intervals behind `floor` as pairs of steps: from the end of the one before to the first number, and how many. Lowest first; what exceeds the limit is left out. */
 export function encodeAhead(
   floor: Sequence,
   intervals: readonly Interval[],
 ): { readonly ahead: readonly number[]; readonly taken: number } {
   const ahead: number[] = [];
   let end = floor;
-  let bytes = 0;
+  let bytes = '[]'.length;
   let taken = 0;
   for (const { first, count } of intervals) {
     const step = distance(first, end);

@@ -30,8 +30,9 @@ export class Slots {
     this.#host = host;
   }
 
-  /** Calls `granted` at once, or as soon as there is a place. */
+  /** Calls `granted` at once, or as soon as there is a place; never once the term has ended. */
   want(stream: string): void {
+    if (this.#stopped) return;
     this.#renewer ??= setInterval(() => {
       for (const one of this.#held) this.#ask(one);
     }, RENEW_EVERY_MS).unref();

@@ -1,6 +1,8 @@
 import type { ClientPlan } from '../config/resolve.ts';
+import type { StoreCondition } from '../coordination/redis.ts';
 import { DeadLetters } from '../delivery/dead-letters.ts';
 import type { ServedStream } from '../delivery/server.ts';
+import { DeadHints } from './dead-hints.ts';
 import type { Deps, World } from './deps.ts';
 import { Election } from './election.ts';
 import { Heartbeats } from './heartbeats.ts';
@@ -16,8 +18,8 @@ export class Supervisor {
   readonly election: Election;
   readonly #startedEpochMs: number;
   #storeTrouble: string | undefined;
-  /** What about the store is unsafe for us. */
-  storeWarnings: readonly string[] = [];
+  /** What about the store is unsafe for us, and how full it is. */
+  storeCondition: StoreCondition = { warnings: [], fill: undefined };
   readonly #heartbeats: Heartbeats;
   #stopping = false;
 
@@ -46,8 +48,15 @@ export class Supervisor {
       () => seats.flatMap((seat) => seat.heartbeats()),
       deps.registryEveryMs,
     );
+    const hints = new DeadHints(
+      () => seats.flatMap((seat) => seat.heartbeats()),
+      (connection) => {
+        for (const seat of seats) seat.tearDown(connection);
+      },
+      deps.nowMs,
+    );
     deps.leases.onNotice((notice) => {
-      if (notice.kind === 'dead') for (const seat of seats) seat.tearDown(notice.connection);
+      if (notice.kind === 'dead') hints.heard(notice.connection);
     });
   }
 
@@ -130,7 +139,7 @@ export class Supervisor {
       },
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
-      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, warnings: this.storeWarnings },
+      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, ...this.storeCondition },
       broken: Object.fromEntries(this.#seats.flatMap((seat) => [...seat.broken])),
       clients: this.#seats.map((seat) => this.#clientStatus(seat)),
       streams: this.#streams().map(([, stream]) => stream.status()),

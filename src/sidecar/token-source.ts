@@ -82,8 +82,9 @@ export class TokenSource {
           : unseal(sealed, sealKey(read.credentials), this.#plan.lease);
       if (opened === undefined) return undefined;
       const [accessToken, endsAtEpochMs, lifeMs] = JSON.parse(opened) as [string, number, number];
-      this.#deps.secrets.add(accessToken);
-      return { accessToken, remainingMs: endsAtEpochMs - this.#deps.nowEpochMs(), lifeMs };
+      const remainingMs = endsAtEpochMs - this.#deps.nowEpochMs();
+      this.#addToken(accessToken, remainingMs);
+      return { accessToken, remainingMs, lifeMs };
     } catch (error) {
       this.#deps.log.debug({ err: error, client: this.#plan.name }, 'no shared token');
       return undefined;
@@ -126,6 +127,12 @@ export class TokenSource {
     void this.#agent.destroy();
   }
 
+  /** Kept out of every output until an hour after its end. */
+  #addToken(accessToken: string, remainingMs: number): void {
+    const nowMs = this.#deps.nowMs();
+    this.#deps.secrets.add(accessToken, { endsAtMs: nowMs + remainingMs, nowMs });
+  }
+
   /** What the files hold, and what is asked with. */
   async #credentials(): Promise<Used> {
     const { credentials } = await this.#read();
@@ -162,7 +169,7 @@ export class TokenSource {
 
   /** A new refresh token is stored before anything uses the answer it came with: it is single use. The access token is left for the next leader. */
   async #keep(fetched: FetchedToken, { file, credentials }: Used): Promise<FetchedToken> {
-    this.#deps.secrets.add(fetched.accessToken);
+    this.#addToken(fetched.accessToken, fetched.lifeMs);
     const { refreshToken } = fetched;
     // It belongs to the files it was asked with, whatever lies there now.
     if (refreshToken !== undefined && refreshToken !== credentials.refreshToken && file.refreshToken !== undefined) {

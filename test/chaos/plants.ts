@@ -201,13 +201,13 @@ const LEASES: readonly Plant[] = [
     edits: [
       {
         file: 'src/coordination/scripts.ts',
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 3 do\n  local stored = tonumber(redis.call('HGET', KEYS[2], ARGV[i] .. '#index') or '0')\n  if stored and stored > tonumber(ARGV[i + 1]) then return -1 end\nend\n",
+        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 4 do\n  local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')\n  local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0\n  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end\nend\n",
         replace: '',
       },
       {
         file: 'src/coordination/redis.ts',
-        find: '    const triples = Object.entries(checkpoints)',
-        replace: `    ${MARK};\n    const triples = Object.entries(checkpoints)`,
+        find: '    const records = Object.entries(checkpoints)',
+        replace: `    ${MARK};\n    const records = Object.entries(checkpoints)`,
       },
     ],
   },
@@ -285,13 +285,13 @@ const LEASES: readonly Plant[] = [
   },
   {
     id: 'one-look',
-    say: 'the reaper believes one look',
+    say: 'the reaper believes one look, and the owner of a connection believes the reaper',
     row: 'R14',
     rules: ['C18'],
     edits: [
       {
         file: 'src/coordination/registry-scripts.ts',
-        find: "    elseif not since then\n      redis.call('ZADD', KEYS[2], string.format('%.0f', now), id)\n    elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
+        find: "    elseif not since then\n      redis.call('ZADD', KEYS[2], whole(now), id)\n    elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
         replace: '    else',
       },
       {
@@ -299,6 +299,7 @@ const LEASES: readonly Plant[] = [
         find: '    const dead: string[] = [];',
         replace: `    ${MARK};\n    const dead: string[] = [];`,
       },
+      { file: 'src/sidecar/dead-hints.ts', find: '    if (silentMs < SILENT_MS) return;', replace: '' },
     ],
   },
 ];

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { ClientKeys } from '../../src/coordination/keys.ts';
 import { ACQUIRE, CLAIM_LEASE, releaseScript, TRANSFER, BREAK } from '../../src/coordination/lease-scripts.ts';
 import type { SelfReport } from '../../src/coordination/leases.ts';
+import { PlainAdapter, RedlockAdapter } from '../../src/coordination/lock.ts';
 import type { RedisLink } from '../../src/coordination/link.ts';
 import { RedisLeases } from '../../src/coordination/redis-leases.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
@@ -166,6 +167,31 @@ for (const adapter of ['redlock', 'plain'] as const) {
       await suite.raw.del(keys.lock);
       const fresh = (await look(b, 'b')).view;
       expect((await b.acquire(L, { ...want, beat: fresh.beat }, me('b'))).kind).to.equal('won');
+    });
+
+    it('an acquisition that nobody completed leaves no word: the record of the holder before stands as it was', async () => {
+      const { a, b, keys, linkA } = await pair();
+      const won = await win(a, 'a');
+      await suite.raw.del(keys.lock);
+      const before = (await look(b, 'b')).view;
+      const release = releaseScript(`p${String(serial)}:ev`);
+      const lock =
+        adapter === 'redlock' ? new RedlockAdapter(linkA, release) : new PlainAdapter(linkA, release, () => 'undone');
+      const token = await lock.acquire(keys, TTL);
+      expect(await lock.release(keys, token ?? '')).to.equal(true);
+      const { view } = await look(b, 'b');
+      const { state, fenceToken, epoch, beat } = before;
+      expect(view).to.deep.include({ token: undefined, state, fenceToken, epoch, beat });
+      expect(state, 'nobody stopped').to.equal('held');
+      expect(
+        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)
+          ?.kind,
+        'the holder takes it back',
+      ).to.equal('renewed');
+      await suite.raw.del(keys.lock, keys.fence);
+      const first = await lock.acquire(keys, TTL);
+      expect(await lock.release(keys, first ?? '')).to.equal(true);
+      expect((await look(b, 'b')).view.state, 'there was none before').to.equal('none');
     });
 
     it('breaks exactly the lock of the evidence', async () => {

@@ -3,39 +3,28 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { EmbeddedStore } from '../../src/coordination/embedded.ts';
 import { ClientKeys } from '../../src/coordination/keys.ts';
 import { parseStore } from '../../src/coordination/open.ts';
 import { SCRIPTS } from '../../src/coordination/scripts.ts';
 import { seal, unseal } from '../../src/coordination/seal.ts';
-import type { Checkpoint, DeadLetter, Store } from '../../src/coordination/store.ts';
+import {
+  AHEAD_LIMIT_BYTES,
+  letterBytes,
+  letterText,
+  newerOf,
+  parseCheckpoint,
+  type Checkpoint,
+  type DeadLetter,
+  type LetterLimits,
+  type Store,
+} from '../../src/coordination/store.ts';
 import { HoldfastError } from '../../src/core/failure.ts';
+import { checkpoint, letter } from '../support/records.ts';
 import { redisStore, TestRedis } from '../support/redis.ts';
 
-const checkpoint = (epoch: number, index: number, more: Partial<Checkpoint> = {}): Checkpoint => ({
-  schema: 1,
-  epoch,
-  index,
-  position: `sequence:${String(index)}`,
-  era: 0,
-  tail: ['9:1'],
-  distinct: index,
-  missing: 0,
-  settledAtEpochMs: 1,
-  ...more,
-});
-const letter = (id: string, data = Buffer.from([0, 255, 123])): DeadLetter => ({
-  id,
-  stream: 's',
-  eventId: `e-${id}`,
-  attributes: '{"id":"x"}',
-  data,
-  reason: 'http_400',
-  attempts: 3,
-  firstAtEpochMs: 1,
-  deadAtEpochMs: 2,
-});
 const codeOf = async (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'no error',
@@ -43,7 +32,7 @@ const codeOf = async (work: Promise<unknown>): Promise<string> =>
   );
 
 interface Adapter {
-  readonly open: () => Promise<Store>;
+  readonly open: (limits?: LetterLimits) => Promise<Store>;
   readonly after: () => Promise<void>;
 }
 
@@ -52,14 +41,14 @@ let prefix = 0;
 const ADAPTERS: Readonly<Record<string, () => Adapter>> = {
   embedded: () => {
     const directory = mkdtempSync(join(tmpdir(), 'hf-contract-'));
-    return { open: () => Promise.resolve(new EmbeddedStore(directory)), after: () => Promise.resolve() };
+    return { open: (limits) => Promise.resolve(new EmbeddedStore(directory, limits)), after: () => Promise.resolve() };
   },
   redis: () => {
     prefix += 1;
     const name = `t${String(prefix)}`;
     return {
-      open: async () => {
-        const store = redisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name });
+      open: async (limits) => {
+        const store = redisStore({ options: { host: '127.0.0.1', port: redis.port }, prefix: name }, limits);
         expect(await store.link.ready(5000)).to.equal(true);
         return store;
       },
@@ -108,6 +97,25 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
       const next = await store.claim('c', 'b', 0);
       expect(await store.save('c', epoch, { s: checkpoint(epoch, 9) }), 'the older leader').to.equal('fenced');
       expect(await store.save('c', next, { s: checkpoint(next, 6) })).to.equal('stored');
+    });
+
+    it('orders records by index, then by what is settled ahead of it', async () => {
+      const epoch = await store.claim('c', 'a', 0);
+      const at = (index: number, aheadCount?: number): Checkpoint =>
+        checkpoint(epoch, index, aheadCount === undefined ? {} : { ahead: [2, aheadCount], aheadCount });
+      const save = (one: Checkpoint) => store.save('c', epoch, { s: one });
+      expect(await save(at(5, 3))).to.equal('stored');
+      expect(await save(at(5, 3)), 'the same again').to.equal('stored');
+      expect(await store.load('c', 's')).to.deep.equal(at(5, 3));
+      expect(await save(at(5, 2))).to.equal('regressed');
+      expect(await save(at(5)), 'none ahead').to.equal('regressed');
+      expect(await save(at(5, 4))).to.equal('stored');
+      expect(await save(at(6)), 'a higher index counts more').to.equal('stored');
+      expect(await save(at(5, 100))).to.equal('regressed');
+      expect(await save(at(6, 1))).to.equal('stored');
+      expect(await store.save('c', epoch, { s: at(7), t: at(1), u: at(1) })).to.equal('stored');
+      expect(await store.seed('c', 'new', at(5, 3))).to.equal(true);
+      expect(await store.save('c', epoch, { new: at(5, 2) }), 'what was put back counts').to.equal('regressed');
     });
 
     it('puts back a record that was lost, and leaves one that is there', async () => {
@@ -163,8 +171,75 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
       expect(await store.purgeDeadLetters('c', 's')).to.equal(2);
       expect(await store.countDeadLetters('c', 's')).to.equal(0);
     });
+
+    // Found and mended: D6 (dead letters without a bound fill the Redis of every lease).
+    it('keeps dead letters up to a number and up to a sum of bytes; what is replaced, removed or purged makes room', async () => {
+      await store.close();
+      const size = letterBytes(letter('001', Buffer.alloc(300)));
+      const small = (id: string) => letter(id, Buffer.alloc(30));
+      store = await adapter.open({ count: 4, bytes: 2 * size });
+      const add = (one: DeadLetter) => store.addDeadLetter('c', one);
+      expect(await add(letter('001', Buffer.alloc(300)))).to.equal('stored');
+      expect(await add(letter('002', Buffer.alloc(301))), 'a byte too many').to.equal('full');
+      expect(await add(letter('002', Buffer.alloc(300))), 'exactly full').to.equal('stored');
+      expect(await add(small('003'))).to.equal('full');
+      expect(await add(letter('002', Buffer.alloc(300))), 'the same again').to.equal('stored');
+      expect(await store.addDeadLetter('another', small('001')), 'another client').to.equal('stored');
+      expect(await add({ ...small('001'), stream: 'other' }), 'another stream').to.equal('stored');
+      expect(await add(small('002')), 'a smaller one in its place').to.equal('stored');
+      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(true);
+      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(false);
+      for (const id of ['003', '004', '005']) expect(await add(small(id)), id).to.equal('stored');
+      expect(await add(small('006')), 'too many').to.equal('full');
+      expect(await add(small('005')), 'it is there').to.equal('stored');
+      expect(await store.purgeDeadLetters('c', 's')).to.equal(4);
+      for (const id of ['001', '002']) expect(await add(letter(id, Buffer.alloc(300)))).to.equal('stored');
+      for (const id of ['001', '002']) await store.removeDeadLetter('c', 's', id);
+      expect(await add(letter('007', Buffer.alloc(300)))).to.equal('stored');
+    });
   });
 }
+
+it('a dead letter counts as many bytes as its text has', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.uint8Array({ maxLength: 50 }), (reason, data) => {
+      const one = { ...letter('1', Buffer.from(data)), reason };
+      return letterBytes(one) === Buffer.byteLength(letterText(one));
+    }),
+  );
+});
+
+describe('a checkpoint', () => {
+  const read = (more: Record<string, unknown>) => parseCheckpoint(JSON.stringify({ ...checkpoint(1, 1), ...more }));
+
+  it('with something settled ahead is read as it was written', () => {
+    const one = checkpoint(1, 1, { ahead: [2, 3, 1, 7], aheadCount: 10 });
+    expect(read(one as unknown as Record<string, unknown>)).to.deep.equal(one);
+  });
+
+  it('is unsound when what is settled ahead is no list of numbers, or larger than its limit', () => {
+    for (const ahead of ['2,3', {}, null, [1.5], [-1], ['2'], [2 ** 53], [[2, 3]]])
+      expect(read({ ahead, aheadCount: 1 }), JSON.stringify(ahead)).to.equal(undefined);
+    for (const aheadCount of ['1', -1, 1.5, null, 2 ** 53])
+      expect(read({ ahead: [2, 1], aheadCount }), JSON.stringify(aheadCount)).to.equal(undefined);
+    const largest = Array.from({ length: (AHEAD_LIMIT_BYTES - 2) / 2 }, () => 1);
+    expect(JSON.stringify([...largest, 1]).length).to.equal(AHEAD_LIMIT_BYTES + 1);
+    expect(read({ ahead: [...largest, 1] })).to.equal(undefined);
+    expect(read({ ahead: largest })).to.not.equal(undefined);
+  });
+
+  it('is newer by index, then by what is settled ahead', () => {
+    const less = checkpoint(1, 5);
+    const more = checkpoint(1, 5, { aheadCount: 1 });
+    const further = checkpoint(1, 6);
+    expect(newerOf(less, more)).to.equal(more);
+    expect(newerOf(more, less)).to.equal(more);
+    expect(newerOf(further, more)).to.equal(further);
+    expect(newerOf(more, further)).to.equal(further);
+    expect(newerOf(undefined, more)).to.equal(more);
+    expect(newerOf(less, undefined)).to.equal(less);
+  });
+});
 
 describe('EmbeddedStore', () => {
   it('refuses a second process on the same directory', () => {
@@ -238,7 +313,7 @@ describe('RedisStore', () => {
     const own = await TestRedis.start(['--maxmemory-policy', 'allkeys-lru']);
     const store = redisStore({ options: { host: '127.0.0.1', port: own.port }, prefix: 'w' });
     await store.link.ready(5000);
-    expect((await store.warnings()).join()).to.include('allkeys-lru');
+    expect((await store.condition()).warnings.join()).to.include('allkeys-lru');
     await store.close();
     await own.stop();
   });
@@ -297,5 +372,16 @@ describe('seal', () => {
     expect(unseal(sealed, 'secret', 'd')).to.equal(undefined);
     expect(unseal(`${sealed.slice(0, -2)}AA`, 'secret', 'c')).to.equal(undefined);
     expect(sealed).to.not.include('token');
+  });
+
+  it('two seals of one value differ: in salt, in nonce and in all that follows', () => {
+    const [one, two] = [1, 2].map(() => Buffer.from(seal('token', 'secret', 'c').slice(3), 'base64url'));
+    for (const [from, to] of [
+      [0, 16],
+      [16, 28],
+      [28, 44],
+      [44, undefined],
+    ] as const)
+      expect(one?.subarray(from, to).equals(two?.subarray(from, to) ?? Buffer.alloc(0))).to.equal(false);
   });
 });

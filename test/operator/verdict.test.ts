@@ -71,6 +71,14 @@ describe('what a status says', () => {
     expect(condition(streamStatus(stream, facts(), 0), 'Ready')).to.equal('True Streaming');
   });
 
+  it('a Redis that is nearly full has a condition of its own, which takes nothing from Ready', () => {
+    const at = (fill: number | undefined) => clientStatus(facts({ sidecars: [sidecar({ store: { fill } })] }));
+    expect(condition(at(0.83), 'StoreHasRoom')).to.equal('False StoreNearlyFull');
+    expect(condition(at(0.83), 'Ready')).to.equal('True Leading');
+    expect(condition(at(0.79), 'StoreHasRoom')).to.equal('True Enough');
+    expect(condition(at(undefined), 'StoreHasRoom'), 'no limit').to.equal(' ');
+  });
+
   const cases: readonly (readonly [string, Partial<Facts>, string, string])[] = [
     ['nobody asks', { pods: [], sidecars: [] }, 'LeaderElected', 'False NoPods'],
     [

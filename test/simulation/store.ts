@@ -54,7 +54,7 @@ interface Record {
   beat: number;
 }
 
-/** The scripts of src/coordination/lease-scripts.ts as a model; test/coordination/leases.contract.test.ts holds the two together. */
+/** The scripts of src/coordination/lease-scripts.ts as a model; test/coordination/lease-differential.test.ts holds the two together. */
 export class StoreModel {
   lock: { token: string; expiresAt: number } | undefined;
   fence: Record | undefined;
@@ -157,7 +157,8 @@ export class StoreModel {
   }
 
   transfer(token: string, epoch: number, nextEpoch: number, heirToken: string): boolean {
-    if (this.held !== token || this.fence?.epoch !== epoch) return false;
+    if (this.held !== token) return this.fence?.token === heirToken;
+    if (this.fence?.epoch !== epoch || nextEpoch <= epoch) return false;
     this.lock = { token: heirToken, expiresAt: this.time + POLICY.ttlMs };
     this.fence = { token: heirToken, epoch: nextEpoch, state: 'held', was: undefined, conn: '', beat: 0 };
     this.#note(nextEpoch, heirToken);
@@ -167,7 +168,7 @@ export class StoreModel {
   save(epoch: number, value: number): boolean {
     if (this.#plant !== 'no-epoch-check' && this.fence?.epoch !== epoch) return false;
     const before = this.checkpoint;
-    if (before?.epoch === epoch && value < before.value) return false;
+    if (before !== undefined && value < before.value) return false;
     if (before !== undefined && epoch < before.epoch)
       this.violation ??= `S3: a checkpoint of epoch ${String(epoch)} replaced one of ${String(before.epoch)}`;
     this.checkpoint = { epoch, value };

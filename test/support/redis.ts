@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RedisLink, type RedisTarget } from '../../src/coordination/link.ts';
 import { RedisStore } from '../../src/coordination/redis.ts';
+import type { LetterLimits } from '../../src/coordination/store.ts';
 
 /** A real redis-server of the test's own on a free loopback port. */
 export class TestRedis {
@@ -92,6 +93,6 @@ export function redisLink(target: RedisTarget, ttlMs = 6000): RedisLink {
   return link;
 }
 
-export function redisStore(target: RedisTarget): RedisStore {
-  return new RedisStore(redisLink(target));
+export function redisStore(target: RedisTarget, limits?: LetterLimits): RedisStore {
+  return new RedisStore(redisLink(target), limits);
 }

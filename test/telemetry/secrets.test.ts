@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { AuditLog } from '../../src/telemetry/audit.ts';
 import { createSecrets } from '../../src/telemetry/secrets.ts';
@@ -48,6 +49,64 @@ describe('no secret in any output', () => {
       `${head}BBBB.signature-of-the-second-token and ${head}AAAA.signature-of-the-first-token and ${head}AAAA.signature`,
     );
     expect(out).to.equal('[redacted] and [redacted] and [redacted]');
+  });
+});
+
+/** Found and mended: A14. */
+describe('the secrets known', () => {
+  const HOUR = 3_600_000;
+  const at = (endsAtMs: number, nowMs: number) => ({ endsAtMs, nowMs });
+
+  it('a token is forgotten an hour after its end, once another one comes; what has no end stays', () => {
+    const secrets = createSecrets();
+    secrets.add('the-client-secret');
+    secrets.add('token-one', at(1000, 0));
+    secrets.add('token-two', at(2000, 0));
+    secrets.add('token-two', at(9000, 0));
+    secrets.add('token-three', at(HOUR * 3, HOUR + 999));
+    expect(secrets.scrub('token-one'), 'an hour is not over').to.equal('[redacted]');
+    secrets.add('token-four', at(HOUR * 3, HOUR + 2000));
+    expect(secrets.scrub('token-one token-two token-three token-four the-client-secret')).to.equal(
+      'token-one [redacted] [redacted] [redacted] [redacted]',
+    );
+  });
+
+  it('at most 512: the oldest goes first', () => {
+    const secrets = createSecrets();
+    for (let n = 0; n < 513; n += 1) secrets.add(`secret number ${String(n).padStart(4, '0')}!`);
+    expect(secrets.scrub('secret number 0001!')).to.equal('[redacted]');
+    expect(secrets.scrub('secret number 0000!'), 'only what it has in common with others').to.equal('[redacted]0!');
+  });
+
+  it('are removed wherever they stand, also where two overlap or one lies within another', () => {
+    const secrets = createSecrets();
+    for (const one of ['abcdefgh', 'efghijklmnop', 'ijklmn', 'q1q1q1q1']) secrets.add(one);
+    for (const [text, out] of [
+      ['abcdefghijklmnop', '[redacted]'],
+      ['<abcdefghijklmnop>', '<[redacted]>'],
+      ['ijklmnabcdefgh', '[redacted][redacted]'],
+      ['q1q1q1q1q1', '[redacted]'],
+      ['abcdefg', 'abcdefg'],
+      ['\u{1F600}abcdefgh\u{1F600}', '\u{1F600}[redacted]\u{1F600}'],
+      ['', ''],
+    ] as const)
+      expect(secrets.scrub(text), text).to.equal(out);
+  });
+
+  it('no whole secret is left in any text made of pieces of secrets', () => {
+    const value = fc.string({ minLength: 6, maxLength: 20, unit: fc.constantFrom('a', 'b', '%', '"') });
+    fc.assert(
+      fc.property(
+        fc.array(value, { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(7), { maxLength: 8 }),
+        (all, use) => {
+          const secrets = createSecrets();
+          for (const one of all) secrets.add(one);
+          const out = secrets.scrub(use.map((n) => all[n % all.length] ?? '').join(''));
+          return all.every((one) => !out.includes(one));
+        },
+      ),
+    );
   });
 });
 
