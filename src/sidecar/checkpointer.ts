@@ -12,6 +12,7 @@ import { HoldfastError } from '../core/failure.ts';
 import type { Outbox } from '../core/outbox.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
+import { wordsOf } from './store-trouble.ts';
 
 export interface CheckpointHost {
   readonly outbox: Outbox<Parcel>;
@@ -134,6 +135,7 @@ export class Checkpointer {
 
   stop(): void {
     this.#stopped = true;
+    this.#deps.storeTrouble.over(this.#use);
   }
 
   /** Writes what is settled now, at most for `limitMs`. */
@@ -151,8 +153,13 @@ export class Checkpointer {
     }
   }
 
+  get #use(): `checkpoint ${string}` {
+    return `checkpoint ${this.#plan.name}`;
+  }
+
   #answered(ord: number, answer: 'stored' | 'fenced' | 'regressed'): void {
     const outcome = answer === 'stored' ? 'stored' : 'fenced';
+    this.#deps.storeTrouble.over(this.#use);
     this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, outcome, {
       nowMs: this.#deps.nowMs(),
       unit: this.#deps.random(),
@@ -174,6 +181,7 @@ export class Checkpointer {
   }
 
   #failed(error: unknown): void {
+    if (!this.#stopped) this.#deps.storeTrouble.note(this.#use, error);
     this.#state = checkpointAnswered(this.#plan.checkpoint, this.#state, 'failed', {
       nowMs: this.#deps.nowMs(),
       unit: this.#deps.random(),
@@ -182,7 +190,7 @@ export class Checkpointer {
     const code = error instanceof HoldfastError ? error.code : 'unknown';
     if (this.#state.failures === 1)
       this.#deps.log.warn(
-        { err: error, code, stream: this.#plan.name },
+        { err: error, code, trouble: wordsOf(error), stream: this.#plan.name },
         'the checkpoint could not be stored; it is tried again',
       );
     this.#host.arm();

@@ -9,6 +9,7 @@ import type { AuditLog } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Refusals } from './refusals.ts';
+import type { StoreTrouble } from './store-trouble.ts';
 
 /** Who this replica is. Only the random part is relied on to be unique. */
 export interface Identity {
@@ -50,7 +51,6 @@ export interface World {
 }
 
 export interface Deps extends World {
-  /** Tells what the store's trouble is; undefined: it answers. */
-  readonly storeTrouble: (code: string | undefined) => void;
+  readonly storeTrouble: StoreTrouble;
   readonly refusals: Refusals;
 }

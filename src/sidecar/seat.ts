@@ -315,16 +315,17 @@ export class Seat implements Contender {
     for (let attempt = 0; !term.over && !term.draining; attempt += 1) {
       try {
         await work();
-        this.#deps.storeTrouble(undefined);
+        this.#deps.storeTrouble.over('streams');
         return true;
       } catch (error) {
         if (!(error instanceof HoldfastError) || error.disposition !== 'retry') throw error;
-        this.#deps.storeTrouble(error.code);
+        this.#deps.storeTrouble.note('streams', error);
         if (attempt === 0)
           this.#deps.log.warn({ err: error, client: this.plan.name }, 'the store does not answer; waiting for it');
         await new Promise((resolve) => setTimeout(resolve, backoffDelay(STORE_BACKOFF, attempt, this.#deps.random())));
       }
     }
+    this.#deps.storeTrouble.over('streams');
     return false;
   }
 }

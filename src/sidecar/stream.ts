@@ -257,6 +257,7 @@ export class StreamDriver {
     this.bar.lift();
     this.#timer.clear();
     this.#checkpointer.stop();
+    this.letters.close();
     this.delivery.close();
   }
 

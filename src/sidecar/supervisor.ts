@@ -7,6 +7,7 @@ import { Heartbeats } from './heartbeats.ts';
 import { cursorKnown } from './positions.ts';
 import { Refusals } from './refusals.ts';
 import { Seat } from './seat.ts';
+import { StoreTrouble } from './store-trouble.ts';
 import type { StreamDriver } from './stream.ts';
 
 /** One replica: a candidate for each OAuth client's lease, and what it leads. Starts, stops in order, tells how things are. */
@@ -15,7 +16,7 @@ export class Supervisor {
   readonly #seats: readonly Seat[];
   readonly election: Election;
   readonly #startedEpochMs: number;
-  #storeTrouble: string | undefined;
+  readonly #storeTrouble = new StoreTrouble();
   /** What about the store is unsafe for us. */
   storeWarnings: readonly string[] = [];
   readonly #heartbeats: Heartbeats;
@@ -24,9 +25,7 @@ export class Supervisor {
   constructor(plans: readonly ClientPlan[], deps: World) {
     this.#deps = {
       ...deps,
-      storeTrouble: (code) => {
-        this.#storeTrouble = code;
-      },
+      storeTrouble: this.#storeTrouble,
       refusals: new Refusals(deps.log),
     };
     this.#startedEpochMs = deps.nowEpochMs();
@@ -113,7 +112,7 @@ export class Supervisor {
   get ready(): boolean {
     return (
       !this.#stopping &&
-      this.#storeTrouble === undefined &&
+      this.#storeTrouble.text === undefined &&
       this.#seats.every((seat) => {
         const facts = this.election.facts(seat.lease);
         return facts.role === 'leader' ? seat.complete : facts.observed;
@@ -130,7 +129,7 @@ export class Supervisor {
       },
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
-      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, warnings: this.storeWarnings },
+      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble.text, warnings: this.storeWarnings },
       broken: Object.fromEntries(this.#seats.flatMap((seat) => [...seat.broken])),
       clients: this.#seats.map((seat) => this.#clientStatus(seat)),
       streams: this.#streams().map(([, stream]) => stream.status()),

@@ -138,6 +138,11 @@ export class TestSidecar {
     expectNoSecret([...this.#lines, ...admin].join('\n'), 'sidecar output');
   }
 
+  /** Everything logged and audited so far. */
+  get output(): string {
+    return this.#lines.join('\n');
+  }
+
   get stream(): StreamStatus {
     return (
       (this.supervisor.status()['streams'] as StreamStatus[])[0] ??
