@@ -147,8 +147,9 @@ export class Intake implements FrameSink {
     this.#expired = true;
   }
 
-  interrupted(reason: string, announced: boolean): void {
-    this.#resuming ??= { reason, sinceMs: this.#deps.nowMs(), announced };
+  /** @param downForMs how long there was no connection already, before this process knew of the stream. */
+  interrupted(reason: string, announced: boolean, downForMs = 0): void {
+    this.#resuming ??= { reason, sinceMs: this.#deps.nowMs() - downForMs, announced };
   }
 
   get continuityRate(): number {

@@ -2,6 +2,7 @@ import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
 import { newerOf, type Checkpoint } from '../coordination/store.ts';
 import type { Heartbeat } from '../coordination/registry.ts';
 import { backoffDelay } from '../core/backoff.ts';
+import { aliveUntil } from '../core/continuity.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { LeasePolicy } from '../core/lease.ts';
 import { PullDelivery } from '../delivery/pull.ts';
@@ -24,6 +25,8 @@ const EARLY_LIFE_MS = 10_000;
 export interface SeatElection {
   open(): boolean;
   doubt(): void;
+  /** Who holds the lease, as far as was seen; empty: nobody. */
+  holder(): string;
 }
 
 /** One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
@@ -52,6 +55,10 @@ export class Seat implements Contender {
   /** When the store first said that it has no record of a stream: what it says later it may say because it forgot. */
   readonly #noneAtEpochMs = new Map<string, number>();
   readonly #startedEpochMs: number;
+  /** When another replica was seen to hold the lease; 0: never. */
+  #seenEpochMs = 0;
+  /** Until when the last leader was there; 0: not known. */
+  #aliveEpochMs = 0;
   #copying = false;
   #copier: NodeJS.Timeout | undefined;
   #term: Term | undefined;
@@ -76,6 +83,7 @@ export class Seat implements Contender {
     this.#fitness.start();
     void this.#copy();
     this.#copier = setInterval(() => {
+      if (this.#term === undefined && this.#election.holder() !== '') this.#seenEpochMs = this.#deps.nowEpochMs();
       void this.#copy();
     }, this.plan.leasePolicy.renewEveryMs).unref();
   }
@@ -163,6 +171,11 @@ export class Seat implements Contender {
   }
 
   lead(epoch: number, { how, forgot }: { readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }): void {
+    this.#aliveEpochMs = aliveUntil(how, {
+      nowEpochMs: this.#deps.nowEpochMs(),
+      seenEpochMs: this.#seenEpochMs,
+      ttlMs: this.plan.leasePolicy.ttlMs,
+    });
     const warm = this.#warm;
     this.#warm = undefined;
     if (warm !== undefined && warm.epoch !== epoch) end(warm);
@@ -197,7 +210,10 @@ export class Seat implements Contender {
     for (const [name, stream] of this.streams)
       if (stream.delivery instanceof PullDelivery) this.pulls.get(name)?.unbind(stream.delivery);
     for (const [name, stream] of this.streams) this.#keep(name, stream.lastCheckpoint);
-    if (this.#term !== undefined) end(this.#term, why !== 'stopped');
+    if (this.#term !== undefined) {
+      this.#seenEpochMs = this.#deps.nowEpochMs();
+      end(this.#term, why !== 'stopped');
+    }
     this.#term = undefined;
     if (why === 'stopped') this.#dropWarm();
     this.#fitness.reset();
@@ -298,7 +314,9 @@ export class Seat implements Contender {
     const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
     if (early === undefined) term.client.add(stream);
     try {
-      const started = await this.#patiently(term, () => stream.start(early !== undefined, this.#copies.get(one.name)));
+      const started = await this.#patiently(term, () =>
+        stream.start(early !== undefined, this.#copies.get(one.name), this.#aliveEpochMs),
+      );
       if (!started || term.over || term.draining) return stream.abandon();
       term.streams.set(one.name, stream);
       if (stream.delivery instanceof PullDelivery) this.pulls.get(one.name)?.bind(stream.delivery);

@@ -1,5 +1,6 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import { newerOf, type Checkpoint } from '../coordination/store.ts';
+import { downForMs } from '../core/continuity.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import { Outbox } from '../core/outbox.ts';
 import { sessionDeadline } from '../core/session.ts';
@@ -144,8 +145,11 @@ export class StreamDriver {
     });
   }
 
-  /** Loads the checkpoint (or takes our copy, if the store lost it) and begins. `connected`: the socket is open already. @throws HoldfastError of the store */
-  async start(connected: boolean, copy: Checkpoint | undefined): Promise<void> {
+  /**
+   * Loads the checkpoint (or takes our copy, if the store lost it) and begins.
+   * @param connected the socket is open already. @param aliveEpochMs until when another leader was there, as far as is known. @throws HoldfastError of the store
+   */
+  async start(connected: boolean, copy: Checkpoint | undefined, aliveEpochMs: number): Promise<void> {
     const stored = await this.#deps.store.load(this.plan.lease, this.plan.name);
     const checkpoint = newerOf(stored, copy);
     if (checkpoint !== undefined) {
@@ -165,7 +169,8 @@ export class StreamDriver {
           to: String(this.epoch),
         });
       }
-      if (!connected) this.intake.interrupted('restart', true);
+      const downMs = downForMs(this.#deps.nowEpochMs(), checkpoint.settledAtEpochMs, aliveEpochMs);
+      if (!connected) this.intake.interrupted('restart', true, downMs);
     }
     this.#begun = true;
     // Nothing is drained any more once somebody connects again.

@@ -33,6 +33,7 @@ export class Supervisor {
       (plan) =>
         new Seat(plan, this.#deps, {
           open: () => this.election.open(plan.lease),
+          holder: () => this.election.facts(plan.lease).holder,
           doubt: () => {
             this.election.doubt(plan.lease);
           },
