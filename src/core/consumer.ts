@@ -14,7 +14,15 @@ export type Answer =
   /** Every event would fail alike: hold the stream, ask again later, dead-letter nothing. */
   | { readonly kind: 'hold'; readonly reason: HoldReason; readonly retryAfterMs?: Millis };
 
-export type HoldReason = 'consumer_down' | 'consumer_rejected' | 'consumer_retired' | 'route_missing' | 'storm_guard';
+/** Why delivery of a stream is held. A closed vocabulary for log, audit field, metric label, status and condition. */
+export const HOLD_REASONS = [
+  'consumer_down',
+  'consumer_rejected',
+  'consumer_retired',
+  'route_missing',
+  'storm_guard',
+] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
 
 /** Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. */
 export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {
