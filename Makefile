@@ -4,11 +4,11 @@ SHELL := /bin/bash
 DEMO_FOR ?= 60s
 STAMP := node_modules/.holdfast-installed
 
-.PHONY: help demo test test-kubernetes image charts check lint types layers build bench install redis clean
+.PHONY: help demo test test-kubernetes image charts check lint types layers build bench install redis promtool clean
 
 help:
 	@echo "make demo    simulator, redis-server, three replicas and a consumer, with faults, live (DEMO_FOR=30s to shorten)"
-	@echo "make test    all tests, with a real redis-server"
+	@echo "make test    all tests, with a real redis-server and promtool"
 	@echo "make test-kubernetes   the Kubernetes side on a real API server (built once with Go, or KUBEBUILDER_ASSETS)"
 	@echo "make image   the container image, with buildah and stand-ins for its bases"
 	@echo "make check   types, lint, layers, generated papers"
@@ -26,10 +26,13 @@ $(STAMP): package.json package-lock.json
 redis:
 	@bash scripts/ensure-redis.sh
 
+promtool:
+	@bash scripts/ensure-promtool.sh
+
 demo: $(STAMP) redis
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" node src/cli/main.ts demo --for $(DEMO_FOR)
 
-test: $(STAMP) redis
+test: $(STAMP) redis promtool
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" npm test --silent
 
 test-kubernetes: $(STAMP) redis

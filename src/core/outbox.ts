@@ -52,6 +52,7 @@ export class Outbox<T> {
   #floorItem: T | undefined;
   #checkpointed = 0;
   #settledAhead = 0;
+  #settledCount = 0;
   /** Entries handed over once that must go again, oldest first. */
   #again: number[] = [];
   readonly #keyed = new Map<string, number[]>();
@@ -84,6 +85,10 @@ export class Outbox<T> {
   /** The last item of the contiguous settled prefix, whose position is the checkpoint. */
   get floorItem(): T | undefined {
     return this.#floorItem;
+  }
+  /** Entries settled since the beginning, ahead of the prefix or in it. */
+  get settledCount(): number {
+    return this.#settledCount;
   }
   get lastOrd(): number {
     return this.#nextOrd - 1;
@@ -218,6 +223,7 @@ export class Outbox<T> {
     entry.state = 'settled';
     this.#bufferedBytes -= entry.bytes;
     this.#settledAhead += 1;
+    this.#settledCount += 1;
     this.#leaveKey(entry);
     this.#advance();
     return true;

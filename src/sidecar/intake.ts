@@ -6,6 +6,7 @@ import type { Outbox } from '../core/outbox.ts';
 import { parseSequence, pred, type Sequence } from '../core/sequence.ts';
 import type { Control } from '../core/session-types.ts';
 import { SequenceTracker } from '../core/tracker.ts';
+import type { GapCause } from '../core/vocabulary.ts';
 import { Encoder, type ControlType, type Parcel, type Replay, type Stamp } from '../delivery/envelope.ts';
 import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
 import type { Position } from '../platforms/profile.ts';
@@ -32,7 +33,7 @@ export interface IntakeHost {
 export interface GapData {
   readonly from: string;
   readonly to: string;
-  readonly cause: string;
+  readonly cause: GapCause;
   readonly count: number | undefined;
   readonly fromTime?: string;
   readonly toTime?: string;
@@ -278,7 +279,7 @@ export class Intake implements FrameSink {
   }
 
   /** A class C hole, or the hole a restart left: times are all that is known. Nothing when there is none. */
-  announceHole(cause: string): void {
+  announceHole(cause: GapCause): void {
     const fromEpochMs = this.#hole.announcedAs(this.#outbox.lastOrd + 1);
     if (fromEpochMs === undefined) return;
     const fromTime = new Date(fromEpochMs).toISOString();
@@ -491,7 +492,7 @@ export class Intake implements FrameSink {
     });
   }
 
-  #announceGap(from: Sequence, to: Sequence, cause: string): void {
+  #announceGap(from: Sequence, to: Sequence, cause: GapCause): void {
     const count = Number(BigInt(to) - BigInt(from) + 1n);
     this.#pushGap({ from: String(from), to: String(to), cause, count }, to);
   }
@@ -516,7 +517,7 @@ export class Intake implements FrameSink {
       first: String(first),
       era: this.#era,
     });
-    const gap = {
+    const gap: GapData = {
       from: last === undefined ? '' : String(last),
       to: String(first),
       cause: 'sequence_restarted',

@@ -258,7 +258,7 @@ export class StreamDriver {
   }
   #end(): void {
     this.#ended = true;
-    this.#report.connected(false);
+    this.#report.over();
     this.bar.lift();
     this.#timer.clear();
     this.#checkpointer.stop();
@@ -304,6 +304,7 @@ export class StreamDriver {
       outbox: this.outbox,
       delivery: this.delivery,
       checkpointedOrd: this.#checkpointer.storedOrd,
+      open: this.client.open(),
       connectionId: this.session.state.main === undefined ? undefined : this.sockets.idOf(this.session.state.main.gen),
     });
   }

@@ -7,6 +7,7 @@ import { Heartbeats } from './heartbeats.ts';
 import { cursorKnown } from './positions.ts';
 import { Refusals } from './refusals.ts';
 import { Seat } from './seat.ts';
+import { beginSeries } from './series.ts';
 import { StoreTrouble } from './store-trouble.ts';
 import type { StreamDriver } from './stream.ts';
 
@@ -29,6 +30,7 @@ export class Supervisor {
       refusals: new Refusals(deps.log),
     };
     this.#startedEpochMs = deps.nowEpochMs();
+    beginSeries(deps.metrics, plans);
     const seats: Seat[] = plans.map(
       (plan) =>
         new Seat(plan, this.#deps, {
@@ -141,6 +143,7 @@ export class Supervisor {
     const facts = this.election.facts(seat.lease);
     const client = seat.plan.name;
     this.#deps.metrics.leader.set({ client }, facts.role === 'leader' ? 1 : 0);
+    this.#deps.metrics.leaseOpen.set({ client }, facts.open ? 1 : 0);
     this.#deps.metrics.epoch.set({ client }, facts.epoch);
     this.#deps.metrics.leaseRemaining.set({ client }, (facts.remainingMs ?? 0) / 1000);
     const driver = seat.driver?.status() ?? {

@@ -47,6 +47,7 @@ export interface StreamStatus {
     readonly bufferedBytes: number;
     readonly uncheckpointed: number;
     readonly parks: number;
+    readonly noProgressMs?: number;
   };
 }
 
