@@ -4,11 +4,11 @@ SHELL := /bin/bash
 DEMO_FOR ?= 60s
 STAMP := node_modules/.holdfast-installed
 
-.PHONY: help demo test test-kubernetes image charts check lint types layers build bench install redis spin clean
+.PHONY: help demo test test-kubernetes image charts check lint types layers build bench install redis spin promtool clean
 
 help:
 	@echo "make demo    simulator, redis-server, three replicas and a consumer, with faults, live (DEMO_FOR=30s to shorten)"
-	@echo "make test    all tests, with a real redis-server and the model checker spin"
+	@echo "make test    all tests, with a real redis-server, promtool and the model checker spin"
 	@echo "make test-kubernetes   the Kubernetes side on a real API server (built once with Go, or KUBEBUILDER_ASSETS)"
 	@echo "make image   the container image, with buildah and stand-ins for its bases"
 	@echo "make check   types, lint, layers, generated papers"
@@ -29,10 +29,13 @@ redis:
 spin:
 	@bash scripts/ensure-spin.sh
 
+promtool:
+	@bash scripts/ensure-promtool.sh
+
 demo: $(STAMP) redis
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" node src/cli/main.ts demo --for $(DEMO_FOR)
 
-test: $(STAMP) redis spin
+test: $(STAMP) redis spin promtool
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" npm test --silent
 
 test-kubernetes: $(STAMP) redis

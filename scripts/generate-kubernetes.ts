@@ -59,6 +59,10 @@ files.set('charts/holdfast/values.schema.json', `${JSON.stringify(schema, undefi
 files.set('charts/holdfast/README.md', chartReadme(fields));
 
 files.set('manifests/alerts/holdfast.yaml', readFileSync('charts/holdfast/files/alerts.yaml', 'utf8'));
+files.set(
+  'manifests/alerts/holdfast-kubernetes.yaml',
+  readFileSync('charts/holdfast/files/alerts-kubernetes.yaml', 'utf8'),
+);
 files.set('manifests/dashboard/holdfast.json', readFileSync('charts/holdfast/files/dashboard.json', 'utf8'));
 
 const check = process.argv.includes('--check');

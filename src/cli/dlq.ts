@@ -35,49 +35,73 @@ export function main(args: readonly string[]): Promise<number> {
       return values.help ? EXIT_OK : EXIT_INTERNAL;
     }
     const base = `http://127.0.0.1:${String(portOf('--delivery-port', values['delivery-port']))}/v1/streams/${encodeURIComponent(stream)}/dead-letters`;
-    if (verb === 'list') return list(base);
-    if (verb === 'show' && id !== undefined) return print(await ask('GET', `${base}/${id}`));
-    if (verb === 'redrive' && id === 'all') return redriveAll(base);
-    if (verb === 'redrive' && id !== undefined) return print(await ask('POST', `${base}/${id}/redrive`));
-    if (verb === 'purge') return print(await ask('DELETE', id === undefined ? base : `${base}/${id}`));
+    if (verb === 'list') return list(base, stream);
+    if (verb === 'show' && id !== undefined) return print(await ask('GET', `${base}/${id}`), stream);
+    if (verb === 'redrive' && id === 'all') return redriveAll(base, stream);
+    if (verb === 'redrive' && id !== undefined) return print(await ask('POST', `${base}/${id}/redrive`), stream);
+    if (verb === 'purge') return print(await ask('DELETE', id === undefined ? base : `${base}/${id}`), stream);
     process.stderr.write(USAGE);
     return EXIT_INTERNAL;
   });
 }
 
-async function ask(
-  method: string,
-  url: string,
-): Promise<{ readonly ok: boolean; readonly status: number; readonly body: unknown }> {
+interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly body: unknown;
+}
+
+async function ask(method: string, url: string): Promise<Answer> {
   const response = await fetch(url, { method, signal: AbortSignal.timeout(10_000) });
   return { ok: response.ok, status: response.status, body: await response.json() };
 }
 
-function print(answer: { readonly ok: boolean; readonly body: unknown }): number {
-  (answer.ok ? process.stdout : process.stderr).write(`${JSON.stringify(answer.body, undefined, 2)}\n`);
-  return answer.ok ? EXIT_OK : EXIT_INTERNAL;
+function print(answer: Answer, stream: string): number {
+  if (!answer.ok) return refused(answer, stream);
+  process.stdout.write(`${JSON.stringify(answer.body, undefined, 2)}\n`);
+  return EXIT_OK;
 }
 
-async function* pages(base: string): AsyncGenerator<readonly Letter[]> {
+/** Says why in one line: a refusal is not an empty list. */
+function refused({ body }: Answer, stream: string): number {
+  const { code, detail } = body as { readonly code?: string; readonly detail?: string };
+  const remedy =
+    code === 'HF_API_NOT_FOUND' ? 'holdfast status lists the streams, holdfast dlq list their dead letters' : '';
+  const message = [`stream ${stream}: ${detail ?? JSON.stringify(body)}`, ...(remedy === '' ? [] : [remedy])].join(
+    '; ',
+  );
+  process.stderr.write(`${JSON.stringify({ level: 'fatal', code: code ?? 'unknown', message })}\n`);
+  return EXIT_INTERNAL;
+}
+
+/** Walks over all dead letters, page by page. @returns the exit code: not 0 when the sidecar refused, which was then written. */
+async function eachPage(
+  base: string,
+  stream: string,
+  work: (letters: readonly Letter[]) => Promise<void> | void,
+): Promise<number> {
   let after = '';
   for (;;) {
     const answer = await ask('GET', `${base}?after=${encodeURIComponent(after)}`);
-    const letters = answer.ok ? (answer.body as { letters: Letter[] }).letters : [];
-    if (!answer.ok) process.exitCode = print(answer);
+    if (!answer.ok) return refused(answer, stream);
+    const { letters } = answer.body as { readonly letters: readonly Letter[] };
     const last = letters.at(-1);
-    if (last === undefined) return;
-    yield letters;
+    if (last === undefined) return EXIT_OK;
+    await work(letters);
     after = last.id;
   }
 }
 
-async function list(base: string): Promise<number> {
+async function list(base: string, stream: string): Promise<number> {
   const rows: string[][] = [['ID', 'EVENT', 'REASON', 'ATTEMPTS', 'DEAD-AT', 'BYTES']];
-  for await (const letters of pages(base))
+  const code = await eachPage(base, stream, (letters) => {
     for (const one of letters)
       rows.push([one.id, one.eventId, one.reason, String(one.attempts), one.deadAt, String(one.bytes)]);
-  process.stdout.write(rows.length === 1 ? 'no dead letters\n' : columns(rows));
-  return EXIT_OK;
+  });
+  // A refusal is not an empty list.
+  if (rows.length > 1) process.stdout.write(columns(rows));
+  else if (code === EXIT_OK) process.stdout.write('no dead letters\n');
+  return code;
 }
 
 /** Pause before a redrive that was refused because enough of them wait is asked for again; and how often in a row. */
@@ -94,14 +118,16 @@ async function redriveOne(url: string): Promise<boolean> {
   return false;
 }
 
-async function redriveAll(base: string): Promise<number> {
+async function redriveAll(base: string, stream: string): Promise<number> {
   let count = 0;
-  for await (const letters of pages(base)) {
+  let refused = 0;
+  const code = await eachPage(base, stream, async (letters) => {
     for (const one of letters) {
       if (await redriveOne(`${base}/${one.id}/redrive`)) count += 1;
-      else process.exitCode = EXIT_INTERNAL;
+      else refused += 1;
     }
-  }
-  process.stdout.write(`${String(count)} redriven\n`);
-  return EXIT_OK;
+  });
+  if (code !== EXIT_OK) return code;
+  process.stdout.write(`${String(count)} redriven${refused === 0 ? '' : `, ${String(refused)} refused`}\n`);
+  return refused === 0 ? EXIT_OK : EXIT_INTERNAL;
 }

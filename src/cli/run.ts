@@ -274,8 +274,8 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     randomId: () => randomBytes(8).toString('hex'),
   };
   setInterval(() => {
-    deps.metrics.droppedLines.set({ sink: 'audit' }, stdout.dropped);
-    deps.metrics.droppedLines.set({ sink: 'log' }, stderr.dropped);
+    deps.metrics.droppedLines.inc({ sink: 'audit' }, stdout.takeDropped());
+    deps.metrics.droppedLines.inc({ sink: 'log' }, stderr.takeDropped());
   }, DROPPED_EVERY_MS).unref();
   for (const warning of settings.warnings) log.warn(warning);
   const ended = untilSignal(log);

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { percent } from '../core/continuity.ts';
 import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
 
 const USAGE = `holdfast status [--admin-port N] [--json] [--watch]
@@ -19,7 +20,12 @@ interface StreamStatus {
   readonly connection: { readonly reconnects: number };
   readonly events: { readonly received: number; readonly deadLettered: number };
   readonly continuity: { readonly rate: number; readonly gaps: number };
-  readonly delivery: { readonly mode: string; readonly hold?: string; readonly backlog: number };
+  readonly delivery: {
+    readonly mode: string;
+    readonly hold?: string;
+    readonly backlog: number;
+    readonly noProgressMs?: number;
+  };
   readonly lastEventAt?: string;
 }
 
@@ -109,10 +115,10 @@ function table(status: Shown): string {
       String(one.events.received),
       String(one.delivery.backlog),
       String(one.connection.reconnects),
-      `${(one.continuity.rate * 100).toFixed(2)}%`,
+      percent(one.continuity.rate, 2),
       String(one.continuity.gaps),
       String(one.events.deadLettered),
-      one.delivery.hold ?? '-',
+      one.delivery.hold ?? (one.delivery.noProgressMs === undefined ? '-' : 'NO PROGRESS'),
     ]),
   ];
   const replicas = [
@@ -137,6 +143,13 @@ function table(status: Shown): string {
     ),
     ...(status.store.trouble === undefined ? [] : [`store: ${status.store.trouble}`]),
     ...status.store.warnings.map((one) => `store: ${one}`),
+    ...status.streams.flatMap(({ name, delivery: { noProgressMs, backlog } }) =>
+      noProgressMs === undefined
+        ? []
+        : [
+            `stream ${name}: ${String(backlog)} events wait, nothing holds them and nothing was settled for ${String(Math.floor(noProgressMs / 60_000))} min; hand the lease over`,
+          ],
+    ),
   ];
   return [columns(clients), columns(replicas), columns(streams), notes.map((one) => `${one}\n`).join('')]
     .filter((part) => part !== '')

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { HoldfastError } from '../core/failure.ts';
+import { embeddedFailure, isHeld } from './embedded-failure.ts';
 import {
   LETTER_LIMITS,
   letterBytes,
@@ -32,22 +33,27 @@ export class EmbeddedStore implements Store {
   readonly kind = 'embedded';
   readonly #db: DatabaseSync;
   readonly #lock: DatabaseSync;
+  readonly #file: string;
   readonly #limits: LetterLimits;
   readonly #statements = new Map<string, StatementSync>();
 
   /** @throws HoldfastError HF_STORE_UNAVAILABLE, HF_STORE_BUSY, HF_STORE_SCHEMA */
   constructor(directory: string, limits: LetterLimits = LETTER_LIMITS) {
     this.#limits = limits;
+    this.#file = join(directory, 'holdfast.db');
+    let at = directory;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      this.#lock = takeLock(join(directory, 'holdfast.lock'));
-      this.#db = new DatabaseSync(join(directory, 'holdfast.db'));
+      at = join(directory, 'holdfast.lock');
+      this.#lock = takeLock(at);
+      at = this.#file;
+      this.#db = new DatabaseSync(at);
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;');
       this.#db.exec(TABLES);
+      this.#checkSchema();
     } catch (error) {
-      throw error instanceof HoldfastError ? error : unavailable(`the directory ${directory} cannot be used`, error);
+      throw error instanceof HoldfastError ? error : embeddedFailure(at, error);
     }
-    this.#checkSchema();
   }
 
   /** Each statement is compiled once: a checkpoint runs three of them many times a second. */
@@ -247,7 +253,8 @@ export class EmbeddedStore implements Store {
       this.#db.exec('COMMIT');
       return result;
     } catch (error) {
-      this.#db.exec('ROLLBACK');
+      // A full disk ends the transaction by itself, and then there is nothing to roll back.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
   }
@@ -266,7 +273,7 @@ export class EmbeddedStore implements Store {
     try {
       return Promise.resolve(work());
     } catch (error) {
-      return Promise.reject(error instanceof HoldfastError ? error : unavailable('the embedded store failed', error));
+      return Promise.reject(error instanceof HoldfastError ? error : embeddedFailure(this.#file, error));
     }
   }
 }
@@ -281,6 +288,7 @@ function takeLock(file: string): DatabaseSync {
     return lock;
   } catch (error) {
     lock.close();
+    if (!isHeld(error)) throw error;
     throw new HoldfastError(
       'HF_STORE_BUSY',
       'another process uses this embedded store; run one replica per directory, or use --store redis://… for more',
@@ -292,9 +300,4 @@ function takeLock(file: string): DatabaseSync {
 function toLetter(row: Record<string, unknown>): DeadLetter {
   const record = JSON.parse(String(row['record'])) as Omit<DeadLetter, 'data'>;
   return { ...record, data: Buffer.from(row['data'] as Uint8Array) };
-}
-
-function unavailable(message: string, cause: unknown): HoldfastError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-  return new HoldfastError('HF_STORE_UNAVAILABLE', `${message} (${code})`, { cause });
 }

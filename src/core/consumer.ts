@@ -16,7 +16,7 @@ export type Answer =
   /** Every event would fail alike: hold the stream, ask again later, dead-letter nothing. */
   | { readonly kind: 'hold'; readonly reason: HoldReason; readonly retryAfterMs?: Millis };
 
-/** Why nothing is handed over, though events wait. */
+/** Why delivery of a stream is held. A closed vocabulary for log, audit field, metric label, status and condition. */
 export const HOLD_REASONS = [
   'consumer_down',
   'consumer_rejected',

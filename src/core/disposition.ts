@@ -11,37 +11,39 @@ export type Disposition =
   | 'final'; //           the platform says it is over (only where a profile says so)
 
 /** Why something happened: one closed vocabulary for log, metric label, audit field and status. */
-export type Reason =
-  | 'connect_failed'
-  | 'dial_timeout'
-  | 'upgrade_refused'
-  | 'protocol_error'
-  | 'ack_timeout'
-  | 'closed_by_platform'
-  | 'closed_abnormally'
-  | 'pong_timeout'
-  | 'silence'
-  | 'auth_failed'
-  | 'token_expired'
-  | 'token_unavailable'
-  | 'forbidden'
-  | 'rate_limited'
-  | 'overloaded'
-  | 'position_expired'
-  | 'client_frames_forbidden'
-  | 'platform_final'
-  | 'empty_batches'
-  | 'gap_resume'
-  | 'rotation'
-  | 'maintenance_notice'
-  | 'cooldown'
-  | 'parked'
-  | 'suspended'
-  | 'shutdown'
-  | 'fenced'
-  | 'lease_lost'
-  | 'preempted'
-  | 'exhausted';
+export const REASONS = [
+  'connect_failed',
+  'dial_timeout',
+  'upgrade_refused',
+  'protocol_error',
+  'ack_timeout',
+  'closed_by_platform',
+  'closed_abnormally',
+  'pong_timeout',
+  'silence',
+  'auth_failed',
+  'token_expired',
+  'token_unavailable',
+  'forbidden',
+  'rate_limited',
+  'overloaded',
+  'position_expired',
+  'client_frames_forbidden',
+  'platform_final',
+  'empty_batches',
+  'gap_resume',
+  'rotation',
+  'maintenance_notice',
+  'cooldown',
+  'parked',
+  'suspended',
+  'shutdown',
+  'fenced',
+  'lease_lost',
+  'preempted',
+  'exhausted',
+] as const;
+export type Reason = (typeof REASONS)[number];
 
 /** How an attempt or a link ended, as facts. */
 export interface Failure {
@@ -106,13 +108,13 @@ export function classify(tables: DispositionTables, failure: Failure, resuming: 
     const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';
     return {
       disposition,
-      reason: REASONS[disposition] ?? (failure.closeCode === 1006 ? 'closed_abnormally' : 'closed_by_platform'),
+      reason: REASON_OF[disposition] ?? (failure.closeCode === 1006 ? 'closed_abnormally' : 'closed_by_platform'),
     };
   }
   return { disposition: 'retry', reason: failure.stage === 'dial' ? 'connect_failed' : 'closed_abnormally' };
 }
 
-const REASONS: Readonly<Partial<Record<Disposition, Reason>>> = {
+const REASON_OF: Readonly<Partial<Record<Disposition, Reason>>> = {
   throttled: 'overloaded',
   reauthenticate: 'auth_failed',
   forbidden: 'forbidden',
@@ -126,5 +128,5 @@ function ofStatus(disposition: Disposition, failure: Failure, resuming: boolean)
   if (disposition === 'throttled') return { disposition, reason: 'rate_limited' };
   if (disposition === 'retry' && failure.status === 503 && failure.retryAfterMs !== undefined)
     return { disposition: 'throttled', reason: 'overloaded' };
-  return { disposition, reason: REASONS[disposition] ?? 'upgrade_refused' };
+  return { disposition, reason: REASON_OF[disposition] ?? 'upgrade_refused' };
 }

@@ -72,6 +72,10 @@ export class Outbox<T> {
   get floor(): number {
     return this.#floor;
   }
+  /** Entries settled since the beginning, ahead of the prefix or in it. */
+  get settledCount(): number {
+    return this.#window.settled;
+  }
   get lastOrd(): number {
     return this.#ring.last;
   }

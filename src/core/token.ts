@@ -42,8 +42,17 @@ export interface TokenState {
   readonly refusedSinceMs: Millis | undefined;
 }
 
-export type TokenFailure =
-  'invalid_credentials' | 'invalid_grant' | 'forbidden' | 'throttled' | 'unreachable' | 'bad_answer' | 'not_valid';
+/** Why there is no token: a closed vocabulary. */
+export const TOKEN_FAILURES = [
+  'invalid_credentials',
+  'invalid_grant',
+  'forbidden',
+  'throttled',
+  'unreachable',
+  'bad_answer',
+  'not_valid',
+] as const;
+export type TokenFailure = (typeof TOKEN_FAILURES)[number];
 
 export type TokenInput =
   | { readonly kind: 'need'; readonly minRemainingMs: Millis }

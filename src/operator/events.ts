@@ -112,6 +112,13 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     about: 'stream',
     note: (fields) => `the stream is not held until somebody intervenes: ${field(fields, 'reason')}`,
   },
+  'stream.no_progress': {
+    type: 'Warning',
+    reason: 'NoProgress',
+    about: 'stream',
+    note: (fields, pod) =>
+      `${pod}: events wait, nothing holds them and nothing was settled for ${String(Math.round(Number(fields['noProgressMs']) / 60_000))} min`,
+  },
   'dead_letter.added': {
     type: 'Warning',
     reason: 'DeadLetter',

@@ -55,6 +55,8 @@ export interface StreamReport {
   readonly inFlight: number;
   readonly backlog: number;
   readonly hold: string | undefined;
+  /** How long nothing was settled although nothing held it. */
+  readonly noProgressMs: number | undefined;
   readonly deadLettered: number;
 }
 
@@ -136,6 +138,7 @@ function streamOf(it: Loose): StreamReport {
     inFlight: number(delivery['inFlight']),
     backlog: number(delivery['backlog']),
     hold: textOr(delivery['hold']),
+    noProgressMs: numberOr(delivery['noProgressMs']),
     deadLettered: number(loose(it['events'])['deadLettered']),
   };
 }

@@ -63,7 +63,7 @@ export interface StreamStatus {
   readonly reconnects?: number;
   readonly checkpoint?: { readonly position: string };
   readonly continuity?: { readonly ratio: string; readonly gaps: number };
-  readonly delivery?: { readonly pendingAcks: number; readonly deadLetters: number };
+  readonly delivery?: { readonly backlog: number; readonly pendingAcks: number; readonly deadLetters: number };
   readonly conditions: readonly Condition[];
 }
 

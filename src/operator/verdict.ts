@@ -1,4 +1,5 @@
 import { NEARLY_FULL } from '../coordination/redis.ts';
+import { percent } from '../core/continuity.ts';
 import { compileDocuments } from './attach.ts';
 import type { Sidecar, StreamReport } from './reported.ts';
 import type { ClientObject, ClientState, ClientStatus, Condition, StreamObject, StreamStatus } from './resources.ts';
@@ -66,6 +67,7 @@ export function clientStatus(facts: Facts): ClientStatus {
     LeaderElected: elected(facts, leader),
     Authenticated: authenticated(live, leader),
     CircuitClosed: circuit(leader),
+    StoreAvailable: storeOf(facts, leader),
   };
   const missing = asking.filter((pod) => !pod.attached);
   const first = Object.entries(findings).find(([, finding]) => finding.status !== 'True');
@@ -232,6 +234,19 @@ function circuit(leader: Sidecar | undefined): Finding {
   );
 }
 
+/** What the store says to whoever leads; without a leader, to whoever reports. */
+function storeOf({ unread, sidecars }: Facts, leader: Sidecar | undefined): Finding {
+  if (unread) return unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report');
+  const asked = leader === undefined ? sidecars.filter((one) => one.ageMs <= FRESH_MS) : [leader];
+  const trouble = asked.find((one) => one.storeTrouble !== undefined)?.storeTrouble;
+  if (trouble !== undefined) return no('StoreUnavailable', `the store does not do what it is asked: ${trouble}`);
+  if (asked.length === 0) return unknown('NoReport', 'no sidecar reports');
+  const warning = asked.flatMap((one) => one.storeWarnings)[0];
+  return warning === undefined
+    ? yes('Stored', 'checkpoints and leases are stored')
+    : yes('StoreUnsafe', `checkpoints and leases are stored, but: ${warning}`);
+}
+
 const STATES: Readonly<Record<string, string>> = {
   LIVE: 'Streaming',
   OPEN: 'Open',
@@ -295,13 +310,11 @@ function ofReport(stream: StreamObject, report: StreamReport, nowEpochMs: number
   const Connected = connected
     ? yes('Connected', 'the connection is open')
     : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}`);
+  const Delivering = delivering(report);
   const findings: Record<string, Finding> = {
-    Ready: connected
-      ? report.hold === undefined
-        ? yes('Streaming', 'events are received')
-        : no(camel(report.hold), `events wait for the consumer: ${report.hold}`)
-      : Connected,
+    Ready: connected ? readyOf(report, Delivering) : Connected,
     Connected,
+    Delivering,
     Subscribed: connected ? yes('Subscribed', 'the subscription is in force') : no('NotConnected', 'not connected'),
     Resumable:
       report.class === 'C'
@@ -320,10 +333,31 @@ function ofReport(stream: StreamObject, report: StreamReport, nowEpochMs: number
     ...(report.lastEventAt === undefined ? {} : { lastEventTime: report.lastEventAt.replace(/\.\d+Z$/, 'Z') }),
     reconnects: report.reconnects,
     ...(report.position === undefined ? {} : { checkpoint: { position: report.position } }),
-    continuity: { ratio: `${(Math.floor(report.continuityRate * 1e5) / 1e3).toFixed(3)}%`, gaps: report.gaps },
-    delivery: { pendingAcks: report.inFlight, deadLetters: report.deadLettered },
+    continuity: { ratio: percent(report.continuityRate, 3), gaps: report.gaps },
+    delivery: { backlog: report.backlog, pendingAcks: report.inFlight, deadLetters: report.deadLettered },
     conditions: conditionsOf(findings, stream.status?.conditions ?? [], stream.metadata.generation, nowEpochMs),
   };
+}
+
+/** Whether what was received goes on to the consumer. No figures: the message would be news with each report. */
+function delivering({ hold, noProgressMs }: StreamReport): Finding {
+  if (hold === 'consumer_absent')
+    return no(
+      'ConsumerAbsent',
+      'events wait and no consumer is connected: the application has to connect and to acknowledge',
+    );
+  if (hold !== undefined) return no(camel(hold), `events wait for the consumer: ${hold}`);
+  if (noProgressMs !== undefined)
+    return no(
+      'NoProgress',
+      'events wait, nothing holds them, and nothing was settled for minutes: let another pod lead (kubectl holdfast handover) and report this',
+    );
+  return yes('Delivering', 'nothing keeps events from the consumer');
+}
+
+/** A consumer that has yet to connect leaves a stream ready: it is the application's turn. */
+function readyOf({ hold }: StreamReport, deliver: Finding): Finding {
+  return deliver.status === 'True' || hold === 'consumer_absent' ? yes('Streaming', 'events are received') : deliver;
 }
 
 function gapText(gap: Readonly<Record<string, unknown>> | undefined): string {

@@ -13,6 +13,7 @@ import type { Outbox } from '../core/outbox.ts';
 import { earliest } from '../core/units.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
+import { wordsOf } from './store-trouble.ts';
 
 /** A checkpoint, and what of the outbox it covers. */
 export interface Covering {
@@ -158,11 +159,16 @@ export class Checkpointer {
 
   stop(): void {
     this.#stopped = true;
+    this.#deps.storeTrouble.over(this.#use);
   }
 
   /** Settled entries that a record would cover and the stored one does not. */
   get #waiting(): number {
     return this.#outbox.coverable - this.#outbox.covered;
+  }
+
+  get #use(): `checkpoint ${string}` {
+    return `checkpoint ${this.#plan.name}`;
   }
 
   #save(
@@ -195,6 +201,7 @@ export class Checkpointer {
 
   #saved(covering: Covering, answer: 'stored' | 'fenced' | 'regressed', nowMs: number): void {
     const outcome = answer === 'stored' ? 'stored' : 'fenced';
+    this.#deps.storeTrouble.over(this.#use);
     this.#step(outcome, nowMs);
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: answer });
     if (answer === 'stored') {
@@ -212,12 +219,13 @@ export class Checkpointer {
   }
 
   #failed(error: unknown, nowMs: number): void {
+    if (!this.#stopped) this.#deps.storeTrouble.note(this.#use, error);
     this.#step('failed', nowMs);
     this.#deps.metrics.checkpoints.inc({ client: this.#plan.client, stream: this.#plan.name, result: 'failed' });
     const code = error instanceof HoldfastError ? error.code : 'unknown';
     if (this.#state.failures === 1)
       this.#deps.log.warn(
-        { err: error, code, stream: this.#plan.name },
+        { err: error, code, trouble: wordsOf(error), stream: this.#plan.name },
         'the checkpoint could not be stored; it is tried again',
       );
   }

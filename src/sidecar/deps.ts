@@ -10,6 +10,7 @@ import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Refusals } from './refusals.ts';
 import type { Scheduler } from './schedule.ts';
+import type { StoreTrouble } from './store-trouble.ts';
 import type { Ways } from './ways.ts';
 
 /** Who this replica is. Only the random part is relied on to be unique. */
@@ -54,7 +55,6 @@ export interface World {
 }
 
 export interface Deps extends World {
-  /** Tells what the store's trouble is; undefined: it answers. */
-  readonly storeTrouble: (code: string | undefined) => void;
+  readonly storeTrouble: StoreTrouble;
   readonly refusals: Refusals;
 }

@@ -20,6 +20,11 @@ import { LeaseCalls } from './lease-calls.ts';
 import { factsOf, handingOver } from './lease-facts.ts';
 import { DeadlineTimer } from './timer.ts';
 
+const LINK_WORDS = {
+  lost: 'Redis does not answer: the connection was lost, or could not be opened',
+  refused: 'Redis does not answer: the connection was refused, nothing listens there',
+} as const;
+
 interface Entry {
   readonly contender: Contender;
   state: LeaseState;
@@ -122,7 +127,8 @@ export class Election {
       this.#onNotice(notice);
     });
     this.#leases.onLink((state) => {
-      this.#deps.storeTrouble(state === 'up' ? undefined : 'HF_STORE_UNAVAILABLE');
+      if (state === 'up') this.#deps.storeTrouble.over('lease');
+      else this.#deps.storeTrouble.note('lease', new HoldfastError('HF_STORE_UNAVAILABLE', LINK_WORDS[state]));
       for (const entry of this.#entries.values()) this.#dispatch(entry, { kind: 'link', state });
     });
     this.#rebalancer = setInterval(
@@ -190,7 +196,7 @@ export class Election {
   // --- the driver ---
 
   #dispatch(entry: Entry, input: LeaseInput): void {
-    if (input.kind === 'renewed' || input.kind === 'acquired') this.#deps.storeTrouble(undefined);
+    if (input.kind === 'renewed' || input.kind === 'acquired') this.#deps.storeTrouble.over('lease');
     const wasHandingOver = handingOver(entry.state);
     const step = stepLease(entry.contender.policy, entry.state, input, this.#deps.nowMs());
     entry.state = step.state;
@@ -344,7 +350,7 @@ export class Election {
   }
 
   #seen(entry: Entry, sighting: Sighting, sentAtMs: number): void {
-    this.#deps.storeTrouble(undefined);
+    this.#deps.storeTrouble.over('lease');
     const { lease } = entry.contender;
     this.#noteMembers(entry, sighting);
     entry.holder = sighting.holder;
@@ -605,7 +611,7 @@ export class Election {
   }
 
   #trouble(entry: Entry, error: unknown): void {
-    this.#deps.storeTrouble(error instanceof HoldfastError ? error.code : 'internal');
+    this.#deps.storeTrouble.note('lease', error);
     this.#deps.log.debug({ err: error, client: entry.contender.client }, 'the store did not answer about the lease');
   }
 

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../coordination/store.ts';
 import type { Outbox } from '../core/outbox.ts';
 import type { Control } from '../core/session-types.ts';
+import type { GapCause } from '../core/vocabulary.ts';
 import type { Parcel } from '../delivery/envelope.ts';
 
 /** What the intake has to say besides the events it accepts; read by the stream's turn. An ordinary event leaves none. */
@@ -26,7 +27,7 @@ export interface IntakeStage {
 export interface GapData {
   readonly from: string;
   readonly to: string;
-  readonly cause: string;
+  readonly cause: GapCause;
   readonly count: number | undefined;
   readonly fromTime?: string;
   readonly toTime?: string;

@@ -15,6 +15,7 @@ import {
 import { distance, parseSequence, pred, type Sequence } from '../core/sequence.ts';
 import type { Control } from '../core/session-types.ts';
 import { SequenceTracker } from '../core/tracker.ts';
+import type { GapCause } from '../core/vocabulary.ts';
 import { Encoder, type ControlType, type Parcel, type Replay, type Stamp } from '../delivery/envelope.ts';
 import { FrameReader, type EventView, type FrameSink } from '../platforms/codec.ts';
 import type { Position } from '../platforms/profile.ts';
@@ -163,8 +164,9 @@ export class Intake implements FrameSink {
     this.#lostOnResume = false;
   }
 
-  interrupted(reason: string, announced: boolean): void {
-    this.#resuming ??= { reason, sinceMs: this.#deps.nowMs(), announced };
+  /** @param downForMs how long there was no connection already, before this process knew of the stream. */
+  interrupted(reason: string, announced: boolean, downForMs = 0): void {
+    this.#resuming ??= { reason, sinceMs: this.#deps.nowMs() - downForMs, announced };
   }
 
   get continuityRate(): number {
@@ -301,7 +303,7 @@ export class Intake implements FrameSink {
   }
 
   /** A class C hole, or the hole a restart left: times are all that is known. Nothing when there is none. */
-  announceHole(cause: string): void {
+  announceHole(cause: GapCause): void {
     const fromEpochMs = this.#hole.announcedAs(this.#outbox.lastOrd + 1);
     if (fromEpochMs === undefined) return;
     const fromTime = new Date(fromEpochMs).toISOString();
@@ -554,7 +556,7 @@ export class Intake implements FrameSink {
     });
   }
 
-  #announceGap(from: Sequence, to: Sequence, cause: string): void {
+  #announceGap(from: Sequence, to: Sequence, cause: GapCause): void {
     const count = Number(BigInt(to) - BigInt(from) + 1n);
     this.#pushGap({ from: String(from), to: String(to), cause, count }, to);
   }
@@ -580,7 +582,7 @@ export class Intake implements FrameSink {
       first: String(first),
       era: this.#era,
     });
-    const gap = {
+    const gap: GapData = {
       from: last === undefined ? '' : String(last),
       to: String(first),
       cause: 'sequence_restarted',

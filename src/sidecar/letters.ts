@@ -5,6 +5,7 @@ import type { LetterPort, LetterView } from '../delivery/dead-letters.ts';
 import type { DeadLetterSink } from '../delivery/port.ts';
 import { attributesOf, eventIdOf, type Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
+import { wordsOf } from './store-trouble.ts';
 
 /** Bytes of redriven letters that wait for the consumer at one time: they share neither the live events' buffer nor its limit. */
 export const REDRIVE_LIMIT_BYTES = 1024 * 1024;
@@ -22,6 +23,8 @@ export class LetterBox implements LetterPort, DeadLetterSink {
   readonly #redriving = new Map<number, string>();
   readonly #underWay = new Set<string>();
   #serial = 0;
+  #refused = false;
+  #closed = false;
 
   constructor(plan: StreamPlan, deps: Deps, outbox: Outbox<Parcel>, deliver: Redeliver) {
     this.#plan = plan;
@@ -51,7 +54,7 @@ export class LetterBox implements LetterPort, DeadLetterSink {
       firstAtEpochMs: item.receivedEpochMs,
       deadAtEpochMs: nowMs,
     };
-    const answer = await this.#deps.store.addDeadLetter(this.#plan.lease, letter);
+    const answer = await this.#store(letter);
     if (answer === 'stored')
       this.#deps.audit.write('dead_letter.added', this.#plan.client, {
         stream: this.#plan.name,
@@ -61,6 +64,35 @@ export class LetterBox implements LetterPort, DeadLetterSink {
         attempts: entry.attempts,
       });
     return answer;
+  }
+
+  /** Says in words when the store refuses a letter: until it takes it, its event is not settled. */
+  async #store(letter: DeadLetter): Promise<'stored' | 'full'> {
+    try {
+      const answer = await this.#deps.store.addDeadLetter(this.#plan.lease, letter);
+      this.#deps.storeTrouble.over(this.#use);
+      this.#refused = false;
+      return answer;
+    } catch (error) {
+      if (!this.#closed) this.#deps.storeTrouble.note(this.#use, error);
+      if (!this.#refused)
+        this.#deps.log.warn(
+          { err: error, trouble: wordsOf(error), stream: this.#plan.name },
+          'the dead letter could not be stored; its event stays where it is and the letter is tried again',
+        );
+      this.#refused = true;
+      throw error;
+    }
+  }
+
+  /** The term is over: what the store refused was its own affair. */
+  close(): void {
+    this.#closed = true;
+    this.#deps.storeTrouble.over(this.#use);
+  }
+
+  get #use(): `dead letters ${string}` {
+    return `dead letters ${this.#plan.name}`;
   }
 
   async list(after: string | undefined, limit: number): Promise<readonly LetterView[]> {

@@ -10,6 +10,8 @@ import type { Parcel } from '../delivery/envelope.ts';
 import type { Deps } from './deps.ts';
 import type { Intake } from './intake.ts';
 import type { GapData } from './intake-notes.ts';
+import { StreamGauges, type Standing } from './stream-gauges.ts';
+import { deadLetterLabel } from '../core/vocabulary.ts';
 
 type Telling = Effect<'promoted' | 'attempt-failed' | 'health' | 'halted' | 'fatal'>;
 type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K }>;
@@ -24,6 +26,8 @@ export interface StatusFacts {
   readonly delivery: Delivery;
   readonly checkpointedOrd: number;
   readonly connectionId: string | undefined;
+  /** The lease allows deliveries. */
+  readonly open: boolean;
 }
 
 /** Everything one stream says about itself: audit records, metrics, log lines, status. It decides nothing. */
@@ -32,6 +36,7 @@ export class StreamReport implements DeliveryTelemetry {
   readonly #deps: Deps;
   readonly #labels: { readonly client: string; readonly stream: string };
   readonly #unknown = new Set<string>();
+  readonly #gauges: StreamGauges;
   #seen = { received: 0, duplicates: 0, poisoned: 0, conflicts: 0, floor: 0 };
   #gaps = 0;
   #lastGap: GapData | undefined;
@@ -40,14 +45,14 @@ export class StreamReport implements DeliveryTelemetry {
   #deadLettered = 0;
   #parks = 0;
   #unknownWordSaid = false;
+  #stuck = false;
   #lastFailure: { readonly reason: Reason; readonly at: string } | undefined;
 
   constructor(plan: StreamPlan, deps: Deps) {
     this.#plan = plan;
     this.#deps = deps;
     this.#labels = { client: plan.client, stream: plan.name };
-    deps.metrics.connected.set(this.#labels, 0);
-    deps.metrics.continuity.set(this.#labels, 1);
+    this.#gauges = new StreamGauges(plan, deps);
   }
 
   /** Effects of the session that only tell something. */
@@ -186,7 +191,12 @@ export class StreamReport implements DeliveryTelemetry {
   }
 
   connected(open: boolean): void {
-    this.#deps.metrics.connected.set(this.#labels, open ? 1 : 0);
+    this.#gauges.connected(open);
+  }
+
+  /** The term is over. */
+  over(): void {
+    this.#gauges.over();
   }
 
   parked(bufferedBytes: number): void {
@@ -202,6 +212,7 @@ export class StreamReport implements DeliveryTelemetry {
   gap(data: GapData): void {
     this.#gaps += 1;
     this.#lastGap = data;
+    this.#gauges.gap(data);
     this.#deps.metrics.gaps.inc({ ...this.#labels, cause: data.cause });
     if (data.count !== undefined) this.#deps.metrics.missing.inc(this.#labels, data.count);
     this.#audit('gap.detected', { ...data });
@@ -235,8 +246,7 @@ export class StreamReport implements DeliveryTelemetry {
 
   deadLettered(reason: string): void {
     this.#deadLettered += 1;
-    // Reasons may carry the consumer's own words after a colon; labels must stay few.
-    this.#deps.metrics.deadLettered.inc({ ...this.#labels, reason: reason.split(':')[0] ?? 'unknown' });
+    this.#deps.metrics.deadLettered.inc({ ...this.#labels, reason: deadLetterLabel(reason) });
   }
 
   held(reason: HoldReason): void {
@@ -290,20 +300,13 @@ export class StreamReport implements DeliveryTelemetry {
       metrics.conflicts.inc(this.#labels, seen.conflicts - this.#seen.conflicts);
     if (seen.floor > this.#seen.floor) metrics.acknowledged.inc(this.#labels, seen.floor - this.#seen.floor);
     this.#seen = seen;
-  }
-
-  /** Gauges and histograms that are only looked at when somebody asks. */
-  scrape(facts: StatusFacts): void {
-    const { metrics } = this.#deps;
-    metrics.buffered.set(this.#labels, facts.outbox.bufferedBytes);
-    metrics.inFlight.set(this.#labels, facts.outbox.inFlight);
-    metrics.lag.set(this.#labels, facts.outbox.lastOrd - facts.checkpointedOrd);
-    metrics.continuity.set(this.#labels, facts.intake.continuityRate);
+    this.#gauges.progress(outbox);
   }
 
   status(facts: StatusFacts): Record<string, unknown> {
-    this.scrape(facts);
-    const { session, intake, outbox, delivery } = facts;
+    const { session, intake } = facts;
+    const standing = this.#gauges.look({ ...facts, counted: intake.continuityRate });
+    this.#noteProgress(standing.noProgressMs);
     const liveness = session.main?.liveness;
     const { attempts, successes, latencySumMs, reconnects } = session.totals;
     return {
@@ -340,25 +343,44 @@ export class StreamReport implements DeliveryTelemetry {
       lastEventAt: intake.lastReceivedEpochMs === 0 ? undefined : new Date(intake.lastReceivedEpochMs).toISOString(),
       position: intake.position === undefined ? undefined : `${intake.position.kind}:${intake.position.value}`,
       continuity: {
-        rate: Math.round(intake.continuityRate * 1e6) / 1e6,
+        rate: Math.floor(standing.continuity * 1e6) / 1e6,
         gaps: this.#gaps,
         lastGap: this.#lastGap,
         held: intake.held,
       },
-      delivery: {
-        mode: this.#plan.delivery.mode,
-        ready: delivery.ready,
-        hold: delivery.hold,
-        backlog: outbox.backlog,
-        inFlight: outbox.inFlight,
-        bufferedBytes: outbox.bufferedBytes,
-        uncheckpointed: outbox.coverable - outbox.covered,
-        settledAhead: outbox.settledAhead,
-        // The key whose event everything settled behind it waits for.
-        waitsFor: outbox.settledAhead > 0 ? outbox.oldest?.key : undefined,
-        parks: this.#parks,
-      },
+      delivery: { ...this.#delivery(facts, standing), parks: this.#parks },
     };
+  }
+
+  #delivery({ delivery, outbox }: StatusFacts, standing: Standing): Record<string, unknown> {
+    const { hold, oldestUnsettledMs, lastProgressEpochMs, noProgressMs } = standing;
+    return {
+      mode: this.#plan.delivery.mode,
+      ready: delivery.ready,
+      hold,
+      backlog: outbox.backlog,
+      inFlight: outbox.inFlight,
+      bufferedBytes: outbox.bufferedBytes,
+      uncheckpointed: outbox.coverable - outbox.covered,
+      settledAhead: outbox.settledAhead,
+      // The key whose event everything settled behind it waits for.
+      waitsFor: outbox.settledAhead > 0 ? outbox.oldest?.key : undefined,
+      oldestUnsettledMs: oldestUnsettledMs === undefined ? undefined : Math.round(oldestUnsettledMs),
+      lastProgressAt: new Date(lastProgressEpochMs).toISOString(),
+      noProgressMs: noProgressMs === undefined ? undefined : Math.round(noProgressMs),
+    };
+  }
+
+  /** Says once that nothing is settled although nothing holds it, and once that it goes on. */
+  #noteProgress(noProgressMs: number | undefined): void {
+    if ((noProgressMs !== undefined) === this.#stuck) return;
+    this.#stuck = noProgressMs !== undefined;
+    if (noProgressMs === undefined) return this.#deps.log.info(this.#labels, 'events are settled again');
+    this.#audit('stream.no_progress', { noProgressMs: Math.round(noProgressMs) });
+    this.#deps.log.error(
+      { ...this.#labels, condition: 'NoProgress', noProgressMs: Math.round(noProgressMs) },
+      'events wait, nothing holds them and nothing is settled; hand the lease over (holdfast hand-over) and report this with /status',
+    );
   }
 
   /** Why no connection is open, and when the next attempt is made. */

@@ -19,6 +19,7 @@ const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>([
   'breaker.opened',
   'breaker.closed',
   'stream.halted',
+  'stream.no_progress',
   'dead_letter.added',
   'fatal',
 ]);
@@ -148,6 +149,6 @@ function brief(stream: StreamFacts): Record<string, unknown> {
     connection: part('connection', ['reconnects']),
     events: part('events', ['deadLettered']),
     continuity: part('continuity', ['rate', 'gaps', 'lastGap']),
-    delivery: part('delivery', ['inFlight', 'backlog', 'hold']),
+    delivery: part('delivery', ['inFlight', 'backlog', 'hold', 'noProgressMs']),
   };
 }

@@ -2,6 +2,7 @@ import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
 import { newerOf, type Checkpoint } from '../coordination/store.ts';
 import type { Heartbeat } from '../coordination/registry.ts';
 import { backoffDelay } from '../core/backoff.ts';
+import { aliveUntil } from '../core/continuity.ts';
 import { HoldfastError } from '../core/failure.ts';
 import type { LeasePolicy } from '../core/lease.ts';
 import { PullDelivery } from '../delivery/pull.ts';
@@ -25,6 +26,8 @@ const EARLY_LIFE_MS = 10_000;
 export interface SeatElection {
   open(): boolean;
   doubt(): void;
+  /** Who holds the lease, as far as was seen; empty: nobody. */
+  holder(): string;
 }
 
 /** One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
@@ -54,6 +57,10 @@ export class Seat implements Contender {
   /** When the store first said that it has no record of a stream: what it says later it may say because it forgot. */
   readonly #noneAtEpochMs = new Map<string, number>();
   readonly #startedEpochMs: number;
+  /** When another replica was seen to hold the lease; 0: never. */
+  #seenEpochMs = 0;
+  /** Until when the last leader was there; 0: not known. */
+  #aliveEpochMs = 0;
   #copying = false;
   #copier: NodeJS.Timeout | undefined;
   #term: Term | undefined;
@@ -80,6 +87,7 @@ export class Seat implements Contender {
     this.#fitness.start();
     void this.#copy();
     this.#copier = setInterval(() => {
+      if (this.#term === undefined && this.#election.holder() !== '') this.#seenEpochMs = this.#deps.nowEpochMs();
       void this.#copy();
       this.#trial.lookForChange().catch((error: unknown) => {
         this.#deps.log.debug({ err: error }, 'credential files cannot be looked at');
@@ -175,6 +183,11 @@ export class Seat implements Contender {
   }
 
   lead(epoch: number, { how, forgot }: { readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }): void {
+    this.#aliveEpochMs = aliveUntil(how, {
+      nowEpochMs: this.#deps.nowEpochMs(),
+      seenEpochMs: this.#seenEpochMs,
+      ttlMs: this.plan.leasePolicy.ttlMs,
+    });
     const warm = this.#warm;
     this.#warm = undefined;
     if (warm !== undefined && warm.epoch !== epoch) end(warm);
@@ -215,7 +228,10 @@ export class Seat implements Contender {
       this.#trial.noteRefusal().catch((error: unknown) => {
         this.#deps.log.debug({ err: error }, 'credential files cannot be looked at');
       });
-    if (this.#term !== undefined) end(this.#term, why !== 'stopped');
+    if (this.#term !== undefined) {
+      this.#seenEpochMs = this.#deps.nowEpochMs();
+      end(this.#term, why !== 'stopped');
+    }
     this.#term = undefined;
     if (why === 'stopped') this.#dropWarm();
     this.#fitness.reset();
@@ -317,7 +333,9 @@ export class Seat implements Contender {
     const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
     if (early === undefined) term.client.add(stream);
     try {
-      const started = await this.#patiently(term, () => stream.start(early !== undefined, this.#copies.get(one.name)));
+      const started = await this.#patiently(term, () =>
+        stream.start(early !== undefined, this.#copies.get(one.name), this.#aliveEpochMs),
+      );
       if (!started || term.over || term.draining) return stream.abandon();
       term.streams.set(one.name, stream);
       if (stream.delivery instanceof PullDelivery) this.pulls.get(one.name)?.bind(stream.delivery);
@@ -334,16 +352,17 @@ export class Seat implements Contender {
     for (let attempt = 0; !term.over && !term.draining; attempt += 1) {
       try {
         await work();
-        this.#deps.storeTrouble(undefined);
+        this.#deps.storeTrouble.over('streams');
         return true;
       } catch (error) {
         if (!(error instanceof HoldfastError) || error.disposition !== 'retry') throw error;
-        this.#deps.storeTrouble(error.code);
+        this.#deps.storeTrouble.note('streams', error);
         if (attempt === 0)
           this.#deps.log.warn({ err: error, client: this.plan.name }, 'the store does not answer; waiting for it');
         await new Promise((resolve) => setTimeout(resolve, backoffDelay(STORE_BACKOFF, attempt, this.#deps.random())));
       }
     }
+    this.#deps.storeTrouble.over('streams');
     return false;
   }
 }

@@ -1,5 +1,6 @@
 import type { StreamPlan } from '../config/resolve.ts';
 import { newerOf, type Checkpoint } from '../coordination/store.ts';
+import { downForMs } from '../core/continuity.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import { Outbox, type HandOver } from '../core/outbox.ts';
 import { sessionDeadline } from '../core/session.ts';
@@ -121,8 +122,11 @@ export class StreamDriver {
     return salted(this.#deps.random(), this.#deps.identity.salt);
   }
 
-  /** Loads the checkpoint (or takes our copy, if the store lost it) and begins. `connected`: the socket is open already. @throws HoldfastError of the store */
-  async start(connected: boolean, copy: Checkpoint | undefined): Promise<void> {
+  /**
+   * Loads the checkpoint (or takes our copy, if the store lost it) and begins.
+   * @param connected the socket is open already. @param aliveEpochMs until when another leader was there, as far as is known. @throws HoldfastError of the store
+   */
+  async start(connected: boolean, copy: Checkpoint | undefined, aliveEpochMs: number): Promise<void> {
     const stored = await this.#deps.store.load(this.plan.lease, this.plan.name);
     const checkpoint = newerOf(stored, copy);
     if (checkpoint !== undefined) {
@@ -142,7 +146,8 @@ export class StreamDriver {
           to: String(this.epoch),
         });
       }
-      if (!connected) this.intake.interrupted('restart', true);
+      const downMs = downForMs(this.#deps.nowEpochMs(), checkpoint.settledAtEpochMs, aliveEpochMs);
+      if (!connected) this.intake.interrupted('restart', true, downMs);
     }
     this.#begun = true;
     // Nothing is drained any more once somebody connects again.
@@ -259,11 +264,12 @@ export class StreamDriver {
 
   #end(): void {
     this.#ended = true;
-    this.#report.connected(false);
+    this.#report.over();
     this.bar.lift();
     this.#waits.end();
     this.#timer.clear();
     this.#checkpointer.stop();
+    this.letters.close();
     this.delivery.close();
   }
 
@@ -300,6 +306,7 @@ export class StreamDriver {
       outbox: this.outbox,
       delivery: this.delivery,
       checkpointedOrd: this.outbox.storedOrd,
+      open: this.client.open(),
       connectionId: this.session.state.main === undefined ? undefined : this.sockets.idOf(this.session.state.main.gen),
     });
   }

@@ -9,6 +9,8 @@ import { Heartbeats } from './heartbeats.ts';
 import { cursorKnown } from './positions.ts';
 import { Refusals } from './refusals.ts';
 import { Seat } from './seat.ts';
+import { beginSeries } from './series.ts';
+import { StoreTrouble } from './store-trouble.ts';
 import type { StreamDriver } from './stream.ts';
 
 /** One replica: a candidate for each OAuth client's lease, and what it leads. Starts, stops in order, tells how things are. */
@@ -17,7 +19,7 @@ export class Supervisor {
   readonly #seats: readonly Seat[];
   readonly election: Election;
   readonly #startedEpochMs: number;
-  #storeTrouble: string | undefined;
+  readonly #storeTrouble = new StoreTrouble();
   /** What about the store is unsafe for us, and how full it is. */
   storeCondition: StoreCondition = { warnings: [], fill: undefined };
   readonly #heartbeats: Heartbeats;
@@ -26,16 +28,16 @@ export class Supervisor {
   constructor(plans: readonly ClientPlan[], deps: World) {
     this.#deps = {
       ...deps,
-      storeTrouble: (code) => {
-        this.#storeTrouble = code;
-      },
+      storeTrouble: this.#storeTrouble,
       refusals: new Refusals(deps.log),
     };
     this.#startedEpochMs = deps.nowEpochMs();
+    beginSeries(deps.metrics, plans);
     const seats: Seat[] = plans.map(
       (plan) =>
         new Seat(plan, this.#deps, {
           open: () => this.election.open(plan.lease),
+          holder: () => this.election.facts(plan.lease).holder,
           doubt: () => {
             this.election.doubt(plan.lease);
           },
@@ -122,7 +124,7 @@ export class Supervisor {
   get ready(): boolean {
     return (
       !this.#stopping &&
-      this.#storeTrouble === undefined &&
+      this.#storeTrouble.text === undefined &&
       this.#seats.every((seat) => {
         const facts = this.election.facts(seat.lease);
         return facts.role === 'leader' ? seat.complete : facts.observed;
@@ -139,7 +141,7 @@ export class Supervisor {
       },
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
-      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble, ...this.storeCondition },
+      store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble.text, ...this.storeCondition },
       broken: Object.fromEntries(this.#seats.flatMap((seat) => [...seat.broken])),
       clients: this.#seats.map((seat) => this.#clientStatus(seat)),
       streams: this.#streams().map(([, stream]) => stream.status()),
@@ -150,6 +152,7 @@ export class Supervisor {
     const facts = this.election.facts(seat.lease);
     const client = seat.plan.name;
     this.#deps.metrics.leader.set({ client }, facts.role === 'leader' ? 1 : 0);
+    this.#deps.metrics.leaseOpen.set({ client }, facts.open ? 1 : 0);
     this.#deps.metrics.epoch.set({ client }, facts.epoch);
     this.#deps.metrics.leaseRemaining.set({ client }, (facts.remainingMs ?? 0) / 1000);
     const driver = seat.driver?.status() ?? {

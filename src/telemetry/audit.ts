@@ -25,6 +25,7 @@ export type AuditEvent =
   | 'stream.parked'
   | 'stream.unparked'
   | 'stream.halted'
+  | 'stream.no_progress'
   | 'breaker.opened'
   | 'breaker.closed'
   | 'consumer.held'

@@ -1,11 +1,16 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const STREAM = ['client', 'stream'] as const;
+/** Where lines are written. */
+export const LINE_SINKS = ['audit', 'log'] as const;
+/** Of prom-client's default metrics those that are named like counters and are none; the same is told by type in nodejs_active_resources and its like. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /** Every metric of one process. Names and labels are an interface: docs/metrics.md. Labels come from configuration and closed vocabularies only. */
 export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
     new Counter({ name: `holdfast_${name}`, help, labelNames, registers });
@@ -32,22 +37,48 @@ export function createMetrics() {
     tokenFailures: counter('token_failures_total', 'Failed token requests', ['client', 'reason']),
     parks: counter('parks_total', 'Times the stream was parked because the buffer was full', STREAM),
     checkpoints: counter('checkpoints_total', 'Checkpoint writes', [...STREAM, 'result']),
-    droppedLines: gauge('log_lines_dropped', 'Log and audit lines dropped because their reader was slow', ['sink']),
+    droppedLines: counter('log_lines_dropped_total', 'Log and audit lines dropped because their reader was slow', [
+      'sink',
+    ]),
     connected: gauge('connected', '1 while the stream is open', STREAM),
-    buffered: gauge('buffered_bytes', 'Bytes waiting for the consumer', STREAM),
+    suspended: gauge('stream_suspended', '1 while the configuration suspends the stream or its client', STREAM),
+    backlogEvents: gauge('backlog_events', 'Events and notices accepted and not yet settled', STREAM),
+    backlogBytes: gauge('backlog_bytes', 'Bytes of the events and notices that are not yet settled', STREAM),
+    held: gauge('delivery_held', '1 while events wait for the consumer for this reason', [...STREAM, 'reason']),
+    lastProgress: gauge(
+      'last_progress_timestamp_seconds',
+      'When an event was settled last, or the leader began; Unix time',
+      STREAM,
+    ),
+    oldestUnsettled: gauge(
+      'oldest_unsettled_age_seconds',
+      'Since the oldest event that is not settled was received; 0: there is none',
+      STREAM,
+    ),
     inFlight: gauge('in_flight', 'Events handed over and not acknowledged', STREAM),
-    lag: gauge('checkpoint_lag_events', 'Events accepted and not yet in a stored checkpoint', STREAM),
-    continuity: gauge('continuity_rate', 'Distinct received / (distinct received + missing)', STREAM),
+    lag: gauge('checkpoint_lag_events', 'Events settled and not yet in a stored checkpoint', STREAM),
+    continuity: gauge(
+      'continuity_ratio',
+      'Distinct received / (distinct received + missing), times the share of time that is known; of the present leader',
+      STREAM,
+    ),
     breakerOpen: gauge('breaker_open', '1 while the circuit breaker is not closed', ['client']),
     tokenExpiry: gauge('token_remaining_seconds', 'Life left of the token in use', ['client']),
     clockSkew: gauge('clock_skew_seconds', 'Server date minus ours, from the last token answer', ['client']),
     leader: gauge('leader', '1 while this replica leads the client', ['client']),
     epoch: gauge('lease_epoch', 'Fencing number last seen', ['client']),
+    leaseOpen: gauge('lease_open', '1 while this replica leads the client and may act', ['client']),
     leaseRemaining: gauge('lease_remaining_seconds', 'Until this replica must stop acting unless it renews', [
       'client',
     ]),
     leaderChanges: counter('leader_changes_total', 'Times this replica became the leader', ['client']),
     purged: counter('connections_purged_total', 'Connections this replica declared dead as the reaper', []),
+    ...createHistograms(registers),
+  };
+}
+
+function createHistograms(registers: Registry[]) {
+  return {
     pingLatency: new Histogram({
       name: 'holdfast_websocket_latency_seconds',
       help: 'Ping to pong (websocket.latency)',

@@ -10,7 +10,7 @@ export const SINK_LIMIT_BYTES = 1024 * 1024;
 export class LineSink {
   readonly #out: Writable;
   readonly #secrets: SecretRegistry;
-  dropped = 0;
+  #dropped = 0;
 
   constructor(out: Writable, secrets: SecretRegistry) {
     this.#out = out;
@@ -21,11 +21,18 @@ export class LineSink {
 
   write(line: string): void {
     if (this.#out.writableLength > SINK_LIMIT_BYTES || this.#out.destroyed) {
-      this.dropped += 1;
+      this.#dropped += 1;
       return;
     }
     const text = this.#secrets.scrub(line);
     this.#out.write(text.endsWith('\n') ? text : `${text}\n`);
+  }
+
+  /** Returns how many lines were dropped since the last call. */
+  takeDropped(): number {
+    const count = this.#dropped;
+    this.#dropped = 0;
+    return count;
   }
 
   /** Waits until what was written has left, at most `limitMs`. */

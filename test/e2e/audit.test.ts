@@ -73,7 +73,7 @@ describe('what the sidecar says about itself', () => {
     expect(value('events_received_total')).to.equal(sidecar.stream.events.received);
     expect(value('events_received_total')).to.equal(consumer.distinct);
     expect(value('connected')).to.equal(1);
-    expect(value('continuity_rate')).to.equal(1);
+    expect(value('continuity_ratio')).to.equal(1);
     expect(
       (await (await get('/audit')).text())
         .split('\n')

@@ -177,6 +177,59 @@ describe('what a status says', () => {
       expect(condition(clientStatus(facts(over)), type)).to.equal(expected);
     });
 
+  const streamWith = (over: Record<string, unknown>): Record<string, unknown> => ({
+    name: 's',
+    class: 'C',
+    state: 'LIVE',
+    connection: { reconnects: 1 },
+    continuity: { rate: 1, gaps: 0 },
+    delivery: { inFlight: 2, backlog: 7 },
+    events: { deadLettered: 0 },
+    ...over,
+  });
+  const told = (over: Record<string, unknown>) =>
+    streamStatus(stream, facts({ sidecars: [sidecar({ streams: [streamWith(over)] })] }), 0);
+
+  // Found and mended: B6, D1
+  for (const [what, delivery, delivering, ready] of [
+    ['events go on', {}, 'True Delivering', 'True Streaming'],
+    ['the application is down', { hold: 'consumer_down' }, 'False ConsumerDown', 'False ConsumerDown'],
+    ['a hold of a later version', { hold: 'consumer_throttled' }, 'False ConsumerThrottled', 'False ConsumerThrottled'],
+    ['nobody pulls', { hold: 'consumer_absent' }, 'False ConsumerAbsent', 'True Streaming'],
+    ['nothing is settled and nothing says why', { noProgressMs: 400_000 }, 'False NoProgress', 'False NoProgress'],
+  ] as const)
+    it(`${what}: ${delivering}`, () => {
+      const status = told({ delivery: { inFlight: 2, backlog: 7, ...delivery } });
+      expect(condition(status, 'Delivering')).to.equal(delivering);
+      expect(condition(status, 'Ready')).to.equal(ready);
+      expect(status.delivery).to.deep.equal({ backlog: 7, pendingAcks: 2, deadLetters: 0 });
+    });
+
+  it('how long nothing was settled and how much waits is no news each time', () => {
+    const first = told({ delivery: { backlog: 7, noProgressMs: 400_000 } });
+    const later = told({ delivery: { backlog: 9000, noProgressMs: 900_000 } });
+    expect(sameNews(first, later)).to.equal(true);
+  });
+
+  // Found and mended: B12
+  it('continuity is not shown as whole beside a gap', () => {
+    expect(told({ continuity: { rate: 0.999999, gaps: 3 } }).continuity).to.deep.equal({ ratio: '99.999%', gaps: 3 });
+    expect(told({}).continuity).to.deep.equal({ ratio: '100.000%', gaps: 0 });
+  });
+
+  // Found and mended: D3
+  it("the store's own words stand in a condition, although the lease is held", () => {
+    const words = "Redis did not carry out the command (OOM): OOM command not allowed when used memory > 'maxmemory'";
+    const refused = clientStatus(facts({ sidecars: [sidecar({ store: { trouble: words, warnings: [] } })] }));
+    expect(condition(refused, 'LeaderElected')).to.equal('True Leading');
+    expect(condition(refused, 'StoreAvailable')).to.equal('False StoreUnavailable');
+    expect(refused.conditions.find((one) => one.type === 'StoreAvailable')?.message).to.include(words);
+    expect(condition(refused, 'Ready')).to.equal('False StoreUnavailable');
+    const warned = clientStatus(facts({ sidecars: [sidecar({ store: { warnings: ['maxmemory-policy evicts'] } })] }));
+    expect(condition(warned, 'StoreAvailable')).to.equal('True StoreUnsafe');
+    expect(condition(warned, 'Ready')).to.equal('True Leading');
+  });
+
   it('of two that say they lead the newer epoch counts', () => {
     const older = sidecarOf({
       replica: 'p-1/u1',

@@ -1,3 +1,4 @@
+import { StoreTrouble } from '../../src/sidecar/store-trouble.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -47,7 +48,7 @@ describe('a candidate that is to prove its credentials', () => {
         return Promise.resolve(permit);
       },
     };
-    const all = { ...deps, restraint, storeTrouble: () => undefined, refusals: new Refusals(deps.log) };
+    const all = { ...deps, restraint, storeTrouble: new StoreTrouble(), refusals: new Refusals(deps.log) };
     return { trial: new CredentialTrial({ ...plan, loopback: false }, all), plan };
   }
   const grants = (): readonly unknown[] => sim.history.of('tok.req').map((record) => record['grant']);

@@ -1,3 +1,4 @@
+import { StoreTrouble } from '../../src/sidecar/store-trouble.ts';
 import { expect } from 'chai';
 import { loadDocuments } from '../../src/config/load.ts';
 import { resolve } from '../../src/config/resolve.ts';
@@ -29,10 +30,10 @@ class LeadingSeat {
       {
         ...deps,
         nowMs: () => deps.nowMs() + this.aheadMs,
-        storeTrouble: () => undefined,
+        storeTrouble: new StoreTrouble(),
         refusals: new Refusals(deps.log),
       },
-      { open: () => true, doubt: () => undefined },
+      { open: () => true, doubt: () => undefined, holder: () => '' },
     );
   }
 

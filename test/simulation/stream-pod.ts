@@ -3,6 +3,7 @@ import type { DialTarget } from '../../src/platforms/dial.ts';
 import type { Position } from '../../src/platforms/profile.ts';
 import type { StreamClient } from '../../src/sidecar/client-port.ts';
 import type { Deps } from '../../src/sidecar/deps.ts';
+import { StoreTrouble } from '../../src/sidecar/store-trouble.ts';
 import { StreamDriver } from '../../src/sidecar/stream.ts';
 import type { Link } from '../../src/sidecar/ways.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -105,7 +106,7 @@ export class Term {
       nowEpochMs: () => EPOCH_MS + Math.floor(time.nowMs) + this.#wallMs,
       random: unit,
       randomId: () => Math.floor(unit() * 2 ** 32).toString(16),
-      storeTrouble: () => undefined,
+      storeTrouble: new StoreTrouble(),
       refusals: SILENT,
     };
     void plan;

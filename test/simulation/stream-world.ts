@@ -251,7 +251,7 @@ export class StreamWorld {
   async #start(term: Term, connected: boolean): Promise<void> {
     while (term.alive) {
       try {
-        await term.driver.start(connected, undefined);
+        await term.driver.start(connected, undefined, EPOCH_MS + Math.floor(this.#time.nowMs));
         break;
       } catch {
         await new Promise<void>((resolve) => {

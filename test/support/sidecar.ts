@@ -49,6 +49,7 @@ export interface StreamStatus {
     readonly bufferedBytes: number;
     readonly uncheckpointed: number;
     readonly parks: number;
+    readonly noProgressMs?: number;
   };
 }
 
@@ -140,6 +141,11 @@ export class TestSidecar {
     this.#delivery.close();
     await this.store.close();
     expectNoSecret([...this.#lines, ...admin].join('\n'), 'sidecar output');
+  }
+
+  /** Everything logged and audited so far. */
+  get output(): string {
+    return this.#lines.join('\n');
   }
 
   get stream(): StreamStatus {

@@ -343,7 +343,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
         () => undefined,
       );
       await until('lines are dropped', async () =>
-        /log_lines_dropped\{.*sink="audit".*\} [1-9]/.test(await program.metrics()),
+        /log_lines_dropped_total\{.*sink="audit".*\} [1-9]/.test(await program.metrics()),
       );
       // Every notice of an unreadable frame travels alone, and the data wait behind it.
       await rig.flows(300, 90_000);
