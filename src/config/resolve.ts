@@ -33,6 +33,8 @@ export interface ClientPlan {
   readonly leasePolicy: LeasePolicy;
   readonly maintenance: StreamClient['spec']['maintenance'];
   readonly loopback: boolean;
+  /** Private networks that names may resolve into. */
+  readonly allowPrivate: readonly string[];
   readonly streams: readonly StreamPlan[];
 }
 
@@ -58,6 +60,8 @@ export interface StreamPlan {
   readonly retentionMs: number | undefined;
   readonly snapshotPath: string | undefined;
   readonly loopback: boolean;
+  /** As of the client. */
+  readonly allowPrivate: readonly string[];
   /** CloudEvents source: /holdfast/{platform}/{region}/{client}/{stream}. */
   readonly source: string;
 }
@@ -80,7 +84,11 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
     const mine = documents.streams.filter((stream) => stream.spec.clientRef.name === client.metadata.name);
     const first = mine[0] === undefined ? defaultProfile(client) : PROFILES[mine[0].spec.dialect];
     const loopback = onlyLoopback(client.spec);
-    const streams = mine.map((stream) => resolveStream(client, stream, { loopback, shareBytes }));
+    const { allowPrivate } = documents.installation;
+    const streams = mine.map((stream) => ({
+      ...resolveStream(client, stream, { loopback, shareBytes }),
+      allowPrivate,
+    }));
     return {
       name: client.metadata.name,
       platform: client.spec.platform,
@@ -102,6 +110,7 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       },
       maintenance: client.spec.maintenance,
       loopback,
+      allowPrivate,
       streams,
     };
   });
@@ -159,7 +168,7 @@ function resolveStream(
   client: StreamClient,
   stream: EventStream,
   { loopback, shareBytes }: { readonly loopback: boolean; readonly shareBytes: number },
-): StreamPlan {
+): Omit<StreamPlan, 'allowPrivate'> {
   const { spec } = stream;
   const profile = withResume(PROFILES[spec.dialect], spec);
   const { fields } = spec;

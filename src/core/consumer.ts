@@ -14,7 +14,14 @@ export type Answer =
   /** Every event would fail alike: hold the stream, ask again later, dead-letter nothing. */
   | { readonly kind: 'hold'; readonly reason: HoldReason; readonly retryAfterMs?: Millis };
 
-export type HoldReason = 'consumer_down' | 'consumer_rejected' | 'consumer_retired' | 'route_missing' | 'storm_guard';
+export type HoldReason =
+  | 'consumer_down'
+  | 'consumer_rejected'
+  | 'consumer_retired'
+  /** The consumer's name resolves to an address that this installation does not allow. */
+  | 'consumer_address_refused'
+  | 'route_missing'
+  | 'storm_guard';
 
 /** Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. */
 export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {

@@ -41,7 +41,15 @@ export interface TokenState {
 }
 
 export type TokenFailure =
-  'invalid_credentials' | 'invalid_grant' | 'forbidden' | 'throttled' | 'unreachable' | 'bad_answer' | 'not_valid';
+  | 'invalid_credentials'
+  | 'invalid_grant'
+  | 'forbidden'
+  | 'throttled'
+  | 'unreachable'
+  /** The host's name resolves to an address that this installation does not allow. */
+  | 'private_address'
+  | 'bad_answer'
+  | 'not_valid';
 
 export type TokenInput =
   | { readonly kind: 'need'; readonly minRemainingMs: Millis }

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Pool } from 'undici';
+import { guardedLookup, PRIVATE_ADDRESS } from '../config/addresses.ts';
+import { isLoopbackHost } from '../config/hosts.ts';
 import type { StreamPlan } from '../config/resolve.ts';
 import { answerOfBodyStatus, answerOfStatus, type Answer, type HoldReason } from '../core/consumer.ts';
 import type { Entry } from '../core/outbox.ts';
@@ -52,7 +54,10 @@ export class PushDelivery implements Delivery {
       pipelining: 1,
       headersTimeout: timeout,
       bodyTimeout: timeout,
-      connect: { timeout: Math.min(timeout, 5000) },
+      connect: {
+        timeout: Math.min(timeout, 5000),
+        ...(isLoopbackHost(url.hostname) ? {} : { lookup: guardedLookup(plan.allowPrivate) }),
+      },
       keepAliveTimeout: 10_000,
     });
     this.#healthy = push.healthPath === undefined;
@@ -193,7 +198,7 @@ export class PushDelivery implements Delivery {
       );
       return;
     }
-    this.#hold({ kind: 'hold', reason: 'consumer_down' });
+    this.#hold({ kind: 'hold', reason: code === PRIVATE_ADDRESS ? 'consumer_address_refused' : 'consumer_down' });
     for (const entry of entries) this.#host.outbox.retry(entry.ord, 0, this.#host.nowMs(), false);
   }
 
@@ -306,7 +311,11 @@ export class PushDelivery implements Delivery {
         await options.body.dump();
         this.#host.note('consumer is healthy', { optionsStatus: options.statusCode });
       })
-      .catch(() => undefined) // not there yet: asked again below
+      .catch((error: unknown) => {
+        // Not there yet: asked again below.
+        if (error instanceof Error && 'code' in error && error.code === PRIVATE_ADDRESS)
+          this.#hold({ kind: 'hold', reason: 'consumer_address_refused' });
+      })
       .finally(() => {
         this.#healthAsked = false;
         this.#healthDueMs = this.#host.nowMs() + HEALTH_EVERY_MS;
@@ -333,6 +342,7 @@ const DOWN: ReadonlySet<string> = new Set([
   'UND_ERR_SOCKET',
   'UND_ERR_DESTROYED',
   'UND_ERR_CLOSED',
+  PRIVATE_ADDRESS,
 ]);
 
 /** Retry-After in seconds or as a date. */

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { checkDocuments } from '../config/load.ts';
+import { ATTACHED, networkOf, TOKENS_DIR, type Installation } from '../config/installation.ts';
+import { byName, CREDENTIALS_DIR } from './documents.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 /** How sidecars are attached in this installation: the same for every pod. */
@@ -18,6 +18,10 @@ export interface AttachSettings {
   readonly drainSeconds: number;
   readonly logLevel: string;
   readonly resources: Readonly<Record<string, unknown>>;
+  /** Private networks that names may resolve into: CIDRs, separated by commas; empty: none. */
+  readonly allowPrivate: string;
+  /** Hosts outside the vendors' domains that credentials of a Secret may be sent to, separated by commas; empty: none. */
+  readonly allowedHosts: string;
   /** Certificates of private authorities: a ConfigMap with `ca.crt` in the namespace of the pod; empty: none. */
   readonly caConfigMap: string;
 }
@@ -35,13 +39,19 @@ export const DEFAULT_SETTINGS: AttachSettings = {
   logLevel: 'info',
   // Measured (docs/performance.md): 116 MiB at rest, up to 280 at saturation, and preStop runs inside the same limit.
   resources: { requests: { cpu: '25m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  allowPrivate: '',
+  allowedHosts: '',
   caConfigMap: '',
 };
+
+/** Returns the rules by which the sidecars of this installation check their documents. @throws ConfigError */
+export function installationOf(settings: AttachSettings): Installation {
+  return { ...ATTACHED, ...networkOf(settings.allowPrivate, settings.allowedHosts) };
+}
 
 export const CONTAINER = 'holdfast';
 export const CONFIG_FILE = 'documents.yaml';
 const CONFIG_DIR = '/etc/holdfast/config';
-const CREDENTIALS_DIR = '/etc/holdfast/credentials';
 const STORE_DIR = '/etc/holdfast/store';
 const CA_DIR = '/etc/holdfast/ca';
 /** Where the kubelet would put the pod's API token: ours has no business with the API. */
@@ -51,9 +61,6 @@ const UID = 65_532;
 /** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
 const GRACE_MARGIN_SECONDS = 5;
 const DEFAULT_GRACE_SECONDS = 30;
-/** Largest annotation: Kubernetes allows 256 KiB for all of an object together. */
-const MAX_CONFIG_BYTES = 200 * 1024;
-
 export interface Container {
   readonly name: string;
   readonly env?: readonly { readonly name: string; readonly value?: string }[];
@@ -76,6 +83,20 @@ export interface PodLike {
   };
 }
 
+/** A Secret with the token that a consumer asks for. */
+export interface ConsumerToken {
+  readonly stream: string;
+  readonly secret: string;
+  readonly key: string;
+}
+
+export interface AttachedClient {
+  readonly name: string;
+  /** Secret with its credentials. */
+  readonly secret: string;
+  readonly tokens?: readonly ConsumerToken[];
+}
+
 export interface Attachment {
   readonly container: Container;
   readonly volumes: readonly { readonly name: string; readonly [source: string]: unknown }[];
@@ -93,15 +114,10 @@ export interface Attachment {
  *
  * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller) or from elsewhere.
  */
-export function attach(
-  pod: PodLike,
-  client: { readonly name: string; readonly secret: string },
-  settings: AttachSettings,
-  documents?: string,
-): Attachment {
+export function attach(pod: PodLike, client: AttachedClient, settings: AttachSettings, documents?: string): Attachment {
   return {
-    container: sidecar(settings),
-    volumes: volumes(client.secret, settings),
+    container: sidecar(settings, client.tokens ?? []),
+    volumes: volumes(client, settings),
     env: [
       { name: 'HOLDFAST_URL', value: `http://127.0.0.1:${String(settings.deliveryPort)}` },
       { name: 'HOLDFAST_CLIENT', value: client.name },
@@ -116,7 +132,7 @@ export function attached(pod: PodLike): boolean {
   return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some((one) => one.name === CONTAINER);
 }
 
-function sidecar(settings: AttachSettings): Container {
+function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Container {
   const fieldRef = (name: string, fieldPath: string): { readonly name: string; readonly valueFrom: unknown } => ({
     name,
     valueFrom: { fieldRef: { fieldPath } },
@@ -138,6 +154,8 @@ function sidecar(settings: AttachSettings): Container {
       '--store-prefix',
       settings.storePrefix,
       ...(settings.storeSecret === '' ? [] : ['--store-password-file', `${STORE_DIR}/password`]),
+      ...(settings.allowPrivate === '' ? [] : ['--allow-private', settings.allowPrivate]),
+      ...(settings.allowedHosts === '' ? [] : ['--allowed-hosts', settings.allowedHosts]),
       '--admin-host',
       '::',
       '--admin-port',
@@ -178,13 +196,14 @@ function sidecar(settings: AttachSettings): Container {
       { name: 'holdfast-config', mountPath: TOKEN_DIR, readOnly: true },
       { name: 'holdfast-credentials', mountPath: CREDENTIALS_DIR, readOnly: true },
       ...(settings.storeSecret === '' ? [] : [{ name: 'holdfast-store', mountPath: STORE_DIR, readOnly: true }]),
+      ...(tokens.length === 0 ? [] : [{ name: 'holdfast-tokens', mountPath: TOKENS_DIR, readOnly: true }]),
       ...(settings.caConfigMap === '' ? [] : [{ name: 'holdfast-ca', mountPath: CA_DIR, readOnly: true }]),
     ],
   };
 }
 
 /** No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is missing, the pod is not stuck. */
-function volumes(secret: string, settings: AttachSettings): Attachment['volumes'] {
+function volumes({ secret, tokens = [] }: AttachedClient, settings: AttachSettings): Attachment['volumes'] {
   return [
     {
       name: 'holdfast-config',
@@ -196,10 +215,36 @@ function volumes(secret: string, settings: AttachSettings): Attachment['volumes'
     ...(settings.storeSecret === ''
       ? []
       : [{ name: 'holdfast-store', secret: { secretName: settings.storeSecret, optional: true } }]),
+    ...(tokens.length === 0 ? [] : [{ name: 'holdfast-tokens', projected: { sources: tokens.map(tokenSource) } }]),
     ...(settings.caConfigMap === ''
       ? []
       : [{ name: 'holdfast-ca', configMap: { name: settings.caConfigMap, optional: true } }]),
   ];
+}
+
+/** One key of one Secret and no more: the rest of it is none of the sidecar's business. */
+function tokenSource({ stream, secret, key }: ConsumerToken): unknown {
+  return { secret: { name: secret, items: [{ key, path: `${stream}/token` }], optional: true } };
+}
+
+/** Returns what a client's attachment needs to know of its objects, or in a sentence what must not be mounted. */
+export function attachedClient(
+  client: ClientObject,
+  streams: readonly StreamObject[],
+  settings: AttachSettings,
+): AttachedClient | { readonly problem: string } {
+  const { name } = client.metadata;
+  const secret = client.spec.credentials.secretRef?.name ?? name;
+  const tokens = [...streams].sort(byName).flatMap(({ metadata, spec }) => {
+    const ref = spec.delivery?.push?.tokenSecretRef;
+    return ref === undefined ? [] : [{ stream: metadata.name, secret: ref.name, key: ref.key ?? 'token' }];
+  });
+  const taken = tokens.find((one) => one.secret === secret || one.secret === settings.storeSecret);
+  if (taken === undefined) return { name, secret, tokens };
+  const whose = taken.secret === secret ? 'the OAuth client' : 'the store';
+  return {
+    problem: `EventStream ${taken.stream}: spec.delivery.push.tokenSecretRef names Secret ${taken.secret}, which holds the credentials of ${whose}: put the consumer's token into a Secret of its own`,
+  };
 }
 
 function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
@@ -217,65 +262,6 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
         ]
       : []),
   ];
-}
-
-/**
- * The documents a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON document a line.
- * @returns the text, or what is wrong with it in one sentence.
- */
-export function compileDocuments(
-  client: ClientObject,
-  streams: readonly StreamObject[],
-): { readonly documents: string; readonly revision: string } | { readonly problem: string } {
-  const { secretRef: _, ...credentials } = client.spec.credentials;
-  const head = (kind: string, metadata: ClientObject['metadata']): Record<string, unknown> => ({
-    apiVersion: client.apiVersion,
-    kind,
-    metadata: { name: metadata.name },
-  });
-  const all = [
-    {
-      ...head('StreamClient', client.metadata),
-      spec: { ...client.spec, credentials: { ...credentials, directory: CREDENTIALS_DIR } },
-    },
-    ...[...streams]
-      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
-      .map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
-  ];
-  const revision = revisionOf(all);
-  const [first, ...rest] = all;
-  const documents = [
-    { ...first, metadata: { name: client.metadata.name, annotations: { [ANNOTATIONS.revision]: revision } } },
-    ...rest,
-  ]
-    .map((one) => JSON.stringify(one))
-    .join('\n---\n');
-  const { problems } = checkDocuments([{ name: '', text: documents }]);
-  if (problems.length > 0)
-    return {
-      problem: problems
-        .map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`)
-        .join('; '),
-    };
-  if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES)
-    return {
-      problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients`,
-    };
-  return { documents, revision };
-}
-
-/** Short name of some documents: sidecars report the one they run. */
-function revisionOf(documents: unknown): string {
-  return createHash('sha256').update(JSON.stringify(documents)).digest('hex').slice(0, 16);
-}
-
-/** `#2.spec.path` of the compiled text as a person would say it: the object's name and the field. */
-function objectOf(field: string, objects: readonly (ClientObject | StreamObject)[]): string {
-  const [client, ...streams] = objects;
-  const ordered = [client, ...streams.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))];
-  const match = /^#(\d+)\.?(.*)$/.exec(field);
-  const object = ordered[Number(match?.[1] ?? 1) - 1];
-  return object === undefined ? field : `${object.kind} ${object.metadata.name}: ${match?.[2] ?? field}`;
 }
 
 /** A pod with the attachment in place. Idempotent: a pod that has the container already comes back as it is. */

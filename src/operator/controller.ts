@@ -1,6 +1,8 @@
+import type { Installation } from '../config/installation.ts';
 import type { Leases } from '../coordination/leases.ts';
 import type { Report, Reports } from '../coordination/reports.ts';
-import { CONTAINER, compileDocuments } from './attach.ts';
+import { CONTAINER } from './attach.ts';
+import { compileDocuments } from './documents.ts';
 import { eventsOf, idOf, type EventFacts } from './events.ts';
 import { ApiError, microTime, type Kube, type KubeObject } from './kubernetes.ts';
 import { Reflector, type ReflectorClock } from './reflector.ts';
@@ -27,6 +29,8 @@ export interface ControllerSettings {
   /** Figures that move all the time are written at most this often. */
   readonly figuresEveryMs: number;
   readonly identity: string;
+  /** By which the sidecars check their documents. */
+  readonly installation: Installation;
 }
 
 export interface ControllerDeps extends ReflectorClock {
@@ -189,6 +193,7 @@ export class Controller {
         pods: own.map(factsOf),
         sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own),
         unread: reported === 'unread',
+        installation: this.#settings.installation,
         nowEpochMs: this.#deps.nowEpochMs(),
       };
       known.set(`${namespace}/${name}`, facts);
@@ -288,7 +293,7 @@ export class Controller {
         ),
         new Map([[`Pod/${name}`, uid]]),
       );
-    const compiled = compileDocuments(client, streams);
+    const compiled = compileDocuments(client, streams, this.#settings.installation);
     const said = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS)?.client?.role;
     // One that is silent while another leads does not.
     const role = said ?? (leaderOf(sidecars) === undefined ? undefined : 'standby');

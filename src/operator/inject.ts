@@ -1,5 +1,6 @@
 import { parseAllDocuments, stringify } from 'yaml';
-import { applyTo, attach, compileDocuments, type AttachSettings, type PodLike } from './attach.ts';
+import { applyTo, attach, attachedClient, installationOf, type AttachSettings, type PodLike } from './attach.ts';
+import { compileDocuments } from './documents.ts';
 import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 export interface Injected {
@@ -65,15 +66,22 @@ function injectOne(
   const streams = ours.filter(
     (one) => one.kind === 'EventStream' && one.spec?.clientRef?.name === name,
   ) as unknown as StreamObject[];
-  const compiled = client === undefined ? undefined : compileDocuments(client, streams);
+  // A text is written by hand: an unknown field is a slip of the pen, not a newer version.
+  const rules = { ...installationOf(settings), tolerant: false };
+  const compiled = client === undefined ? undefined : compileDocuments(client, streams, rules);
   if (compiled !== undefined && 'problem' in compiled) found.problems.push(`${where}: ${compiled.problem}`);
   if (client === undefined)
     found.warnings.push(
       `${where}: StreamClient ${name} is not among the documents: the sidecar waits until the annotation holdfast.dev/config is there (the controller writes it)`,
     );
+  const asked = client === undefined ? { name, secret: name } : attachedClient(client, streams, settings);
+  if ('problem' in asked) {
+    found.problems.push(`${where}: ${asked.problem}`);
+    return value;
+  }
   const attachment = attach(
     pod,
-    { name, secret: client?.spec.credentials.secretRef?.name ?? name },
+    asked,
     settings,
     compiled !== undefined && 'documents' in compiled ? compiled.documents : undefined,
   );

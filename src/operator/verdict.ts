@@ -1,4 +1,6 @@
-import { compileDocuments } from './attach.ts';
+import { PRIVATE_ADDRESS_REMEDY } from '../config/addresses.ts';
+import type { Installation } from '../config/installation.ts';
+import { compileDocuments } from './documents.ts';
 import type { Sidecar, StreamReport } from './reported.ts';
 import type { ClientObject, ClientState, ClientStatus, Condition, StreamObject, StreamStatus } from './resources.ts';
 
@@ -19,6 +21,8 @@ export interface Facts {
   readonly sidecars: readonly Sidecar[];
   /** The reports cannot be read for some time. */
   readonly unread: boolean;
+  /** By which the sidecars check their documents. */
+  readonly installation: Installation;
   /** Wall clock, for the times that are written. */
   readonly nowEpochMs: number;
 }
@@ -51,7 +55,7 @@ export function clientStatus(facts: Facts): ClientStatus {
   const first = Object.entries(findings).find(([, finding]) => finding.status !== 'True');
   const suspended = client.spec.suspend;
   const closing = leader?.streams.some((stream) => CONNECTED.has(stream.state)) === true;
-  const compiled = compileDocuments(client, facts.streams);
+  const compiled = compileDocuments(client, facts.streams, facts.installation);
   const pending =
     leader !== undefined &&
     leader.configHash !== '' &&
@@ -126,8 +130,8 @@ function stateOf(
 }
 
 /** The same check that the sidecar makes of its documents: all of them together. */
-function accepted({ client, streams }: Facts): Finding {
-  const compiled = compileDocuments(client, streams);
+function accepted({ client, streams, installation }: Facts): Finding {
+  const compiled = compileDocuments(client, streams, installation);
   if ('problem' in compiled) return no('Invalid', compiled.problem);
   return streams.length === 0
     ? yes('NoStreams', 'no EventStream refers to this client yet')
@@ -175,11 +179,21 @@ function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): F
       : no('CredentialsMissing', `${missing.field} ${missing.rule}: ${missing.remedy}`);
   const { token, credentials } = leader.client;
   if (token.failure !== undefined)
-    return no(camel(token.failure), `the token request fails (${token.failure}); credentials: ${credentials}`);
+    return no(
+      camel(token.failure),
+      `the token request fails (${token.failure}); credentials: ${credentials}${remedyOf(token.failure)}`,
+    );
   if (credentials !== 'ok' && credentials !== '') return no('CredentialsUnusable', credentials);
   return token.state === 'absent'
     ? unknown('NoToken', 'no token was asked for yet')
     : yes('TokenValid', 'the access token is valid');
+}
+
+/** What a person must change; empty: nothing, or it is said elsewhere. */
+function remedyOf(why: string): string {
+  return why === 'private_address' || why === 'consumer_address_refused'
+    ? `; the host resolves to a private address: ${PRIVATE_ADDRESS_REMEDY}`
+    : '';
 }
 
 function circuit(leader: Sidecar | undefined): Finding {
@@ -254,12 +268,12 @@ function ofReport(stream: StreamObject, report: StreamReport, nowEpochMs: number
   const why = report.reason ?? report.hold ?? report.state.toLowerCase();
   const Connected = connected
     ? yes('Connected', 'the connection is open')
-    : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}`);
+    : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}${remedyOf(why)}`);
   const findings: Record<string, Finding> = {
     Ready: connected
       ? report.hold === undefined
         ? yes('Streaming', 'events are received')
-        : no(camel(report.hold), `events wait for the consumer: ${report.hold}`)
+        : no(camel(report.hold), `events wait for the consumer: ${report.hold}${remedyOf(report.hold)}`)
       : Connected,
     Connected,
     Subscribed: connected ? yes('Subscribed', 'the subscription is in force') : no('NotConnected', 'not connected'),

@@ -1,4 +1,5 @@
 import type { Agent } from 'undici';
+import { PRIVATE_ADDRESS } from '../config/addresses.ts';
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
 import {
   admit,
@@ -84,7 +85,7 @@ export class ClientDriver {
         this.#streams.get(stream)?.preempted();
       },
     });
-    this.#restAgent = createAgent(plan.loopback);
+    this.#restAgent = createAgent(plan);
     this.#timer = new DeadlineTimer(deps.nowMs, () => {
       this.#tick();
     });
@@ -456,7 +457,10 @@ export class ClientDriver {
     if (this.#stopped) return;
     const failure = error instanceof HoldfastError ? (FAILURES[error.code] ?? 'unreachable') : 'unreachable';
     const after = error instanceof HoldfastError ? error.details['retryAfterMs'] : undefined;
-    this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
+    // A person must change something, and the reason alone does not say what; once, each failure is told beside it.
+    if (failure === 'private_address' && this.#token.failure !== failure)
+      this.#deps.log.warn({ err: error, client: this.plan.name, code: PRIVATE_ADDRESS }, 'the token is not asked for');
+    else this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
     const unit = salted(this.#deps.random(), this.#deps.identity.salt);
     this.#dispatch({
       kind: 'failed',
@@ -498,4 +502,5 @@ const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
   HF_TOKEN_FORBIDDEN: 'forbidden',
   HF_TOKEN_THROTTLED: 'throttled',
   HF_TOKEN_ANSWER: 'bad_answer',
+  HF_PRIVATE_ADDRESS: 'private_address',
 };

@@ -1,3 +1,4 @@
+import { PRIVATE_ADDRESS_REMEDY } from '../config/addresses.ts';
 import type { StreamPlan } from '../config/resolve.ts';
 import { salted } from '../core/backoff.ts';
 import type { HoldReason } from '../core/consumer.ts';
@@ -62,7 +63,11 @@ export class ConsumerSide implements DeliveryHost {
 
   held(reason: HoldReason): void {
     this.#deps.audit.write('consumer.held', this.#plan.client, { stream: this.#plan.name, reason });
-    this.#deps.log.warn({ stream: this.#plan.name, reason }, 'delivery is held');
+    const hint =
+      reason === 'consumer_address_refused'
+        ? { hint: `the host of delivery.push.url resolves to a private address: ${PRIVATE_ADDRESS_REMEDY}` }
+        : {};
+    this.#deps.log.warn({ stream: this.#plan.name, reason, ...hint }, 'delivery is held');
   }
 
   released(): void {

@@ -1,3 +1,4 @@
+import { isLoopbackHost } from '../config/hosts.ts';
 import type { ClientPlan } from '../config/resolve.ts';
 import { reachable } from '../upstream/network.ts';
 import type { Deps } from './deps.ts';
@@ -20,6 +21,7 @@ const SHARED: ReadonlySet<string> = new Set([
   'auth_failed',
   'forbidden',
   'position_expired',
+  'private_address',
   'parked',
   'shutdown',
 ]);
@@ -85,7 +87,12 @@ export class Fitness {
         stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
       ),
     );
-    const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
+    const { allowPrivate } = this.#plan;
+    const answers = await Promise.all(
+      [...urls].map((url) =>
+        reachable(url, PROBE_LIMIT_MS, { loopback: isLoopbackHost(new URL(url).hostname), allowPrivate }),
+      ),
+    );
     this.#consumerThere = answers.every(Boolean);
   }
 }

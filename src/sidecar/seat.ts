@@ -233,7 +233,7 @@ export class Seat implements Contender {
 
   async warm(epoch: number): Promise<boolean> {
     this.#dropWarm();
-    if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS))) return false;
+    if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS, this.plan))) return false;
     const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
     if (early.length === 0 || this.#term !== undefined) return this.#term === undefined;
     // What cannot be replayed must be connected before the old leader lets go.

@@ -40,7 +40,7 @@ export class TokenSource {
     this.#plan = plan;
     this.#deps = deps;
     this.#epoch = epoch;
-    this.#agent = createAgent(plan.loopback);
+    this.#agent = createAgent(plan);
   }
 
   /** @throws HoldfastError HF_TOKEN_* */

@@ -5,12 +5,12 @@ import {
   applyTo,
   attach,
   attached,
-  compileDocuments,
   DEFAULT_SETTINGS,
   patchOf,
   type PatchOperation,
   type PodLike,
 } from '../../src/operator/attach.ts';
+import { compileDocuments } from '../../src/operator/documents.ts';
 import { inject } from '../../src/operator/inject.ts';
 import type { ClientObject, StreamObject } from '../../src/operator/resources.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
@@ -129,6 +129,93 @@ describe('the attach function', () => {
         }) as unknown as StreamObject,
     );
     expect(compileDocuments(client, many)).to.have.property('problem').that.includes('larger than');
+  });
+});
+
+// Found and mended: A7
+describe("the consumer's token out of a Secret", () => {
+  const pushed = (name: string, tokenSecretRef: Record<string, string>, more: Record<string, unknown> = {}) =>
+    eventStream(name, 'orders', {
+      delivery: { mode: 'Push', push: { url: 'http://127.0.0.1:8080/', tokenSecretRef, ...more } },
+    }) as unknown as StreamObject;
+  const pod: PodLike = {
+    metadata: { labels: { 'holdfast.dev/client': 'orders' } },
+    spec: { containers: [{ name: 'app' }] },
+  };
+  const review = (streams: readonly StreamObject[], settings = DEFAULT_SETTINGS) =>
+    answer(
+      { uid: 'u', namespace: 'apps', operation: 'CREATE', object: pod },
+      { ...known, streamsOf: () => streams },
+      settings,
+    );
+  const after = (streams: readonly StreamObject[]): PodLike =>
+    patched(
+      pod,
+      JSON.parse(Buffer.from(review(streams).patch ?? '', 'base64').toString()) as PatchOperation[],
+    ) as PodLike;
+
+  it('is mounted under the name of its stream, one key and no more, and the documents name that file', () => {
+    const made = after([pushed('calls', { name: 'b', key: 'word' }), pushed('audit', { name: 'a' }), stream]);
+    expect(made.spec.volumes).to.deep.include({
+      name: 'holdfast-tokens',
+      projected: {
+        sources: [
+          { secret: { name: 'a', items: [{ key: 'token', path: 'audit/token' }], optional: true } },
+          { secret: { name: 'b', items: [{ key: 'word', path: 'calls/token' }], optional: true } },
+        ],
+      },
+    });
+    expect(made.spec.initContainers?.at(-1)?.['volumeMounts']).to.deep.include({
+      name: 'holdfast-tokens',
+      mountPath: '/etc/holdfast/tokens',
+      readOnly: true,
+    });
+    expect(made.metadata?.annotations?.['holdfast.dev/config'])
+      .to.include('"tokenFile":"/etc/holdfast/tokens/calls/token"')
+      .and.not.include('tokenSecretRef');
+    expect(JSON.stringify(after([stream]))).to.not.include('holdfast-tokens');
+  });
+
+  it('is never the Secret of the OAuth client or of the store', () => {
+    const settings = { ...DEFAULT_SETTINGS, storeSecret: 'redis' };
+    for (const name of ['orders-oauth', 'redis'])
+      expect(review([pushed('s', { name })], settings).status?.message, name).to.include(
+        `EventStream s: spec.delivery.push.tokenSecretRef names Secret ${name}`,
+      );
+  });
+
+  it('goes to another machine only where the installation names it; no tokenFile of any other place is taken', () => {
+    const remote = { url: 'https://orders.example.org/', allowRemote: true };
+    expect(review([pushed('s', { name: 'x' }, remote)]).status?.message).to.include('network.allowedHosts');
+    expect(
+      review([pushed('s', { name: 'x' }, remote)], { ...DEFAULT_SETTINGS, allowedHosts: '*.example.org' }).allowed,
+    ).to.equal(true);
+    const thief = eventStream('s', 'orders', {
+      delivery: { mode: 'Push', push: { ...remote, tokenFile: '/etc/holdfast/store/password' } },
+    }) as unknown as StreamObject;
+    expect(review([thief]).status?.message).to.include('EventStream s: spec.delivery.push.tokenFile is not below');
+    expect(
+      review([pushed('s', { name: 'x' }, { tokenFile: '/etc/holdfast/tokens/s/token' })]).status?.message,
+    ).to.include('stands beside tokenFile');
+  });
+
+  it('a Secret of credentials goes to no host of the choice of whoever writes the StreamClient', () => {
+    const thief = streamClient('orders', { hosts: { login: 'https://evil.example' } }) as unknown as ClientObject;
+    const { status } = answer(
+      { uid: 'u', namespace: 'apps', operation: 'CREATE', object: pod },
+      { ...known, client: () => thief },
+      DEFAULT_SETTINGS,
+    );
+    expect(status?.message).to.include('StreamClient orders: spec.hosts.login would send the credentials');
+  });
+
+  it('the sidecar is told the lists of the installation', () => {
+    const { args } = attach(
+      pod,
+      { name: 'c', secret: 's' },
+      { ...DEFAULT_SETTINGS, allowPrivate: '10.0.0.0/8', allowedHosts: 'a.example' },
+    ).container;
+    expect((args as string[]).join(' ')).to.include('--allow-private 10.0.0.0/8 --allowed-hosts a.example');
   });
 });
 

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { ATTACHED } from '../../src/config/installation.ts';
 import { eventsOf } from '../../src/operator/events.ts';
 import { auditLines, outdated } from '../../src/operator/plugin.ts';
 import { sidecarOf, type Sidecar } from '../../src/operator/reported.ts';
@@ -48,6 +49,7 @@ const facts = (over: Partial<Facts> = {}): Facts => ({
   pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }],
   sidecars: [sidecar()],
   unread: false,
+  installation: ATTACHED,
   nowEpochMs: 1_800_000_000_000,
   ...over,
 });

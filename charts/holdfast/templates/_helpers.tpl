@@ -68,6 +68,8 @@ adminPort: {{ int .Values.sidecar.ports.admin }}
 deliveryPort: {{ int .Values.sidecar.ports.delivery }}
 drainSeconds: {{ int .Values.sidecar.drainSeconds }}
 logLevel: {{ .Values.sidecar.logLevel | quote }}
+allowPrivate: {{ join "," .Values.network.allowPrivate | quote }}
+allowedHosts: {{ join "," .Values.network.allowedHosts | quote }}
 caConfigMap: {{ .Values.sidecar.caConfigMap | quote }}
 resources:
   {{- toYaml .Values.sidecar.resources | nindent 2 }}

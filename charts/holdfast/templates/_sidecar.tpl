@@ -17,6 +17,14 @@ args:
   - --store-password-file
   - /etc/holdfast/store/password
 {{- end }}
+{{- if .allowPrivate }}
+  - --allow-private
+  - {{ .allowPrivate | quote }}
+{{- end }}
+{{- if .allowedHosts }}
+  - --allowed-hosts
+  - {{ .allowedHosts | quote }}
+{{- end }}
   - --admin-host
   - "::"
   - --admin-port
