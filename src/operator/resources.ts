@@ -18,6 +18,8 @@ export const ANNOTATIONS = {
   config: `${GROUP}/config`,
   /** Inside those documents, on the StreamClient: which ones they are. */
   revision: `${GROUP}/revision`,
+  /** On cluster-scoped objects of an installation: NAMESPACE/NAME of the ConfigMap with its settings. */
+  settings: `${GROUP}/settings`,
   /** On a StreamClient: changes when somebody asks for a hand-over. */
   handOver: `${GROUP}/handover-requested-at`,
 } as const;

@@ -75,6 +75,11 @@ resources:
   {{- toYaml .Values.sidecar.resources | nindent 2 }}
 {{- end }}
 
+{{- /* On cluster-scoped objects, which only administrators make: where the settings are that can be trusted. */}}
+{{- define "holdfast.settingsRef" -}}
+holdfast.dev/settings: {{ printf "%s/%s-injector" .Release.Namespace (include "holdfast.fullname" .) | quote }}
+{{- end }}
+
 {{- /* A value as a CEL literal: every entry dyn(), because CEL wants maps and lists of one type. */}}
 {{- define "holdfast.cel" -}}
 {{- if kindIs "map" . -}}
