@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { clientNames } from '../config/load.ts';
 import { listenOn } from '../config/listen.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
@@ -8,6 +8,7 @@ import type { ClientPlan } from '../config/resolve.ts';
 import type { StoreTarget } from '../coordination/open.ts';
 import { RedisLink } from '../coordination/link.ts';
 import { Reports } from '../coordination/reports.ts';
+import { createAdminServer } from '../sidecar/connections.ts';
 import type { Identity } from '../sidecar/deps.ts';
 import { REPORT_EVERY_MS, reportHead } from '../sidecar/reporter.ts';
 import { EXIT_OK } from './options.ts';
@@ -161,7 +162,7 @@ class WaitingRoom {
 
   private constructor(waiting: Waiting) {
     this.#waiting = waiting;
-    this.#server = createServer((request, response) => {
+    this.#server = createAdminServer((request, response) => {
       request.resume();
       const ready = request.url !== '/readyz';
       response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain; version=0.0.4' });
