@@ -58,9 +58,11 @@ describe('a sidecar that is attached', () => {
     await waitsFor('documents.yaml cannot be read');
     writeFileSync(
       file('documents.yaml'),
-      `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c'))}`,
+      `${stringify(streamClient('c', { credentials: { directory }, newFieldOfV2: true }))}---\n${stringify(eventStream('s', 'c'))}`,
     );
     await waitsFor('clientSecret does not exist');
+    // Found and mended: A13
+    expect((await get('/readyz')).text).to.not.include('newFieldOfV2');
     expect((await get('/metrics')).text).to.equal('holdfast_leader{client="c"} 0\n');
     expect(said).to.include('HF_CONFIG_SECRET').and.not.include('"word"');
     child.kill('SIGTERM');
