@@ -4,6 +4,7 @@ import {
   attachedClient,
   installationOf,
   patchOf,
+  refusalOf,
   type AttachSettings,
   type PodLike,
 } from './attach.ts';
@@ -47,6 +48,8 @@ export function answer(request: AdmissionRequest, known: Known, settings: Attach
     allowed: false,
     status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` },
   });
+  const refusal = refusalOf(pod);
+  if (refusal !== undefined) return deny(refusal);
   const client = known.client(namespace, name);
   if (client === undefined)
     return deny(

@@ -61,9 +61,12 @@ const UID = 65_532;
 /** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
 const GRACE_MARGIN_SECONDS = 5;
 const DEFAULT_GRACE_SECONDS = 30;
+/** Default port of OpenTelemetry's Prometheus exporter. */
+const OTEL_PROMETHEUS_PORT = 9464;
 export interface Container {
   readonly name: string;
-  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[] | null;
+  readonly ports?: readonly { readonly containerPort?: number; readonly [field: string]: unknown }[] | null;
   readonly [field: string]: unknown;
 }
 
@@ -71,15 +74,17 @@ export interface Container {
 export interface PodLike {
   readonly metadata?: {
     readonly name?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
+    readonly labels?: Readonly<Record<string, string>> | null;
+    readonly annotations?: Readonly<Record<string, string>> | null;
   };
   readonly spec: {
     readonly containers: readonly Container[];
-    readonly initContainers?: readonly Container[];
-    readonly volumes?: readonly { readonly name: string }[];
+    readonly initContainers?: readonly Container[] | null;
+    readonly volumes?: readonly { readonly name: string }[] | null;
     readonly terminationGracePeriodSeconds?: number;
     readonly hostNetwork?: boolean;
+    readonly os?: { readonly name?: string };
+    readonly nodeSelector?: Readonly<Record<string, string>> | null;
   };
 }
 
@@ -128,8 +133,22 @@ export function attach(pod: PodLike, client: AttachedClient, settings: AttachSet
   };
 }
 
-export function attached(pod: PodLike): boolean {
-  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some((one) => one.name === CONTAINER);
+/** Returns true for a pod that has our native sidecar; a container of its own that happens to have that name is none. */
+export function attached(pod: Pick<PodLike, 'spec'>): boolean {
+  return (pod.spec.initContainers ?? []).some((one) => one.name === CONTAINER && one['restartPolicy'] === 'Always');
+}
+
+/** Returns in a sentence why a pod cannot have the sidecar; undefined: it can. */
+export function refusalOf(pod: PodLike): string | undefined {
+  const { containers, initContainers, hostNetwork, os, nodeSelector } = pod.spec;
+  if ([...containers, ...(initContainers ?? [])].some((one) => one.name === CONTAINER))
+    return `the pod has a container of its own with the name "${CONTAINER}", which is that of the sidecar: give it another name`;
+  if (os?.name === 'windows' || nodeSelector?.['kubernetes.io/os'] === 'windows')
+    return `the pod is for Windows, and the sidecar runs on Linux only: remove the label ${LABELS.client}, and let a Linux pod receive the events`;
+  // Whoever is on the node's loopback could read events and acknowledge them: they would be lost without a trace.
+  return hostNetwork === true
+    ? 'hostNetwork: true would open the delivery port, which knows no password, to every process of the node: run the pod on its own network'
+    : undefined;
 }
 
 function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Container {
@@ -222,6 +241,21 @@ function volumes({ secret, tokens = [] }: AttachedClient, settings: AttachSettin
   ];
 }
 
+/** The sidecar starts first and takes its ports: an application that wants one of them cannot bind it. */
+function portWarnings({ name, ports, env }: Container, settings: AttachSettings): readonly string[] {
+  const own = (ports ?? []).map((one) => one.containerPort);
+  const value = (variable: string): string => (env ?? []).find((one) => one.name === variable)?.value ?? '';
+  // OpenTelemetry's exporter opens a port that no pod declares.
+  if (value('OTEL_METRICS_EXPORTER').includes('prometheus'))
+    own.push(Number(value('OTEL_EXPORTER_PROMETHEUS_PORT') || OTEL_PROMETHEUS_PORT));
+  return [settings.adminPort, settings.deliveryPort]
+    .filter((port) => own.includes(port))
+    .map(
+      (port) =>
+        `container ${name} uses port ${String(port)}, which the sidecar takes before it starts: give it another one (OTEL_EXPORTER_PROMETHEUS_PORT for OpenTelemetry), or change sidecar.ports of the chart`,
+    );
+}
+
 /** One key of one Secret and no more: the rest of it is none of the sidecar's business. */
 function tokenSource({ stream, secret, key }: ConsumerToken): unknown {
   return { secret: { name: secret, items: [{ key, path: `${stream}/token` }], optional: true } };
@@ -256,11 +290,7 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
           `terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a hand-over may take: raise it, or a stop falls back to expiry of the lease`,
         ]
       : []),
-    ...(pod.spec.hostNetwork === true
-      ? [
-          `hostNetwork: true: ports ${String(settings.adminPort)} and ${String(settings.deliveryPort)} are those of the node, so one such pod fits on it`,
-        ]
-      : []),
+    ...pod.spec.containers.flatMap((one) => portWarnings(one, settings)),
   ];
 }
 
@@ -306,8 +336,8 @@ export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOpe
   const after = applyTo(pod, attachment);
   const out: PatchOperation[] = [];
   const add = (path: string, value: unknown): void => void out.push({ op: 'add', path, value });
-  const append = (path: string, before: readonly unknown[] | undefined, list: readonly unknown[]): void => {
-    if (before === undefined) return add(path, list);
+  const append = (path: string, before: readonly unknown[] | null | undefined, list: readonly unknown[]): void => {
+    if (before === undefined || before === null) return add(path, list);
     for (const one of list.slice(before.length)) add(`${path}/-`, one);
   };
   append('/spec/initContainers', pod.spec.initContainers, after.spec.initContainers ?? []);
@@ -319,7 +349,7 @@ export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOpe
     const before = pod.metadata?.[field];
     const entries = Object.entries(attachment[field]);
     if (entries.length === 0) continue;
-    if (before === undefined) add(`/metadata/${field}`, Object.fromEntries(entries));
+    if (before === undefined || before === null) add(`/metadata/${field}`, Object.fromEntries(entries));
     else
       for (const [name, value] of entries)
         add(`/metadata/${field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value);

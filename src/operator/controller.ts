@@ -1,7 +1,7 @@
 import type { Installation } from '../config/installation.ts';
 import type { Leases } from '../coordination/leases.ts';
 import type { Report, Reports } from '../coordination/reports.ts';
-import { CONTAINER } from './attach.ts';
+import { attached, CONTAINER } from './attach.ts';
 import { compileDocuments } from './documents.ts';
 import { eventsOf, idOf, type EventFacts } from './events.ts';
 import { ApiError, microTime, type Kube, type KubeObject } from './kubernetes.ts';
@@ -61,7 +61,7 @@ const WIDTH = 8;
 interface Pod extends KubeObject {
   readonly spec: {
     readonly containers: readonly { readonly name: string }[];
-    readonly initContainers?: readonly { readonly name: string }[];
+    readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[];
   };
   readonly status?: {
     readonly phase?: string;
@@ -283,7 +283,7 @@ export class Controller {
   async #pod(pod: Pod, { client, streams, sidecars }: Facts): Promise<void> {
     const { name, namespace = '', uid = '', labels = {}, annotations = {} } = pod.metadata;
     if (over(pod) || pod.metadata['deletionTimestamp'] !== undefined) return this.#lastWord(pod, sidecars);
-    if (!hasSidecar(pod))
+    if (!attached(pod))
       return this.#event(
         namespace,
         this.#about(
@@ -423,10 +423,6 @@ function objects(reflectors: readonly Reflector[]): readonly unknown[] {
   return reflectors.flatMap((reflector) => [...reflector.objects.values()]);
 }
 
-function hasSidecar(pod: Pod): boolean {
-  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some((one) => one.name === CONTAINER);
-}
-
 /** The pod has ended, or its sidecar has for good. */
 function over(pod: Pod): boolean {
   const { phase, initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
@@ -440,7 +436,7 @@ function factsOf(pod: Pod): PodFacts {
   return {
     name: pod.metadata.name,
     uid: pod.metadata.uid ?? '',
-    attached: hasSidecar(pod),
+    attached: attached(pod),
     ended: over(pod) || pod.metadata['deletionTimestamp'] !== undefined,
   };
 }

@@ -1,5 +1,14 @@
 import { parseAllDocuments, stringify } from 'yaml';
-import { applyTo, attach, attachedClient, installationOf, type AttachSettings, type PodLike } from './attach.ts';
+import {
+  applyTo,
+  attach,
+  attached,
+  attachedClient,
+  installationOf,
+  refusalOf,
+  type AttachSettings,
+  type PodLike,
+} from './attach.ts';
 import { compileDocuments } from './documents.ts';
 import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
@@ -56,6 +65,11 @@ function injectOne(
   const name = pod?.metadata?.labels?.[LABELS.client];
   if (pod === undefined || name === undefined) return value;
   const where = `${value.kind ?? 'object'} ${value.metadata?.name ?? ''}`.trim();
+  const refusal = attached(pod) ? undefined : refusalOf(pod);
+  if (refusal !== undefined) {
+    found.problems.push(`${where}: ${refusal}`);
+    return value;
+  }
   const ours = all as readonly {
     readonly kind?: string;
     readonly metadata?: { readonly name?: string };

@@ -243,10 +243,58 @@ describe('the answer to a pod', () => {
     expect(review(asks, 'elsewhere').status?.message).to.include('does not exist in namespace "elsewhere"');
   });
 
-  it('warns of a short grace period and of the host network', () => {
+  it('warns of a short grace period', () => {
+    expect(review({ ...asks, spec: { ...asks.spec, terminationGracePeriodSeconds: 3 } }).warnings).to.have.length(1);
+  });
+
+  // Found and mended: A24
+  const refused: readonly (readonly [string, Partial<PodLike['spec']>, RegExp])[] = [
+    [
+      'a container of its own with our name',
+      { containers: [{ name: 'holdfast' }] },
+      /container of its own with the name/,
+    ],
+    ['an init container of its own with our name', { initContainers: [{ name: 'holdfast' }] }, /container of its own/],
+    ['Windows', { os: { name: 'windows' } }, /for Windows/],
+    ['Windows by selector', { nodeSelector: { 'kubernetes.io/os': 'windows' } }, /for Windows/],
+    ['the host network', { hostNetwork: true }, /every process of the node/],
+  ];
+  for (const [what, spec, sentence] of refused)
+    it(`refuses ${what}, by webhook and by inject`, () => {
+      const pod = { ...asks, spec: { ...asks.spec, ...spec } };
+      expect(review(pod).status?.message).to.match(sentence);
+      const text = [client, { kind: 'Pod', ...pod }].map((one) => JSON.stringify(one)).join('\n---\n');
+      expect(inject(text, DEFAULT_SETTINGS).problems.join()).to.match(sentence);
+    });
+
+  it('warns of an application that wants a port of the sidecar, also when only OpenTelemetry says so', () => {
+    const warnings = (container: Record<string, unknown>): readonly string[] =>
+      review({ ...asks, spec: { containers: [{ name: 'app', ...container }] } }).warnings ?? [];
     expect(
-      review({ ...asks, spec: { ...asks.spec, terminationGracePeriodSeconds: 3, hostNetwork: true } }).warnings,
+      warnings({ ports: [{ containerPort: 9464 }, { containerPort: 9465 }, { containerPort: 80 }] }),
     ).to.have.length(2);
+    const otel = { name: 'OTEL_METRICS_EXPORTER', value: 'prometheus' };
+    expect(warnings({ env: [otel] }).join()).to.include('container app uses port 9464');
+    expect(warnings({ env: [otel, { name: 'OTEL_EXPORTER_PROMETHEUS_PORT', value: '9999' }] })).to.deep.equal([]);
+    expect(warnings({ ports: [{ containerPort: 8080 }] })).to.deep.equal([]);
+  });
+
+  it('null stands for nothing, as in the API', () => {
+    const pod = {
+      metadata: { labels: { 'holdfast.dev/client': 'orders' }, annotations: null },
+      spec: {
+        containers: [{ name: 'app', env: null, ports: null }],
+        initContainers: null,
+        volumes: null,
+        nodeSelector: null,
+      },
+    } as PodLike;
+    const after = patched(
+      pod,
+      JSON.parse(Buffer.from(review(pod).patch ?? '', 'base64').toString()) as PatchOperation[],
+    ) as PodLike;
+    expect(attached(after)).to.equal(true);
+    expect(after.spec.containers[0]?.env).to.have.length(2);
   });
 });
 
