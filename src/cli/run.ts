@@ -185,13 +185,16 @@ interface RunSettings {
   readonly level: string;
 }
 
-function identityOf(env: NodeJS.ProcessEnv): Identity {
+/** Who this replica is, by the environment of its pod. */
+export function identityOf(env: NodeJS.ProcessEnv): Identity {
   const uid = env['POD_UID'] ?? randomUUID();
   return {
     pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`,
     namespace: env['POD_NAMESPACE'] ?? 'default',
     uid,
-    revision: env['HOLDFAST_REVISION'] ?? '',
+    revision:
+      [env['HOLDFAST_REVISION'], env['HOLDFAST_CONTROLLER_REVISION']].find((one) => one !== undefined && one !== '') ??
+      '',
     egress: env['HOLDFAST_EGRESS'] ?? 'default',
     salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32,
   };

@@ -191,7 +191,9 @@ function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Co
       fieldRef('POD_NAMESPACE', 'metadata.namespace'),
       fieldRef('POD_UID', 'metadata.uid'),
       fieldRef('NODE_NAME', 'spec.nodeName'),
+      // Which template the pod is of: a Deployment's pods have the one label, those of StatefulSets and DaemonSets the other.
       fieldRef('HOLDFAST_REVISION', "metadata.labels['pod-template-hash']"),
+      fieldRef('HOLDFAST_CONTROLLER_REVISION', "metadata.labels['controller-revision-hash']"),
       ...(settings.caConfigMap === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${CA_DIR}/ca.crt` }]),
     ],
     ports: [{ name: 'hf-admin', containerPort: settings.adminPort, protocol: 'TCP' }],

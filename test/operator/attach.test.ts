@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { identityOf } from '../../src/cli/run.ts';
 import { answer, type Known } from '../../src/operator/admission.ts';
 import {
   applyTo,
@@ -106,6 +107,25 @@ describe('the attach function', () => {
     expect(mounts.find((mount) => mount.mountPath === '/var/run/secrets/kubernetes.io/serviceaccount')?.name).to.equal(
       'holdfast-config',
     );
+  });
+
+  // Found and mended: "Read, not run" (a lease moved once in a rollout of a Deployment only)
+  it('names the template of every kind of workload, and the sidecar takes the one that is there', () => {
+    const env = attachment({ spec: { containers: [] } }).container.env as readonly {
+      readonly name: string;
+      readonly valueFrom?: { readonly fieldRef: { readonly fieldPath: string } };
+    }[];
+    const by = (label: string): string =>
+      env.find((one) => one.valueFrom?.fieldRef.fieldPath === `metadata.labels['${label}']`)?.name ?? 'none';
+    const revision = (labels: Readonly<Record<string, string>>): string =>
+      identityOf(
+        Object.fromEntries(
+          ['pod-template-hash', 'controller-revision-hash'].map((label) => [by(label), labels[label] ?? '']),
+        ),
+      ).revision;
+    expect(revision({ 'pod-template-hash': 'a' })).to.equal('a');
+    expect(revision({ 'controller-revision-hash': 'web-b' })).to.equal('web-b');
+    expect(revision({})).to.equal('');
   });
 
   it('documents that do not fit together are one sentence with the object and the field', () => {

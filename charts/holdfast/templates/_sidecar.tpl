@@ -56,6 +56,10 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: metadata.labels['pod-template-hash']
+  - name: HOLDFAST_CONTROLLER_REVISION
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.labels['controller-revision-hash']
 {{- if .caConfigMap }}
   - name: NODE_EXTRA_CA_CERTS
     value: /etc/holdfast/ca/ca.crt
