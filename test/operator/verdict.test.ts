@@ -73,6 +73,22 @@ describe('what a status says', () => {
     expect(condition(streamStatus(stream, facts(), 0), 'Ready')).to.equal('True Streaming');
   });
 
+  // Found and mended: D4
+  it('a private address is said with what to do about it', () => {
+    const leading = { role: 'leader', open: true, epoch: 1, token: { state: 'absent', failure: 'private_address' } };
+    const token = clientStatus(facts({ sidecars: [sidecar({ client: leading })] }));
+    expect(condition(token, 'Authenticated')).to.equal('False PrivateAddress');
+    const [before] = report()['streams'] as readonly Record<string, unknown>[];
+    const held = { ...before, delivery: { inFlight: 0, hold: 'consumer_address_refused' } };
+    const push = streamStatus(stream, facts({ sidecars: [sidecar({ streams: [held] })] }), 0);
+    expect(condition(push, 'Ready')).to.equal('False ConsumerAddressRefused');
+    for (const [status, type] of [
+      [token, 'Authenticated'],
+      [push, 'Ready'],
+    ] as const)
+      expect(status.conditions.find((one) => one.type === type)?.message).to.include('network.allowPrivate');
+  });
+
   const cases: readonly (readonly [string, Partial<Facts>, string, string])[] = [
     ['nobody asks', { pods: [], sidecars: [] }, 'LeaderElected', 'False NoPods'],
     [
