@@ -1,4 +1,4 @@
-import { BY_HAND, TOKENS_DIR, type Installation } from '../config/installation.ts';
+import { BY_HAND, type Installation } from '../config/installation.ts';
 import { loadDocuments, type Documents } from '../config/load.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts';
@@ -22,7 +22,7 @@ export async function plansOf(
   try {
     const documents = loadDocuments(files, installation);
     const never = neverRead(documents, passwordFile);
-    const bounds = { below: installation.attached ? TOKENS_DIR : undefined, never };
+    const bounds = { below: installation.tokensDirectory, never };
     const plans: ClientPlan[] = [];
     for (const plan of resolve(documents)) {
       const read = await readCredentials(plan);

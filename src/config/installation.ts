@@ -8,6 +8,8 @@ export const TOKENS_DIR = '/etc/holdfast/tokens';
 export interface Installation {
   /** The documents were written by others than those who started this process: they may read and reach less. */
   readonly attached: boolean;
+  /** The only directory that consumers' tokens are read from; undefined: any. */
+  readonly tokensDirectory: string | undefined;
   /** Unknown fields are warnings: the documents may come from a newer version than this one. */
   readonly tolerant: boolean;
   /** Private networks that names and addresses may lie in: CIDRs. */
@@ -17,10 +19,16 @@ export interface Installation {
 }
 
 /** Run by hand, nothing allowed beyond the rules. */
-export const BY_HAND: Installation = { attached: false, tolerant: false, allowPrivate: [], allowedHosts: [] };
+export const BY_HAND: Installation = {
+  attached: false,
+  tokensDirectory: undefined,
+  tolerant: false,
+  allowPrivate: [],
+  allowedHosts: [],
+};
 
 /** Beside an application, nothing allowed beyond the rules. */
-export const ATTACHED: Installation = { ...BY_HAND, attached: true, tolerant: true };
+export const ATTACHED: Installation = { ...BY_HAND, attached: true, tokensDirectory: TOKENS_DIR, tolerant: true };
 
 /** Returns the items of a comma-separated option. */
 export function listOf(text: string): readonly string[] {

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { PROFILES } from '../platforms/index.ts';
 import { addressRule, literalAddress, PRIVATE_ADDRESS_REMEDY } from './addresses.ts';
 import { checkHosts, isLoopbackHost } from './hosts.ts';
-import { isAllowedHost, TOKENS_DIR, type Installation } from './installation.ts';
+import { isAllowedHost, type Installation } from './installation.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { EventStream, StreamClient } from './schema.ts';
 
@@ -244,9 +244,10 @@ function checkToken(at: (field: string) => string, push: Push, installation: Ins
       'is for an attached sidecar, whose pod mounts the Secret',
       'use tokenFile in a file of your own',
     );
-  if (tokenFile === undefined || !installation.attached) return;
-  if (!posix.normalize(tokenFile).startsWith(`${TOKENS_DIR}/`))
-    say(at('tokenFile'), `is not below ${TOKENS_DIR}`, 'name the Secret with tokenSecretRef');
+  const { tokensDirectory } = installation;
+  if (tokenFile === undefined || tokensDirectory === undefined) return;
+  if (!posix.normalize(tokenFile).startsWith(`${tokensDirectory}/`))
+    say(at('tokenFile'), `is not below ${tokensDirectory}`, 'name the Secret with tokenSecretRef');
   const { hostname } = new URL(push.url);
   if (!isLoopbackHost(hostname) && !isAllowedHost(hostname, installation.allowedHosts))
     say(

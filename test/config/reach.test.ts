@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -84,7 +84,7 @@ describe('what the author of an EventStream cannot reach', () => {
       expect(byHand(name), name).to.include('among other credentials');
   });
 
-  it('run by hand too, a link to the password of the store is refused at the start', async () => {
+  it('a link to the password of the store is refused at the start, run by hand too', async () => {
     const root = mkdtempSync(join(tmpdir(), 'hf-reach-'));
     const file = (name: string, text: string): string => {
       writeFileSync(join(root, name), text);
@@ -110,6 +110,16 @@ describe('what the author of an EventStream cannot reach', () => {
       .to.include('lies among other credentials')
       .and.not.include('the-shared-redis-password');
     expect((await read(undefined)).plans).to.have.length(1);
+    // Attached: the path looks right, and the link leads out of the one directory.
+    mkdirSync(join(root, 'tokens'));
+    symlinkSync(passwordFile, join(root, 'tokens/token'));
+    writeFileSync(documents, readFileSync(documents, 'utf8').replace(join(root, 'token'), join(root, 'tokens/token')));
+    const installation = { ...ATTACHED, tokensDirectory: join(root, 'tokens') };
+    const attached = await plansOf([documents], [], { installation, passwordFile: undefined }).catch(
+      (error: unknown) => error,
+    );
+    expect(attached).to.be.instanceOf(ConfigError);
+    expect((attached as ConfigError).problems.map((one) => one.rule).join()).to.include('does not lie below');
   });
 
   it('attached: a token goes to another machine only where the installation names it', () => {
