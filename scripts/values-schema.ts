@@ -19,6 +19,11 @@ const RULES: Readonly<Record<string, Record<string, unknown>>> = {
   'injector.logLevel': { enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] },
   'controller.logLevel': { enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] },
   'scope.namespaces': { items: { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' }, uniqueItems: true },
+  'network.allowPrivate': { items: { type: 'string', pattern: '^[0-9a-fA-F:.]+/[0-9]{1,3}$' }, uniqueItems: true },
+  'network.allowedHosts': {
+    items: { type: 'string', pattern: '^(\\*\\.)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$' },
+    uniqueItems: true,
+  },
   'streams.clients': {
     items: {
       type: 'object',
@@ -72,7 +77,7 @@ function objectSchema(node: unknown, path: string, fields: ValuesField[]): Recor
     const name = isScalar(pair.key) ? String(pair.key.value) : '';
     const at = path === '' ? name : `${path}.${name}`;
     const comment = isScalar(pair.key) ? (pair.key.commentBefore ?? '') : '';
-    const first = pair === node.items[0] && path === '' ? (node.commentBefore ?? '') : '';
+    const first = pair === node.items[0] ? (node.commentBefore ?? '') : '';
     const description =
       /--\s*([\s\S]*)$/
         .exec(comment === '' ? first : comment)?.[1]

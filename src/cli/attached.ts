@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import { clientNames, loadDocuments } from '../config/load.ts';
+import type { Server } from 'node:http';
+import { clientNames } from '../config/load.ts';
 import { listenOn } from '../config/listen.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
 import type { ClientPlan } from '../config/resolve.ts';
 import type { StoreTarget } from '../coordination/open.ts';
 import { RedisLink } from '../coordination/link.ts';
 import { Reports } from '../coordination/reports.ts';
+import { createAdminServer } from '../sidecar/connections.ts';
 import type { Identity } from '../sidecar/deps.ts';
 import { REPORT_EVERY_MS, reportHead } from '../sidecar/reporter.ts';
 import { EXIT_OK } from './options.ts';
@@ -70,7 +71,10 @@ export async function awaitConfiguration(waiting: Waiting): Promise<Configuratio
   }
 }
 
-async function problemsOr(read: () => Promise<Configuration>): Promise<Configuration | readonly ConfigProblem[]> {
+/** Returns the configuration, or what is wrong with it. */
+export async function problemsOr(
+  read: () => Promise<Configuration>,
+): Promise<Configuration | readonly ConfigProblem[]> {
   try {
     return await read();
   } catch (error) {
@@ -96,6 +100,10 @@ export interface Renewal {
   readonly files: readonly string[];
   /** Files whose change counts too, and which hold no documents. */
   readonly also: readonly string[];
+  /** What keeps the files from being used as they are now; empty: nothing. */
+  readonly usable: () => Promise<readonly ConfigProblem[]>;
+  /** Is told once of each change that cannot be used. */
+  readonly told: (problems: readonly ConfigProblem[]) => void;
   readonly random: () => number;
   readonly leads: () => boolean;
   /** Somebody else runs this configuration already, or there is nobody else. */
@@ -103,9 +111,11 @@ export interface Renewal {
 }
 
 /** Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew: standbys first, the leader when one of them is ready to take over. */
-export async function changedConfiguration({ files, also, random, leads, othersRun }: Renewal): Promise<void> {
+export async function changedConfiguration(renewal: Renewal): Promise<void> {
+  const { files, also, random, leads, othersRun } = renewal;
   const name = (): string => `${configHash(files)} ${configHash(also)}`;
   const running = name();
+  let refused = '';
   for (let seen = running, stable = 0; ; stable += 1) {
     await new Promise((resolve) => {
       setTimeout(resolve, LOOK_EVERY_MS).unref();
@@ -114,7 +124,14 @@ export async function changedConfiguration({ files, also, random, leads, othersR
     if (now !== seen) stable = 0;
     seen = now;
     // Several edits in a row are one change.
-    if (now === running || configHash(files) === '' || stable < STABLE_LOOKS || !readable(files)) continue;
+    if (now === running || configHash(files) === '' || stable < STABLE_LOOKS) continue;
+    // Who begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a field that is wrong.
+    const problems = await renewal.usable();
+    if (problems.length > 0) {
+      if (refused !== now) renewal.told(problems);
+      refused = now;
+      continue;
+    }
     await new Promise((resolve) => {
       setTimeout(resolve, random() * STANDBY_SPREAD_MS).unref();
     });
@@ -128,15 +145,6 @@ export async function changedConfiguration({ files, also, random, leads, othersR
       });
     // It may have been taken back meanwhile.
     if (name() !== running) return;
-  }
-}
-
-function readable(files: readonly string[]): boolean {
-  try {
-    loadDocuments(files);
-    return true;
-  } catch {
-    return false;
   }
 }
 
@@ -154,7 +162,7 @@ class WaitingRoom {
 
   private constructor(waiting: Waiting) {
     this.#waiting = waiting;
-    this.#server = createServer((request, response) => {
+    this.#server = createAdminServer((request, response) => {
       request.resume();
       const ready = request.url !== '/readyz';
       response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain; version=0.0.4' });

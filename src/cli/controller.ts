@@ -1,8 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/problem.ts';
+import { ATTACHED, networkOf } from '../config/installation.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { openStore, parseStore } from '../coordination/open.ts';
+import { openStore, parseStore, type StoreTarget } from '../coordination/open.ts';
 import { Controller } from '../operator/controller.ts';
 import { Elector, type ElectorPolicy } from '../operator/elector.ts';
 import { Kube } from '../operator/kubernetes.ts';
@@ -24,6 +25,8 @@ to their sidecars and passes on orders. Several may run: one writes. Streams nev
       --lease NAME             name of its Lease (default holdfast-controller)
       --admin-port N           default 9464: /healthz, /readyz, /metrics
       --status-seconds N       figures that move all the time are written at most this often (default 30)
+      --allow-private CIDRS    private networks that hosts may lie in, and
+      --allowed-hosts HOSTS    hosts outside the vendors' domains: as the sidecars have them
       --log-level LEVEL        trace, debug, info (default), warn, error, silent
 
 The API server: KUBECONFIG, or the ServiceAccount of its pod.
@@ -52,6 +55,8 @@ export function main(args: readonly string[]): Promise<number> {
         lease: { type: 'string', default: 'holdfast-controller' },
         'admin-port': { type: 'string', default: '9464' },
         'status-seconds': { type: 'string', default: '30' },
+        'allow-private': { type: 'string', default: '' },
+        'allowed-hosts': { type: 'string', default: '' },
         'log-level': { type: 'string', default: 'info' },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -63,17 +68,7 @@ export function main(args: readonly string[]): Promise<number> {
     const secrets = createSecrets();
     const password = storePassword(values['store-password-file']);
     if (password !== undefined) secrets.add(password);
-    const store = parseStore(values.store ?? '', values['store-prefix'], password);
-    if ('code' in store) throw new ConfigError([store]);
-    if (store.kind === 'embedded')
-      throw new ConfigError([
-        {
-          code: 'HF_CONFIG_OPTION',
-          field: '--store',
-          rule: 'is embedded',
-          remedy: 'name the Redis that the sidecars use',
-        },
-      ]);
+    const store = sharedStore(values.store ?? '', values['store-prefix'], password);
     const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), secrets), { part: 'controller' });
     const nowMs = (): number => performance.now();
     const nowEpochMs = (): number => Date.now();
@@ -106,6 +101,7 @@ export function main(args: readonly string[]): Promise<number> {
         everyMs: ROUND_EVERY_MS,
         figuresEveryMs: Number(values['status-seconds']) * 1000,
         identity,
+        installation: { ...ATTACHED, ...networkOf(values['allow-private'], values['allowed-hosts']) },
       },
       { kube, reports, leases, leading: () => elector.leading, nowMs, nowEpochMs, random: () => Math.random(), log },
     );
@@ -122,6 +118,16 @@ export function main(args: readonly string[]): Promise<number> {
     await coordination.close();
     return process.exit(EXIT_OK);
   });
+}
+
+/** @throws ConfigError where the store is none that sidecars share */
+function sharedStore(text: string, prefix: string, password: string | undefined): StoreTarget {
+  const store = parseStore(text, prefix, password);
+  if ('code' in store) throw new ConfigError([store]);
+  if (store.kind !== 'embedded') return store;
+  throw new ConfigError([
+    { code: 'HF_CONFIG_OPTION', field: '--store', rule: 'is embedded', remedy: 'name the Redis that the sidecars use' },
+  ]);
 }
 
 function adminServer(controller: Controller, elector: Elector): Server {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/problem.ts';
 import type { Known } from '../operator/admission.ts';
-import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach.ts';
+import { DEFAULT_SETTINGS, installationOf, type AttachSettings } from '../operator/attach.ts';
 import { CertificateKeeper } from '../operator/certificate-keeper.ts';
 import { Injector } from '../operator/injector.ts';
 import { Kube } from '../operator/kubernetes.ts';
@@ -204,7 +204,9 @@ function settingsOf(file: string | undefined): AttachSettings {
     ([name, value]) => typeof value !== typeof DEFAULT_SETTINGS[name as keyof AttachSettings],
   );
   if (wrong !== undefined) throw refuse(`holds "${wrong[0]}" of the wrong type`);
-  return { ...DEFAULT_SETTINGS, ...given };
+  const settings = { ...DEFAULT_SETTINGS, ...given };
+  installationOf(settings); // a wrong list is said at the start, not to each pod
+  return settings;
 }
 
 /** Certificates that somebody else keeps (cert-manager): served again when the files change. */

@@ -7,6 +7,7 @@ import { inject } from '../operator/inject.ts';
 import {
   auditLines,
   gapTables,
+  installationsIn,
   outdated,
   statusTables,
   troubles,
@@ -24,7 +25,7 @@ const USAGE = `kubectl holdfast COMMAND [-n NAMESPACE | -A] [--context NAME] [--
   audit CLIENT [--since 1h]      audit records of all its sidecars, in order
   outdated                       pods with a sidecar of another version, and the commands that renew them
   dlq CLIENT [list|show|redrive|purge ...]   dead letters, by the leader
-  inject -f FILE                 attach the sidecar to workloads in YAML; StreamClients of the cluster are used
+  inject -f FILE [--installation NAMESPACE]   attach the sidecar to workloads in YAML; StreamClients of the cluster are used
 `;
 
 /** kubectl itself asks the API server: contexts, logins and proxies work as everywhere. */
@@ -79,6 +80,7 @@ interface Options {
   readonly watch: boolean;
   readonly since: string;
   readonly file: string | undefined;
+  readonly installation: string | undefined;
 }
 
 const MOVE_LIMIT_MS = 30_000;
@@ -102,7 +104,9 @@ function read(args: readonly string[]): Options {
   const words: string[] = [];
   const flags: string[] = [];
   const scope: string[] = [];
-  let [all, watch, since, file] = [false, false, '1h', undefined as string | undefined];
+  let [all, watch, since] = [false, false, '1h'];
+  let file: string | undefined;
+  let installation: string | undefined;
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? '';
     const [name = '', inline] = word.startsWith('--') ? word.split(/=(.*)/s) : [word];
@@ -111,13 +115,14 @@ function read(args: readonly string[]): Options {
     else if (name === '-w' || name === '--watch') watch = true;
     else if (name === '--since') since = value();
     else if (name === '-f' || name === '--file') file = value();
+    else if (name === '--installation') installation = value();
     else if (name === '-n' || name === '--namespace') scope.push('-n', value());
     else if (WITH_VALUE.has(name)) flags.push(name, value());
     else if (name === '--') words.push(...args.slice(at + 1).splice(0, (at = args.length)));
     else if (name.startsWith('-') && words[0] !== 'dlq') throw new Failed(`unknown option ${name}\n\n${USAGE}`);
     else words.push(word);
   }
-  return { words, kubectl: new Kubectl(flags, all ? ['-A'] : scope), all, watch, since, file };
+  return { words, kubectl: new Kubectl(flags, all ? ['-A'] : scope), all, watch, since, file, installation };
 }
 
 const COMMANDS: Readonly<Record<string, (options: Options) => Promise<number> | number>> = {
@@ -247,7 +252,7 @@ function dlq({ words, kubectl }: Options): number {
   );
 }
 
-function attach({ file, kubectl }: Options): number {
+function attach({ file, kubectl, installation }: Options): number {
   const text = readFileSync(file === undefined || file === '-' ? 0 : file, 'utf8');
   const known = ((): readonly unknown[] => {
     try {
@@ -256,12 +261,17 @@ function attach({ file, kubectl }: Options): number {
       return []; // without a cluster what stands in the text must do
     }
   })();
-  const settings = installed(kubectl);
-  if (settings === undefined)
-    process.stderr.write(
-      'warning: no installation was found in this cluster (or it is not yours to read): image and store are the defaults\n',
-    );
-  const done = inject(text, { ...DEFAULT_SETTINGS, ...settings }, known);
+  const settings = installed(kubectl, installation);
+  const { image, storeUrl } = { ...DEFAULT_SETTINGS, ...settings?.values };
+  process.stderr.write(
+    settings === undefined
+      ? 'warning: no installation was found in this cluster (or it is not yours to read): image and store are the defaults\n'
+      : '',
+  );
+  process.stderr.write(
+    `image ${image}, store ${storeUrl}${settings === undefined ? '' : ` (installation ${settings.from})`}\n`,
+  );
+  const done = inject(text, { ...DEFAULT_SETTINGS, ...settings?.values }, known);
   for (const one of [...done.problems, ...done.warnings.map((warning) => `warning: ${warning}`)])
     process.stderr.write(`${one}\n`);
   if (done.problems.length > 0) return 1;
@@ -274,16 +284,59 @@ function attach({ file, kubectl }: Options): number {
   return 0;
 }
 
-/** How this cluster's installation attaches sidecars. */
-function installed(kubectl: Kubectl): Partial<AttachSettings> | undefined {
+interface Installed {
+  readonly values: Partial<AttachSettings>;
+  /** Namespace and name of the ConfigMap. */
+  readonly from: string;
+}
+
+/** Kinds of which every installation has one, at least. */
+const CLUSTER_SCOPED = ['mutatingwebhookconfigurations', 'validatingadmissionpolicies', 'mutatingadmissionpolicies'];
+const PART_OF = ['-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json'];
+
+/**
+ * How this cluster's installation attaches sidecars: the one that cluster-scoped objects name, or the one of a namespace that was asked for. A ConfigMap of
+ * any other namespace says nothing: its image would get this workload's credentials.
+ */
+function installed(kubectl: Kubectl, namespace: string | undefined): Installed | undefined {
+  const found =
+    namespace === undefined ? installationsIn(CLUSTER_SCOPED.flatMap((kind) => labelled(kubectl, kind))) : [];
+  if (found.length > 1)
+    throw new Failed(
+      `there are several installations here (${found.map((one) => one.namespace).join(', ')}): choose one with --installation NAMESPACE`,
+    );
+  const [one] = found;
+  if (one === undefined && namespace === undefined) return undefined;
+  const where = one?.namespace ?? namespace ?? '';
+  const maps = (labelled(kubectl, 'configmaps', '-n', where) as readonly SettingsMap[]).filter(
+    ({ metadata, data }) => data?.['settings.json'] !== undefined && (one === undefined || metadata.name === one.name),
+  );
+  const [map] = maps;
+  if (map === undefined && one !== undefined) return undefined;
+  if (map === undefined || maps.length > 1)
+    throw new Failed(
+      map === undefined
+        ? `there is no installation in namespace ${where}, or it is not yours to read`
+        : `there are several installations in namespace ${where}: ${maps.map(({ metadata }) => metadata.name).join(', ')}`,
+    );
+  return {
+    values: JSON.parse(map.data?.['settings.json'] ?? '{}') as Partial<AttachSettings>,
+    from: `${where}/${map.metadata.name}`,
+  };
+}
+
+interface SettingsMap {
+  readonly metadata: { readonly name: string };
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+/** Objects of ours of one kind; none where the kind is not served or not ours to read. */
+function labelled(kubectl: Kubectl, kind: string, ...scope: readonly string[]): readonly unknown[] {
   try {
-    const maps = JSON.parse(
-      kubectl.run(['get', 'configmaps', '-A', '-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json']),
-    ) as { readonly items: readonly { readonly data?: Readonly<Record<string, string>> }[] };
-    const text = maps.items.map((one) => one.data?.['settings.json']).find((one) => one !== undefined);
-    return text === undefined ? undefined : (JSON.parse(text) as Partial<AttachSettings>);
+    return (JSON.parse(kubectl.run(['get', kind, ...scope, ...PART_OF])) as { readonly items: readonly unknown[] })
+      .items;
   } catch {
-    return undefined;
+    return [];
   }
 }
 

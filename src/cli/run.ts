@@ -1,10 +1,17 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { awaitConfiguration, changedConfiguration, configHash, requireFile, type Configuration } from './attached.ts';
+import {
+  awaitConfiguration,
+  changedConfiguration,
+  configHash,
+  problemsOr,
+  requireFile,
+  type Configuration,
+} from './attached.ts';
 import { ConfigError, type ConfigProblem } from '../config/problem.ts';
-import { loadDocuments } from '../config/load.ts';
-import { resolve, withOAuthClient, type ClientPlan } from '../config/resolve.ts';
+import { ATTACHED, BY_HAND, networkOf, type Installation } from '../config/installation.ts';
+import type { ClientPlan } from '../config/resolve.ts';
 import { openStore, parseStore, type Coordination, type StoreTarget } from '../coordination/open.ts';
 import { RedisStore } from '../coordination/redis.ts';
 import type { RegistryPolicy } from '../coordination/registry.ts';
@@ -23,8 +30,8 @@ import { createLogger } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/sink.ts';
-import { readCredentials, readSecret } from '../upstream/credentials.ts';
 import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, secondsOf, storePassword } from './options.ts';
+import { plansOf } from './plans.ts';
 
 const USAGE = `holdfast run -f FILE... [options]
 
@@ -37,6 +44,8 @@ const USAGE = `holdfast run -f FILE... [options]
       --admin-host ADDRESS     default 127.0.0.1; elsewhere only /healthz, /readyz and /metrics answer
       --admin-port N           default 9464; 0 = any free port
       --delivery-port N        default 9465, on 127.0.0.1 only; 0 = any free port
+      --allow-private CIDRS    private networks that hosts of documents may lie in, such as 10.20.0.0/16,fd12:3456::/32
+      --allowed-hosts HOSTS    hosts outside the vendors' domains that credentials of a Secret may be sent to
       --attached               as a sidecar: wait for a configuration that is missing or wrong, and begin anew when it changes
       --drain-seconds N        budget for a clean stop (default 10)
       --log-level LEVEL        trace, debug, info (default), warn, error, silent
@@ -71,6 +80,8 @@ export function main(args: readonly string[]): Promise<number> {
         'admin-port': { type: 'string', default: '9464' },
         'delivery-port': { type: 'string', default: '9465' },
         'drain-seconds': { type: 'string', default: '10' },
+        'allow-private': { type: 'string', default: '' },
+        'allowed-hosts': { type: 'string', default: '' },
         attached: { type: 'boolean', default: false },
         'log-level': { type: 'string', default: 'info' },
         help: { type: 'boolean', short: 'h', default: false },
@@ -84,7 +95,7 @@ export function main(args: readonly string[]): Promise<number> {
     const number = (
       read: (field: string, text: string) => number,
       field: 'admin-port' | 'delivery-port' | 'drain-seconds',
-    ): number => collected(problems, () => read(`--${field}`, values[field]));
+    ): number => collected(problems, 0, () => read(`--${field}`, values[field]));
     const ports = {
       adminHost: values['admin-host'],
       admin: number(portOf, 'admin-port'),
@@ -111,11 +122,13 @@ export function main(args: readonly string[]): Promise<number> {
     const password = storePassword(passwordFile);
     const store = parseStore(values.store, values['store-prefix'], password);
     if ('code' in store) problems.push(store);
-    const read = (): Promise<Configuration> => plansOf(values.file, problems);
+    const rules = { installation: installationOf(values, problems), passwordFile };
+    const read = (): Promise<Configuration> => plansOf(values.file, problems, rules);
     // What is wrong with the command line is not waited for.
     if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
     const { plans, warnings } = values.attached ? await awaitConfiguration({ ...waiting, store, read }) : await read();
     return runUntilSignal({
+      read,
       plans,
       warnings,
       files: values.file,
@@ -138,77 +151,29 @@ async function refuseAll(read: () => Promise<Configuration>, problems: readonly 
   throw new ConfigError(problems);
 }
 
-/** Loads, checks and resolves; credentials are checked too, so that a wrong mount is one clear sentence at start. */
-export async function plansOf(
-  files: readonly string[],
-  before: readonly ConfigProblem[],
-): Promise<{ readonly plans: readonly ClientPlan[]; readonly warnings: readonly string[] }> {
-  let problems = [...before];
-  try {
-    const documents = loadDocuments(files);
-    const plans: ClientPlan[] = [];
-    for (const plan of resolve(documents)) {
-      const read = await readCredentials(plan);
-      plans.push('problems' in read ? plan : withOAuthClient(plan, read.credentials.clientId));
-      problems.push(...(await tokenFileProblems(plan)));
-      const twin = plans.find((one) => one !== plans.at(-1) && one.lease === plans.at(-1)?.lease);
-      if (twin !== undefined)
-        problems.push({
-          code: 'HF_CONFIG_RELATION',
-          field: `StreamClient ${plan.name}`,
-          rule: `has the same OAuth client as StreamClient ${twin.name}`,
-          remedy: 'let the streams of one OAuth client refer to one StreamClient',
-        });
-      if ('problems' in read)
-        problems.push(
-          ...read.problems.map(({ file, rule }) => ({
-            code: 'HF_CONFIG_SECRET',
-            field: file,
-            rule,
-            remedy: 'put the credential there: one line, UTF-8, nothing else',
-          })),
-        );
-    }
-    if (problems.length === 0) return { plans, warnings: documents.warnings };
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    problems = [...problems, ...error.problems];
-  }
-  throw new ConfigError(problems);
+/** The rules of the command line; what is wrong with it joins the other problems. */
+function installationOf(
+  values: { readonly attached: boolean; readonly 'allow-private': string; readonly 'allowed-hosts': string },
+  problems: ConfigProblem[],
+): Installation {
+  const base = values.attached ? ATTACHED : BY_HAND;
+  return collected(problems, base, () => ({ ...base, ...networkOf(values['allow-private'], values['allowed-hosts']) }));
 }
 
 /** A value of the command line; what is wrong with it joins the other problems. */
-function collected(problems: ConfigProblem[], read: () => number): number {
+function collected<T>(problems: ConfigProblem[], fallback: T, read: () => T): T {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);
-    return 0;
+    return fallback;
   }
 }
 
-/** The consumers' tokens are secret files too. */
-async function tokenFileProblems(plan: ClientPlan): Promise<readonly ConfigProblem[]> {
-  const files = plan.streams.flatMap((stream) =>
-    stream.delivery.push?.tokenFile === undefined ? [] : [stream.delivery.push.tokenFile],
-  );
-  const read = await Promise.all(files.map(async (file) => ({ file, token: await readSecret(file) })));
-  return read.flatMap(({ file, token }) =>
-    'rule' in token
-      ? [
-          {
-            code: 'HF_CONFIG_SECRET',
-            field: file,
-            rule: token.rule,
-            remedy: "put the consumer's token there: one line, UTF-8, nothing else",
-          },
-        ]
-      : [],
-  );
-}
-
 interface RunSettings {
+  /** Reads the configuration anew. */
+  readonly read: () => Promise<Configuration>;
   readonly files: readonly string[];
   readonly attached: boolean;
   /** Files beside the documents whose change is one of the configuration. */
@@ -224,13 +189,16 @@ interface RunSettings {
   readonly level: string;
 }
 
-function identityOf(env: NodeJS.ProcessEnv): Identity {
+/** Who this replica is, by the environment of its pod. */
+export function identityOf(env: NodeJS.ProcessEnv): Identity {
   const uid = env['POD_UID'] ?? randomUUID();
   return {
     pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`,
     namespace: env['POD_NAMESPACE'] ?? 'default',
     uid,
-    revision: env['HOLDFAST_REVISION'] ?? '',
+    revision:
+      [env['HOLDFAST_REVISION'], env['HOLDFAST_CONTROLLER_REVISION']].find((one) => one !== undefined && one !== '') ??
+      '',
     egress: env['HOLDFAST_EGRESS'] ?? 'default',
     salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32,
   };
@@ -329,7 +297,11 @@ function watchStore({ link }: Coordination, log: World['log'], supervisor: Super
 }
 
 /** Resolves when this replica is to end and be started again with another configuration. */
-async function renewed({ files, also, plans }: RunSettings, deps: World, supervisor: Supervisor): Promise<number> {
+async function renewed(
+  { files, also, plans, read }: RunSettings,
+  deps: World,
+  supervisor: Supervisor,
+): Promise<number> {
   const { namespace, pod, uid } = deps.identity;
   const othersRun = async (hash: string): Promise<boolean> => {
     const reports = await Promise.all(
@@ -346,6 +318,17 @@ async function renewed({ files, also, plans }: RunSettings, deps: World, supervi
   await changedConfiguration({
     files,
     also,
+    usable: async () => {
+      const found = await problemsOr(read);
+      return 'plans' in found ? [] : found;
+    },
+    told: (problems) => {
+      for (const { code, field, rule, remedy } of problems)
+        deps.log.warn(
+          { code, field, rule, hint: remedy },
+          'the changed configuration cannot be used; the old one goes on',
+        );
+    },
     random: deps.random,
     leads: () => supervisor.leads,
     othersRun: (hash) => othersRun(hash).catch(() => false),

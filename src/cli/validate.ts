@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
+import { BY_HAND, networkOf } from '../config/installation.ts';
 import { environmentProblems, EXIT_OK, guarded } from './options.ts';
-import { plansOf } from './run.ts';
+import { plansOf } from './plans.ts';
 
-const USAGE = `holdfast validate -f FILE...
+const USAGE = `holdfast validate -f FILE... [--allow-private CIDRS] [--allowed-hosts HOSTS]
 
 Checks configuration files and credential files without connecting to anything. Exit 0: usable. Exit 78: one JSON line per problem on stderr.
 `;
@@ -13,6 +14,8 @@ export function main(args: readonly string[]): Promise<number> {
       args: [...args],
       options: {
         file: { type: 'string', short: 'f', multiple: true, default: [] },
+        'allow-private': { type: 'string', default: '' },
+        'allowed-hosts': { type: 'string', default: '' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -20,7 +23,11 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
-    const { plans, warnings } = await plansOf(values.file, environmentProblems(process.env));
+    const network = networkOf(values['allow-private'], values['allowed-hosts']);
+    const { plans, warnings } = await plansOf(values.file, environmentProblems(process.env), {
+      installation: { ...BY_HAND, ...network },
+      passwordFile: undefined,
+    });
     for (const warning of warnings) process.stdout.write(`warning: ${warning}\n`);
     for (const plan of plans) {
       process.stdout.write(

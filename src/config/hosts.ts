@@ -1,5 +1,7 @@
 import { CXONE_AREAS, GENESYS_DOMAINS } from '../platforms/index.ts';
 import type { Hosts } from '../platforms/dial.ts';
+import { addressRule, isPrivateAddress, literalAddress, PRIVATE_ADDRESS_REMEDY } from './addresses.ts';
+import { isAllowedHost, type Installation } from './installation.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { StreamClient } from './schema.ts';
 
@@ -30,7 +32,7 @@ export interface HostFindings {
 }
 
 /** Checks the region and the host overrides of one client. */
-export function checkHosts(where: string, spec: StreamClient['spec']): HostFindings {
+export function checkHosts(where: string, spec: StreamClient['spec'], installation: Installation): HostFindings {
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [];
   const overrides = Object.entries(spec.hosts).filter(
@@ -54,12 +56,34 @@ export function checkHosts(where: string, spec: StreamClient['spec']): HostFindi
   } else if (spec.platform === 'NiceCXone' && !CXONE_AREAS.includes(spec.region)) {
     warnings.push(`${where}.spec.region: ${spec.region} is not a CXone area known here; used as a label only`);
   }
+  // Where the credentials come out of a Secret, whoever writes a StreamClient must not choose who is sent them.
+  const secret = installation.attached || spec.credentials.secretRef !== undefined;
+  const allowed = (host: string): boolean =>
+    !secret || isVendor(host) || isAllowedHost(host, installation.allowedHosts);
+  if (domain !== undefined && overrides.length < 3 && !allowed(domain.toLowerCase()))
+    problems.push(notAllowed(`${where}.spec.region`, domain));
   for (const [name, value] of overrides) {
-    const finding = checkOrigin(`${where}.spec.hosts.${name}`, value, name === 'streaming' ? 'ws' : 'http');
+    const field = `${where}.spec.hosts.${name}`;
+    const finding = checkOrigin(field, value, name === 'streaming' ? 'ws' : 'http', installation.allowPrivate);
+    const host = URL.canParse(value) ? new URL(value).hostname : '';
     if (finding.problem !== undefined) problems.push(finding.problem);
-    if (finding.warning !== undefined) warnings.push(finding.warning);
+    else if (!isLoopbackHost(host) && !allowed(host)) problems.push(notAllowed(field, host));
+    else if (finding.warning !== undefined) warnings.push(finding.warning);
   }
   return { problems, warnings };
+}
+
+function notAllowed(field: string, host: string): ConfigProblem {
+  return {
+    code: 'HF_CONFIG_HOST',
+    field,
+    rule: `would send the credentials of a Secret to ${host}, which is neither a host of the vendor nor an allowed one of this installation`,
+    remedy: 'list the host in network.allowedHosts of the chart (--allowed-hosts)',
+  };
+}
+
+function isVendor(host: string): boolean {
+  return VENDOR_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`));
 }
 
 /** One origin: secure unless loopback, no user info, path, query or fragment, no address tricks. */
@@ -67,6 +91,7 @@ export function checkOrigin(
   field: string,
   value: string,
   family: 'ws' | 'http',
+  allowPrivate: readonly string[] = [],
 ): { readonly problem?: ConfigProblem; readonly warning?: string } {
   const refuse = (rule: string, remedy: string): { readonly problem: ConfigProblem } => ({
     problem: { code: 'HF_CONFIG_HOST', field, rule, remedy },
@@ -91,9 +116,12 @@ export function checkOrigin(
     return refuse(`uses ${url.protocol}// toward a host that is not loopback`, `use ${secure}//`);
   if (loopback) return {};
   if (host.endsWith('.')) return refuse('ends with a dot', 'remove the trailing dot');
-  if (/^\[|^\d{1,3}(\.\d{1,3}){3}$/.test(host)) return refuse('is an IP address', 'use the host name of the platform');
+  const address = literalAddress(host);
+  if (address !== undefined && addressRule(allowPrivate)(address))
+    return refuse(`names the private address ${address}`, PRIVATE_ADDRESS_REMEDY);
+  if (address !== undefined && !isPrivateAddress(address))
+    return refuse('is an IP address', 'use the host name of the platform');
   if (host.split('.').some((label) => label.startsWith('xn--')))
     return refuse('contains a punycode label, which can imitate another name', 'use the plain ASCII host name');
-  const vendor = VENDOR_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`));
-  return vendor ? {} : { warning: `${field}: ${host} is not a host name of the vendor; used as given` };
+  return isVendor(host) ? {} : { warning: `${field}: ${host} is not a host name of the vendor; used as given` };
 }

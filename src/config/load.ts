@@ -1,9 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
+import { BY_HAND, type Installation } from './installation.ts';
 import { checkRelations } from './relations.ts';
 import { ConfigError, type ConfigProblem } from './problem.ts';
 import { API_VERSION, eventStream, streamClient, type EventStream, type StreamClient } from './schema.ts';
+import { withoutUnknownFields } from './tolerance.ts';
 
 /** Largest configuration file read. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -12,13 +14,15 @@ export interface Documents {
   readonly clients: readonly StreamClient[];
   readonly streams: readonly EventStream[];
   readonly warnings: readonly string[];
+  /** By whose rules they were checked. */
+  readonly installation: Installation;
 }
 
 /**
  * Reads and checks every document of the given files.
  * @throws ConfigError with all problems at once.
  */
-export function loadDocuments(files: readonly string[]): Documents {
+export function loadDocuments(files: readonly string[], installation: Installation = BY_HAND): Documents {
   const problems: ConfigProblem[] = [];
   if (files.length === 0)
     problems.push({
@@ -31,7 +35,7 @@ export function loadDocuments(files: readonly string[]): Documents {
     const text = readText(file, problems);
     return text === undefined ? [] : [{ name: file, text }];
   });
-  const { documents, problems: found } = checkDocuments(texts);
+  const { documents, problems: found } = checkDocuments(texts, installation);
   // A file that cannot be read is the reason why something is missing elsewhere.
   problems.push(...(problems.length > 0 ? found.filter((one) => one.code !== 'HF_CONFIG_UNREADABLE') : found));
   if (problems.length > 0) throw new ConfigError(problems);
@@ -39,18 +43,28 @@ export function loadDocuments(files: readonly string[]): Documents {
 }
 
 /** Checks the documents of some texts, each by itself and all together. `name` is what problems call a text. */
-export function checkDocuments(texts: readonly { readonly name: string; readonly text: string }[]): {
+export function checkDocuments(
+  texts: readonly { readonly name: string; readonly text: string }[],
+  installation: Installation = BY_HAND,
+): {
   readonly documents: Documents;
   readonly problems: readonly ConfigProblem[];
 } {
   const problems: ConfigProblem[] = [];
+  const warnings: string[] = [];
+  const parsed = <T>(schema: z.ZodType<T>, where: string, value: unknown): z.ZodSafeParseResult<T> => {
+    if (!installation.tolerant) return schema.safeParse(value);
+    const { value: known, unknown } = withoutUnknownFields(schema, value);
+    warnings.push(...unknown.map((path) => `${where}.${path} is not a known field of this version; it is left out`));
+    return schema.safeParse(known);
+  };
   const clients: { where: string; value: StreamClient }[] = [];
   const streams: { where: string; value: EventStream }[] = [];
   for (const { name, text } of texts) {
     for (const { where, value } of documentsOf(name, text, problems)) {
       const kind = isRecord(value) ? value['kind'] : undefined;
-      if (kind === 'StreamClient') collect(where, streamClient.safeParse(value), clients, problems);
-      else if (kind === 'EventStream') collect(where, eventStream.safeParse(value), streams, problems);
+      if (kind === 'StreamClient') collect(where, parsed(streamClient, where, value), clients, problems);
+      else if (kind === 'EventStream') collect(where, parsed(eventStream, where, value), streams, problems);
       else
         problems.push({
           code: 'HF_CONFIG_SCHEMA',
@@ -67,13 +81,14 @@ export function checkDocuments(texts: readonly { readonly name: string; readonly
       rule: 'holds no StreamClient',
       remedy: 'write one StreamClient and at least one EventStream',
     });
-  const relations = checkRelations(clients, streams);
+  const relations = checkRelations(clients, streams, installation);
   problems.push(...relations.problems);
   return {
     documents: {
       clients: clients.map((one) => one.value),
       streams: streams.map((one) => one.value),
-      warnings: relations.warnings,
+      warnings: [...warnings, ...relations.warnings],
+      installation,
     },
     problems,
   };

@@ -1,5 +1,8 @@
+import { posix } from 'node:path';
 import { PROFILES } from '../platforms/index.ts';
+import { addressRule, literalAddress, PRIVATE_ADDRESS_REMEDY } from './addresses.ts';
 import { checkHosts, isLoopbackHost } from './hosts.ts';
+import { isAllowedHost, type Installation } from './installation.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { EventStream, StreamClient } from './schema.ts';
 
@@ -15,6 +18,7 @@ interface Placed<T> {
 export function checkRelations(
   clients: readonly Placed<StreamClient>[],
   streams: readonly Placed<EventStream>[],
+  installation: Installation,
 ): { readonly problems: readonly ConfigProblem[]; readonly warnings: readonly string[] } {
   const problems: ConfigProblem[] = [];
   const warnings: string[] = [];
@@ -30,7 +34,7 @@ export function checkRelations(
   duplicates(streams, 'EventStream', say);
   sameCredentials(clients, say);
   for (const { where, value } of clients) {
-    const hosts = checkHosts(where, value.spec);
+    const hosts = checkHosts(where, value.spec, installation);
     problems.push(...hosts.problems);
     warnings.push(...hosts.warnings);
     checkClient(where, value.spec, say);
@@ -46,6 +50,7 @@ export function checkRelations(
         `add that StreamClient, or use one of: ${clients.map((one) => one.value.metadata.name).join(', ') || '(none)'}`,
       );
     else checkStream(where, value.spec, client.spec, say);
+    checkPush((path) => `${where}.spec.delivery.push.${path}`, value.spec.delivery.push, installation, say);
   }
   for (const { where, value } of clients) {
     const mine = streams.filter((stream) => stream.value.spec.clientRef.name === value.metadata.name);
@@ -200,21 +205,54 @@ function checkDelivery(at: (path: string) => string, delivery: EventStream['spec
       ? undefined
       : say(at('delivery.push'), 'is not used with mode Pull', 'set mode: Push, or remove push');
   if (delivery.push === undefined) return say(at('delivery.push'), 'is needed with mode Push', 'set delivery.push.url');
-  if (!URL.canParse(delivery.push.url))
-    return say(at('delivery.push.url'), 'is not a URL', 'write it like http://127.0.0.1:8080/events');
-  const url = new URL(delivery.push.url);
+}
+
+type Push = NonNullable<EventStream['spec']['delivery']['push']>;
+
+function checkPush(at: (field: string) => string, push: Push | undefined, installation: Installation, say: Say): void {
+  if (push === undefined) return;
+  if (!URL.canParse(push.url)) return say(at('url'), 'is not a URL', 'write it like http://127.0.0.1:8080/events');
+  const url = new URL(push.url);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    say(at('delivery.push.url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');
+    say(at('url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');
   if (url.username !== '' || url.password !== '')
-    say(at('delivery.push.url'), 'contains a user name or password', 'use delivery.push.tokenFile');
+    say(at('url'), 'contains a user name or password', 'use delivery.push.tokenFile');
   if ([...url.searchParams.keys()].some((name) => /token|secret|password|key|auth/i.test(name)))
-    say(at('delivery.push.url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
-  if (!isLoopbackHost(url.hostname) && !delivery.push.allowRemote)
+    say(at('url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
+  if (!isLoopbackHost(url.hostname) && !push.allowRemote)
     say(
-      at('delivery.push.url'),
+      at('url'),
       'is not loopback',
       'deliver to the container beside this one, or set delivery.push.allowRemote: true',
     );
   if (!isLoopbackHost(url.hostname) && url.protocol === 'http:')
-    say(at('delivery.push.url'), 'uses http toward a host that is not loopback', 'use https://');
+    say(at('url'), 'uses http toward a host that is not loopback', 'use https://');
+  const address = isLoopbackHost(url.hostname) ? undefined : literalAddress(url.hostname);
+  if (address !== undefined && addressRule(installation.allowPrivate)(address))
+    say(at('url'), `names the private address ${address}`, PRIVATE_ADDRESS_REMEDY);
+  checkToken(at, push, installation, say);
+}
+
+/** The consumer's token is a file of the sidecar: whoever writes an EventStream must not choose among the sidecar's other files, nor send one anywhere. */
+function checkToken(at: (field: string) => string, push: Push, installation: Installation, say: Say): void {
+  const { tokenFile, tokenSecretRef } = push;
+  if (tokenFile !== undefined && tokenSecretRef !== undefined)
+    return say(at('tokenSecretRef'), 'stands beside tokenFile', 'keep one of the two');
+  if (tokenSecretRef !== undefined)
+    say(
+      at('tokenSecretRef'),
+      'is for an attached sidecar, whose pod mounts the Secret',
+      'use tokenFile in a file of your own',
+    );
+  const { tokensDirectory } = installation;
+  if (tokenFile === undefined || tokensDirectory === undefined) return;
+  if (!posix.normalize(tokenFile).startsWith(`${tokensDirectory}/`))
+    say(at('tokenFile'), `is not below ${tokensDirectory}`, 'name the Secret with tokenSecretRef');
+  const { hostname } = new URL(push.url);
+  if (!isLoopbackHost(hostname) && !isAllowedHost(hostname, installation.allowedHosts))
+    say(
+      at('url'),
+      `would send the token of a Secret to ${hostname}, which is no allowed host of this installation`,
+      'list the host in network.allowedHosts of the chart (--allowed-hosts), or deliver without a token',
+    );
 }

@@ -36,6 +36,8 @@ export interface ClientPlan {
   readonly leasePolicy: LeasePolicy;
   readonly maintenance: StreamClient['spec']['maintenance'];
   readonly loopback: boolean;
+  /** Private networks that names may resolve into. */
+  readonly allowPrivate: readonly string[];
   readonly streams: readonly StreamPlan[];
 }
 
@@ -61,6 +63,8 @@ export interface StreamPlan {
   readonly retentionMs: number | undefined;
   readonly snapshotPath: string | undefined;
   readonly loopback: boolean;
+  /** As of the client. */
+  readonly allowPrivate: readonly string[];
   /** CloudEvents source: /holdfast/{platform}/{region}/{client}/{stream}. */
   readonly source: string;
 }
@@ -90,7 +94,11 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
     const hosts = hostsFor(first, client);
     // Until the credentials are read the StreamClient's own name stands for the OAuth client.
     const lease = leaseName({ platform, region, hosts }, client.metadata.name);
-    const streams = mine.map((stream) => resolveStream(client, stream, { loopback, shareBytes, lease }));
+    const { allowPrivate } = documents.installation;
+    const streams = mine.map((stream) => ({
+      ...resolveStream(client, stream, { loopback, shareBytes, lease }),
+      allowPrivate,
+    }));
     return {
       name: client.metadata.name,
       platform,
@@ -113,6 +121,7 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       },
       maintenance: client.spec.maintenance,
       loopback,
+      allowPrivate,
       streams,
     };
   });
@@ -170,7 +179,7 @@ function resolveStream(
   client: StreamClient,
   stream: EventStream,
   { loopback, shareBytes, lease }: { readonly loopback: boolean; readonly shareBytes: number; readonly lease: string },
-): StreamPlan {
+): Omit<StreamPlan, 'allowPrivate'> {
   const { spec } = stream;
   const profile = withResume(PROFILES[spec.dialect], spec);
   const { fields } = spec;

@@ -18,6 +18,11 @@ const origin = text(300).describe(
   'Scheme and host, such as https://login.example.com. http and ws are allowed toward loopback only.',
 );
 
+/** A key of a Secret: a name without any path. */
+const fileName = text(253).regex(
+  /^(?!\.{1,2}$)[-._A-Za-z0-9]+$/,
+  'must be a file name: letters, digits, "-", "_" and "."',
+);
 const restPath = text(500).regex(/^\/([^/]|$)/, 'must begin with one slash');
 
 const metadata = z.object({
@@ -42,9 +47,9 @@ const credentials = z
       .describe('OAuth grant. Auto: RefreshToken where a refreshToken file exists, else ClientCredentials.'),
     keys: z
       .strictObject({
-        clientId: text(253).default('clientId').describe('File with the client id.'),
-        clientSecret: text(253).default('clientSecret').describe('File with the client secret.'),
-        refreshToken: text(253).default('refreshToken').describe('File with the refresh token.'),
+        clientId: fileName.default('clientId').describe('File with the client id.'),
+        clientSecret: fileName.default('clientSecret').describe('File with the client secret.'),
+        refreshToken: fileName.default('refreshToken').describe('File with the refresh token.'),
       })
       .prefault({})
       .describe('File names inside the directory.'),
@@ -289,7 +294,18 @@ const eventStreamSpec = z
             healthPath: restPath
               .optional()
               .describe('Path on the same host that must answer 2xx before anything is delivered.'),
-            tokenFile: text(4096).optional().describe('File with a bearer token sent to the consumer.'),
+            tokenFile: text(4096)
+              .optional()
+              .describe('File with a bearer token sent to the consumer. In a cluster, use tokenSecretRef.'),
+            tokenSecretRef: z
+              .strictObject({
+                name: NAME.describe('Name of the Secret, in the namespace of the EventStream.'),
+                key: fileName.default('token').describe('Key of the Secret that holds the token.'),
+              })
+              .optional()
+              .describe(
+                'Kubernetes Secret with a bearer token sent to the consumer. The attached sidecar mounts it; in a file, use tokenFile.',
+              ),
             allowRemote: z.boolean().default(false).describe('true: url may name another machine; https only.'),
           })
           .optional()

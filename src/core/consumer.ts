@@ -21,6 +21,8 @@ export const HOLD_REASONS = [
   'consumer_down',
   'consumer_rejected',
   'consumer_retired',
+  /** The consumer's name resolves to an address that this installation does not allow. */
+  'consumer_address_refused',
   'consumer_throttled',
   'consumer_answer_unknown',
   'route_missing',

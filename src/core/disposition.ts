@@ -13,6 +13,7 @@ export type Disposition =
 /** Why something happened: one closed vocabulary for log, metric label, audit field and status. */
 export const REASONS = [
   'connect_failed',
+  'private_address',
   'dial_timeout',
   'upgrade_refused',
   'protocol_error',
@@ -111,6 +112,7 @@ export function classify(tables: DispositionTables, failure: Failure, resuming: 
       reason: REASON_OF[disposition] ?? (failure.closeCode === 1006 ? 'closed_abnormally' : 'closed_by_platform'),
     };
   }
+  if (failure.error === 'HF_PRIVATE_ADDRESS') return { disposition: 'retry', reason: 'private_address' };
   return { disposition: 'retry', reason: failure.stage === 'dial' ? 'connect_failed' : 'closed_abnormally' };
 }
 

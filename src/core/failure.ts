@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   HF_TOKEN_UNREACHABLE: 'retry',
   HF_TOKEN_ANSWER: 'retry',
   HF_REST_FAILED: 'retry',
+  HF_PRIVATE_ADDRESS: 'retry',
   HF_API_NOT_FOUND: 'give-up',
   HF_API_METHOD: 'give-up',
   HF_API_BODY: 'give-up',

@@ -49,6 +49,8 @@ export const TOKEN_FAILURES = [
   'forbidden',
   'throttled',
   'unreachable',
+  /** The host's name resolves to an address that this installation does not allow. */
+  'private_address',
   'bad_answer',
   'not_valid',
 ] as const;

@@ -1,16 +1,21 @@
 import { connect } from 'node:net';
 import { Pool, type Dispatcher } from 'undici';
+import { guardedLookup, PRIVATE_ADDRESS } from '../config/addresses.ts';
+import { isLoopbackHost } from '../config/hosts.ts';
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Posted } from './push-answers.ts';
 
 export type Push = NonNullable<StreamPlan['delivery']['push']>;
+
+/** What a look for the consumer found. `refused`: its name resolves to an address that the installation does not allow. */
+export type Probed = 'there' | 'away' | 'refused';
 
 /** The way to a consumer that is pushed to. The simulation puts its own in this place. */
 export interface PushTransport {
   /** Sends one request and says what became of it; never rejects. */
   post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted>;
   /** `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or a connection stays open for a while. Never rejects. */
-  probe(what: 'there' | 'well'): Promise<boolean>;
+  probe(what: 'there' | 'well'): Promise<Probed>;
   close(): void;
 }
 
@@ -23,32 +28,47 @@ const PROBE_LIMIT_MS = 500;
 /** A consumer that holds an idle connection for this long is well. */
 const WELL_AFTER_MS = 2000;
 
+/** Limits of the way to one consumer. */
+export interface PushLimits {
+  /** For a whole answer. */
+  readonly limitMs: number;
+  /** Open at one time. */
+  readonly connections: number;
+  /** Private addresses that the installation allows, as CIDRs. */
+  readonly allowPrivate: StreamPlan['allowPrivate'];
+}
+
 /** HTTP/1.1 with kept connections. A request that a kept connection loses before any byte of the answer goes once more on a fresh one. */
 export class HttpPushTransport implements PushTransport {
   readonly #pool: Pool;
   /** Looks for the consumer without waiting for what is under way. */
   readonly #looker: Pool;
   #greeted = false;
+  /** Beyond loopback a name must not resolve to a private address, whenever it is looked up. */
+  readonly #lookup: { readonly lookup?: ReturnType<typeof guardedLookup> };
   readonly #url: URL;
   readonly #path: string;
   readonly #healthPath: string | undefined;
   readonly #limitMs: number;
 
-  /** @param limitMs for a whole answer. @param connections at one time. */
-  constructor(push: Push, { limitMs, connections }: { readonly limitMs: number; readonly connections: number }) {
+  constructor(push: Push, { limitMs, connections, allowPrivate }: PushLimits) {
     this.#url = new URL(push.url);
     this.#path = this.#url.pathname + this.#url.search;
     this.#healthPath = push.healthPath;
     this.#limitMs = limitMs;
+    this.#lookup = isLoopbackHost(this.#url.hostname) ? {} : { lookup: guardedLookup(allowPrivate) };
     this.#pool = new Pool(this.#url.origin, {
       connections,
       pipelining: 1,
       headersTimeout: limitMs,
       bodyTimeout: limitMs,
-      connect: { timeout: Math.min(limitMs, CONNECT_LIMIT_MS) },
+      connect: { timeout: Math.min(limitMs, CONNECT_LIMIT_MS), ...this.#lookup },
       keepAliveTimeout: KEEP_ALIVE_MS,
     });
-    this.#looker = new Pool(this.#url.origin, { connections: 1, connect: { timeout: PROBE_LIMIT_MS } });
+    this.#looker = new Pool(this.#url.origin, {
+      connections: 1,
+      connect: { timeout: PROBE_LIMIT_MS, ...this.#lookup },
+    });
   }
 
   async post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted> {
@@ -59,7 +79,7 @@ export class HttpPushTransport implements PushTransport {
     return second.kind === 'down' ? { kind: 'lost', code: first.code } : second;
   }
 
-  async probe(what: 'there' | 'well'): Promise<boolean> {
+  async probe(what: 'there' | 'well'): Promise<Probed> {
     if (this.#healthPath !== undefined) return this.#healthy(this.#healthPath);
     return this.#connects(what === 'well' ? WELL_AFTER_MS : 0);
   }
@@ -94,51 +114,51 @@ export class HttpPushTransport implements PushTransport {
   }
 
   /** One OPTIONS follows the first good answer (CloudEvents, web hooks); what it says is never fatal. */
-  async #healthy(path: string): Promise<boolean> {
-    if (!(await this.#answers('GET', path))) return false;
+  async #healthy(path: string): Promise<Probed> {
+    const found = await this.#answers('GET', path);
+    if (found !== 'there') return found;
     if (!this.#greeted) await this.#answers('OPTIONS', this.#path);
     this.#greeted = true;
-    return true;
+    return 'there';
   }
 
   /** Whether it answers 2xx in time. */
-  async #answers(method: 'GET' | 'OPTIONS', path: string): Promise<boolean> {
+  async #answers(method: 'GET' | 'OPTIONS', path: string): Promise<Probed> {
     const limits = { headersTimeout: PROBE_LIMIT_MS, bodyTimeout: PROBE_LIMIT_MS };
     try {
       const { statusCode, body } = await this.#looker.request({ method, path, ...limits });
       await body.dump();
-      return statusCode >= 200 && statusCode <= 299;
-    } catch {
-      return false; // not there: the caller looks again
+      return statusCode >= 200 && statusCode <= 299 ? 'there' : 'away';
+    } catch (error) {
+      return codeOf(error) === PRIVATE_ADDRESS ? 'refused' : 'away';
     }
   }
 
   /** Whether a connection comes about, and then stays open for `stayMs`. */
-  #connects(stayMs: number): Promise<boolean> {
-    const secure = this.#url.protocol === 'https:';
-    const port = Number(this.#url.port) || (secure ? 443 : 80);
+  #connects(stayMs: number): Promise<Probed> {
+    const port = Number(this.#url.port) || (this.#url.protocol === 'https:' ? 443 : 80);
     return new Promise((resolve) => {
-      const socket = connect({ host: this.#url.hostname.replace(/^\[|\]$/g, ''), port });
-      const done = (there: boolean): void => {
+      const socket = connect({ host: this.#url.hostname.replace(/^\[|\]$/g, ''), port, ...this.#lookup });
+      const done = (found: Probed): void => {
         socket.destroy();
-        resolve(there);
+        resolve(found);
       };
       socket.setTimeout(PROBE_LIMIT_MS, () => {
-        done(false);
+        done('away');
       });
       socket.once('connect', () => {
         socket.setTimeout(0);
-        if (stayMs === 0) return done(true);
+        if (stayMs === 0) return done('there');
         const timer = setTimeout(() => {
-          done(true);
+          done('there');
         }, stayMs);
         socket.once('close', () => {
           clearTimeout(timer);
-          done(false);
+          done('away');
         });
       });
-      socket.once('error', () => {
-        done(false);
+      socket.once('error', (error) => {
+        done(codeOf(error) === PRIVATE_ADDRESS ? 'refused' : 'away');
       });
     });
   }
@@ -155,6 +175,7 @@ const DOWN: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_DESTROYED',
+  PRIVATE_ADDRESS,
 ]);
 const TIMEOUTS: ReadonlySet<string> = new Set([
   'TimeoutError',

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { PRIVATE_ADDRESS } from '../config/addresses.ts';
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Answer, HoldReason } from '../core/consumer.ts';
 import { CrashSuspects } from '../core/crash-suspects.ts';
@@ -9,7 +10,7 @@ import { stampAttempt, type Parcel } from './envelope.ts';
 import { ConsumerGuard } from './guard.ts';
 import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './port.ts';
 import { answersOf, type Posted } from './push-answers.ts';
-import type { Push, PushTransport } from './push-transport.ts';
+import type { Probed, Push, PushTransport } from './push-transport.ts';
 
 /** A consumer that is not well yet is asked again after this. */
 const PROBE_EVERY_MS = 500;
@@ -22,7 +23,7 @@ const CONTENT_TYPES = {
 /** What came of something that was under way; looked at when the stream's turn comes. */
 type Outcome =
   | { readonly kind: 'posted'; readonly entries: readonly Entry<Parcel>[]; readonly posted: Posted }
-  | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly there: boolean }
+  | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly found: Probed }
   | { readonly kind: 'letter'; readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
 
 /**
@@ -199,7 +200,7 @@ export class PushDelivery implements Delivery {
     if (this.#outcomes.length === 0) return;
     for (const outcome of this.#outcomes.splice(0)) {
       if (outcome.kind === 'posted') this.#answered(outcome.entries, outcome.posted, nowMs);
-      else if (outcome.kind === 'probed') this.#probed(outcome.what, outcome.there, nowMs);
+      else if (outcome.kind === 'probed') this.#probed(outcome.what, outcome.found, nowMs);
       else this.#buried(outcome.entry, outcome.answer, nowMs);
     }
   }
@@ -209,7 +210,10 @@ export class PushDelivery implements Delivery {
     const alone = this.#lone !== undefined && entries.length === 1 && entries[0]?.ord === this.#lone;
     if (alone) this.#lone = undefined;
     if (posted.kind === 'lost') return this.#lost(entries, alone, nowMs);
-    if (posted.kind === 'down') return this.#down(entries, nowMs);
+    if (posted.kind === 'down') {
+      const reason = posted.code === PRIVATE_ADDRESS ? 'consumer_address_refused' : 'consumer_down';
+      return this.#down(entries, reason, nowMs);
+    }
     for (const { ord } of entries) this.#acquit(ord);
     const answers = answersOf(entries, posted, this.#push.contentMode === 'batch');
     if (entries.length > 1 && answers.every(refused)) {
@@ -231,12 +235,12 @@ export class PushDelivery implements Delivery {
     const [only] = entries;
     const convicted = alone && only !== undefined && this.#suspects.lostAlone(only.ord);
     for (const { ord } of entries) if (this.#suspects.accuse(ord)) this.#outbox.suspect(ord, true);
-    this.#down(convicted ? [] : entries, nowMs);
+    this.#down(convicted ? [] : entries, 'consumer_down', nowMs);
     if (convicted) this.#bury(only, CRASH, nowMs);
   }
 
-  #down(entries: readonly Entry<Parcel>[], nowMs: number): void {
-    this.#hold({ kind: 'hold', reason: 'consumer_down' }, nowMs);
+  #down(entries: readonly Entry<Parcel>[], reason: HoldReason, nowMs: number): void {
+    this.#hold({ kind: 'hold', reason }, nowMs);
     for (const entry of entries) this.#outbox.retry(entry.ord, 0, nowMs, false);
   }
 
@@ -336,15 +340,16 @@ export class PushDelivery implements Delivery {
 
   #probe(what: 'there' | 'well'): void {
     if (this.#healthy && what === 'there') this.#guard.probed();
-    this.#await(this.#transport.probe(what).then((there): Outcome => ({ kind: 'probed', what, there })));
+    this.#await(this.#transport.probe(what).then((found): Outcome => ({ kind: 'probed', what, found })));
   }
 
   /** Nothing is delivered before the consumer says for the first time that it is well. */
-  #probed(what: 'there' | 'well', there: boolean, nowMs: number): void {
-    if (this.#healthy && what === 'there') return this.#guard.found(there, nowMs);
+  #probed(what: 'there' | 'well', found: Probed, nowMs: number): void {
+    if (found === 'refused') this.#hold({ kind: 'hold', reason: 'consumer_address_refused' }, nowMs);
+    if (this.#healthy && what === 'there') return this.#guard.found(found === 'there', nowMs);
     this.#looking = false;
     this.#lookDueMs = nowMs + PROBE_EVERY_MS;
-    if (!there) return;
+    if (found !== 'there') return;
     if (what === 'well') return this.#suspects.proved(undefined);
     this.#healthy = true;
     this.#ports.telemetry.note('consumer is healthy', {});

@@ -237,7 +237,8 @@ export function originProblem(request: IncomingMessage): string | undefined {
   const origin = request.headers.origin;
   if (origin !== undefined && !/^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(origin))
     return 'the Origin header is foreign';
-  return undefined;
+  // An <img> of a foreign page sends no Origin, but browsers say where it comes from.
+  return request.headers['sec-fetch-site'] === 'cross-site' ? 'the request comes from a foreign page' : undefined;
 }
 
 /** The request target as a URL; undefined when it is none. */

@@ -1,4 +1,14 @@
-import { attach, attached, compileDocuments, patchOf, type AttachSettings, type PodLike } from './attach.ts';
+import {
+  attach,
+  attached,
+  attachedClient,
+  installationOf,
+  patchOf,
+  refusalOf,
+  type AttachSettings,
+  type PodLike,
+} from './attach.ts';
+import { compileDocuments } from './documents.ts';
 import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 /** AdmissionReview (admission.k8s.io/v1), the part that is read. */
@@ -38,19 +48,19 @@ export function answer(request: AdmissionRequest, known: Known, settings: Attach
     allowed: false,
     status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` },
   });
+  const refusal = refusalOf(pod);
+  if (refusal !== undefined) return deny(refusal);
   const client = known.client(namespace, name);
   if (client === undefined)
     return deny(
       `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace "${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove the label`,
     );
-  const compiled = compileDocuments(client, known.streamsOf(namespace, name));
+  const streams = known.streamsOf(namespace, name);
+  const compiled = compileDocuments(client, streams, installationOf(settings));
   if ('problem' in compiled) return deny(compiled.problem);
-  const attachment = attach(
-    pod,
-    { name, secret: client.spec.credentials.secretRef?.name ?? name },
-    settings,
-    compiled.documents,
-  );
+  const asked = attachedClient(client, streams, settings);
+  if ('problem' in asked) return deny(asked.problem);
+  const attachment = attach(pod, asked, settings, compiled.documents);
   const patch = Buffer.from(JSON.stringify(patchOf(pod, attachment))).toString('base64');
   return {
     uid,

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { checkDocuments } from '../config/load.ts';
+import { ATTACHED, networkOf, TOKENS_DIR, type Installation } from '../config/installation.ts';
+import { byName, CREDENTIALS_DIR } from './documents.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 /** How sidecars are attached in this installation: the same for every pod. */
@@ -18,6 +18,10 @@ export interface AttachSettings {
   readonly drainSeconds: number;
   readonly logLevel: string;
   readonly resources: Readonly<Record<string, unknown>>;
+  /** Private networks that names may resolve into: CIDRs, separated by commas; empty: none. */
+  readonly allowPrivate: string;
+  /** Hosts outside the vendors' domains that credentials of a Secret may be sent to, separated by commas; empty: none. */
+  readonly allowedHosts: string;
   /** Certificates of private authorities: a ConfigMap with `ca.crt` in the namespace of the pod; empty: none. */
   readonly caConfigMap: string;
 }
@@ -35,13 +39,19 @@ export const DEFAULT_SETTINGS: AttachSettings = {
   logLevel: 'info',
   // Measured (docs/performance.md): 116 MiB at rest, up to 280 at saturation, and preStop runs inside the same limit.
   resources: { requests: { cpu: '25m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+  allowPrivate: '',
+  allowedHosts: '',
   caConfigMap: '',
 };
+
+/** Returns the rules by which the sidecars of this installation check their documents. @throws ConfigError */
+export function installationOf(settings: AttachSettings): Installation {
+  return { ...ATTACHED, ...networkOf(settings.allowPrivate, settings.allowedHosts) };
+}
 
 export const CONTAINER = 'holdfast';
 export const CONFIG_FILE = 'documents.yaml';
 const CONFIG_DIR = '/etc/holdfast/config';
-const CREDENTIALS_DIR = '/etc/holdfast/credentials';
 const STORE_DIR = '/etc/holdfast/store';
 const CA_DIR = '/etc/holdfast/ca';
 /** Where the kubelet would put the pod's API token: ours has no business with the API. */
@@ -51,12 +61,12 @@ const UID = 65_532;
 /** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
 const GRACE_MARGIN_SECONDS = 5;
 const DEFAULT_GRACE_SECONDS = 30;
-/** Largest annotation: Kubernetes allows 256 KiB for all of an object together. */
-const MAX_CONFIG_BYTES = 200 * 1024;
-
+/** Default port of OpenTelemetry's Prometheus exporter. */
+const OTEL_PROMETHEUS_PORT = 9464;
 export interface Container {
   readonly name: string;
-  readonly env?: readonly { readonly name: string; readonly value?: string }[];
+  readonly env?: readonly { readonly name: string; readonly value?: string }[] | null;
+  readonly ports?: readonly { readonly containerPort?: number; readonly [field: string]: unknown }[] | null;
   readonly [field: string]: unknown;
 }
 
@@ -64,16 +74,32 @@ export interface Container {
 export interface PodLike {
   readonly metadata?: {
     readonly name?: string;
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
+    readonly labels?: Readonly<Record<string, string>> | null;
+    readonly annotations?: Readonly<Record<string, string>> | null;
   };
   readonly spec: {
     readonly containers: readonly Container[];
-    readonly initContainers?: readonly Container[];
-    readonly volumes?: readonly { readonly name: string }[];
+    readonly initContainers?: readonly Container[] | null;
+    readonly volumes?: readonly { readonly name: string }[] | null;
     readonly terminationGracePeriodSeconds?: number;
     readonly hostNetwork?: boolean;
+    readonly os?: { readonly name?: string };
+    readonly nodeSelector?: Readonly<Record<string, string>> | null;
   };
+}
+
+/** A Secret with the token that a consumer asks for. */
+export interface ConsumerToken {
+  readonly stream: string;
+  readonly secret: string;
+  readonly key: string;
+}
+
+export interface AttachedClient {
+  readonly name: string;
+  /** Secret with its credentials. */
+  readonly secret: string;
+  readonly tokens?: readonly ConsumerToken[];
 }
 
 export interface Attachment {
@@ -93,15 +119,10 @@ export interface Attachment {
  *
  * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller) or from elsewhere.
  */
-export function attach(
-  pod: PodLike,
-  client: { readonly name: string; readonly secret: string },
-  settings: AttachSettings,
-  documents?: string,
-): Attachment {
+export function attach(pod: PodLike, client: AttachedClient, settings: AttachSettings, documents?: string): Attachment {
   return {
-    container: sidecar(settings),
-    volumes: volumes(client.secret, settings),
+    container: sidecar(settings, client.tokens ?? []),
+    volumes: volumes(client, settings),
     env: [
       { name: 'HOLDFAST_URL', value: `http://127.0.0.1:${String(settings.deliveryPort)}` },
       { name: 'HOLDFAST_CLIENT', value: client.name },
@@ -112,11 +133,25 @@ export function attach(
   };
 }
 
-export function attached(pod: PodLike): boolean {
-  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some((one) => one.name === CONTAINER);
+/** Returns true for a pod that has our native sidecar; a container of its own that happens to have that name is none. */
+export function attached(pod: Pick<PodLike, 'spec'>): boolean {
+  return (pod.spec.initContainers ?? []).some((one) => one.name === CONTAINER && one['restartPolicy'] === 'Always');
 }
 
-function sidecar(settings: AttachSettings): Container {
+/** Returns in a sentence why a pod cannot have the sidecar; undefined: it can. */
+export function refusalOf(pod: PodLike): string | undefined {
+  const { containers, initContainers, hostNetwork, os, nodeSelector } = pod.spec;
+  if ([...containers, ...(initContainers ?? [])].some((one) => one.name === CONTAINER))
+    return `the pod has a container of its own with the name "${CONTAINER}", which is that of the sidecar: give it another name`;
+  if (os?.name === 'windows' || nodeSelector?.['kubernetes.io/os'] === 'windows')
+    return `the pod is for Windows, and the sidecar runs on Linux only: remove the label ${LABELS.client}, and let a Linux pod receive the events`;
+  // Whoever is on the node's loopback could read events and acknowledge them: they would be lost without a trace.
+  return hostNetwork === true
+    ? 'hostNetwork: true would open the delivery port, which knows no password, to every process of the node: run the pod on its own network'
+    : undefined;
+}
+
+function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Container {
   const fieldRef = (name: string, fieldPath: string): { readonly name: string; readonly valueFrom: unknown } => ({
     name,
     valueFrom: { fieldRef: { fieldPath } },
@@ -138,6 +173,8 @@ function sidecar(settings: AttachSettings): Container {
       '--store-prefix',
       settings.storePrefix,
       ...(settings.storeSecret === '' ? [] : ['--store-password-file', `${STORE_DIR}/password`]),
+      ...(settings.allowPrivate === '' ? [] : ['--allow-private', settings.allowPrivate]),
+      ...(settings.allowedHosts === '' ? [] : ['--allowed-hosts', settings.allowedHosts]),
       '--admin-host',
       '::',
       '--admin-port',
@@ -154,7 +191,9 @@ function sidecar(settings: AttachSettings): Container {
       fieldRef('POD_NAMESPACE', 'metadata.namespace'),
       fieldRef('POD_UID', 'metadata.uid'),
       fieldRef('NODE_NAME', 'spec.nodeName'),
+      // Which template the pod is of: a Deployment's pods have the one label, those of StatefulSets and DaemonSets the other.
       fieldRef('HOLDFAST_REVISION', "metadata.labels['pod-template-hash']"),
+      fieldRef('HOLDFAST_CONTROLLER_REVISION', "metadata.labels['controller-revision-hash']"),
       ...(settings.caConfigMap === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${CA_DIR}/ca.crt` }]),
     ],
     ports: [{ name: 'hf-admin', containerPort: settings.adminPort, protocol: 'TCP' }],
@@ -178,13 +217,14 @@ function sidecar(settings: AttachSettings): Container {
       { name: 'holdfast-config', mountPath: TOKEN_DIR, readOnly: true },
       { name: 'holdfast-credentials', mountPath: CREDENTIALS_DIR, readOnly: true },
       ...(settings.storeSecret === '' ? [] : [{ name: 'holdfast-store', mountPath: STORE_DIR, readOnly: true }]),
+      ...(tokens.length === 0 ? [] : [{ name: 'holdfast-tokens', mountPath: TOKENS_DIR, readOnly: true }]),
       ...(settings.caConfigMap === '' ? [] : [{ name: 'holdfast-ca', mountPath: CA_DIR, readOnly: true }]),
     ],
   };
 }
 
 /** No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is missing, the pod is not stuck. */
-function volumes(secret: string, settings: AttachSettings): Attachment['volumes'] {
+function volumes({ secret, tokens = [] }: AttachedClient, settings: AttachSettings): Attachment['volumes'] {
   return [
     {
       name: 'holdfast-config',
@@ -196,10 +236,51 @@ function volumes(secret: string, settings: AttachSettings): Attachment['volumes'
     ...(settings.storeSecret === ''
       ? []
       : [{ name: 'holdfast-store', secret: { secretName: settings.storeSecret, optional: true } }]),
+    ...(tokens.length === 0 ? [] : [{ name: 'holdfast-tokens', projected: { sources: tokens.map(tokenSource) } }]),
     ...(settings.caConfigMap === ''
       ? []
       : [{ name: 'holdfast-ca', configMap: { name: settings.caConfigMap, optional: true } }]),
   ];
+}
+
+/** The sidecar starts first and takes its ports: an application that wants one of them cannot bind it. */
+function portWarnings({ name, ports, env }: Container, settings: AttachSettings): readonly string[] {
+  const own = (ports ?? []).map((one) => one.containerPort);
+  const value = (variable: string): string => (env ?? []).find((one) => one.name === variable)?.value ?? '';
+  // OpenTelemetry's exporter opens a port that no pod declares.
+  if (value('OTEL_METRICS_EXPORTER').includes('prometheus'))
+    own.push(Number(value('OTEL_EXPORTER_PROMETHEUS_PORT') || OTEL_PROMETHEUS_PORT));
+  return [settings.adminPort, settings.deliveryPort]
+    .filter((port) => own.includes(port))
+    .map(
+      (port) =>
+        `container ${name} uses port ${String(port)}, which the sidecar takes before it starts: give it another one (OTEL_EXPORTER_PROMETHEUS_PORT for OpenTelemetry), or change sidecar.ports of the chart`,
+    );
+}
+
+/** One key of one Secret and no more: the rest of it is none of the sidecar's business. */
+function tokenSource({ stream, secret, key }: ConsumerToken): unknown {
+  return { secret: { name: secret, items: [{ key, path: `${stream}/token` }], optional: true } };
+}
+
+/** Returns what a client's attachment needs to know of its objects, or in a sentence what must not be mounted. */
+export function attachedClient(
+  client: ClientObject,
+  streams: readonly StreamObject[],
+  settings: AttachSettings,
+): AttachedClient | { readonly problem: string } {
+  const { name } = client.metadata;
+  const secret = client.spec.credentials.secretRef?.name ?? name;
+  const tokens = [...streams].sort(byName).flatMap(({ metadata, spec }) => {
+    const ref = spec.delivery?.push?.tokenSecretRef;
+    return ref === undefined ? [] : [{ stream: metadata.name, secret: ref.name, key: ref.key ?? 'token' }];
+  });
+  const taken = tokens.find((one) => one.secret === secret || one.secret === settings.storeSecret);
+  if (taken === undefined) return { name, secret, tokens };
+  const whose = taken.secret === secret ? 'the OAuth client' : 'the store';
+  return {
+    problem: `EventStream ${taken.stream}: spec.delivery.push.tokenSecretRef names Secret ${taken.secret}, which holds the credentials of ${whose}: put the consumer's token into a Secret of its own`,
+  };
 }
 
 function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
@@ -211,71 +292,8 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
           `terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a hand-over may take: raise it, or a stop falls back to expiry of the lease`,
         ]
       : []),
-    ...(pod.spec.hostNetwork === true
-      ? [
-          `hostNetwork: true: ports ${String(settings.adminPort)} and ${String(settings.deliveryPort)} are those of the node, so one such pod fits on it`,
-        ]
-      : []),
+    ...pod.spec.containers.flatMap((one) => portWarnings(one, settings)),
   ];
-}
-
-/**
- * The documents a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON document a line.
- * @returns the text, or what is wrong with it in one sentence.
- */
-export function compileDocuments(
-  client: ClientObject,
-  streams: readonly StreamObject[],
-): { readonly documents: string; readonly revision: string } | { readonly problem: string } {
-  const { secretRef: _, ...credentials } = client.spec.credentials;
-  const head = (kind: string, metadata: ClientObject['metadata']): Record<string, unknown> => ({
-    apiVersion: client.apiVersion,
-    kind,
-    metadata: { name: metadata.name },
-  });
-  const all = [
-    {
-      ...head('StreamClient', client.metadata),
-      spec: { ...client.spec, credentials: { ...credentials, directory: CREDENTIALS_DIR } },
-    },
-    ...[...streams]
-      .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
-      .map((stream) => ({ ...head('EventStream', stream.metadata), spec: stream.spec })),
-  ];
-  const revision = revisionOf(all);
-  const [first, ...rest] = all;
-  const documents = [
-    { ...first, metadata: { name: client.metadata.name, annotations: { [ANNOTATIONS.revision]: revision } } },
-    ...rest,
-  ]
-    .map((one) => JSON.stringify(one))
-    .join('\n---\n');
-  const { problems } = checkDocuments([{ name: '', text: documents }]);
-  if (problems.length > 0)
-    return {
-      problem: problems
-        .map(({ field, rule, remedy }) => `${objectOf(field, [client, ...streams])} ${rule}: ${remedy}`)
-        .join('; '),
-    };
-  if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES)
-    return {
-      problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients`,
-    };
-  return { documents, revision };
-}
-
-/** Short name of some documents: sidecars report the one they run. */
-function revisionOf(documents: unknown): string {
-  return createHash('sha256').update(JSON.stringify(documents)).digest('hex').slice(0, 16);
-}
-
-/** `#2.spec.path` of the compiled text as a person would say it: the object's name and the field. */
-function objectOf(field: string, objects: readonly (ClientObject | StreamObject)[]): string {
-  const [client, ...streams] = objects;
-  const ordered = [client, ...streams.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))];
-  const match = /^#(\d+)\.?(.*)$/.exec(field);
-  const object = ordered[Number(match?.[1] ?? 1) - 1];
-  return object === undefined ? field : `${object.kind} ${object.metadata.name}: ${match?.[2] ?? field}`;
 }
 
 /** A pod with the attachment in place. Idempotent: a pod that has the container already comes back as it is. */
@@ -320,8 +338,8 @@ export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOpe
   const after = applyTo(pod, attachment);
   const out: PatchOperation[] = [];
   const add = (path: string, value: unknown): void => void out.push({ op: 'add', path, value });
-  const append = (path: string, before: readonly unknown[] | undefined, list: readonly unknown[]): void => {
-    if (before === undefined) return add(path, list);
+  const append = (path: string, before: readonly unknown[] | null | undefined, list: readonly unknown[]): void => {
+    if (before === undefined || before === null) return add(path, list);
     for (const one of list.slice(before.length)) add(`${path}/-`, one);
   };
   append('/spec/initContainers', pod.spec.initContainers, after.spec.initContainers ?? []);
@@ -333,7 +351,7 @@ export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOpe
     const before = pod.metadata?.[field];
     const entries = Object.entries(attachment[field]);
     if (entries.length === 0) continue;
-    if (before === undefined) add(`/metadata/${field}`, Object.fromEntries(entries));
+    if (before === undefined || before === null) add(`/metadata/${field}`, Object.fromEntries(entries));
     else
       for (const [name, value] of entries)
         add(`/metadata/${field}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, value);

@@ -1,6 +1,8 @@
+import type { Installation } from '../config/installation.ts';
 import type { Leases } from '../coordination/leases.ts';
 import type { Report, Reports } from '../coordination/reports.ts';
-import { CONTAINER, compileDocuments } from './attach.ts';
+import { attached, CONTAINER } from './attach.ts';
+import { compileDocuments } from './documents.ts';
 import { eventsOf, idOf, type EventFacts } from './events.ts';
 import { ApiError, microTime, type Kube, type KubeObject } from './kubernetes.ts';
 import { Reflector, type ReflectorClock } from './reflector.ts';
@@ -36,6 +38,8 @@ export interface ControllerSettings {
   /** Figures that move all the time are written at most this often. */
   readonly figuresEveryMs: number;
   readonly identity: string;
+  /** By which the sidecars check their documents. */
+  readonly installation: Installation;
 }
 
 export interface ControllerDeps extends ReflectorClock {
@@ -66,7 +70,7 @@ const WIDTH = 8;
 interface Pod extends KubeObject {
   readonly spec: {
     readonly containers: readonly { readonly name: string }[];
-    readonly initContainers?: readonly { readonly name: string }[];
+    readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[];
   };
   readonly status?: {
     readonly phase?: string;
@@ -198,6 +202,7 @@ export class Controller {
         pods: own.map(factsOf),
         sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own),
         unread: reported === 'unread',
+        installation: this.#settings.installation,
         nowEpochMs: this.#deps.nowEpochMs(),
       };
       known.set(`${namespace}/${name}`, facts);
@@ -287,7 +292,7 @@ export class Controller {
   async #pod(pod: Pod, { client, streams, sidecars }: Facts): Promise<void> {
     const { name, namespace = '', uid = '', labels = {}, annotations = {} } = pod.metadata;
     if (over(pod) || pod.metadata['deletionTimestamp'] !== undefined) return this.#lastWord(pod, sidecars);
-    if (!hasSidecar(pod))
+    if (!attached(pod))
       return this.#event(
         namespace,
         this.#about(
@@ -297,7 +302,7 @@ export class Controller {
         ),
         new Map([[`Pod/${name}`, uid]]),
       );
-    const compiled = compileDocuments(client, streams);
+    const compiled = compileDocuments(client, streams, this.#settings.installation);
     const role = roleShown(uid, labels[LABELS.role], sidecars);
     const wanted: { labels?: Record<string, string>; annotations?: Record<string, string> } = {};
     if (role !== undefined && labels[LABELS.role] !== role) wanted.labels = { [LABELS.role]: role };
@@ -424,10 +429,6 @@ function objects(reflectors: readonly Reflector[]): readonly unknown[] {
   return reflectors.flatMap((reflector) => [...reflector.objects.values()]);
 }
 
-function hasSidecar(pod: Pod): boolean {
-  return [...(pod.spec.initContainers ?? []), ...pod.spec.containers].some((one) => one.name === CONTAINER);
-}
-
 /** The pod has ended, or its sidecar has for good. */
 function over(pod: Pod): boolean {
   const { phase, initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
@@ -441,7 +442,7 @@ function factsOf(pod: Pod): PodFacts {
   return {
     name: pod.metadata.name,
     uid: pod.metadata.uid ?? '',
-    attached: hasSidecar(pod),
+    attached: attached(pod),
     ended: over(pod) || pod.metadata['deletionTimestamp'] !== undefined,
   };
 }

@@ -1,4 +1,5 @@
 import { specSchema, type Kind, type SchemaNode } from '../config/custom-resources.ts';
+import { TOKENS_DIR } from '../config/installation.ts';
 import { PROFILES } from '../platforms/index.ts';
 import { GROUP, PART_OF, VERSION } from './resources.ts';
 
@@ -99,6 +100,14 @@ const STREAM_RULES: readonly CelRule[] = [
   {
     rule: 'duration(self.delivery.retryMaxDelay) >= duration(self.delivery.retryBaseDelay)',
     message: 'delivery.retryMaxDelay is less than retryBaseDelay: make retryMaxDelay >= retryBaseDelay',
+  },
+  {
+    rule: '!has(self.delivery.push) || !has(self.delivery.push.tokenFile) || !has(self.delivery.push.tokenSecretRef)',
+    message: 'delivery.push.tokenSecretRef stands beside tokenFile: keep one of the two',
+  },
+  {
+    rule: `!has(self.delivery.push) || !has(self.delivery.push.tokenFile) || self.delivery.push.tokenFile.startsWith('${TOKENS_DIR}/')`,
+    message: `delivery.push.tokenFile is not below ${TOKENS_DIR}: name the Secret with tokenSecretRef`,
   },
   {
     rule: `!has(self.delivery.push) || self.delivery.push.allowRemote || self.delivery.push.url.matches('${LOOPBACK}')`,

@@ -35,6 +35,8 @@ const MARKS = {
   drainSeconds: 111_103,
   logLevel: '@@logLevel@@',
   resources: { '@@resources@@': true },
+  allowPrivate: '@@allowPrivate@@',
+  allowedHosts: '@@allowedHosts@@',
   caConfigMap: '@@caConfigMap@@',
 };
 const MARKED = MARKS as unknown as AttachSettings;
@@ -80,7 +82,14 @@ function marksToTemplate(text: string): string {
   return out.replace(/"@@(\w+)@@"/g, '{{ .$1 | quote }}');
 }
 
-/** Entries of a list that are there only with a setting. */
+/** Entries of a list that are there only with a setting: how they are known, and which it is. */
+const SETTINGS: readonly (readonly [RegExp, keyof typeof MARKS])[] = [
+  [/--store-password-file|holdfast-store/, 'storeSecret'],
+  [/--allow-private/, 'allowPrivate'],
+  [/--allowed-hosts/, 'allowedHosts'],
+  [/NODE_EXTRA_CA_CERTS|holdfast-ca$/, 'caConfigMap'],
+];
+
 function optional(text: string): string {
   const lines = text.split('\n');
   const out: string[] = [];
@@ -88,19 +97,13 @@ function optional(text: string): string {
     const line = lines[at] ?? '';
     const length = entryLength(lines, at);
     const entry = lines.slice(at, at + length);
-    const setting = /^ *- /.test(line)
-      ? /--store-password-file|holdfast-store/.test(line)
-        ? 'storeSecret'
-        : /NODE_EXTRA_CA_CERTS|holdfast-ca$/.test(line)
-          ? 'caConfigMap'
-          : undefined
-      : undefined;
+    const setting = /^ *- /.test(line) ? SETTINGS.find(([pattern]) => pattern.test(line))?.[1] : undefined;
     if (setting === undefined) {
       out.push(line);
       continue;
     }
     // The option and its value are two entries.
-    const taken = line.includes('--store-password-file') ? lines.slice(at, at + 2) : entry;
+    const taken = / --/.test(line) ? lines.slice(at, at + 2) : entry;
     out.push(`{{- if .${setting} }}`, ...taken, '{{- end }}');
     at += taken.length - 1;
   }

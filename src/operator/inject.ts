@@ -1,5 +1,15 @@
 import { parseAllDocuments, stringify } from 'yaml';
-import { applyTo, attach, compileDocuments, type AttachSettings, type PodLike } from './attach.ts';
+import {
+  applyTo,
+  attach,
+  attached,
+  attachedClient,
+  installationOf,
+  refusalOf,
+  type AttachSettings,
+  type PodLike,
+} from './attach.ts';
+import { compileDocuments } from './documents.ts';
 import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 export interface Injected {
@@ -55,6 +65,11 @@ function injectOne(
   const name = pod?.metadata?.labels?.[LABELS.client];
   if (pod === undefined || name === undefined) return value;
   const where = `${value.kind ?? 'object'} ${value.metadata?.name ?? ''}`.trim();
+  const refusal = attached(pod) ? undefined : refusalOf(pod);
+  if (refusal !== undefined) {
+    found.problems.push(`${where}: ${refusal}`);
+    return value;
+  }
   const ours = all as readonly {
     readonly kind?: string;
     readonly metadata?: { readonly name?: string };
@@ -65,15 +80,22 @@ function injectOne(
   const streams = ours.filter(
     (one) => one.kind === 'EventStream' && one.spec?.clientRef?.name === name,
   ) as unknown as StreamObject[];
-  const compiled = client === undefined ? undefined : compileDocuments(client, streams);
+  // A text is written by hand: an unknown field is a slip of the pen, not a newer version.
+  const rules = { ...installationOf(settings), tolerant: false };
+  const compiled = client === undefined ? undefined : compileDocuments(client, streams, rules);
   if (compiled !== undefined && 'problem' in compiled) found.problems.push(`${where}: ${compiled.problem}`);
   if (client === undefined)
     found.warnings.push(
       `${where}: StreamClient ${name} is not among the documents: the sidecar waits until the annotation holdfast.dev/config is there (the controller writes it)`,
     );
+  const asked = client === undefined ? { name, secret: name } : attachedClient(client, streams, settings);
+  if ('problem' in asked) {
+    found.problems.push(`${where}: ${asked.problem}`);
+    return value;
+  }
   const attachment = attach(
     pod,
-    { name, secret: client?.spec.credentials.secretRef?.name ?? name },
+    asked,
     settings,
     compiled !== undefined && 'documents' in compiled ? compiled.documents : undefined,
   );

@@ -1,4 +1,4 @@
-import { LABELS, type ClientObject, type StreamObject } from './resources.ts';
+import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './resources.ts';
 
 /** What the kubectl plugin shows, from objects as kubectl gives them. Pure. */
 
@@ -159,4 +159,26 @@ export function auditLines(log: string): readonly string[] {
     .map((line) => ({ at: /"timestamp":"([^"]+)"/.exec(line)?.[1] ?? '', line }))
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
     .map(({ line }) => line);
+}
+
+/** The ConfigMap in which an installation keeps how it attaches sidecars. */
+export interface SettingsRef {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/**
+ * Returns the installations that cluster-scoped objects name: only who administers the cluster can make those, while anybody can make a ConfigMap in a
+ * namespace of his own.
+ */
+export function installationsIn(objects: readonly unknown[]): readonly SettingsRef[] {
+  const named = objects.flatMap(
+    (one) =>
+      (one as { readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> } }).metadata
+        ?.annotations?.[ANNOTATIONS.settings] ?? [],
+  );
+  return [...new Set(named)].sort().flatMap((text) => {
+    const match = /^([-a-z0-9]{1,63})\/([-.a-z0-9]{1,253})$/.exec(text);
+    return match === null ? [] : [{ namespace: match[1] ?? '', name: match[2] ?? '' }];
+  });
 }

@@ -18,6 +18,8 @@ export const ANNOTATIONS = {
   config: `${GROUP}/config`,
   /** Inside those documents, on the StreamClient: which ones they are. */
   revision: `${GROUP}/revision`,
+  /** On cluster-scoped objects of an installation: NAMESPACE/NAME of the ConfigMap with its settings. */
+  settings: `${GROUP}/settings`,
   /** On a StreamClient: changes when somebody asks for a hand-over. */
   handOver: `${GROUP}/handover-requested-at`,
 } as const;
@@ -67,6 +69,11 @@ export interface StreamStatus {
   readonly conditions: readonly Condition[];
 }
 
+type Delivery = Omit<EventStream['spec']['delivery'], 'push'> & {
+  readonly push?: Partial<Omit<Push, 'tokenSecretRef'>> & { readonly tokenSecretRef?: { name: string; key?: string } };
+};
+type Push = NonNullable<EventStream['spec']['delivery']['push']>;
+
 /** Objects as the API server gives them. */
 export interface ClientObject {
   readonly apiVersion: string;
@@ -79,6 +86,8 @@ export interface StreamObject {
   readonly apiVersion: string;
   readonly kind: 'EventStream';
   readonly metadata: ObjectMeta;
-  readonly spec: EventStream['spec'] & Readonly<Record<string, unknown>>;
+  /** As the API server keeps it; one that no definition's defaults went through may lack what has a default. */
+  readonly spec: Omit<EventStream['spec'], 'delivery'> &
+    Readonly<Record<string, unknown>> & { readonly delivery?: Partial<Delivery> };
   readonly status?: StreamStatus;
 }

@@ -1,6 +1,8 @@
+import { PRIVATE_ADDRESS_REMEDY } from '../config/addresses.ts';
+import type { Installation } from '../config/installation.ts';
 import { NEARLY_FULL } from '../coordination/redis.ts';
 import { percent } from '../core/continuity.ts';
-import { compileDocuments } from './attach.ts';
+import { compileDocuments } from './documents.ts';
 import type { Sidecar, StreamReport } from './reported.ts';
 import type { ClientObject, ClientState, ClientStatus, Condition, StreamObject, StreamStatus } from './resources.ts';
 
@@ -21,6 +23,8 @@ export interface Facts {
   readonly sidecars: readonly Sidecar[];
   /** The reports cannot be read for some time. */
   readonly unread: boolean;
+  /** By which the sidecars check their documents. */
+  readonly installation: Installation;
   /** Wall clock, for the times that are written. */
   readonly nowEpochMs: number;
 }
@@ -73,7 +77,7 @@ export function clientStatus(facts: Facts): ClientStatus {
   const first = Object.entries(findings).find(([, finding]) => finding.status !== 'True');
   const suspended = client.spec.suspend;
   const closing = leader?.streams.some((stream) => CONNECTED.has(stream.state)) === true;
-  const compiled = compileDocuments(client, facts.streams);
+  const compiled = compileDocuments(client, facts.streams, facts.installation);
   const pending =
     leader !== undefined &&
     leader.configHash !== '' &&
@@ -148,8 +152,8 @@ function stateOf(
 }
 
 /** The same check that the sidecar makes of its documents: all of them together. */
-function accepted({ client, streams }: Facts): Finding {
-  const compiled = compileDocuments(client, streams);
+function accepted({ client, streams, installation }: Facts): Finding {
+  const compiled = compileDocuments(client, streams, installation);
   if ('problem' in compiled) return no('Invalid', compiled.problem);
   return streams.length === 0
     ? yes('NoStreams', 'no EventStream refers to this client yet')
@@ -201,7 +205,10 @@ function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): F
       ? `; no other replica was found whose credentials work (${String(unfit.asked)} asked)`
       : '';
   if (token.failure !== undefined)
-    return no(camel(token.failure), `the token request fails (${token.failure}); credentials: ${credentials}${others}`);
+    return no(
+      camel(token.failure),
+      `the token request fails (${token.failure}); credentials: ${credentials}${others}${remedyOf(token.failure)}`,
+    );
   if (credentials !== 'ok' && credentials !== '') return no('CredentialsUnusable', credentials);
   return token.state === 'absent'
     ? unknown('NoToken', 'no token was asked for yet')
@@ -222,6 +229,13 @@ function storeRoom(live: readonly Sidecar[]): Readonly<Record<string, Finding>> 
             `Redis uses ${percent} % of maxmemory or more: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
           ),
   };
+}
+
+/** What a person must change; empty: nothing, or it is said elsewhere. */
+function remedyOf(why: string): string {
+  return why === 'private_address' || why === 'consumer_address_refused'
+    ? `; the host resolves to a private address: ${PRIVATE_ADDRESS_REMEDY}`
+    : '';
 }
 
 function circuit(leader: Sidecar | undefined): Finding {
@@ -309,7 +323,7 @@ function ofReport(stream: StreamObject, report: StreamReport, nowEpochMs: number
   const why = report.reason ?? report.hold ?? report.state.toLowerCase();
   const Connected = connected
     ? yes('Connected', 'the connection is open')
-    : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}`);
+    : no(camel(why), `not connected: ${why}${report.retryInMs === undefined ? '' : ', trying again'}${remedyOf(why)}`);
   const Delivering = delivering(report);
   const findings: Record<string, Finding> = {
     Ready: connected ? readyOf(report, Delivering) : Connected,

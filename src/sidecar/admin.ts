@@ -1,8 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { listenOn } from '../config/listen.ts';
 import { HoldfastError } from '../core/failure.ts';
 import { originProblem, urlOf } from '../delivery/server.ts';
+import { createAdminServer } from './connections.ts';
 import type { World } from './deps.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -23,14 +24,13 @@ export class AdminServer {
     this.#drainMs = drainMs;
     this.#supervisor = supervisor;
     this.#deps = deps;
-    this.#server = createServer({ maxHeaderSize: 16_384, requestTimeout: 10_000 }, (request, response) => {
+    this.#server = createAdminServer((request, response) => {
       this.#route(request, response).catch((error: unknown) => {
         deps.log.warn({ err: error }, 'admin request failed');
         if (!response.headersSent) response.writeHead(500);
         response.end();
       });
     });
-    this.#server.maxConnections = 128;
   }
 
   /** @param port 0 = any free one. @returns the port. */

@@ -1,4 +1,5 @@
 import type { Agent } from 'undici';
+import { PRIVATE_ADDRESS } from '../config/addresses.ts';
 import type { ClientPlan, StreamPlan } from '../config/resolve.ts';
 import {
   admit,
@@ -83,7 +84,7 @@ export class ClientDriver implements StreamClient {
         this.#streams.get(stream)?.preempted();
       },
     });
-    this.#restAgent = createAgent(plan.loopback);
+    this.#restAgent = createAgent(plan);
     this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
     });
@@ -464,7 +465,10 @@ export class ClientDriver implements StreamClient {
     if (this.#stopped) return;
     const failure = tokenFailureOf(error);
     const after = error instanceof HoldfastError ? error.details['retryAfterMs'] : undefined;
-    this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
+    // A person must change something, and the reason alone does not say what; once, each failure is told beside it.
+    if (failure === 'private_address' && this.#token.failure !== failure)
+      this.#deps.log.warn({ err: error, client: this.plan.name, code: PRIVATE_ADDRESS }, 'the token is not asked for');
+    else this.#deps.log.debug({ err: error, client: this.plan.name }, 'token request failed');
     const unit = salted(this.#deps.random(), this.#deps.identity.salt);
     this.#dispatch({
       kind: 'failed',

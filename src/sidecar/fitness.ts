@@ -1,3 +1,4 @@
+import { isLoopbackHost } from '../config/hosts.ts';
 import type { ClientPlan } from '../config/resolve.ts';
 import { reachable } from '../upstream/network.ts';
 import type { Deps } from './deps.ts';
@@ -22,6 +23,7 @@ const SHARED: ReadonlySet<string> = new Set([
   'auth_failed',
   'forbidden',
   'position_expired',
+  'private_address',
   'parked',
   'shutdown',
 ]);
@@ -91,7 +93,12 @@ export class Fitness {
         stream.suspend || stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
       ),
     );
-    const answers = await Promise.all([...urls].map((url) => reachable(url, PROBE_LIMIT_MS)));
+    const { allowPrivate } = this.#plan;
+    const answers = await Promise.all(
+      [...urls].map((url) =>
+        reachable(url, PROBE_LIMIT_MS, { loopback: isLoopbackHost(new URL(url).hostname), allowPrivate }),
+      ),
+    );
     this.#consumerThere = answers.every(Boolean);
   }
 }

@@ -1,3 +1,4 @@
+import { PRIVATE_ADDRESS_REMEDY } from '../config/addresses.ts';
 import type { StreamPlan } from '../config/resolve.ts';
 import type { Failure, Reason } from '../core/disposition.ts';
 import type { Entry, Outbox } from '../core/outbox.ts';
@@ -251,7 +252,11 @@ export class StreamReport implements DeliveryTelemetry {
 
   held(reason: HoldReason): void {
     this.#audit('consumer.held', { reason });
-    this.#deps.log.warn({ stream: this.#plan.name, reason }, 'delivery is held');
+    const hint =
+      reason === 'consumer_address_refused'
+        ? { hint: `the host of delivery.push.url resolves to a private address: ${PRIVATE_ADDRESS_REMEDY}` }
+        : {};
+    this.#deps.log.warn({ stream: this.#plan.name, reason, ...hint }, 'delivery is held');
   }
 
   released(): void {

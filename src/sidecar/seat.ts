@@ -267,7 +267,7 @@ export class Seat implements Contender {
 
   async warm(epoch: number, prove: boolean): Promise<boolean> {
     this.#dropWarm();
-    if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS))) return false;
+    if (!(await reachable(this.plan.hosts.streaming, REACH_LIMIT_MS, this.plan))) return false;
     if (prove && !(await this.#trial.run(epoch))) return false;
     const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
     if (early.length === 0 || this.#term !== undefined) return this.#term === undefined;

@@ -30,6 +30,7 @@ export class Sockets {
   dial(gen: number, connectionId: string, target: () => DialTarget, handlers: SocketHandlers): void {
     const options = {
       loopback: this.#plan.loopback,
+      allowPrivate: this.#plan.allowPrivate,
       closeTimeoutMs: this.#plan.session.closeTimeoutMs,
       nowMs: this.#deps.nowMs,
       nowEpochMs: this.#deps.nowEpochMs,

@@ -41,7 +41,7 @@ export class TokenSource {
     this.#plan = plan;
     this.#deps = deps;
     this.#epoch = epoch;
-    this.#agent = createAgent(plan.loopback);
+    this.#agent = createAgent(plan);
   }
 
   /** @throws HoldfastError HF_TOKEN_* */
@@ -227,6 +227,7 @@ const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
   HF_TOKEN_FORBIDDEN: 'forbidden',
   HF_TOKEN_THROTTLED: 'throttled',
   HF_TOKEN_ANSWER: 'bad_answer',
+  HF_PRIVATE_ADDRESS: 'private_address',
 };
 
 /** What a request for a token failed for. */

@@ -20,6 +20,7 @@ export const SYSTEM_WAYS: Ways = {
   push: (plan, push) =>
     new HttpPushTransport(push, {
       limitMs: plan.delivery.ackTimeout,
+      allowPrivate: plan.allowPrivate,
       connections: push.contentMode === 'batch' ? 1 : push.concurrency,
     }),
 };

@@ -1,67 +1,24 @@
-import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
-import { BlockList, connect, type LookupFunction } from 'node:net';
+import { connect } from 'node:net';
 import { Agent, request } from 'undici';
+import { guardedLookup, PRIVATE_ADDRESS } from '../config/addresses.ts';
 import { HoldfastError } from '../core/failure.ts';
 
 /** Limits of every REST and token call. */
 export const HTTP_TIMEOUT_MS = 10_000;
 export const HTTP_BODY_LIMIT_BYTES = 65_536;
 
-const PRIVATE = new BlockList();
-for (const [net, bits] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-] as const)
-  PRIVATE.addSubnet(net, bits, 'ipv4');
-for (const [net, bits] of [
-  ['::', 127],
-  ['64:ff9b::', 96],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['fec0::', 10],
-] as const)
-  PRIVATE.addSubnet(net, bits, 'ipv6');
-
-/** True for addresses a public platform cannot have: private, link-local, loopback, also when written as mapped IPv6. */
-export function isPrivateAddress(address: string, family: number): boolean {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  return mapped !== undefined ? PRIVATE.check(mapped, 'ipv4') : PRIVATE.check(address, family === 6 ? 'ipv6' : 'ipv4');
+/** Where connections may go: anywhere on this machine, or to public addresses and the private networks that are allowed. */
+export interface NetworkRules {
+  readonly loopback: boolean;
+  readonly allowPrivate: readonly string[];
 }
 
-/** Name resolution that refuses private addresses, at connect time, so that a name cannot be rebound after the check (SSRF). */
-export const publicLookup: LookupFunction = (hostname, options, callback) => {
-  dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error !== null) return callback(error, '', 4);
-    const bad = addresses.find((one) => isPrivateAddress(one.address, one.family));
-    if (bad !== undefined)
-      return callback(
-        Object.assign(new Error(`${hostname} resolves to a private address`), { code: 'HF_PRIVATE_ADDRESS' }),
-        '',
-        4,
-      );
-    const first = addresses[0];
-    if (first === undefined)
-      return callback(Object.assign(new Error(`${hostname} resolves to nothing`), { code: 'ENOTFOUND' }), '', 4);
-    if (options.all === true) (callback as unknown as (error: null, all: LookupAddress[]) => void)(null, addresses);
-    else callback(null, first.address, first.family);
-  });
-};
-
 /** A connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each other (A15). */
-export function createAgent(loopback: boolean): Agent {
+export function createAgent(plan: NetworkRules): Agent {
   return new Agent({
     connections: 4,
     keepAliveTimeout: 5000,
-    connect: { timeout: HTTP_TIMEOUT_MS, ...(loopback ? {} : { lookup: publicLookup }) },
+    connect: { timeout: HTTP_TIMEOUT_MS, ...(plan.loopback ? {} : { lookup: guardedLookup(plan.allowPrivate) }) },
   });
 }
 
@@ -71,7 +28,7 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** One bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError HF_REST_FAILED */
+/** One bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError HF_REST_FAILED, HF_PRIVATE_ADDRESS */
 export async function call(
   agent: Agent,
   url: string,
@@ -96,6 +53,8 @@ export async function call(
   } catch (error) {
     const code =
       error instanceof Error && 'code' in error ? String(error.code) : error instanceof Error ? error.name : 'unknown';
+    if (code === PRIVATE_ADDRESS && error instanceof Error)
+      throw new HoldfastError(PRIVATE_ADDRESS, error.message, { details: { origin } });
     throw new HoldfastError('HF_REST_FAILED', `${options.method} ${origin} failed: ${code}`, {
       details: { origin, code },
     });
@@ -121,11 +80,12 @@ export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: 
   return Number.isFinite(seconds) ? Math.min(900, Math.max(1, seconds)) * 1000 : undefined;
 }
 
-/** Does a TCP connection to the URL's host come about within `limitMs`? Nothing is sent. */
-export async function reachable(url: string, limitMs: number): Promise<boolean> {
+/** Does a TCP connection to the URL's host come about within `limitMs`, where the rules let it go there? Nothing is sent. */
+export async function reachable(url: string, limitMs: number, rules: NetworkRules): Promise<boolean> {
   const { hostname, port, protocol } = new URL(url);
   return new Promise((resolve) => {
     const socket = connect({
+      ...(rules.loopback ? {} : { lookup: guardedLookup(rules.allowPrivate) }),
       host: hostname.replace(/^\[|\]$/g, ''),
       port: Number(port || (protocol === 'ws:' || protocol === 'http:' ? 80 : 443)),
     });

@@ -1,4 +1,5 @@
 import type { Agent } from 'undici';
+import { PRIVATE_ADDRESS } from '../config/addresses.ts';
 import type { ClientPlan } from '../config/resolve.ts';
 import { HoldfastError } from '../core/failure.ts';
 import { checkToken, type Credentials } from './credentials.ts';
@@ -22,7 +23,8 @@ const THROTTLED_DEFAULT_MS = 5000;
 /**
  * Asks the token endpoint. The grant is refresh_token where one is held, else client_credentials; a refresh token that is no longer good
  * falls back to client_credentials where a secret exists (A7).
- * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_GRANT, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE
+ * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_GRANT, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE,
+ * HF_PRIVATE_ADDRESS
  */
 export async function fetchToken(
   agent: Agent,
@@ -116,6 +118,7 @@ async function send(
   try {
     return await call(agent, url, { method: 'POST', headers, body });
   } catch (error) {
+    if (error instanceof HoldfastError && error.code === PRIVATE_ADDRESS) throw error;
     throw new HoldfastError(
       'HF_TOKEN_UNREACHABLE',
       error instanceof Error ? error.message : 'the token endpoint did not answer',

@@ -1,7 +1,8 @@
 import { WebSocket, type ClientOptions } from 'ws';
+import { guardedLookup } from '../config/addresses.ts';
 import type { Failure } from '../core/disposition.ts';
 import type { DialTarget } from '../platforms/dial.ts';
-import { publicLookup, retryAfterMs } from './network.ts';
+import { retryAfterMs, type NetworkRules } from './network.ts';
 
 /** Limits of one platform socket. The library's own defaults are far wider (100 MiB payload, 262,144 chunks). */
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -21,8 +22,7 @@ export interface SocketHandlers {
   ended(failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void;
 }
 
-export interface SocketOptions {
-  readonly loopback: boolean;
+export interface SocketOptions extends NetworkRules {
   readonly closeTimeoutMs: number;
   readonly nowMs: () => number;
   readonly nowEpochMs: () => number;
@@ -54,7 +54,7 @@ export class StreamSocket {
       maxBufferedChunks: MAX_FRAGMENTS * 4,
       closeTimeout: options.closeTimeoutMs,
       minVersion: 'TLSv1.2',
-      ...(options.loopback ? {} : { lookup: publicLookup }),
+      ...(options.loopback ? {} : { lookup: guardedLookup(options.allowPrivate) }),
     };
     this.#ws = new WebSocket(target.url, [...target.subprotocols], settings);
     this.#listen();

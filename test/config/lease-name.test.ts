@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { BY_HAND } from '../../src/config/installation.ts';
 import { resolve, withOAuthClient, type ClientPlan } from '../../src/config/resolve.ts';
 import { eventStream, streamClient } from '../../src/config/schema.ts';
 
@@ -28,7 +29,7 @@ function planOf({ dialect, ...over }: Over, clientId: string, name = 'main'): Cl
       delivery: { mode: 'Pull' },
     },
   });
-  const [plan] = resolve({ clients: [client], streams: [stream], warnings: [] });
+  const [plan] = resolve({ clients: [client], streams: [stream], warnings: [], installation: BY_HAND });
   if (plan === undefined) throw new Error('no plan');
   return withOAuthClient(plan, clientId);
 }

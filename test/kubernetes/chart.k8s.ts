@@ -10,6 +10,7 @@ const MATRIX: readonly (readonly string[])[] = [
   ['attach.mode=none', 'attach.backstop=Warn'],
   ['attach.mode=none', 'attach.backstop=Off', 'guardPolicy.enabled=false', 'pdb.enabled=false'],
   ['scope.namespaces={team-a,team-b}'],
+  ['network.allowPrivate={10.20.0.0/16,fd12:3456::/32}', 'network.allowedHosts={login.example.com,*.example.org}'],
   ['redis.evaluation.enabled=true', 'redis.url='],
   [
     'redis.existingSecret=redis-password',

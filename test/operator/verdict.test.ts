@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { ATTACHED } from '../../src/config/installation.ts';
 import { eventsOf } from '../../src/operator/events.ts';
 import { auditLines, outdated } from '../../src/operator/plugin.ts';
 import { sidecarOf, type Sidecar } from '../../src/operator/reported.ts';
@@ -48,6 +49,7 @@ const facts = (over: Partial<Facts> = {}): Facts => ({
   pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }],
   sidecars: [sidecar()],
   unread: false,
+  installation: ATTACHED,
   nowEpochMs: 1_800_000_000_000,
   ...over,
 });
@@ -77,6 +79,22 @@ describe('what a status says', () => {
     expect(condition(at(0.83), 'Ready')).to.equal('True Leading');
     expect(condition(at(0.79), 'StoreHasRoom')).to.equal('True Enough');
     expect(condition(at(undefined), 'StoreHasRoom'), 'no limit').to.equal(' ');
+  });
+
+  // Found and mended: D4
+  it('a private address is said with what to do about it', () => {
+    const leading = { role: 'leader', open: true, epoch: 1, token: { state: 'absent', failure: 'private_address' } };
+    const token = clientStatus(facts({ sidecars: [sidecar({ client: leading })] }));
+    expect(condition(token, 'Authenticated')).to.equal('False PrivateAddress');
+    const [before] = report()['streams'] as readonly Record<string, unknown>[];
+    const held = { ...before, delivery: { inFlight: 0, hold: 'consumer_address_refused' } };
+    const push = streamStatus(stream, facts({ sidecars: [sidecar({ streams: [held] })] }), 0);
+    expect(condition(push, 'Ready')).to.equal('False ConsumerAddressRefused');
+    for (const [status, type] of [
+      [token, 'Authenticated'],
+      [push, 'Ready'],
+    ] as const)
+      expect(status.conditions.find((one) => one.type === type)?.message).to.include('network.allowPrivate');
   });
 
   const cases: readonly (readonly [string, Partial<Facts>, string, string])[] = [

@@ -136,7 +136,7 @@ export class ConsumerModel {
       probe: (what) =>
         new Promise((resolve) => {
           this.#time.in(what === 'well' ? 2000 : 0.5, () => {
-            resolve(!this.down);
+            resolve(this.down ? 'away' : 'there');
           });
         }),
       close: () => undefined,

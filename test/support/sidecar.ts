@@ -159,6 +159,11 @@ export class TestSidecar {
     return (this.supervisor.status()['clients'] as ClientStatus[])[0] ?? ({ token: {} } as ClientStatus);
   }
 
+  /** Everything that was logged or audited so far. */
+  get said(): string {
+    return this.#lines.join('\n');
+  }
+
   audits(event: string): readonly Record<string, unknown>[] {
     return this.deps.audit.recent().filter((record) => record.event === event);
   }

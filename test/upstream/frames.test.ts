@@ -65,7 +65,13 @@ async function meet(
   const outcome: Outcome = { opened: false, messages: [], failure: undefined, text: '' };
   const socket = new StreamSocket(
     { url: `ws://127.0.0.1:${String(raw.port)}/?access_token=canary-token-123456`, headers: {}, subprotocols: [] },
-    { loopback: true, closeTimeoutMs: 300, nowMs: () => performance.now(), nowEpochMs: () => Date.now() },
+    {
+      loopback: true,
+      allowPrivate: [],
+      closeTimeoutMs: 300,
+      nowMs: () => performance.now(),
+      nowEpochMs: () => Date.now(),
+    },
     {
       opened: () => {
         outcome.opened = true;

@@ -68,9 +68,16 @@ adminPort: {{ int .Values.sidecar.ports.admin }}
 deliveryPort: {{ int .Values.sidecar.ports.delivery }}
 drainSeconds: {{ int .Values.sidecar.drainSeconds }}
 logLevel: {{ .Values.sidecar.logLevel | quote }}
+allowPrivate: {{ join "," .Values.network.allowPrivate | quote }}
+allowedHosts: {{ join "," .Values.network.allowedHosts | quote }}
 caConfigMap: {{ .Values.sidecar.caConfigMap | quote }}
 resources:
   {{- toYaml .Values.sidecar.resources | nindent 2 }}
+{{- end }}
+
+{{- /* On cluster-scoped objects, which only administrators make: where the settings are that can be trusted. */}}
+{{- define "holdfast.settingsRef" -}}
+holdfast.dev/settings: {{ printf "%s/%s-injector" .Release.Namespace (include "holdfast.fullname" .) | quote }}
 {{- end }}
 
 {{- /* A value as a CEL literal: every entry dyn(), because CEL wants maps and lists of one type. */}}

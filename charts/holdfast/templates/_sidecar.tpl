@@ -17,6 +17,14 @@ args:
   - --store-password-file
   - /etc/holdfast/store/password
 {{- end }}
+{{- if .allowPrivate }}
+  - --allow-private
+  - {{ .allowPrivate | quote }}
+{{- end }}
+{{- if .allowedHosts }}
+  - --allowed-hosts
+  - {{ .allowedHosts | quote }}
+{{- end }}
   - --admin-host
   - "::"
   - --admin-port
@@ -48,6 +56,10 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: metadata.labels['pod-template-hash']
+  - name: HOLDFAST_CONTROLLER_REVISION
+    valueFrom:
+      fieldRef:
+        fieldPath: metadata.labels['controller-revision-hash']
 {{- if .caConfigMap }}
   - name: NODE_EXTRA_CA_CERTS
     value: /etc/holdfast/ca/ca.crt

@@ -1,0 +1,73 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** Connections of the admin port: probes, Prometheus, and whoever else in the cluster comes. */
+export interface ConnectionLimits {
+  readonly total: number;
+  /** Of one remote address; loopback has no such limit. */
+  readonly perAddress: number;
+}
+export const ADMIN_LIMITS: ConnectionLimits = { total: 128, perAddress: 16 };
+
+/** Headers come at once or never. */
+const HEADERS_TIMEOUT_MS = 2000;
+const CHECK_EVERY_MS = 1000;
+const REQUEST_TIMEOUT_MS = 10_000;
+/** A stranger who does not read his answer is let go; an order from loopback may take long. */
+const STALLED_MS = 10_000;
+const MAX_HEADER_BYTES = 16_384;
+
+/** Makes the server of an admin port: no number of connections that somebody keeps open keeps a probe from its answer. */
+export function createAdminServer(route: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_EVERY_MS,
+    },
+    route,
+  );
+  limitConnections(server, ADMIN_LIMITS);
+  return server;
+}
+
+/**
+ * Keeps a server within its limits by closing the connection that has been idle longest: of the same address when it has too many, else of all. Only when
+ * all are at work the new one is refused.
+ */
+export function limitConnections(server: Server, limits: ConnectionLimits): void {
+  /** From the one that was used longest ago to the newest, with the number of requests under way. */
+  const open = new Map<Socket, number>();
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    const local = isLoopback(address);
+    const mine = [...open.keys()].filter((one) => one.remoteAddress === address);
+    const crowd = !local && mine.length >= limits.perAddress ? mine : open.size >= limits.total ? [...open.keys()] : [];
+    if (crowd.length > 0) {
+      const idle = crowd.find((one) => open.get(one) === 0);
+      (idle ?? socket).destroy();
+      if (idle === undefined) return;
+      open.delete(idle);
+    }
+    open.set(socket, 0);
+    socket.once('close', () => open.delete(socket));
+    if (!local) socket.setTimeout(STALLED_MS, () => socket.destroy());
+  });
+  server.on('request', ({ socket }, response) => {
+    const use = (change: number): void => {
+      const count = open.get(socket);
+      if (count === undefined) return;
+      open.delete(socket);
+      open.set(socket, count + change);
+    };
+    use(1);
+    response.once('close', () => {
+      use(-1);
+    });
+  });
+}
+
+function isLoopback(address: string): boolean {
+  return address === '127.0.0.1' || address === '::1' || address === '::ffff:127.0.0.1';
+}
