@@ -10,6 +10,7 @@ export interface Outcome {
   readonly kind: 'killed' | 'survived' | 'misfit';
   /** killed: the test that failed. misfit: why. */
   readonly text: string;
+  /** What the tests took, without the start of the process. */
   readonly ms: number;
 }
 
@@ -23,14 +24,13 @@ const HOOK = new URL('./hook.ts', import.meta.url).href;
 const MOCHA = 'node_modules/mocha/bin/mocha.js';
 
 interface Report {
-  readonly stats: { readonly tests: number; readonly passes: number };
+  readonly stats: { readonly tests: number; readonly passes: number; readonly duration: number };
   readonly failures: readonly { readonly title: string; readonly fullTitle: string }[];
 }
 
 interface Ran {
   readonly report: Report | undefined;
   readonly stderr: string;
-  readonly ms: number;
 }
 
 /** Runs the tests of one trial with the edits made in the loaded source. Never rejects. */
@@ -38,7 +38,6 @@ async function runTests(trial: Trial, edits: Mutant['edits']): Promise<Ran> {
   const directory = mkdtempSync(join(tmpdir(), 'hf-mutant-'));
   const output = join(directory, 'report.json');
   const { HOLDFAST_KEEP_OUTPUT: _, ...env } = process.env;
-  const startedAt = performance.now();
   const child = spawn(
     process.execPath,
     [
@@ -64,10 +63,9 @@ async function runTests(trial: Trial, edits: Mutant['edits']): Promise<Ran> {
     stderr += chunk.toString();
   });
   await new Promise((resolve) => child.once('close', resolve));
-  const ms = performance.now() - startedAt;
   const report = readReport(output);
   rmSync(directory, { recursive: true });
-  return { report, stderr, ms };
+  return { report, stderr };
 }
 
 /** Returns undefined when mocha wrote none: the files could not be loaded, or it never ended. */
@@ -91,7 +89,8 @@ export async function notGreen(trial: Trial): Promise<string | undefined> {
 export async function play(mutant: Mutant): Promise<Outcome> {
   const [stale] = mutant.edits.length === 0 ? ['it has no edit'] : misfits(mutant.edits);
   if (stale !== undefined) return { kind: 'misfit', text: stale, ms: 0 };
-  const { report, stderr, ms } = await runTests(mutant, mutant.edits);
+  const { report, stderr } = await runTests(mutant, mutant.edits);
+  const ms = report?.stats.duration ?? 0;
   const misfit = (text: string): Outcome => ({ kind: 'misfit', text, ms });
   const unloaded = mutant.edits.find(({ file }) => !stderr.includes(`{"mutated":"${file}"}`));
   if (unloaded !== undefined) return misfit(`${unloaded.file} was not loaded by ${mutant.tests.join(' ')}`);

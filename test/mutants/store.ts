@@ -56,6 +56,32 @@ const CHECKPOINTS: readonly Mutant[] = [
     ],
   },
   {
+    id: 'embedded-save-without-fence',
+    say: 'the embedded store takes a checkpoint of any epoch',
+    tests: contract,
+    only: 'embedded keeps a checkpoint and refuses',
+    edits: [
+      {
+        file: 'src/coordination/embedded.ts',
+        find: "if (this.#epoch(client) !== epoch) return 'fenced'; const current",
+        replace: 'const current',
+      },
+    ],
+  },
+  {
+    id: 'embedded-sealed-without-fence',
+    say: 'the embedded store takes a sealed value of any epoch',
+    tests: contract,
+    only: 'embedded keeps sealed values',
+    edits: [
+      {
+        file: 'src/coordination/embedded.ts',
+        find: "this.#through(() => { if (this.#epoch(client) !== epoch) return 'fenced'; this.#sql( 'INSERT INTO sealed",
+        replace: "this.#through(() => { this.#sql( 'INSERT INTO sealed",
+      },
+    ],
+  },
+  {
     id: 'seed-without-index',
     say: 'a record that is put back does not keep an earlier one out',
     tests: contract,
