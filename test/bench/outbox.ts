@@ -157,8 +157,10 @@ const MODES: readonly Mode[] = [
     for (let n = 0; n < size.entries; n += 1) road.next(0);
     for (let ord = 2; ord < size.entries; ord += 1) road.settle(ord);
   }),
-  idle('nothing may go, keyed', (road) => one(road.keyed(0))),
-  idle('nothing may go, batch', (road) => road.batch(BATCH, 0)),
+  idle('no checkpoint, keyed', (road) => one(road.keyed(0)), true),
+  idle('no checkpoint, batch', (road) => road.batch(BATCH, 0), true),
+  idle('keys or window busy, keyed', (road) => one(road.keyed(0)), false),
+  idle('keys or window busy, batch', (road) => road.batch(BATCH, 0), false),
   {
     // The whole window goes again: as many redeliveries as there are entries, up to 10,000.
     name: 'redelivery of a large window',
@@ -202,14 +204,17 @@ function looks(name: string, window: number, prepare: Mode['prepare']): readonly
   ];
 }
 
-/** A window is settled and no checkpoint stored: nothing may go, and it is asked for all the same, at every frame and acknowledgement. */
-function idle(name: string, take: (road: Road) => readonly number[]): Mode {
+/**
+ * A window is settled and no checkpoint stored, or every key (or the window) is in flight: nothing may go, and it is asked for all the same, at every frame
+ * and acknowledgement.
+ */
+function idle(name: string, take: (road: Road) => readonly number[], settles: boolean): Mode {
   return {
     name,
     window: WINDOW,
     prepare: (road, size) => {
       fill(road, size);
-      for (let ids = take(road); ids.length > 0; ids = take(road)) for (const id of ids) road.settle(id);
+      for (let ids = take(road); ids.length > 0; ids = take(road)) if (settles) for (const id of ids) road.settle(id);
     },
     work(road, _size, operations) {
       for (let n = 0; n < operations; n += 1) if (take(road).length > 0) throw new Error(`${name}: something went`);
