@@ -2,15 +2,20 @@ import { expect } from 'chai';
 import { PLANTS } from './plants.ts';
 import { SCENARIOS } from './scenarios.ts';
 import { play } from './suite.ts';
+import { chooseNow } from './third.ts';
 
-const only = process.env['HOLDFAST_CHAOS_ONLY']?.split(',');
+const choice = chooseNow({ rows: SCENARIOS.map(({ id }) => id), plants: PLANTS.map(({ id }) => id) });
 /** With a fault planted much never comes; it need not be waited for as long. */
 const PATIENCE_MS = 8000;
 const LOADER = `--import=${new URL('./plant.ts', import.meta.url).href}`;
 
+process.stdout.write(
+  `planted faults: ${String(choice.plants.length)} of ${String(PLANTS.length)}, ${choice.text}: ${choice.plants.join(' ')}\n`,
+);
+
 describe('planted faults: the judge names each', () => {
   for (const plant of PLANTS) {
-    if (only !== undefined && !only.includes(plant.id)) continue;
+    if (!choice.plants.includes(plant.id)) continue;
     it(`${plant.id}: ${plant.say}`, async function () {
       this.timeout(200_000);
       const scenario = SCENARIOS.find((one) => one.id === plant.row);

@@ -150,6 +150,19 @@ describe('restraint that outlives a leader', () => {
       ).to.be.at.most(3 + 400 / 200 + 1);
   });
 
+  it('a full bucket gives its capacity at once, and says how long the next one waits', async () => {
+    const link = await fresh();
+    await suite.raw.hset(new ClientKeys(link.prefix, 'L').fence, 'epoch', '5');
+    const restraint = new RedisRestraint(link);
+    const bucket = { capacity: 3, refillEveryMs: 600_000 };
+    const kinds: string[] = [];
+    for (let n = 0; n < 3; n += 1) kinds.push((await restraint.permit('L', 5, 'dial', bucket)).kind);
+    expect(kinds).to.deep.equal(['granted', 'granted', 'granted']);
+    const fourth = await restraint.permit('L', 5, 'dial', bucket);
+    expect(fourth).to.deep.include({ kind: 'wait', why: 'rate' });
+    expect(fourth.kind === 'wait' ? fourth.ms : 0).to.be.within(500_000, 600_000);
+  });
+
   it('a hold and an open breaker stand for the next leader; another epoch gets nothing', async () => {
     const link = await fresh();
     const { fence } = new ClientKeys(link.prefix, 'L');
@@ -204,6 +217,25 @@ describe('the pool of a tenant', () => {
     await pool.leave(ask('young-low', 2));
     expect((await pool.admit(ask('high', 0))).kind).to.equal('granted');
     expect((await pool.admit(ask('young-low', 2))).kind).to.equal('queued');
+  });
+
+  it('preempts no equal, none before its time, and no more than one for one that waits', async () => {
+    const both = async (pool: RedisPool): Promise<string[]> => {
+      const slots = [await pool.admit(ask('a', 1)), await pool.admit(ask('b', 1))];
+      return slots.map(({ kind }) => kind).sort();
+    };
+    const quick = new RedisPool(await fresh(), { minHoldMs: 0, preemptMs: 5000, ageMs: 600_000 });
+    await both(quick);
+    expect((await quick.admit(ask('equal', 1))).kind).to.equal('queued');
+    expect(await both(quick)).to.deep.equal(['granted', 'granted']);
+    await quick.leave(ask('equal', 1));
+    await quick.admit(ask('high', 0));
+    await quick.admit(ask('high', 0));
+    expect(await both(quick)).to.deep.equal(['granted', 'revoked']);
+    const patient = new RedisPool(await fresh(), { minHoldMs: 60_000, preemptMs: 5000, ageMs: 600_000 });
+    await both(patient);
+    await patient.admit(ask('high', 0));
+    expect(await both(patient)).to.deep.equal(['granted', 'granted']);
   });
 
   it('ageing lifts who waits long, but never into the first class', async () => {

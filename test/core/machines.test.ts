@@ -178,6 +178,19 @@ describe('the gate', () => {
       ),
     );
   });
+
+  it('a full bucket gives its capacity at once, then one permit a refill', () => {
+    const policy: GatePolicy = { capacity: 3, refillEveryMs: 1000, concurrent: 10 };
+    let state = openGate;
+    const grantedAt = (nowMs: number): boolean => {
+      const asked = gateAsk(policy, state, nowMs);
+      if (asked.granted) state = asked.state;
+      return asked.granted;
+    };
+    expect([0, 0, 0, 0].map(grantedAt)).to.deep.equal([true, true, true, false]);
+    expect([999, 1000, 1000, 2000].map(grantedAt)).to.deep.equal([false, true, false, true]);
+    expect([6000, 6000, 6000, 6000].map(grantedAt)).to.deep.equal([true, true, true, false]);
+  });
 });
 
 describe('admission', () => {
@@ -204,6 +217,12 @@ describe('admission', () => {
     const state = holdAdmission(ask(openAdmission, 'a', 1, 0), 7000, 'rate_limited');
     expect(admit(policy, state, 6999)).to.deep.include({ granted: [], lookAgainAtMs: 7000 });
     expect(admit(policy, state, 7000).granted).to.deep.equal(['a']);
+  });
+
+  it('of two holds the longer one stands', () => {
+    const long = holdAdmission(ask(openAdmission, 'a', 1, 0), 7000, 'rate_limited');
+    expect(admit(policy, holdAdmission(long, 1000, 'rate_limited'), 5000).granted).to.deep.equal([]);
+    expect(admit(policy, holdAdmission(long, 9000, 'rate_limited'), 7000).lookAgainAtMs).to.equal(9000);
   });
 
   it('50 streams dropped at once: every window of attempts stays under the gate', () => {

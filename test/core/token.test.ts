@@ -103,6 +103,28 @@ describe('stepToken', () => {
     expect(tokenDeadline(policy, trace.state)).to.equal(60_001);
     expect(trace.at(70, { kind: 'secret-changed' })).to.deep.equal(['fetch']);
   });
+  it('takes the answer to the request that is out, and none of an earlier one', () => {
+    const trace = new Trace();
+    trace.at(0, { kind: 'need', minRemainingMs: 0 });
+    trace.at(10, { kind: 'failed', gen: 1, failure: 'unreachable', unit: 0 });
+    trace.at(30_000, { kind: 'tick' });
+    expect(trace.state.work).to.deep.equal({ kind: 'fetching', gen: 2 });
+    expect(trace.at(30_001, { kind: 'fetched', gen: 1, token: token('old', 0, 3_600_000) })).to.deep.equal([]);
+    expect(trace.at(30_002, { kind: 'fetched', gen: 2, token: token('new', 30_000, 3_600_000) })).to.deep.equal([
+      'staged',
+    ]);
+    expect(currentToken(trace.state)?.id).to.equal('new');
+  });
+  it('a token that ends makes room for the staged one', () => {
+    const trace = new Trace();
+    trace.at(0, { kind: 'need', minRemainingMs: 0 });
+    trace.at(1, { kind: 'fetched', gen: 1, token: token('a', 0, 3_600_000) });
+    trace.at(2_880_000, { kind: 'tick' });
+    trace.at(2_880_100, { kind: 'fetched', gen: 2, token: token('b', 2_880_000, 3_600_000) });
+    expect(trace.at(3_599_999, { kind: 'tick' })).to.deep.equal([]);
+    expect(trace.at(3_600_000, { kind: 'tick' })).to.deep.equal(['retired', 'rotated']);
+    expect([trace.state.active?.id, trace.state.staging]).to.deep.equal(['b', undefined]);
+  });
   it('for any history: at most one request out, requests at least minInterval apart, no expired token served', () => {
     fc.assert(
       fc.property(

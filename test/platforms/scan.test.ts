@@ -113,6 +113,10 @@ describe('FrameReader (reliability 5.2)', () => {
     expect(read('{"sequence":1}', 'genesys-streams', true)[0]?.kind).to.equal('poison'));
   it('51 an unknown control message is counted, not poison', () =>
     expect(read('{"type":"novel"}')).to.deep.equal([{ kind: 'control', what: 'unknown|novel' }]));
+  it('names that every object inherits are no control messages', () => {
+    for (const type of ['constructor', 'toString', '__proto__'])
+      expect(read(JSON.stringify({ type })), type).to.deep.equal([{ kind: 'control', what: `unknown|${type}` }]);
+  });
   it('an array is a batch whose elements keep their bytes; an empty one is an empty batch', () => {
     expect(read('[ {"sequence":1 } , {"sequence":2}]').map((one) => one.what)).to.deep.equal([
       '1||{"sequence":1 }',

@@ -145,9 +145,12 @@ export const STORE_ROWS: readonly Scenario[] = [
   },
   {
     id: 'A3',
-    say: 'all tokens are revoked',
+    say: 'all tokens are revoked; and again as the connection is lost, so that the next dial is refused',
     async run(rig) {
       platform(rig, { do: 'revoke-tokens' });
+      await rig.flows(500);
+      platform(rig, { do: 'revoke-tokens' });
+      platform(rig, { do: 'drop' });
       await rig.flows(500);
     },
   },

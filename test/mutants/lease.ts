@@ -1,0 +1,115 @@
+import type { Mutant } from './mutant.ts';
+
+const tests = ['test/core/lease.test.ts'];
+
+/** Leadership, as one replica decides it. */
+export const LEASE: readonly Mutant[] = [
+  {
+    id: 'lease-without-guard',
+    say: 'the deadline leaves no time before the key can expire',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-leader.ts',
+        find: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.guardMs;',
+        replace: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS;',
+      },
+    ],
+  },
+  {
+    id: 'lease-open-at-its-deadline',
+    say: 'the lease is open at the very instant of its deadline',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease.ts',
+        find: "role.kind === 'leading' && role.open && nowMs < role.deadlineMs",
+        replace: "role.kind === 'leading' && role.open && nowMs <= role.deadlineMs",
+      },
+    ],
+  },
+  {
+    id: 'lease-reasserted-after-a-lost-link',
+    say: 'a forgotten lease is taken back although the link was away',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-leader.ts',
+        find: 'const sure = role.linkLostAtMs === undefined && draft.nowMs < role.deadlineMs;',
+        replace: 'const sure = draft.nowMs < role.deadlineMs;',
+      },
+    ],
+  },
+  {
+    id: 'lease-open-while-transferring',
+    say: 'the old leader goes on while the transfer is under way',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-hand-over.ts',
+        find: 'draft.s = { ...draft.s, role: { ...role, open: false, handOver } };',
+        replace: 'draft.s = { ...draft.s, role: { ...role, handOver } };',
+      },
+    ],
+  },
+  {
+    id: 'lease-transferred-after-the-deadline',
+    say: 'a lease is handed over after its own deadline',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-hand-over.ts',
+        find: 'nextEpoch === 0 || draft.nowMs >= role.deadlineMs)',
+        replace: 'nextEpoch === 0)',
+      },
+    ],
+  },
+  {
+    id: 'lease-unseen-connection-proved-dead',
+    say: 'a connection that was never seen alive is proved dead by its absence',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-standby.ts',
+        find: 'if (draft.s.aliveConn !== input.conn && !watch.formerSelf) return;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    id: 'lease-stale-look-believed',
+    say: 'an answer that was long under way is believed',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-standby.ts',
+        find: 'if (draft.nowMs - sentAtMs > STALE_LOOK_MS) {',
+        replace: 'if (false) {',
+      },
+    ],
+  },
+  {
+    id: 'lease-lower-epoch-without-quarantine',
+    say: 'a store whose epoch went back is believed',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-standby.ts',
+        find: "if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');",
+        replace: '',
+      },
+    ],
+  },
+  {
+    id: 'lease-early-expiry-without-quarantine',
+    say: 'a lock that is gone before its time is free',
+    tests,
+    edits: [
+      {
+        file: 'src/core/lease-standby.ts',
+        find: "if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) quarantine(draft, 'early_expiry');",
+        replace: '',
+      },
+    ],
+  },
+];
