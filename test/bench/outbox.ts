@@ -1,4 +1,4 @@
-import { Outbox, type OutboxPolicy } from '../../src/core/outbox.ts';
+import { OTHER, Outbox, type HandOver, type OutboxPolicy } from '../../src/core/outbox.ts';
 
 /**
  * npm run bench:outbox: what one operation on the way of an event costs, against how much waits and how many keys there are, beside a plain Map loop of the
@@ -12,19 +12,20 @@ class Road {
   readonly #outbox: Outbox<number>;
   #pushed = 0;
 
-  constructor(window: number) {
+  constructor(window: number, order: HandOver) {
     const policy: OutboxPolicy = {
       maxInFlight: window,
       maxUncheckpointed: window,
       maxBufferedBytes: 2 ** 40,
       ackTimeoutMs: 30_000,
+      cover: 'prefix',
     };
-    this.#outbox = new Outbox<number>(policy);
+    this.#outbox = new Outbox<number>(policy, order);
   }
 
   /** The next event; their keys take turns. */
   push(keys: number): void {
-    this.#outbox.push(this.#pushed, keyOf(this.#pushed, keys), 100, false);
+    this.#outbox.push(this.#pushed, keyOf(this.#pushed, keys), 100, OTHER);
     this.#pushed += 1;
   }
   /** Pull: in stream order. @returns how it is called from now on; undefined: nothing may go. */
@@ -71,6 +72,7 @@ interface Size {
 interface Mode {
   readonly name: string;
   readonly window: number;
+  readonly order: HandOver;
   prepare(road: Road, size: Size): void;
   work(road: Road, size: Size, operations: number): void;
 }
@@ -86,10 +88,11 @@ function fill(road: Road, { entries, keys }: Size): void {
 }
 
 /** One event comes, one goes, one is acknowledged, its checkpoint is stored: as much waits after it as before. */
-function turning(name: string, take: (road: Road) => readonly number[], checkpointEvery = 1): Mode {
+function turning(name: string, order: HandOver, take: (road: Road) => readonly number[], checkpointEvery = 1): Mode {
   let since = 0;
   return {
     name,
+    order,
     window: WINDOW,
     prepare: fill,
     work(road, { keys }, operations) {
@@ -114,13 +117,14 @@ function turning(name: string, take: (road: Road) => readonly number[], checkpoi
 const one = (id: number | undefined): readonly number[] => (id === undefined ? [] : [id]);
 
 const MODES: readonly Mode[] = [
-  turning('stream order, one by one', (road) => one(road.next(0))),
-  turning('stream order, runs of 100', (road) => road.run(BATCH, 0)),
-  turning('keyed, one by one', (road) => one(road.keyed(0))),
-  turning('keyed, batches of 100', (road) => road.batch(BATCH, 0)),
-  turning('keyed, a checkpoint each 128', (road) => one(road.keyed(0)), 128),
+  turning('stream order, one by one', 'stream', (road) => one(road.next(0))),
+  turning('stream order, runs of 100', 'run', (road) => road.run(BATCH, 0)),
+  turning('keyed, one by one', 'key', (road) => one(road.keyed(0))),
+  turning('keyed, batches of 100', 'key', (road) => road.batch(BATCH, 0)),
+  turning('keyed, a checkpoint each 128', 'key', (road) => one(road.keyed(0)), 128),
   {
     name: 'redelivery, stream order',
+    order: 'stream',
     window: WINDOW,
     prepare: (road, size) => {
       fill(road, size);
@@ -137,6 +141,7 @@ const MODES: readonly Mode[] = [
   },
   {
     name: 'redelivery, keyed',
+    order: 'key',
     window: WINDOW,
     prepare: fill,
     work(road, _size, operations) {
@@ -164,6 +169,7 @@ const MODES: readonly Mode[] = [
   {
     // The whole window goes again: as many redeliveries as there are entries, up to 10,000.
     name: 'redelivery of a large window',
+    order: 'key',
     window: 10_000,
     prepare: (road, size) => {
       fill(road, size);
@@ -186,6 +192,7 @@ function looks(name: string, window: number, prepare: Mode['prepare']): readonly
   return [
     {
       name: `expire, ${name}`,
+      order: 'stream',
       window,
       prepare,
       work(road, _size, operations) {
@@ -194,6 +201,7 @@ function looks(name: string, window: number, prepare: Mode['prepare']): readonly
     },
     {
       name: `deadline, ${name}`,
+      order: 'stream',
       window,
       prepare,
       work(road, _size, operations) {
@@ -211,6 +219,7 @@ function looks(name: string, window: number, prepare: Mode['prepare']): readonly
 function idle(name: string, take: (road: Road) => readonly number[], settles: boolean): Mode {
   return {
     name,
+    order: 'key',
     window: WINDOW,
     prepare: (road, size) => {
       fill(road, size);
@@ -245,7 +254,7 @@ function cpuUs(): number {
 
 /** @returns microseconds for one operation. */
 function measure(mode: Mode, size: Size): number {
-  const road = new Road(mode.window);
+  const road = new Road(mode.window, mode.order);
   mode.prepare(road, size);
   mode.work(road, size, FIRST);
   const startedAtUs = cpuUs();

@@ -44,7 +44,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-05',
     say: 'after an event was queued, before it is sent',
     by: 'leader',
-    edits: before('src/delivery/push.ts', '    this.#host.handed(entries);'),
+    edits: before('src/delivery/push.ts', 'this.#ports.telemetry.handed(entries);'),
   },
   {
     id: 'crash-06',
@@ -52,9 +52,9 @@ export const CRASHES: readonly Crash[] = [
     by: 'leader',
     edits: [
       {
-        file: 'src/delivery/push.ts',
-        find: "    const response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });",
-        replace: `    const asked = this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });\n    setImmediate(() => { ${CRASH}; });\n    const response = await asked;`,
+        file: 'src/delivery/push-transport.ts',
+        find: "response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });",
+        replace: `const asked = this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });\n    setImmediate(() => { ${CRASH}; });\n    response = await asked;`,
       },
     ],
   },
@@ -62,7 +62,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-07',
     say: 'after an acknowledgement, before its checkpoint',
     by: 'leader',
-    edits: before('src/sidecar/checkpointer.ts', '    const record = this.#host.record(ord, floor);'),
+    edits: before('src/sidecar/stream.ts', 'this.#checkpointer.write({ ...covering, record }, nowMs);'),
   },
   {
     id: 'crash-08',

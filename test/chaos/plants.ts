@@ -22,15 +22,11 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C5'],
     edits: [
       {
-        file: 'src/sidecar/checkpointer.ts',
-        find: 'checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.floor,',
-        replace: 'checkpointDue(this.#plan.checkpoint, this.#state, this.#host.outbox.lastOrd,',
+        file: 'src/core/outbox.ts',
+        find: 'return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };',
+        replace: `${MARK};\n    return { ord: this.lastOrd, item: this.entry(this.lastOrd)?.item ?? this.#floorItem, runs: [] };`,
       },
-      {
-        file: 'src/sidecar/checkpointer.ts',
-        find: 'const floor = this.#host.outbox.floorItem;',
-        replace: `${MARK}; const floor = this.#host.outbox.entry(this.#host.outbox.lastOrd)?.item ?? this.#host.outbox.floorItem;`,
-      },
+      { file: 'src/core/outbox.ts', find: 'return this.#floor + this.#runs.count;', replace: 'return this.lastOrd;' },
     ],
   },
   {
@@ -40,9 +36,9 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C5'],
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
-        find: 'return { ...base, position: `sequence:${String(floor.sequence)}`, tail };',
-        replace: `${MARK}; return { ...base, position: \`sequence:\${String(this.#tracker.last)}\`, tail: [] };`,
+        file: 'src/sidecar/sequence-record.ts',
+        find: 'const record = { ...base, position: `sequence:${String(last)}`, tail };',
+        replace: `${MARK}; const record = { ...base, position: \`sequence:\${String(tracker.last)}\`, tail: [] };`,
       },
     ],
   },
@@ -145,8 +141,8 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/intake.ts',
-        find: 'const settledAtEpochMs = this.#hole.vouchedUntil(floor.receivedEpochMs);',
-        replace: `${MARK}; const settledAtEpochMs = floor.receivedEpochMs;`,
+        find: 'settledAtEpochMs: this.#hole.vouchedUntil(receivedEpochMs),',
+        replace: `settledAtEpochMs: ${MARK} ?? receivedEpochMs,`,
       },
     ],
   },
@@ -371,8 +367,8 @@ const CONDUCT: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/backpressure.ts',
-        find: "    if (nowMs - this.#sinceMs < this.#limitMs) return 'nothing';",
-        replace: `    ${MARK};\n    if (nowMs >= this.#sinceMs) return 'nothing';`,
+        find: "if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';",
+        replace: `${MARK};\n    void over;\n    if (bufferedBytes * 2 >= maxBytes) return 'nothing';`,
       },
     ],
   },

@@ -1,5 +1,10 @@
 import { expect } from 'chai';
 import {
+  answerOfBodyStatus,
+  answerOfStatus,
+  consumerDeadline,
+  consumerFound,
+  consumerProbed,
   consumerAllows,
   readyConsumer,
   redeliveryDelay,
@@ -11,12 +16,14 @@ import {
 
 const POLICY: ConsumerPolicy = {
   maxAttempts: 10,
+  crashLimit: 3,
   backoff: { baseMs: 1000, multiplier: 2, maxMs: 60_000, jitterLow: 1, jitterHigh: 1 },
   retryAfterMaxMs: 30_000,
   storm: { consecutive: 5, sharePercent: 50, minSamples: 20, windowMs: 60_000 },
 };
 const DEAD: Answer = { kind: 'dead-letter', reason: 'http_400' };
 const ACK: Answer = { kind: 'ack' };
+const REFUSES: Answer = { kind: 'hold', reason: 'consumer_rejected' };
 const DOWN: Answer = { kind: 'hold', reason: 'consumer_down' };
 
 /** One consumer, told answers; what it makes of each. */
@@ -26,8 +33,8 @@ class Told {
   constructor(storm: Partial<ConsumerPolicy['storm']> = {}) {
     this.policy = { ...POLICY, storm: { ...POLICY.storm, ...storm } };
   }
-  at(nowMs: number, answer: Answer): readonly string[] {
-    const step = stepConsumer(this.policy, this.state, answer, { nowMs, unit: 0 });
+  at(nowMs: number, answer: Answer, event = 1): readonly string[] {
+    const step = stepConsumer(this.policy, this.state, answer, { nowMs, unit: 0, event });
     this.state = step.state;
     return step.effects.map(({ kind }) => kind);
   }
@@ -64,7 +71,7 @@ describe('the storm guard', () => {
 describe('a stream that is held', () => {
   it('lets one event try when its time is over, and all after a success', () => {
     const told = new Told();
-    expect(told.at(0, DOWN)).to.deep.equal(['held']);
+    expect(told.at(0, REFUSES)).to.deep.equal(['held']);
     expect([consumerAllows(told.state, 999), consumerAllows(told.state, 1000)]).to.deep.equal(['none', 'one']);
     expect(told.at(1000, ACK)).to.deep.equal(['released']);
     expect(consumerAllows(told.state, 1000)).to.equal('all');
@@ -72,9 +79,39 @@ describe('a stream that is held', () => {
 
   it('waits longer each time, says so once, and remembers since when', () => {
     const told = new Told();
-    told.at(0, DOWN);
-    expect(told.at(1000, DOWN)).to.deep.equal([]);
+    told.at(0, REFUSES);
+    expect(told.at(1000, REFUSES)).to.deep.equal([]);
     expect(told.state.hold).to.deep.include({ untilMs: 3000, sinceMs: 0 });
+  });
+
+  // Found and mended: C2
+  it('looks every 500 ms for a consumer that is down, and lets one event go when it is there', () => {
+    const told = new Told();
+    told.at(0, DOWN);
+    for (const at of [500, 1000, 30_000]) {
+      expect([consumerAllows(told.state, at - 1), consumerAllows(told.state, at)]).to.deep.equal(['none', 'probe']);
+      told.state = consumerProbed(told.state);
+      expect(consumerAllows(told.state, at + 1)).to.equal('none');
+      told.state = consumerFound(told.state, false, at + 1);
+      expect(consumerDeadline(told.state, at + 1)).to.equal(at + 501);
+      if (at < 30_000) told.state = consumerFound(told.state, false, at);
+      if (at === 1000) told.state = consumerFound(told.state, false, 29_500);
+    }
+    told.state = consumerFound(told.state, true, 30_600);
+    expect(consumerAllows(told.state, 30_600)).to.equal('one');
+    expect(told.at(30_610, ACK)).to.deep.equal(['released']);
+  });
+
+  it('looks less often, 5 s at most, for one that takes connections and then loses the event', () => {
+    const told = new Told();
+    const waits: number[] = [];
+    for (let at = 0, n = 0; n < 6; n += 1) {
+      told.at(at, DOWN);
+      waits.push((told.state.hold?.untilMs ?? 0) - at);
+      at += 10_000;
+      told.state = consumerFound(consumerProbed(told.state), true, at);
+    }
+    expect(waits).to.deep.equal([500, 1000, 2000, 4000, 5000, 5000]);
   });
 
   it('is released by any answer when it was down, by nothing but a success when it refuses', () => {
@@ -91,5 +128,44 @@ describe('a stream that is held', () => {
     expect([1, 2, 3].map((faults) => redeliveryDelay(POLICY, faults, undefined, 0))).to.deep.equal([1000, 2000, 4000]);
     expect(redeliveryDelay(POLICY, 1, 7000, 0)).to.equal(7000);
     expect(redeliveryDelay(POLICY, 1, 3_600_000, 0)).to.equal(30_000);
+  });
+});
+
+describe('what an answer means', () => {
+  // Found and mended: B4
+  it('the words of a body are compared without case; another word is no acknowledgement, what is no string says nothing', () => {
+    for (const word of ['SUCCESS', 'success', 'Ok', 'accepted', 'DONE'])
+      expect(answerOfBodyStatus(word).kind, word).to.equal('ack');
+    for (const word of ['retry', 'FAILED', 'Fail', 'error'])
+      expect(answerOfBodyStatus(word), word).to.deep.include({ kind: 'retry', counted: true });
+    expect(answerOfBodyStatus('drop').kind).to.equal('drop');
+    expect(answerOfBodyStatus('DeadLetter').kind).to.equal('dead-letter');
+    expect(answerOfBodyStatus('later')).to.deep.equal({ kind: 'unknown', word: 'later' });
+    expect([answerOfBodyStatus(7), answerOfBodyStatus(undefined), answerOfBodyStatus('constructor')]).to.deep.equal([
+      { kind: 'ack' },
+      { kind: 'ack' },
+      { kind: 'unknown', word: 'constructor' },
+    ]);
+  });
+
+  it('five different events answered with unknown words hold the stream, and none of them dies; one event alone does not', () => {
+    const unknown: Answer = { kind: 'unknown', word: 'later' };
+    const told = new Told();
+    for (let n = 0; n < 20; n += 1) expect(told.at(n, unknown, 1)).to.deep.equal([]);
+    for (const event of [2, 3, 4]) expect(told.at(100, unknown, event)).to.deep.equal([]);
+    expect(told.at(100, unknown, 5)).to.deep.equal(['spare', 'held']);
+    expect(told.state.hold?.reason).to.equal('consumer_answer_unknown');
+    expect(told.at(200, ACK)).to.deep.equal(['released']);
+    expect(told.at(300, unknown, 6)).to.deep.equal([]);
+  });
+
+  // Found and mended: A18
+  it('429 with Retry-After speaks for the whole consumer; without it, and with 503, for one event', () => {
+    expect(answerOfStatus(429, 3000)).to.deep.equal({ kind: 'hold', reason: 'consumer_throttled', retryAfterMs: 3000 });
+    expect(answerOfStatus(429, undefined)).to.deep.include({ kind: 'retry', counted: false });
+    expect(answerOfStatus(503, 3000)).to.deep.include({ kind: 'retry', counted: true, retryAfterMs: 3000 });
+    const told = new Told();
+    told.at(0, answerOfStatus(429, 20_000));
+    expect([consumerAllows(told.state, 19_999), consumerAllows(told.state, 20_000)]).to.deep.equal(['none', 'one']);
   });
 });

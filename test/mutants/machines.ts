@@ -295,8 +295,8 @@ const CONSUMER: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/consumer.ts',
-        find: "return nowMs >= state.hold.untilMs ? 'one' : 'none';",
-        replace: "return nowMs >= state.hold.untilMs ? 'all' : 'none';",
+        find: "return nowMs >= hold.untilMs ? 'one' : 'none';",
+        replace: "return nowMs >= hold.untilMs ? 'all' : 'none';",
       },
     ],
   },
@@ -319,8 +319,8 @@ const CONSUMER: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/consumer.ts',
-        find: 'Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs)',
-        replace: '(retryAfterMs ?? 0)',
+        find: 'return Math.max(backoff, Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs));',
+        replace: 'return Math.max(backoff, retryAfterMs ?? 0);',
       },
     ],
   },
@@ -353,8 +353,8 @@ const CHECKPOINT: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/checkpoint.ts',
-        find: 'if (state.fenced || state.writing !== undefined || floor <= state.storedOrd) return undefined;',
-        replace: 'if (state.fenced || floor <= state.storedOrd) return undefined;',
+        find: 'if (state.fenced || state.writing || waiting <= 0) return false;',
+        replace: 'if (state.fenced || waiting <= 0) return false;',
       },
     ],
   },
@@ -365,8 +365,8 @@ const CHECKPOINT: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/checkpoint.ts',
-        find: 'return { ...state, writing: undefined, fenced: true };',
-        replace: 'return { ...state, writing: undefined };',
+        find: 'return { ...state, writing: false, fenced: true };',
+        replace: 'return { ...state, writing: false };',
       },
     ],
   },
@@ -377,8 +377,8 @@ const CHECKPOINT: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/checkpoint.ts',
-        find: 'floor - state.storedOrd >= policy.urgentAfter',
-        replace: 'floor - state.storedOrd > policy.urgentAfter',
+        find: 'waiting >= policy.urgentAfter',
+        replace: 'waiting > policy.urgentAfter',
       },
     ],
   },

@@ -16,8 +16,8 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end for i = 2, #ARGV, 3 do local stored",
-        replace: 'for i = 2, #ARGV, 3 do local stored',
+        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end for i = 2, #ARGV, 4 do local stored",
+        replace: 'for i = 2, #ARGV, 4 do local stored',
       },
     ],
   },
@@ -26,7 +26,13 @@ const CHECKPOINTS: readonly Mutant[] = [
     say: 'the store takes an earlier checkpoint of the same epoch',
     tests: contract,
     only: 'redis keeps a checkpoint and refuses',
-    edits: [{ file: scripts, find: 'if stored and stored > tonumber(ARGV[i + 1]) then return -1 end', replace: '' }],
+    edits: [
+      {
+        file: scripts,
+        find: 'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end',
+        replace: '',
+      },
+    ],
   },
   {
     id: 'save-half',
@@ -36,9 +42,9 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: 'if stored and stored > tonumber(ARGV[i + 1]) then return -1 end',
+        find: 'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end',
         replace:
-          "if stored and stored > tonumber(ARGV[i + 1]) then return -1 end redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], ARGV[i + 2])",
+          "if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], ARGV[i + 3])",
       },
     ],
   },
@@ -50,7 +56,7 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])",
+        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end room(KEYS[2]) redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])",
         replace: "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])",
       },
     ],
@@ -63,8 +69,8 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/coordination/embedded.ts',
-        find: "if (this.#epoch(client) !== epoch) return 'fenced'; const current",
-        replace: 'const current',
+        find: "if (this.#epoch(client) !== epoch) return 'fenced'; const further",
+        replace: 'const further',
       },
     ],
   },
@@ -86,7 +92,13 @@ const CHECKPOINTS: readonly Mutant[] = [
     say: 'a record that is put back does not keep an earlier one out',
     tests: contract,
     only: 'redis puts back a record that was lost',
-    edits: [{ file: scripts, find: "redis.call('HSET', KEYS[1], ARGV[1] .. '#index', ARGV[2])", replace: '' }],
+    edits: [
+      {
+        file: scripts,
+        find: "redis.call('HSET', KEYS[1], ARGV[1] .. '#index', ARGV[2], ARGV[1] .. '#ahead', ARGV[3])",
+        replace: '',
+      },
+    ],
   },
 ];
 
@@ -177,7 +189,7 @@ const SHARED: readonly Mutant[] = [
     edits: [
       {
         file: 'src/coordination/registry-scripts.ts',
-        find: "elseif not since then redis.call('ZADD', KEYS[2], string.format('%.0f', now), id) elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
+        find: "elseif not since then redis.call('ZADD', KEYS[2], whole(now), id) elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
         replace: 'else',
       },
     ],
