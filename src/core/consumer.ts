@@ -104,7 +104,8 @@ export interface ConsumerState {
         readonly probe: 'due' | 'asked' | 'passed';
       }
     | undefined;
-  readonly deadInARow: number;
+  /** The last different events that died since one was taken. */
+  readonly dead: readonly number[];
   readonly windowStartMs: Millis;
   readonly settledInWindow: number;
   readonly deadInWindow: number;
@@ -116,7 +117,7 @@ export interface ConsumerState {
 
 export const readyConsumer: ConsumerState = {
   hold: undefined,
-  deadInARow: 0,
+  dead: [],
   windowStartMs: 0,
   settledInWindow: 0,
   deadInWindow: 0,
@@ -200,7 +201,7 @@ function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): S
     hold: undefined,
     probing: false,
     unknown: NOTHING,
-    deadInARow: 0,
+    dead: NOTHING,
     settledInWindow: counted.settledInWindow + 1,
   };
   return { state: next, effects: state.hold === undefined ? [] : [{ kind: 'released' }] };
@@ -252,17 +253,19 @@ function onUnknown(
 function onDeadLetter(
   policy: ConsumerPolicy,
   state: ConsumerState,
-  at: { readonly nowMs: Millis; readonly unit: number },
+  at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
 ): Step<ConsumerState, ConsumerEffect> {
   const counted = counting(state, at.nowMs, policy);
-  const deadInARow = counted.deadInARow + 1;
-  const dead = counted.deadInWindow + 1;
+  // An event that is refused again and again, because the store does not take its letter or it was spared, is one event.
+  const known = counted.dead.includes(at.event);
+  const inARow = known ? counted.dead : [...counted.dead, at.event].slice(-policy.storm.consecutive - 1);
+  const dead = counted.deadInWindow + (known ? 0 : 1);
   const total = counted.settledInWindow + dead;
   const wasDown = answered(counted);
   const storm =
-    deadInARow > policy.storm.consecutive ||
+    inARow.length > policy.storm.consecutive ||
     (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
-  if (!storm) return { state: { ...wasDown.state, deadInARow, deadInWindow: dead }, effects: wasDown.effects };
-  const step = held(policy, counted, { reason: 'storm_guard' }, at);
+  if (!storm) return { state: { ...wasDown.state, dead: inARow, deadInWindow: dead }, effects: wasDown.effects };
+  const step = held(policy, { ...counted, dead: inARow }, { reason: 'storm_guard' }, at);
   return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };
 }

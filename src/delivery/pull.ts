@@ -35,8 +35,11 @@ const MAX_NACK_DELAY_MS = 3_600_000;
 
 /** Of what was with a consumer that was lost, the oldest so many are suspects: it works from the oldest on. */
 const ACCUSED_MAX = 16;
-/** A suspect that the consumer holds for so long without an answer has not ended it. */
-const LONE_LIMIT_MS = 1000;
+/** What the consumer holds for so long without an answer has not ended it; doubled with each loss that follows another one soon, up to the limit. */
+const SURVIVED_MS = 250;
+const SURVIVED_MAX_MS = 4000;
+/** A loss after so long without one is the first again. */
+const LOSSES_FORGOTTEN_MS = 60_000;
 /** A consumer that stays connected for so long while it has nothing is well. */
 const WELL_AFTER_MS = 2000;
 
@@ -60,6 +63,9 @@ export class PullDelivery implements Delivery {
   #burying = 0;
   #toldOrd = 0;
   #attachedMs = 0;
+  #deliveredMs = 0;
+  #lostMs = -Infinity;
+  #survivedMs = SURVIVED_MS;
 
   constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts) {
     this.#plan = plan;
@@ -124,10 +130,12 @@ export class PullDelivery implements Delivery {
 
   deadline(nowMs: number): number | undefined {
     if (this.#consumer === undefined || this.#draining) return undefined;
-    const lone = this.#lone === undefined ? undefined : this.#lone.sinceMs + LONE_LIMIT_MS;
+    const lone = this.#lone === undefined ? undefined : this.#lone.sinceMs + this.#survivedMs;
     const well = this.#attachedMs + WELL_AFTER_MS;
     const proof = this.#suspects.size > 0 && well > nowMs ? well : undefined;
-    return earliest(this.#outbox.deadline(nowMs, true), this.#guard.deadline(nowMs), lone, proof);
+    const survived =
+      this.#suspects.size > 0 && this.#outbox.inFlight > 0 ? this.#deliveredMs + this.#survivedMs : undefined;
+    return earliest(this.#outbox.deadline(nowMs, true), this.#guard.deadline(nowMs), lone, proof, survived);
   }
 
   /** Settles these. Returns what could not be acknowledged; acknowledging twice is fine. */
@@ -227,14 +235,17 @@ export class PullDelivery implements Delivery {
   /** Suspects go one by one, in order, before anything newer; one that was lost alone lets the others pass until one of them is taken. Returns whether the others may go. */
   #pumpSuspects(consumer: PullConsumer, nowMs: number): boolean {
     if (this.#lone !== undefined) {
-      if (this.#lone.sinceMs + LONE_LIMIT_MS > nowMs) return false;
+      if (this.#lone.sinceMs + this.#survivedMs > nowMs) return false;
       this.#acquit(this.#lone.ord);
       this.#lone = undefined;
     }
     if (nowMs - this.#attachedMs >= WELL_AFTER_MS) this.#suspects.proved(undefined);
     const [next] = this.#suspects.turns(false);
     if (next === undefined || (next.losses > 0 && !next.proved)) return true;
-    if (this.#outbox.inFlight > 0 || consumer.credit === 0 || !this.#ports.lease.open()) return false;
+    // Alone: what else the consumer holds, it holds for a while already.
+    const { inFlight } = this.#outbox;
+    const alone = inFlight === 0 || nowMs - this.#deliveredMs >= this.#survivedMs;
+    if (!alone || consumer.credit <= inFlight || !this.#ports.lease.open()) return false;
     if (this.#guard.allows(nowMs) === 'none') return false;
     const entry = this.#outbox.takeOne(next.ord, nowMs);
     if (entry === undefined) return true;
@@ -244,6 +255,7 @@ export class PullDelivery implements Delivery {
   }
 
   #deliver(consumer: PullConsumer, entries: readonly Entry<Parcel>[]): void {
+    this.#deliveredMs = this.#ports.clock.nowMs();
     this.#ports.telemetry.handed(entries);
     for (const entry of entries) if (entry.attempts > 1) stampAttempt(entry.item, entry.attempts);
     consumer.deliver(this.#ports.epoch, entries);
@@ -266,6 +278,10 @@ export class PullDelivery implements Delivery {
   }
 
   #accuse(back: readonly Entry<Parcel>[], lone: number | undefined, nowMs: number): void {
+    if (back.length === 0) return;
+    const soon = nowMs - this.#lostMs < LOSSES_FORGOTTEN_MS;
+    this.#survivedMs = soon ? Math.min(SURVIVED_MAX_MS, this.#survivedMs * 2) : SURVIVED_MS;
+    this.#lostMs = nowMs;
     const convicted = lone !== undefined && this.#suspects.lostAlone(lone);
     const entry = lone === undefined ? undefined : this.#outbox.entry(lone);
     for (const { ord } of back.slice(0, ACCUSED_MAX)) this.suspect(ord, 0);

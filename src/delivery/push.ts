@@ -88,8 +88,8 @@ export class PushDelivery implements Delivery {
     if (this.#draining) return undefined;
     const look = this.#lookWanted ? this.#lookDueMs : undefined;
     if (!this.#healthy) return this.#looking ? undefined : this.#lookDueMs;
-    if (this.#guard.hold !== undefined) return earliest(this.#guard.deadline(nowMs), look);
-    return earliest(this.#outbox.deadline(nowMs, false), look);
+    // A hold that is over waits for an event that may try; that one may not be due yet.
+    return earliest(this.#guard.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);
   }
 
   pump(nowMs: number): void {

@@ -360,7 +360,7 @@ function delivering({ hold, noProgressMs }: StreamReport): Finding {
       'ConsumerAbsent',
       'events wait and no consumer is connected: the application has to connect and to acknowledge',
     );
-  if (hold !== undefined) return no(camel(hold), `events wait for the consumer: ${hold}`);
+  if (hold !== undefined) return no(camel(hold), `events wait for the consumer: ${hold}${remedyOf(hold)}`);
   if (noProgressMs !== undefined)
     return no(
       'NoProgress',

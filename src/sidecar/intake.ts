@@ -128,6 +128,7 @@ export class Intake implements FrameSink {
       }
     } else {
       for (const identity of checkpoint.tail) this.#recent.add(identity);
+      if (this.#plan.profile.streamClass === 'B') this.#tail.restore(checkpoint.tail);
     }
   }
 
@@ -159,6 +160,7 @@ export class Intake implements FrameSink {
   linkOpened(expired: boolean): void {
     this.#replay.linkOpened(this.#deps.nowEpochMs());
     this.#behindSinceEpochMs = undefined;
+    this.#recentTimes.begin(this.#deps.nowEpochMs());
     this.#expired ||= expired;
     this.#sawRepeat = false;
     this.#lostOnResume = false;
@@ -405,7 +407,7 @@ export class Intake implements FrameSink {
     if (this.#expired && this.#plan.profile.streamClass === 'B') this.#announceExpired(position);
     if (position !== undefined) this.#advance(position);
     this.#expired = false;
-    if (this.received === 0 && this.#beforeFirst === '') this.#noteFirst(view, this.#position);
+    if (this.received === 0 && this.#beforeFirst === '') this.#noteFirst(view, position);
     const encoded = this.#encoder.event(view, this.#stamp(replay, this.#position));
     const late = replay === 'backfill' && this.#lastPushed !== undefined;
     const parcel = late ? { ...encoded, sequence: this.#lastPushed } : encoded;
@@ -419,7 +421,7 @@ export class Intake implements FrameSink {
       return;
     }
     const entry = this.#outbox.push(parcel, this.#keyOf(view), parcel.ce.length, traits);
-    if (this.#plan.profile.streamClass === 'B') this.#tail.add(entry.ord, parcel.identity, position);
+    if (this.#plan.profile.streamClass === 'B') this.#tail.add(entry.ord, parcel, position);
     this.#recognise(parcel, entry.ord);
     this.received += 1;
     this.#replay.accepted();
@@ -458,7 +460,7 @@ export class Intake implements FrameSink {
     if (position.kind === 'since') {
       const nowEpochMs = this.#deps.nowEpochMs();
       const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), nowEpochMs);
-      if (this.#position?.kind === 'since' && ms <= Number(this.#position.value)) return;
+      if (ms === undefined || (this.#position?.kind === 'since' && ms <= Number(this.#position.value))) return;
       this.#position = { kind: 'since', value: String(ms) };
       return;
     }
@@ -478,7 +480,10 @@ export class Intake implements FrameSink {
     const { sequence } = view;
     if (this.#plan.profile.streamClass === 'A')
       this.#beforeFirst = sequence > 0 ? `sequence:${String(pred(sequence))}` : '';
-    else if (position?.kind === 'since') this.#beforeFirst = `since:${String(Number(position.value) - 1)}`;
+    else if (position?.kind === 'since') {
+      this.#beforeFirst = `since:${String(Math.min(Number(position.value), this.#deps.nowEpochMs()) - 1)}`;
+      this.#position ??= positionOf(this.#beforeFirst);
+    }
     if (this.#baselined === 'position') return;
     this.#baselined = 'position';
     this.#notes.push({ kind: 'baseline', record: this.#baseline(this.#beforeFirst) });

@@ -14,16 +14,25 @@ interface Seen {
  */
 export class RecentTimes {
   #serial = 0;
+  #beganMs = 0;
   /** Each is earlier than all behind it. */
   #rising: Seen[] = [];
 
-  /** Takes in one event's own time and returns the earliest of the window, ms since 1970. */
-  lowest(ownMs: number, receivedMs: number): number {
+  /** Another link: what it sends first may be a replay. */
+  begin(nowMs: number): void {
+    this.#serial = 0;
+    this.#beganMs = nowMs;
+    this.#rising = [];
+  }
+
+  /** Takes in one event's own time. Returns the earliest of the window, ms since 1970; undefined while the window is not full. */
+  lowest(ownMs: number, receivedMs: number): number | undefined {
     this.#serial += 1;
     while ((this.#rising.at(-1)?.ownMs ?? -Infinity) >= ownMs) this.#rising.pop();
     this.#rising.push({ at: this.#serial, ownMs, receivedMs });
     while (this.#over(this.#rising[0], receivedMs)) this.#rising.shift();
-    return this.#rising[0]?.ownMs ?? ownMs;
+    const full = this.#serial >= WINDOW_EVENTS || receivedMs - this.#beganMs > WINDOW_MS;
+    return full ? this.#rising[0]?.ownMs : undefined;
   }
 
   #over(seen: Seen | undefined, nowMs: number): boolean {

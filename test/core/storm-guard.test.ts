@@ -33,7 +33,9 @@ class Told {
   constructor(storm: Partial<ConsumerPolicy['storm']> = {}) {
     this.policy = { ...POLICY, storm: { ...POLICY.storm, ...storm } };
   }
-  at(nowMs: number, answer: Answer, event = 1): readonly string[] {
+  #events = 100;
+  /** @param event another one each time, unless it is said. */
+  at(nowMs: number, answer: Answer, event = (this.#events += 1)): readonly string[] {
     const step = stepConsumer(this.policy, this.state, answer, { nowMs, unit: 0, event });
     this.state = step.state;
     return step.effects.map(({ kind }) => kind);

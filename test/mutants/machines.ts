@@ -235,8 +235,8 @@ const CONSUMER: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/consumer.ts',
-        find: 'deadInARow > policy.storm.consecutive',
-        replace: 'deadInARow >= policy.storm.consecutive',
+        find: 'inARow.length > policy.storm.consecutive',
+        replace: 'inARow.length >= policy.storm.consecutive',
       },
     ],
   },
@@ -283,7 +283,7 @@ const CONSUMER: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/consumer.ts',
-        find: 'deadInARow: 0, settledInWindow: counted',
+        find: 'dead: NOTHING, settledInWindow: counted',
         replace: 'settledInWindow: counted',
       },
     ],

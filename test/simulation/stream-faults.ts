@@ -88,7 +88,7 @@ export function disturb(fault: Exclude<Fault, LeadershipFault>, lastsMs: number,
     case 'stamped ahead':
     case 'stamped behind':
       platform.skewMs = fault === 'stamped ahead' ? Math.floor(60_000 * unit()) : -Math.floor(900 * unit());
-      return time.in(pick([10, 100, 1000]), () => {
+      return time.in(pick([10, 100, 300]), () => {
         platform.skewMs = 0;
       });
     case 'redrive':

@@ -1,6 +1,6 @@
-import type { Checkpoint } from '../../src/coordination/store.ts';
+import type { Checkpoint, DeadLetter } from '../../src/coordination/store.ts';
 import type { Made } from './platform.ts';
-import type { Delivered, Verdicts } from './stream-consumer.ts';
+import { read, type Delivered, type Verdicts } from './stream-consumer.ts';
 import { EPOCH_MS } from './stream-pod.ts';
 
 interface Gap {
@@ -8,6 +8,8 @@ interface Gap {
   readonly to: string;
   readonly fromMs: number | undefined;
   readonly toMs: number | undefined;
+  /** When it was announced, by virtual time. */
+  readonly atMs: number;
 }
 
 /** What the judge must know of the run besides what it is told. */
@@ -37,7 +39,8 @@ export class StreamJudge implements Verdicts {
   readonly #gaps: Gap[] = [];
   readonly #lossless: { readonly atMs: number; readonly said: unknown; readonly fromMs: number }[] = [];
   readonly #lastOf = new Map<string, number>();
-  #repeats = 0;
+  readonly #opened: number[] = [];
+  readonly #repeats = new Set<number>();
   #repeatsTerm = -1;
   /** Numbers below this are settled or announced, for the checkpoint. */
   #prefix = 0;
@@ -75,12 +78,28 @@ export class StreamJudge implements Verdicts {
     this.#taken.add(one.id);
     this.#heardIn.set(one.id, one.term);
     if (one.n > 0) this.#takenNumbers.add(one.n);
-    if (one.type.endsWith('gap.detected')) this.#gap(one.data);
+    if (one.type.endsWith('gap.detected')) this.#gap(one);
     if (one.type.endsWith('stream.resumed')) {
       this.note(`lossless ${String(one.data['lossless'])}`);
       const atMs = one.createdMs - EPOCH_MS;
       this.#lossless.push({ atMs, said: one.data['lossless'], fromMs: atMs - Number(one.data['downMs']) });
     }
+  }
+
+  /** A notice that the consumer refused until it was a dead letter is there for a person to read. */
+  buried({ attributes, data }: DeadLetter): void {
+    const ce = {
+      ...(JSON.parse(attributes) as Record<string, unknown>),
+      data: JSON.parse(data.toString('utf8')) as unknown,
+    };
+    const one = read(ce, 0);
+    if (one.n > 0) this.note('dead letter');
+    if (one.type.endsWith('gap.detected')) this.#gap(one);
+  }
+
+  /** A connection came about. */
+  opened(): void {
+    this.#opened.push(this.#case.nowMs());
   }
 
   /** A checkpoint was stored. */
@@ -126,7 +145,12 @@ export class StreamJudge implements Verdicts {
       const before = this.#lossless.find(
         ({ atMs, said, fromMs }) => said === true && atMs > one.atMs - EPOCH_MS && fromMs <= one.atMs - EPOCH_MS,
       );
-      if (before !== undefined)
+      const gap = this.#gapOf(one);
+      // A connection that came about in between may have lost what the notice had not to answer for.
+      const later = this.#opened.some(
+        (atMs) => before !== undefined && gap !== undefined && atMs > before.atMs && atMs <= gap.atMs,
+      );
+      if (before !== undefined && !later)
         this.fault(
           `e-${String(one.sequence)}, made ${String(one.atMs - EPOCH_MS)}, is missing, and a later notice said lossless: ${JSON.stringify(before)}`,
         );
@@ -157,11 +181,15 @@ export class StreamJudge implements Verdicts {
     );
   }
 
-  #announced({ sequence, atMs, stampMs }: Made): boolean {
-    return this.#gaps.some(({ from, to, fromMs, toMs }) => {
+  #announced(made: Made): boolean {
+    return this.#gapOf(made) !== undefined;
+  }
+
+  #gapOf({ sequence, atMs, stampMs }: Made): Gap | undefined {
+    return this.#gaps.find(({ from, to, fromMs, toMs }) => {
       if (this.#case.kind === 'sequence' && from !== '' && /^\d+$/.test(from))
         return sequence >= Number(from) && sequence <= Number(to);
-      if (this.#case.kind === 'cursor')
+      if (this.#case.kind === 'cursor' && !Number.isNaN(numberOf(from)))
         return sequence > numberOf(from) && sequence < (to === '' ? Infinity : numberOf(to));
       if (fromMs === undefined || toMs === undefined) return false;
       const within = (ms: number): boolean => ms >= fromMs - SLACK_MS && ms <= toMs + SLACK_MS;
@@ -169,11 +197,17 @@ export class StreamJudge implements Verdicts {
     });
   }
 
-  #gap(data: Readonly<Record<string, unknown>>): void {
+  #gap({ data, createdMs }: Delivered): void {
     const text = (name: string): string => (typeof data[name] === 'string' ? data[name] : '');
     this.note(`gap ${text('cause')}`);
     const time = (name: string): number | undefined => (text(name) === '' ? undefined : Date.parse(text(name)));
-    this.#gaps.push({ from: text('from'), to: text('to'), fromMs: time('fromTime'), toMs: time('toTime') });
+    this.#gaps.push({
+      from: text('from'),
+      to: text('to'),
+      fromMs: time('fromTime'),
+      toMs: time('toTime'),
+      atMs: createdMs - EPOCH_MS,
+    });
   }
 
   #lateness(one: Delivered): void {
@@ -187,19 +221,23 @@ export class StreamJudge implements Verdicts {
     if (one.attempt === 1 && one.replay === 'live') this.fault(`${one.id} comes again and is not marked`);
     if (one.term !== this.#repeatsTerm) {
       this.#repeatsTerm = one.term;
-      this.#repeats = 0;
+      this.#repeats.clear();
     }
     if (this.#heardIn.get(one.id) === one.term) return;
-    this.#repeats += 1;
+    this.#repeats.add(one.n);
     this.note('repeated');
-    if (this.#repeats > this.#case.bound) this.fault(`more than ${String(this.#case.bound)} come again in one term`);
+    if (this.#repeats.size > this.#case.bound)
+      this.fault(`more than ${String(this.#case.bound)} come again in one term`);
   }
 
   #order(one: Delivered): void {
     this.#top = Math.max(this.#top, one.n);
     const lane = this.#case.order === 'key' ? `${String(one.term)} ${one.key}` : String(one.term);
     const last = this.#lastOf.get(lane) ?? 0;
-    if (one.n < last) this.fault(`${one.id} comes after e-${String(last)} for the first time (${this.#case.order})`);
+    const made = this.#case.journal[one.n - 1];
+    // What was announced as missing and comes all the same comes late.
+    if (one.n < last && made !== undefined && !this.#announced(made))
+      this.fault(`${one.id} comes after e-${String(last)} for the first time (${this.#case.order})`);
     this.#lastOf.set(lane, Math.max(last, one.n));
   }
 }

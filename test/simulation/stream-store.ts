@@ -8,6 +8,8 @@ export class StoreModel implements Store {
   readonly #time: VirtualTime;
   readonly #unit: () => number;
   readonly letters = new Map<string, DeadLetter>();
+  /** For the judge, who takes them out. */
+  readonly newLetters: DeadLetter[] = [];
   #epoch = 0;
   record: Checkpoint | undefined;
   /** Calls fail until then. */
@@ -76,6 +78,7 @@ export class StoreModel implements Store {
   addDeadLetter(_client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
     return this.#answer(() => {
       this.letters.set(letter.id, letter);
+      this.newLetters.push(letter);
       return 'stored';
     });
   }

@@ -228,6 +228,7 @@ export class StreamWorld {
       plan: this.#plan,
       mode: this.#mode.endsWith('batch') ? ('batch' as const) : ('structured' as const),
       opened: () => {
+        this.judge.opened();
         this.judge.subscribedFrom ??= this.#platform.journal.length + 1;
       },
     };
@@ -291,11 +292,15 @@ export class StreamWorld {
   // --- what must hold ---
 
   #check(): void {
-    for (const letter of this.#store.letters.values()) this.#buried.add(Number(letter.eventId.replace(/^e-/, '')) || 0);
+    for (const letter of this.#store.newLetters.splice(0)) {
+      this.#buried.add(Number(letter.eventId.replace(/^e-/, '')) || 0);
+      this.judge.buried(letter);
+    }
     const driver = this.#term?.driver;
     if (driver === undefined) return;
     const { outbox } = driver;
-    const slackBytes = 50 * 1024;
+    // A frame that arrives whole, and the early events whose turn comes at once.
+    const slackBytes = 200 * 1024;
     if (outbox.bufferedBytes > this.#plan.outbox.maxBufferedBytes + slackBytes)
       this.judge.fault(`${String(outbox.bufferedBytes)} bytes wait, over the limit`);
     if (driver.session.state.goal === 'park') this.judge.note('parked');
