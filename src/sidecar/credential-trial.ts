@@ -30,7 +30,12 @@ export class CredentialTrial {
     return this.#refusedVersion !== undefined;
   }
 
-  /** The token that the trial brought, once, while enough of its life is left. */
+  /** The token that the trial brought, while enough of its life is left; it stays for the term, should the early connection not come about. */
+  get proven(): SharedToken | undefined {
+    return this.#good();
+  }
+
+  /** The same, once. */
   take(): SharedToken | undefined {
     const token = this.#good();
     this.#kept = undefined;

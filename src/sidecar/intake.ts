@@ -242,6 +242,9 @@ export class Intake implements FrameSink {
     if (!this.#recent.add(identity)) {
       this.duplicates += 1;
       this.#sawRepeat ||= this.#provesReplay(view);
+      // What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the same place each time.
+      const position = this.#believed(view.position());
+      if (position?.kind === 'since') this.#advance(position);
       return;
     }
     this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
@@ -338,10 +341,9 @@ export class Intake implements FrameSink {
       return sequenceRecord(base, { ord, item: floor, runs }, known);
     }
     if (floor === undefined) return undefined;
-    const record = this.#tail.recordFor(ord, floor);
     // A control event may be settled before the first event is: then what was said before that one still holds.
-    const position = record.position === '' ? this.#start : record.position;
-    return { record: { ...base, ...record, position }, ord, ahead: 0 };
+    const record = this.#tail.recordFor(ord, floor.position ?? positionOf(this.#start));
+    return { record: { ...base, ...record }, ord, ahead: 0 };
   }
 
   /** Where a stream stands that has settled no event. While a hole is open nothing may vouch for a position: a crash would hide the hole. */
@@ -481,7 +483,9 @@ export class Intake implements FrameSink {
     if (this.#plan.profile.streamClass === 'A')
       this.#beforeFirst = sequence > 0 ? `sequence:${String(pred(sequence))}` : '';
     else if (position?.kind === 'since') {
-      this.#beforeFirst = `since:${String(Math.min(Number(position.value), this.#deps.nowEpochMs()) - 1)}`;
+      // Others that are stamped a little earlier may still be on their way.
+      const firstMs = Math.min(Number(position.value), this.#deps.nowEpochMs());
+      this.#beforeFirst = `since:${String(firstMs - SINCE_OVERLAP_MS)}`;
       this.#position ??= positionOf(this.#beforeFirst);
     }
     if (this.#baselined === 'position') return;

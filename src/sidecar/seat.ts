@@ -277,7 +277,7 @@ export class Seat implements Contender {
     setTimeout(() => {
       if (this.#warm === term) this.#dropWarm();
     }, EARLY_LIFE_MS).unref();
-    await term.client.start(this.#trial.take());
+    await term.client.start(this.#trial.proven);
     if (this.#warm !== term) return false;
     for (const one of early) {
       const stream = new StreamDriver(one, epoch, term.client, this.#deps);
@@ -323,7 +323,8 @@ export class Seat implements Contender {
   }
 
   async #begin(term: Term): Promise<void> {
-    if (!term.early) await term.client.start(this.#trial.take());
+    const proven = this.#trial.take();
+    if (!term.early) await term.client.start(proven);
     await Promise.all(this.plan.streams.map((one) => this.#beginStream(term, one)));
   }
 

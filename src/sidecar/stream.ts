@@ -65,6 +65,8 @@ export class StreamDriver {
   /** Where the stream stands is known: events may be handed over and checkpoints written. */
   #begun = false;
   #parkedForLease = false;
+  /** While stopping a link ended without the platform's answer to our close: what it had sent before may be lost. */
+  #endedUnheard = false;
   /** Links of which something was left unread: nothing more is taken from them. */
   readonly #deaf = new Set<number>();
   #ended = false;
@@ -188,7 +190,7 @@ export class StreamDriver {
     // What the platform sent before it saw our close is still on its way: an heir may have connected just after it was sent.
     const closed = classC && (await this.#until(() => this.sockets.count === 0, left() / 3));
     // What cannot be replayed and is here already is delivered before the end.
-    const finished = closed && (await this.#finish(left() / 2));
+    const finished = closed && !this.#endedUnheard && (await this.#finish(left() / 2));
     this.delivery.drain();
     await this.#until(() => this.delivery.idle, left() - 100);
     await this.#until(() => this.#checkpointer.flushed || this.#checkpointer.fenced, left());
@@ -463,6 +465,7 @@ export class StreamDriver {
   ): void {
     this.#report.ended(this.sockets.idOf(gen), failure, detail.text, this.outbox.bufferedBytes);
     this.sockets.forget(gen);
+    if (this.#stopping && failure.closeCode !== 1000 && failure.closeCode !== 1001) this.#endedUnheard = true;
     this.#deaf.delete(gen);
     this.#retired.delete(gen);
     if (this.sockets.count === 0) this.#backpressure.reset();

@@ -47,11 +47,13 @@ export class AcceptedTail {
   }
 
   /** Position and tail for the settled prefix that ends at `ord`. Forgets what no later checkpoint can need. */
-  recordFor(ord: number, floor: Parcel): { readonly position: string; readonly tail: readonly string[] } {
+  recordFor(
+    ord: number,
+    position: Position | undefined,
+  ): { readonly position: string; readonly tail: readonly string[] } {
     while ((this.#accepted[this.#settled]?.ord ?? Infinity) <= ord) this.#settled += 1;
     while ((this.#earliest[this.#earliestAt]?.ord ?? Infinity) <= ord) this.#earliestAt += 1;
     this.#trim();
-    const { position } = floor;
     const settled = (count: number): readonly Accepted[] =>
       this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled);
     const identities = (from: readonly Accepted[]): string[] => from.map((one) => one.identity);

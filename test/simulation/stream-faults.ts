@@ -92,9 +92,31 @@ export function disturb(fault: Exclude<Fault, LeadershipFault>, lastsMs: number,
         platform.skewMs = 0;
       });
     case 'redrive':
+      oldLetters(store);
       for (const id of store.letters.keys()) void term?.driver.letters.redrive(id).catch(() => undefined);
       return;
     case 'quiet':
       return;
+  }
+}
+
+/** Letters of another day: more of them than may wait for the consumer at one time. */
+const OLD_LETTERS = 60;
+export const OLD_LETTER_BYTES = 40_000;
+
+function oldLetters(store: StoreModel): void {
+  for (let n = 0; n < OLD_LETTERS; n += 1) {
+    const id = `old-${String(n)}`;
+    store.letters.set(id, {
+      id,
+      stream: 'main',
+      eventId: id,
+      attributes: JSON.stringify({ specversion: '1.0', id, source: '/old', type: 'old', partitionkey: id }),
+      data: Buffer.from(JSON.stringify({ text: 'x'.repeat(OLD_LETTER_BYTES - 20) })),
+      reason: 'old',
+      attempts: 1,
+      firstAtEpochMs: 0,
+      deadAtEpochMs: 0,
+    });
   }
 }

@@ -35,6 +35,8 @@ export class StreamJudge implements Verdicts {
   /** Events and control events that the consumer has taken, and whose acknowledgement the sidecar has heard. */
   readonly #taken = new Set<string>();
   readonly #takenNumbers = new Set<number>();
+  /** The term in which an event was handed over for the first time. */
+  readonly #gotIn = new Map<number, number>();
   readonly #heardIn = new Map<string, number>();
   readonly #gaps: Gap[] = [];
   readonly #lossless: { readonly atMs: number; readonly said: unknown; readonly fromMs: number }[] = [];
@@ -65,17 +67,23 @@ export class StreamJudge implements Verdicts {
 
   got(one: Delivered): void {
     if (one.n === 0) {
-      if (one.type.endsWith('gap.detected')) this.#lateness(one);
+      if (one.type.endsWith('gap.detected')) {
+        this.#notices.add(one.id);
+        this.#lateness(one);
+      }
       return;
     }
     if (this.#heardIn.get(one.id) === one.term && one.replay !== 'redrive')
       this.fault(`${one.id} was acknowledged in this term and comes again`);
-    if (this.#takenNumbers.has(one.n) && one.replay !== 'redrive') this.#repeat(one);
+    const before = this.#gotIn.get(one.n);
+    if (before !== undefined && before !== one.term && one.replay !== 'redrive') this.#repeat(one);
+    if (before === undefined) this.#gotIn.set(one.n, one.term);
     if (one.attempt === 1 && one.replay !== 'redrive' && one.replay !== 'backfill') this.#order(one);
   }
 
   heard(one: Delivered): void {
     this.#taken.add(one.id);
+    this.#notices.delete(one.id);
     this.#heardIn.set(one.id, one.term);
     if (one.n > 0) this.#takenNumbers.add(one.n);
     if (one.type.endsWith('gap.detected')) this.#gap(one);
@@ -105,7 +113,8 @@ export class StreamJudge implements Verdicts {
   /** A checkpoint was stored. */
   saved(record: Checkpoint): void {
     const { kind, journal } = this.#case;
-    if (record.position === '') return;
+    if (record.position === '') return this.#forgotten(record);
+    this.#positioned = true;
     const value = record.position.slice(record.position.indexOf(':') + 1);
     if (kind === 'sequence') {
       this.#covers(Number(value));
@@ -129,6 +138,16 @@ export class StreamJudge implements Verdicts {
           );
     }
   }
+
+  /** Where an event was received and no notice is open, the store must know where the stream stands. */
+  #forgotten({ index }: Checkpoint): void {
+    if (this.#case.kind === 'none' || this.#top === 0 || this.#notices.size > 0) return;
+    if (this.#positioned || index > 0) this.fault('the checkpoint forgets where the stream stands');
+  }
+
+  #positioned = false;
+  /** Gaps by time that the consumer has got and not taken. */
+  readonly #notices = new Set<string>();
 
   /** The highest number that was handed over; what is above it may not have been received yet. */
   get #highest(): number {
@@ -223,7 +242,6 @@ export class StreamJudge implements Verdicts {
       this.#repeatsTerm = one.term;
       this.#repeats.clear();
     }
-    if (this.#heardIn.get(one.id) === one.term) return;
     this.#repeats.add(one.n);
     this.note('repeated');
     if (this.#repeats.size > this.#case.bound)

@@ -83,6 +83,11 @@ export class Term {
     for (const link of this.#links) link.flow();
   }
 
+  /** Since when the link that is longest unread is not read. */
+  get unreadSinceMs(): number {
+    return Math.min(Infinity, ...[...this.#links].map(({ pausedSinceMs }) => pausedSinceMs));
+  }
+
   get connected(): boolean {
     return this.#links.size > 0;
   }
@@ -179,6 +184,8 @@ class SimLink implements Link {
   readonly #handlers: SocketHandlers;
   readonly #pod: LinkOwner;
   #id: number | undefined;
+  /** Since when nothing is read; Infinity while it is. */
+  pausedSinceMs = Infinity;
   #ended = false;
   #cut = false;
   #draining = false;
@@ -228,6 +235,8 @@ class SimLink implements Link {
     return undefined;
   }
   pause(paused: boolean): void {
+    if (paused && !this.#paused) this.pausedSinceMs = this.#out.time.nowMs;
+    if (!paused) this.pausedSinceMs = Infinity;
     this.#paused = paused;
     if (!paused && this.#unread.length > 0) this.#drainSoon();
   }

@@ -1,8 +1,16 @@
 import type { StreamPlan } from '../../src/config/resolve.ts';
+import { REDRIVE_LIMIT_BYTES } from '../../src/sidecar/letters.ts';
 import { PullDelivery } from '../../src/delivery/pull.ts';
 import { PlatformModel } from './platform.ts';
 import { ConsumerModel } from './stream-consumer.ts';
-import { disturb, FAULTS, isOfLeadership, type Fault, type LeadershipFault } from './stream-faults.ts';
+import {
+  disturb,
+  FAULTS,
+  OLD_LETTER_BYTES,
+  isOfLeadership,
+  type Fault,
+  type LeadershipFault,
+} from './stream-faults.ts';
 import { StreamJudge } from './stream-judge.ts';
 import { DIALECTS, MODES, planOf, type Mode } from './stream-plans.ts';
 import { EPOCH_MS, Term, type Wire } from './stream-pod.ts';
@@ -13,11 +21,17 @@ import { VirtualTime } from './virtual-time.ts';
 const FAULTS_MS = 20_000;
 const CALM_MS = 400_000;
 const DRAIN_LIMIT_MS = 2000;
+/** A pause of backpressure is over after a second. */
+const UNREAD_LIMIT_MS = 3000;
 
 export interface RunOptions {
   readonly dialect?: (typeof DIALECTS)[number];
   readonly mode?: Mode;
   readonly faults?: readonly Fault[];
+  readonly limits?: Partial<StreamPlan['outbox']>;
+  /** Before the first event is made. */
+  readonly quietMs?: number;
+  readonly latencyMs?: number;
 }
 
 /** One run of a whole stream on virtual time: the real driver and stages, everything around them simulated, everything drawn from one sequence. */
@@ -66,6 +80,7 @@ export class StreamWorld {
     this.#store.saved = (record) => {
       this.judge.saved(record);
     };
+    this.#wire.latencyMs = options.latencyMs ?? this.#wire.latencyMs;
     this.#consumer.inOrder = this.#mode.startsWith('stream');
     this.#keys = this.#drawKeys();
     this.judge.note(`dialect ${dialect}`);
@@ -130,7 +145,7 @@ export class StreamWorld {
       this.#older?.flow();
       this.#time.in((1000 / perSecond) * (0.2 + 1.6 * this.#unit()), next);
     };
-    this.#time.in(50, next);
+    this.#time.in(this.#options.quietMs ?? 50, next);
   }
 
   #make(): void {
@@ -303,6 +318,10 @@ export class StreamWorld {
     const slackBytes = 200 * 1024;
     if (outbox.bufferedBytes > this.#plan.outbox.maxBufferedBytes + slackBytes)
       this.judge.fault(`${String(outbox.bufferedBytes)} bytes wait, over the limit`);
+    if (outbox.redrivenBytes > REDRIVE_LIMIT_BYTES + OLD_LETTER_BYTES)
+      this.judge.fault(`${String(outbox.redrivenBytes)} bytes of redriven letters wait`);
+    const unreadMs = this.#time.nowMs - (this.#term?.unreadSinceMs ?? Infinity);
+    if (unreadMs > UNREAD_LIMIT_MS) this.judge.fault(`nothing is read for ${String(Math.round(unreadMs))} ms`);
     if (driver.session.state.goal === 'park') this.judge.note('parked');
     const { hold } = driver.delivery;
     if (hold !== undefined) this.judge.note(`held ${hold}`);
@@ -358,6 +377,7 @@ export class StreamWorld {
     const maxInFlight = this.#pick([1, 2, 8, 32, 256]);
     const maxUncheckpointed = this.#pick([1, 2, 8, 32, 256]);
     const maxBufferedBytes = this.#pick([4000, 20_000, 100_000, 8 * 1024 * 1024]);
-    return { ...plan, outbox: { ...plan.outbox, maxInFlight, maxUncheckpointed, maxBufferedBytes } };
+    const limits = { maxInFlight, maxUncheckpointed, maxBufferedBytes, ...this.#options.limits };
+    return { ...plan, outbox: { ...plan.outbox, ...limits } };
   }
 }

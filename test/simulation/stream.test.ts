@@ -1,7 +1,9 @@
-import { SEED, seeded } from '../support/global.ts';
+import { seededBy } from '../support/random.ts';
 import { expect } from 'chai';
 import { StreamWorld } from './stream-world.ts';
 
+// The runs of the suite are always the same, so that it never fails by chance; HOLDFAST_STREAM_SEED looks at others.
+const SEED = Number(process.env['HOLDFAST_STREAM_SEED'] ?? 1);
 const SEEDS = Number(process.env['HOLDFAST_STREAM_SEEDS'] ?? 1000);
 const FIRST = Number(process.env['HOLDFAST_STREAM_FIRST'] ?? 0);
 
@@ -12,7 +14,7 @@ describe('a whole stream on virtual time, with every fault of platform, network,
     const violations: string[] = [];
     const seen = new Map<string, number>();
     for (let n = FIRST; n < FIRST + SEEDS && violations.length < 20; n += 1) {
-      const world = new StreamWorld({}, seeded(2_000_000 + n));
+      const world = new StreamWorld({}, seededBy(SEED, 2_000_000 + n));
       for (const one of await world.run()) violations.push(`run ${String(n)} of seed ${String(SEED)}: ${one}`);
       for (const [what, count] of world.judge.seen) seen.set(what, (seen.get(what) ?? 0) + count);
     }

@@ -1,20 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
+import { seededBy } from './random.ts';
 
 /** One seed for everything random in a run, printed, so that a failure can be repeated: HOLDFAST_SEED=N npm test */
 export const SEED = Number(process.env['HOLDFAST_SEED'] ?? randomBytes(4).readUInt32BE(0) % 1_000_000_007);
 process.env['HOLDFAST_SEED'] = String(SEED);
 fc.configureGlobal({ seed: SEED });
 
-/** mulberry32: small, seeded, good enough for tests. */
+/** A sequence of its own for each salt, out of the seed of this run. */
 export function seeded(salt: number): () => number {
-  let state = (SEED ^ Math.imul(salt, 0x9e3779b1)) >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+  return seededBy(SEED, salt);
 }
 
 export const mochaHooks = {

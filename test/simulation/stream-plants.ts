@@ -1,0 +1,312 @@
+import type { Edit } from '../support/edits.ts';
+import type { RunOptions } from './stream-world.ts';
+
+/** A fault planted in the real stages, and a run of the simulation that brings it to light. */
+export interface StreamPlant {
+  readonly id: string;
+  readonly say: string;
+  readonly edits: readonly Edit[];
+  /** What the run is narrowed to. */
+  readonly options: RunOptions;
+  /** The first run of seed 1 that finds it. */
+  readonly run: number;
+}
+
+const intake = 'src/sidecar/intake.ts';
+const stream = 'src/sidecar/stream.ts';
+const push = 'src/delivery/push.ts';
+
+/** Found and mended, planted again (docs/requirements.md). */
+const MENDED: readonly StreamPlant[] = [
+  {
+    id: 'A1',
+    say: 'the entry that holds the floor waits for a checkpoint that waits for it',
+    edits: [
+      {
+        file: 'src/core/outbox.ts',
+        find: 'return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));',
+        replace: 'return entry.ord > 0 && this.room() > 0;',
+      },
+    ],
+    options: { dialect: 'cxone-events', mode: 'key' },
+    run: 2,
+  },
+  {
+    id: 'A2',
+    say: 'a parked stream is looked at only when something is settled',
+    edits: [
+      {
+        file: stream,
+        find: 'this.#regulate(); this.#unpark();',
+        replace:
+          'this.#regulate(); const all = this as unknown as { seen?: number }; if (all.seen !== this.outbox.settledCount) this.#unpark(); all.seen = this.outbox.settledCount;',
+      },
+    ],
+    options: {
+      dialect: 'genesys-streams',
+      mode: 'pull',
+      faults: ['doubt', 'slow key'],
+      limits: { maxInFlight: 256, maxUncheckpointed: 256, maxBufferedBytes: 4000 },
+    },
+    run: 82,
+  },
+  {
+    id: 'A3',
+    say: 'a buffer that is neither full nor half empty stays unread',
+    edits: [
+      {
+        file: 'src/sidecar/backpressure.ts',
+        find: "if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';",
+        replace: "if ((!over || !full) && bufferedBytes * 2 >= maxBytes) return 'nothing';",
+      },
+    ],
+    options: { faults: ['slow key', 'stuck key'] },
+    run: 0,
+  },
+  {
+    id: 'A8',
+    say: 'an event that is stamped ahead moves the resume value there, and its repetition proves a replay',
+    edits: [
+      {
+        file: intake,
+        find: 'const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), nowEpochMs);',
+        replace: 'const ms = Number(position.value) + 0 * nowEpochMs;',
+      },
+      { file: intake, find: 'this.#sawRepeat ||= this.#provesReplay(view);', replace: 'this.#sawRepeat = true;' },
+    ],
+    options: { dialect: 'genesys-analytics-events', faults: ['stamped ahead', 'link lost'] },
+    run: 3,
+  },
+  {
+    id: 'A10',
+    say: 'redriven letters have no budget',
+    edits: [
+      {
+        file: 'src/sidecar/letters.ts',
+        find: "if (waiting > 0 && waiting + letter.data.length > REDRIVE_LIMIT_BYTES) return 'busy';",
+        replace: 'void waiting;',
+      },
+    ],
+    options: { faults: ['redrive'] },
+    run: 0,
+  },
+  {
+    id: 'A11',
+    say: 'of what waits only the newest keep the checkpoint back',
+    edits: [
+      {
+        file: 'src/sidecar/tail.ts',
+        find: 'this.#earliest.push(one);',
+        replace: 'this.#earliest.push(one); if (this.#accepted.length - this.#settled > 32) this.#earliestAt += 1;',
+      },
+    ],
+    options: { dialect: 'genesys-analytics-events', faults: ['stamped behind', 'stuck key', 'consumer down'] },
+    run: 35,
+  },
+  {
+    id: 'A21',
+    say: 'an acknowledged notice forgets where the first event is',
+    edits: [
+      {
+        file: 'src/sidecar/sequence-record.ts',
+        find: "const last = floor?.sequence ?? parseSequence(start.replace(/^sequence:/, ''));",
+        replace: 'const last = floor?.sequence; void start; void parseSequence;',
+      },
+    ],
+    options: { dialect: 'genesys-streams', mode: 'key', faults: ['link lost'], quietMs: 8000 },
+    run: 1,
+  },
+];
+
+const OTHERS: readonly StreamPlant[] = [
+  {
+    id: 'hold-over-forgotten',
+    say: 'a hold that is over is no reason to look at what becomes due',
+    edits: [
+      {
+        file: push,
+        find: 'return earliest(this.#guard.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);',
+        replace:
+          'return earliest(this.#guard.hold === undefined ? this.#outbox.deadline(nowMs, false) : this.#guard.deadline(nowMs), look);',
+      },
+    ],
+    options: { faults: ['answers 429', 'answers 500'] },
+    run: 6,
+  },
+  {
+    id: 'answers-after-the-pump',
+    say: 'the store opens the window, and nobody looks',
+    edits: [
+      {
+        file: stream,
+        find: 'this.#checkpointer.collect(nowMs); for (const { final } of this.#checkpointer.takeNotes()) this.#onFenced(final); this.delivery.pump(nowMs);',
+        replace:
+          'this.delivery.pump(nowMs); this.#checkpointer.collect(nowMs); for (const { final } of this.#checkpointer.takeNotes()) this.#onFenced(final);',
+      },
+    ],
+    options: { faults: ['quiet'] },
+    run: 5,
+  },
+  {
+    id: 'deaf-forgotten',
+    say: 'a parked link is heard again after something of it was left unread',
+    edits: [
+      {
+        file: stream,
+        find: "if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen); // Once something of it was left unread, what follows must not move the position past that. if (this.#deaf.has(gen)) return;",
+        replace: "if (link.phase === 'closing' && this.session.state.goal === 'park') return;",
+      },
+    ],
+    options: {
+      dialect: 'cxone-events',
+      faults: ['quiet'],
+      latencyMs: 150,
+      limits: { maxInFlight: 32, maxUncheckpointed: 256, maxBufferedBytes: 4000 },
+    },
+    run: 10,
+  },
+  {
+    id: 'first-suspect-only',
+    say: 'a suspect behind another one of its key holds all of them',
+    edits: [
+      {
+        file: push,
+        find: 'of this.#suspects.turns(inOrder)) {',
+        replace: 'of this.#suspects.turns(inOrder).slice(0, 1)) {',
+      },
+    ],
+    options: { mode: 'key-batch', faults: ['consumer restarts', 'quiet'] },
+    run: 8,
+  },
+  {
+    id: 'behind-forgotten',
+    say: 'a gap by time begins at the last receipt although reading was behind',
+    edits: [
+      {
+        file: intake,
+        find: 'return Math.min(receivedEpochMs, this.#behindSinceEpochMs ?? Infinity);',
+        replace: 'return receivedEpochMs;',
+      },
+    ],
+    options: { dialect: 'genesys-gateway', faults: ['slow key', 'consumer down', 'link lost'] },
+    run: 0,
+  },
+  {
+    id: 'one-event-is-a-storm',
+    say: 'an event that is refused again and again counts each time',
+    edits: [
+      {
+        file: 'src/core/consumer.ts',
+        find: 'const known = counted.dead.includes(at.event);',
+        replace: 'const known = at.event < 0;',
+      },
+      {
+        file: 'src/core/consumer.ts',
+        find: '[...counted.dead, at.event].slice(-policy.storm.consecutive - 1)',
+        replace: '[...counted.dead, at.event]',
+      },
+    ],
+    options: { faults: ['store away'] },
+    run: 108,
+  },
+  {
+    id: 'inherited-ahead-forgotten',
+    say: 'the first checkpoint of a term forgets what the one before had settled ahead',
+    edits: [
+      {
+        file: 'src/sidecar/sequence-record.ts',
+        find: '[...named.map(({ interval }) => interval), ...inherited]',
+        replace: 'named.map(({ interval }) => interval)',
+      },
+    ],
+    options: {
+      dialect: 'genesys-streams',
+      mode: 'key',
+      faults: ['stuck key', 'kill', 'kill'],
+      limits: { maxInFlight: 8, maxUncheckpointed: 8, maxBufferedBytes: 8_000_000 },
+    },
+    run: 199,
+  },
+  {
+    id: 'tail-not-restored',
+    say: 'the next checkpoint no longer names what the last one did',
+    edits: [
+      {
+        file: intake,
+        find: "if (this.#plan.profile.streamClass === 'B') this.#tail.restore(checkpoint.tail);",
+        replace: '',
+      },
+    ],
+    options: { dialect: 'genesys-analytics-events', faults: ['kill', 'fenced', 'hand-over'] },
+    run: 2,
+  },
+  {
+    id: 'pause-lost-on-open',
+    say: 'a pause that began without a link does not hold the next one',
+    edits: [
+      {
+        file: stream,
+        find: 'if (this.#backpressure.paused) this.sockets.pause(false); this.#backpressure.reset(); this.#regulate();',
+        replace: '',
+      },
+    ],
+    options: { faults: ['link lost', 'link closed', 'consumer down'] },
+    run: 42,
+  },
+  {
+    id: 'keys-overtake',
+    say: 'the next event of a key goes while one of it is out',
+    edits: [
+      {
+        file: 'src/core/dispatch-order.ts',
+        find: "else if (lane.out === 0 && head.state === 'queued') this.offer(head);",
+        replace: "else if (head.state === 'queued') this.offer(head);",
+      },
+      {
+        file: 'src/core/dispatch-order.ts',
+        find: 'return lane?.head === entry && lane.out === 0;',
+        replace: 'return lane?.head === entry;',
+      },
+      {
+        file: 'src/core/dispatch-order.ts',
+        find: 'lane.head = head;',
+        replace: 'lane.head = lane.out > 0 ? head?.next : head;',
+      },
+    ],
+    options: { mode: 'key-batch', faults: ['stuck key', 'answers 500'] },
+    run: 1,
+  },
+  {
+    id: 'waiting-not-counted',
+    say: 'what waits to go again has no place in the window',
+    edits: [
+      {
+        file: 'src/core/delivery-window.ts',
+        find: 'return this.sent + this.#waiting + this.#dying;',
+        replace: 'return this.sent + this.#dying;',
+      },
+    ],
+    options: {
+      dialect: 'genesys-streams',
+      mode: 'key',
+      faults: ['answers 500', 'kill'],
+      limits: { maxInFlight: 2, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
+    },
+    run: 5,
+  },
+  {
+    id: 'sealed-unheard',
+    say: 'a leader whose link did not answer its close says that nothing was missed',
+    edits: [
+      {
+        file: stream,
+        find: 'const finished = closed && !this.#endedUnheard &&',
+        replace: 'const finished = closed &&',
+      },
+    ],
+    options: { dialect: 'genesys-gateway', faults: ['half open', 'hand-over'] },
+    run: 9,
+  },
+];
+
+export const STREAM_PLANTS: readonly StreamPlant[] = [...MENDED, ...OTHERS];
