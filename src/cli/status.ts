@@ -132,7 +132,21 @@ function table(status: Shown): string {
       ]),
     ),
   ];
-  const notes = [
+  return [
+    columns(clients),
+    columns(replicas),
+    columns(streams),
+    notesOn(status)
+      .map((one) => `${one}\n`)
+      .join(''),
+  ]
+    .filter((part) => part !== '')
+    .join('\n');
+}
+
+/** What the tables do not show and a person must know, one sentence each. */
+function notesOn(status: Shown): readonly string[] {
+  return [
     ...status.clients.flatMap(({ name, unfit }) =>
       unfit === undefined
         ? []
@@ -151,9 +165,6 @@ function table(status: Shown): string {
           ],
     ),
   ];
-  return [columns(clients), columns(replicas), columns(streams), notes.map((one) => `${one}\n`).join('')]
-    .filter((part) => part !== '')
-    .join('\n');
 }
 
 function roleOf(client: ClientStatus): string {

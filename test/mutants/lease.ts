@@ -1,6 +1,8 @@
 import type { Mutant } from './mutant.ts';
 
 const tests = ['test/core/lease.test.ts'];
+/** What only many runs of three replicas bring to light. */
+const simulated = { tests: ['test/simulation/lease.test.ts'], only: 'never two that act', seed: 1 };
 
 /** Leadership, as one replica decides it. */
 export const LEASE: readonly Mutant[] = [
@@ -43,7 +45,7 @@ export const LEASE: readonly Mutant[] = [
   {
     id: 'lease-open-while-transferring',
     say: 'the old leader goes on while the transfer is under way',
-    tests,
+    ...simulated,
     edits: [
       {
         file: 'src/core/lease-hand-over.ts',
@@ -103,7 +105,7 @@ export const LEASE: readonly Mutant[] = [
   {
     id: 'lease-early-expiry-without-quarantine',
     say: 'a lock that is gone before its time is free',
-    tests,
+    ...simulated,
     edits: [
       {
         file: 'src/core/lease-standby.ts',

@@ -1,67 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ATTACHED } from '../../src/config/installation.ts';
 import { eventsOf } from '../../src/operator/events.ts';
-import { auditLines, outdated } from '../../src/operator/plugin.ts';
-import { sidecarOf, type Sidecar } from '../../src/operator/reported.ts';
-import type { ClientObject, StreamObject } from '../../src/operator/resources.ts';
-import { clientStatus, roleShown, sameNews, streamStatus, type Facts } from '../../src/operator/verdict.ts';
-import { eventStream, streamClient } from '../kubernetes/plane.ts';
-
-const meta = (name: string) => ({ name, namespace: 'n', uid: `uid-${name}`, generation: 3, resourceVersion: '1' });
-const client = {
-  ...streamClient('c', { suspend: false, pool: { maxStreams: 50 } }),
-  metadata: meta('c'),
-} as unknown as ClientObject;
-const stream = { ...eventStream('s', 'c'), metadata: meta('s') } as unknown as StreamObject;
-const report = (over: Record<string, unknown> = {}): Record<string, unknown> => ({
-  pod: 'p-0',
-  uid: 'u0',
-  version: '0.1.0',
-  client: {
-    lease: 'L',
-    role: 'leader',
-    open: true,
-    epoch: 7,
-    token: { state: 'active', remainingMs: 600_000 },
-    credentials: 'ok',
-    breaker: 'closed',
-  },
-  streams: [
-    {
-      name: 's',
-      class: 'A',
-      state: 'LIVE',
-      connection: { reconnects: 1 },
-      continuity: { rate: 1, gaps: 0 },
-      delivery: { inFlight: 2 },
-      events: { deadLettered: 0 },
-    },
-  ],
-  notices: [],
-  ...over,
-});
-const sidecar = (over: Record<string, unknown> = {}, ageMs = 100): Sidecar =>
-  sidecarOf({ replica: 'p-0/u0', ageMs, content: report(over) });
-const facts = (over: Partial<Facts> = {}): Facts => ({
-  client,
-  streams: [stream],
-  pods: [{ name: 'p-0', uid: 'u0', attached: true, ended: false }],
-  sidecars: [sidecar()],
-  unread: false,
-  installation: ATTACHED,
-  nowEpochMs: 1_800_000_000_000,
-  ...over,
-});
-const condition = (
-  status: {
-    readonly conditions: readonly { readonly type: string; readonly status: string; readonly reason: string }[];
-  },
-  type: string,
-): string => {
-  const one = status.conditions.find((each) => each.type === type);
-  return `${one?.status ?? ''} ${one?.reason ?? ''}`;
-};
+import { sidecarOf } from '../../src/operator/reported.ts';
+import { clientStatus, sameNews, streamStatus, type Facts } from '../../src/operator/verdict.ts';
+import { client, stream, report, sidecar, facts, condition } from './facts.ts';
 
 describe('what a status says', () => {
   it('all is well', () => {
@@ -399,71 +341,5 @@ describe('Events', () => {
       }),
     );
     expect(told.map((one) => `${one.reason} ${one.kind}/${one.object}`)).to.deep.equal(['ResumeGap EventStream/s']);
-  });
-});
-
-describe('the plugin', () => {
-  it('puts audit records of several logs in order', () => {
-    expect(
-      auditLines('{"audit":true,"timestamp":"2","event":"b"}\nnoise\n{"audit":true,"timestamp":"1","event":"a"}\n').map(
-        (line) => (JSON.parse(line) as { readonly event: string }).event,
-      ),
-    ).to.deep.equal(['a', 'b']);
-  });
-
-  it('names each workload with old sidecars once', () => {
-    const pod = (name: string, version: string) => ({
-      metadata: { name, namespace: 'n', labels: { 'holdfast.dev/injected-version': version } },
-    });
-    const { rows, commands } = outdated([pod('a', '1'), pod('b', '1'), pod('c', '2')], '2', () => 'deployment/app');
-    expect(rows.map((row) => row[1])).to.deep.equal(['a', 'b']);
-    expect(commands).to.deep.equal([
-      'kubectl rollout restart deployment/app -n n && kubectl rollout status deployment/app -n n',
-    ]);
-  });
-});
-
-// Found and mended: B16
-describe('the role of a pod', () => {
-  const led = sidecar();
-  const of = (uid: string, role: string, ageMs: number): Sidecar =>
-    sidecarOf({ replica: `p/${uid}`, ageMs, content: report({ pod: 'p', uid, client: { role } }) });
-
-  it('is gone once its sidecar is silent while another one leads', () => {
-    expect(roleShown('u1', 'standby', [led, of('u1', 'standby', 1000)])).to.equal('standby');
-    expect(roleShown('u1', 'standby', [led, of('u1', 'standby', 6000)])).to.equal('gone');
-    expect(roleShown('u1', 'leader', [led, of('u1', 'leader', 6000)])).to.equal('gone');
-    expect(roleShown('u1', undefined, [led]), 'it has not begun').to.equal(undefined);
-  });
-
-  it('stays as it is while nobody leads: the store may be away', () => {
-    expect(roleShown('u1', 'standby', [of('u1', 'standby', 6000)])).to.equal(undefined);
-  });
-});
-
-// Found and mended: A5
-describe('a leader whose credentials are refused, and nobody has better ones', () => {
-  it('says so in its condition and in an Event', () => {
-    const refused = sidecar({
-      client: {
-        role: 'leader',
-        open: true,
-        epoch: 7,
-        token: { state: 'absent', failure: 'invalid_credentials' },
-        credentials: 'ok',
-        unfit: { why: 'credentials', asked: 2, nextTryMs: 60_000 },
-      },
-      notices: [
-        { event: 'lease.kept', timestamp: '2026-01-01T00:00:00Z', why: 'credentials', asked: 2, retryInMs: 60_000 },
-      ],
-    });
-    const status = clientStatus(facts({ sidecars: [refused] }));
-    expect(status.conditions.find((one) => one.type === 'Authenticated')?.message).to.include(
-      'no other replica was found whose credentials work (2 asked)',
-    );
-    expect(eventsOf('c', refused)[0]).to.include({
-      reason: 'NoBetterLeader',
-      note: 'p-0 cannot do its work (credentials), and none of the 2 others asked can: it stays the leader and looks again in 60 s',
-    });
   });
 });
