@@ -88,6 +88,8 @@ export type Notice =
  * HoldfastError HF_STORE_UNAVAILABLE; nothing is retried inside; every call may be made twice with the same effect as once.
  */
 export interface Leases {
+  /** How far the store's clock is ahead of this process's wall clock, ms, as the last answer told; 0 while nothing is known, and with a store of our own. */
+  readonly storeAheadMs: number;
   onLink(listener: (state: LinkState) => void): void;
   onNotice(listener: (notice: Notice) => void): void;
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>>;

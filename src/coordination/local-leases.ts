@@ -7,6 +7,7 @@ export class LocalLeases implements Leases {
   readonly #store: Store;
   readonly #nowMs: () => number;
   readonly #taken = new Set<string>();
+  readonly storeAheadMs = 0;
 
   constructor(store: Store, nowMs: () => number) {
     this.#store = store;

@@ -22,6 +22,7 @@ export class RedisLeases implements Leases {
   readonly #lock: LockAdapter;
   readonly #byFence = new Map<string, string>();
   readonly #notices: ((notice: Notice) => void)[] = [];
+  #storeAheadMs = 0;
   #sinceStoreMs = 0;
   /** What stands in each lease's list of candidates, and since when. */
   readonly #written = new Map<string, { readonly record: string; readonly atMs: number }>();
@@ -61,6 +62,7 @@ export class RedisLeases implements Leases {
       )) as [string, ...(Row | 'unreadable')[]];
       const [storeMs, ...rows] = answer;
       this.#sinceStoreMs ||= Number(storeMs);
+      this.#clock(Number(storeMs));
       part.forEach((lease, index) => {
         const row = rows[index];
         if (row !== undefined && row !== 'unreadable')
@@ -132,6 +134,7 @@ export class RedisLeases implements Leases {
         part.flatMap(({ lease }) => this.#four(lease)),
         [...common, ...per],
       )) as [string, ...(number | string)[]];
+      this.#clock(Number(storeMs));
       if (record !== '') for (const lease of leases) this.#written.set(lease, { record, atMs: performance.now() });
       part.forEach(({ lease }, index) => {
         const code = Number(rest[2 * index]);
@@ -142,6 +145,15 @@ export class RedisLeases implements Leases {
       });
     }
     return out;
+  }
+
+  get storeAheadMs(): number {
+    return this.#storeAheadMs;
+  }
+
+  /** The answer took some time: what it says is a little old, never ahead. */
+  #clock(storeMs: number): void {
+    this.#storeAheadMs = storeMs - Date.now();
   }
 
   async gone(conns: readonly string[]): Promise<ReadonlyMap<string, boolean> | undefined> {

@@ -311,8 +311,9 @@ export class Intake implements FrameSink {
   announceHole(cause: GapCause): void {
     const fromEpochMs = this.#hole.announcedAs(this.#outbox.lastOrd + 1);
     if (fromEpochMs === undefined) return;
-    const fromTime = new Date(fromEpochMs).toISOString();
-    const toTime = new Date(this.#deps.nowEpochMs()).toISOString();
+    const toEpochMs = this.#deps.nowEpochMs();
+    const fromTime = new Date(Math.min(fromEpochMs, toEpochMs)).toISOString();
+    const toTime = new Date(toEpochMs).toISOString();
     // Until this notice is settled the store must go on saying that no position is known.
     this.#baselined = 'position';
     this.#pushGap({ from: fromTime, to: toTime, cause, count: undefined, fromTime, toTime });

@@ -140,8 +140,13 @@ export class Seat implements Contender {
       tail: [],
       distinct: 0,
       missing: 0,
-      settledAtEpochMs: this.#noneAtEpochMs.get(name) ?? this.#startedEpochMs,
+      settledAtEpochMs: this.#byStore(this.#noneAtEpochMs.get(name) ?? this.#startedEpochMs),
     });
+  }
+
+  /** An instant of our wall clock by the store's clock, as the streams count; 0 stays unknown. */
+  #byStore(epochMs: number): number {
+    return epochMs === 0 ? 0 : Math.round(epochMs + this.#deps.leases.storeAheadMs);
   }
 
   get lease(): string {
@@ -335,7 +340,7 @@ export class Seat implements Contender {
     if (early === undefined) term.client.add(stream);
     try {
       const started = await this.#patiently(term, () =>
-        stream.start(early !== undefined, this.#copies.get(one.name), this.#aliveEpochMs),
+        stream.start(early !== undefined, this.#copies.get(one.name), this.#byStore(this.#aliveEpochMs)),
       );
       if (!started || term.over || term.draining) return stream.abandon();
       term.streams.set(one.name, stream);

@@ -72,10 +72,12 @@ export class StreamDriver {
   #ended = false;
   #fencedForGood = false;
 
-  constructor(plan: StreamPlan, epoch: number, client: StreamClient, deps: Deps) {
+  constructor(plan: StreamPlan, epoch: number, client: StreamClient, world: Deps) {
     this.plan = plan;
     this.epoch = epoch;
     this.client = client;
+    // What one leader writes down another one reads: instants of a stream are by the store's clock, which all share.
+    const deps = { ...world, nowEpochMs: () => Math.round(world.nowEpochMs() + world.leases.storeAheadMs) };
     this.#deps = deps;
     const wake = (): void => {
       this.#soon();
@@ -433,6 +435,11 @@ export class StreamDriver {
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
     if (this.#ended || link === undefined) return;
     if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen);
+    // A link that is closed for good is not held back by a pause: what has no place is asked for again by the next leader, or announced.
+    if (this.#stopping && this.outbox.full) {
+      this.#deaf.add(gen);
+      this.#endedUnheard = true;
+    }
     // Once something of it was left unread, what follows must not move the position past that.
     if (this.#deaf.has(gen)) return;
     this.#heard = gen;

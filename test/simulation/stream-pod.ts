@@ -98,6 +98,7 @@ export class Term {
     const base = {
       identity: { pod: 'p', namespace: 'n', uid: 'u', revision: '', egress: 'e', salt: 0 },
       store,
+      leases: { storeAheadMs: -this.#wallMs },
       metrics: METRICS,
       audit: SILENT,
       log: SILENT,
