@@ -242,9 +242,7 @@ export class Intake implements FrameSink {
     if (!this.#recent.add(identity)) {
       this.duplicates += 1;
       this.#sawRepeat ||= this.#provesReplay(view);
-      // What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the same place each time.
-      const position = this.#believed(view.position());
-      if (position?.kind === 'since') this.#advance(position);
+      this.#advanceBy(view);
       return;
     }
     this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
@@ -448,6 +446,12 @@ export class Intake implements FrameSink {
     this.#notes.push({ kind: 'suspect', ord, losses });
   }
 
+  /** What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the same place each time. */
+  #advanceBy(view: EventView): void {
+    const position = this.#believed(view.position());
+    if (position?.kind === 'since') this.#advance(position);
+  }
+
   /** A repetition proves that the platform replays from our position, unless the event was stamped ahead of it: then it says nothing about what came between. */
   #provesReplay(view: EventView): boolean {
     const position = view.position();
@@ -623,9 +627,5 @@ export class Intake implements FrameSink {
   }
 }
 
-const SILENT: FrameSink = {
-  event: () => undefined,
-  control: () => undefined,
-  emptyBatch: () => undefined,
-  poison: () => undefined,
-};
+const NOTHING = (): void => undefined;
+const SILENT: FrameSink = { event: NOTHING, control: NOTHING, emptyBatch: NOTHING, poison: NOTHING };
