@@ -350,8 +350,6 @@ export class Intake implements FrameSink {
     return this.#hole.open ? '' : this.#beforeFirst;
   }
 
-  // --- inside ---
-
   #sequenced(view: EventView): void {
     const offered = this.#tracker.offer(
       view.sequence,
