@@ -97,7 +97,7 @@ export class ClientDriver implements StreamClient {
     const shared = proven ?? (await this.#source.shared());
     if (this.#stopped) return;
     if (shared !== undefined && shared.remainingMs > 0) this.#adopt(shared);
-    if (proven !== undefined) void this.#source.leave(proven, this.#lease.open());
+    if (proven !== undefined) void this.#source.leave(proven, () => this.#lease.open());
     this.#secretsTimer = setInterval(
       () => {
         this.#checkSecrets();

@@ -111,15 +111,15 @@ export class TokenSource {
   }
 
   /**
-   * Leaves a token that was asked for before this term to the next leader: now if the lease is ours, else with `share`.
+   * Leaves a token that was asked for before this term to the next leader: at once if the lease is open once the files are read, else with `share`.
    */
-  async leave({ accessToken, remainingMs, lifeMs }: SharedToken, now: boolean): Promise<void> {
+  async leave({ accessToken, remainingMs, lifeMs }: SharedToken, open: () => boolean): Promise<void> {
     const endsAtEpochMs = this.#deps.nowEpochMs() + remainingMs;
     const read = await readCredentials(this.#plan);
     if ('problems' in read) return;
     const value = JSON.stringify([accessToken, endsAtEpochMs, lifeMs]);
     const key = sealKey(read.credentials);
-    if (now) await this.#save('accessToken', value, key);
+    if (open()) await this.#save('accessToken', value, key);
     else this.#newest.set('accessToken', { value, key });
   }
 

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { appendFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
@@ -44,6 +45,8 @@ describe('fifty streams of one OAuth client', function () {
     }
     const store = ['--store', `redis://127.0.0.1:${String(redis.port)}`];
     let program = await Program.run(file, store, { POD_NAME: 'p', POD_UID: 'u' });
+    const delays = monitorEventLoopDelay({ resolution: 5 });
+    delays.enable();
     await until('all are open', () => sim.connections.length === STREAMS, 30_000);
     for (const connection of sim.connections) connection.drop('reset');
     await until(
@@ -58,11 +61,13 @@ describe('fifty streams of one OAuth client', function () {
       () => sim.history.of('conn.open').length >= 3 * STREAMS && sim.connections.length === STREAMS,
       30_000,
     );
+    const lateMs = delays.max / 1e6;
+    delays.disable();
     const asked = sim.history.of('conn.req').map((record) => Number(BigInt(record.t) / 1000n) / 1000);
     for (const window of WINDOWS_MS) {
       const worst = Math.max(...asked.map((t) => asked.filter((other) => other >= t && other < t + window).length));
-      // The platform sees an attempt a moment after the gate let it pass: one more may fall into a window.
-      expect(worst, `attempts within ${String(window)} ms`).to.be.at.most(CAPACITY + window / REFILL_MS + 1);
+      // The platform sees an attempt a moment after the gate let it pass, later on a busy machine: one more may fall into a window.
+      expect(worst, `attempts within ${String(window)} ms`).to.be.at.most(CAPACITY + (window + lateMs) / REFILL_MS + 1);
     }
     expect(await program.stop('SIGTERM')).to.equal(0);
     await consumer.close();
