@@ -186,8 +186,11 @@ export class FrameReader implements EventView {
     if (id !== undefined && id !== '') return id;
     const correlation = this.#scanner.kind(this.#correlation) === 'none' ? undefined : this.#rawAt(this.#correlation);
     const time = this.text('time');
-    if (correlation !== undefined && time !== undefined) return `${this.text('type') ?? ''}|${correlation}|${time}`;
-    return `hash-${hash(this.bytes, this.start, this.end, 0x811c9dc5).toString(16)}${hash(this.bytes, this.start, this.end, 0x01000193).toString(16)}`;
+    const content = hash(this.bytes, this.start, this.end, 0x811c9dc5).toString(16);
+    // Two events of one correlation may share their millisecond: another content is another event.
+    if (correlation !== undefined && time !== undefined)
+      return `${this.text('type') ?? ''}|${correlation}|${time}|${content}`;
+    return `hash-${content}${hash(this.bytes, this.start, this.end, 0x01000193).toString(16)}`;
   }
 
   print(): number {
