@@ -246,6 +246,22 @@ describe('Outbox', () => {
     }
   });
 
+  it('a control event waits for what is out before it', () => {
+    const outbox = box('key');
+    outbox.push(1, 'a', 1, OTHER);
+    outbox.push(2, 'control', 1, CONTROL);
+    expect([outbox.takeKeyed(0)?.ord, outbox.takeKeyed(0)]).to.deep.equal([1, undefined]);
+    outbox.settle(1);
+    expect(outbox.takeKeyed(0)?.ord).to.equal(2);
+  });
+
+  it('what waits to go again keeps its place in the window', () => {
+    const outbox = box('key', { maxInFlight: 2 });
+    fill(outbox, 9, (n) => String(n));
+    for (const ord of [1, 2]) outbox.retry(outbox.takeKeyed(0)?.ord ?? ord, 1000, 0, true);
+    expect([outbox.room(), outbox.takeKeyed(0)]).to.deep.equal([0, undefined]);
+  });
+
   it('what an earlier term had settled is never handed over, and the floor passes it', () => {
     const outbox = box('key', { cover: 'ahead' });
     outbox.push(1, 'a', 10, EVENT);

@@ -63,6 +63,11 @@ describe('the storm guard', () => {
     expect([1, 2, 3, 4].map((n) => few.at(n, DEAD).length)).to.deep.equal([0, 0, 0, 2]);
   });
 
+  it('counts an event that is refused again and again as one', () => {
+    const told = new Told();
+    for (let n = 0; n < 50; n += 1) expect(told.at(n, DEAD, 7), String(n)).to.deep.equal([]);
+  });
+
   it('forgets outcomes of the window before', () => {
     const told = new Told({ consecutive: 100, minSamples: 4 });
     for (let n = 1; n <= 3; n += 1) told.at(n, DEAD);
