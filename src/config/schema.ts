@@ -20,7 +20,7 @@ const origin = text(300).describe(
 
 /** A key of a Secret: a name without any path. */
 const fileName = text(253).regex(
-  /^(?!\.{1,2}$)[-._A-Za-z0-9]+$/,
+  /^([-_A-Za-z0-9][-._A-Za-z0-9]*|\.[-_A-Za-z0-9][-._A-Za-z0-9]*|\.\.[-._A-Za-z0-9]+)$/,
   'must be a file name: letters, digits, "-", "_" and "."',
 );
 const restPath = text(500).regex(/^\/([^/]|$)/, 'must begin with one slash');
