@@ -187,26 +187,8 @@ const POSITIONS: readonly Plant[] = [
   },
 ];
 
-/** Leadership. */
+/** Leadership. A store without its fence and a blind release break no whole run since answers wait for a turn; mutants plant both. */
 const LEASES: readonly Plant[] = [
-  {
-    id: 'no-epoch-check',
-    say: 'the store takes a checkpoint of any epoch',
-    row: 'P4c',
-    rules: ['C6'],
-    edits: [
-      {
-        file: 'src/coordination/scripts.ts',
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 4 do\n  local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')\n  local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0\n  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end\nend\n",
-        replace: '',
-      },
-      {
-        file: 'src/coordination/redis.ts',
-        find: '    const records = Object.entries(checkpoints)',
-        replace: `    ${MARK};\n    const records = Object.entries(checkpoints)`,
-      },
-    ],
-  },
   {
     id: 'wall-clock',
     say: 'the lease is measured by the wall clock',
@@ -257,25 +239,6 @@ const LEASES: readonly Plant[] = [
         file: 'src/sidecar/seat.ts',
         find: 'if (forgot) for',
         replace: `${MARK};\n    if (forgot && process.pid < 0) for`,
-      },
-    ],
-  },
-  {
-    id: 'blind-release',
-    say: 'a lock is given back without a look at whose it is',
-    row: 'P4b',
-    rules: ['C4', 'C6', 'C18'],
-    edits: [
-      {
-        file: 'src/coordination/lease-scripts.ts',
-        find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then",
-        replace:
-          "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then",
-      },
-      {
-        file: 'src/coordination/redis-leases.ts',
-        find: '    return this.#lock.release(this.#keys(lease), token);',
-        replace: `    ${MARK};\n    return this.#lock.release(this.#keys(lease), token);`,
       },
     ],
   },
@@ -379,9 +342,9 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C11'],
     edits: [
       {
-        file: 'src/core/outbox.ts',
-        find: '    return this.#bufferedBytes >= this.#policy.maxBufferedBytes;',
-        replace: `    ${MARK};\n    return this.#bufferedBytes < 0;`,
+        file: 'src/sidecar/backpressure.ts',
+        find: '    const full = bufferedBytes >= maxBytes;',
+        replace: `    ${MARK};\n    const full = bufferedBytes < 0;`,
       },
     ],
   },
@@ -414,7 +377,7 @@ const CONDUCT: readonly Plant[] = [
   {
     id: 'hot-retry',
     say: 'a store that fails is asked again at once',
-    row: 'R10',
+    row: 'R11b',
     rules: ['C14'],
     edits: [
       {

@@ -144,6 +144,19 @@ const LEASES: readonly Mutant[] = [
     edits: [{ file: leaseScripts, find: "code = last[2] == 'released' and 0 or 1", replace: 'code = 1' }],
   },
   {
+    id: 'blind-release',
+    say: 'a lock is given back without a look at whose it is',
+    tests: leases,
+    only: 'plain adapter releases only its own lock',
+    edits: [
+      {
+        file: leaseScripts,
+        find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('DEL', KEYS[1]) local f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')",
+        replace: "redis.call('DEL', KEYS[1]) local f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')",
+      },
+    ],
+  },
+  {
     id: 'break-without-beat',
     say: 'the lock of a holder that renewed meanwhile is broken',
     tests: leases,
