@@ -187,7 +187,7 @@ const POSITIONS: readonly Plant[] = [
   },
 ];
 
-/** Leadership. A store without its fence and a blind release break no whole run since answers wait for a turn; mutants plant both. */
+/** Leadership. A store without its fence is a mutant only: row P4c showed nothing broken with it. */
 const LEASES: readonly Plant[] = [
   {
     id: 'wall-clock',
@@ -239,6 +239,25 @@ const LEASES: readonly Plant[] = [
         file: 'src/sidecar/seat.ts',
         find: 'if (forgot) for',
         replace: `${MARK};\n    if (forgot && process.pid < 0) for`,
+      },
+    ],
+  },
+  {
+    id: 'blind-release',
+    say: 'a lock is given back without a look at whose it is',
+    row: 'P4b',
+    rules: ['C4', 'C6', 'C18'],
+    edits: [
+      {
+        file: 'src/coordination/lease-scripts.ts',
+        find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then",
+        replace:
+          "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then",
+      },
+      {
+        file: 'src/coordination/redis-leases.ts',
+        find: '    return this.#lock.release(this.#keys(lease), token);',
+        replace: `    ${MARK};\n    return this.#lock.release(this.#keys(lease), token);`,
       },
     ],
   },
