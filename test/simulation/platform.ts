@@ -58,7 +58,7 @@ export class PlatformModel {
   make(nowMs: number, key: string): Made {
     const sequence = this.journal.length + 1;
     const id = `e-${String(sequence)}`;
-    const cursor = Buffer.from(`c:${String(sequence)}`).toString('base64url');
+    const cursor = this.#resume === 'cursor' ? Buffer.from(`c:${String(sequence)}`).toString('base64url') : '';
     const stampMs = nowMs + this.skewMs;
     const json = JSON.stringify({
       ...(this.#resume === 'sequence' ? { sequence } : {}),

@@ -104,6 +104,8 @@ export function disturb(fault: Exclude<Fault, LeadershipFault>, lastsMs: number,
 const OLD_LETTERS = 60;
 export const OLD_LETTER_BYTES = 40_000;
 
+const OLD_DATA = Buffer.from(JSON.stringify({ text: 'x'.repeat(OLD_LETTER_BYTES - 20) }));
+
 function oldLetters(store: StoreModel): void {
   for (let n = 0; n < OLD_LETTERS; n += 1) {
     const id = `old-${String(n)}`;
@@ -112,7 +114,7 @@ function oldLetters(store: StoreModel): void {
       stream: 'main',
       eventId: id,
       attributes: JSON.stringify({ specversion: '1.0', id, source: '/old', type: 'old', partitionkey: id }),
-      data: Buffer.from(JSON.stringify({ text: 'x'.repeat(OLD_LETTER_BYTES - 20) })),
+      data: OLD_DATA,
       reason: 'old',
       attempts: 1,
       firstAtEpochMs: 0,
