@@ -57,8 +57,8 @@ function secretFile(rig: Rig, write: (file: string) => void): void {
 /** The copy is as old as a renewal: so much more comes again. */
 const FROM_A_COPY = { ...LATE, maxAgain: 1200 };
 
-/** The store forgets everything while the leader cannot reach it. */
-async function forgetAndCut(rig: Rig): Promise<void> {
+/** The store forgets everything while the leader cannot reach it. @param forgotten what else happens before the others look. */
+async function forgetAndCut(rig: Rig, forgotten: () => void = () => undefined): Promise<void> {
   const leader = await rig.leader();
   await during(
     rig,
@@ -67,6 +67,7 @@ async function forgetAndCut(rig: Rig): Promise<void> {
       leader.toRedis?.cut(true);
       await redisOf(rig, async (redis) => {
         await redis.flushall();
+        forgotten();
         // A stray word, so that the others look now and not when the lock would have ended.
         await redis.publish('hf:ev', `changed ${rig.fleet.leaseKey}:fence`);
       });
@@ -369,11 +370,18 @@ export const STORE_ROWS: readonly Scenario[] = [
     say: 'the same before anybody had a copy of the checkpoint: what is missing then is announced',
     facts: LATE,
     cold: true,
-    options: { lease: { ttl: '3s', renewEvery: '1400ms', guard: '150ms' } },
     async run(rig) {
+      const leader = await rig.leader();
+      const others = rig.fleet.replicas.filter((one) => one !== leader);
+      // Whoever sees the store only before the first checkpoint and after its loss has no copy, whatever its timers do.
+      const end = rig.fault('toRedis', 'others');
+      for (const one of others) one.toRedis?.cut(true);
       rig.fleet.sim.rate = 500;
       await rig.flows(50);
-      await forgetAndCut(rig);
+      await forgetAndCut(rig, () => {
+        for (const one of others) one.toRedis?.mend();
+        end();
+      });
       await rig.flows(500);
     },
   },
