@@ -187,8 +187,26 @@ const POSITIONS: readonly Plant[] = [
   },
 ];
 
-/** Leadership. A store without its fence is a mutant only: row P4c showed nothing broken with it. */
+/** Leadership. */
 const LEASES: readonly Plant[] = [
+  {
+    id: 'no-epoch-check',
+    say: 'the store takes any checkpoint, of whatever epoch',
+    row: 'P4e',
+    rules: ['C6'],
+    edits: [
+      {
+        file: 'src/coordination/scripts.ts',
+        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 4 do\n  local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')\n  local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0\n  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end\nend\n",
+        replace: '',
+      },
+      {
+        file: 'src/coordination/redis.ts',
+        find: '    const records = Object.entries(checkpoints)',
+        replace: `    ${MARK};\n    const records = Object.entries(checkpoints)`,
+      },
+    ],
+  },
   {
     id: 'wall-clock',
     say: 'the lease is measured by the wall clock',
@@ -245,7 +263,7 @@ const LEASES: readonly Plant[] = [
   {
     id: 'blind-release',
     say: 'a lock is given back without a look at whose it is',
-    row: 'P4b',
+    row: 'P4d',
     rules: ['C4', 'C6', 'C18'],
     edits: [
       {

@@ -26,6 +26,8 @@ export interface FleetOptions {
   /** Further arguments of node, and of the environment. */
   readonly node?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Nobody can reach the platform until its way there is mended; `proxied` only. */
+  readonly apart?: boolean;
   /** Somebody else looks for secrets in what the replicas wrote. */
   readonly outputJudged?: boolean;
   /** What the platform adds to its numbers. */
@@ -59,6 +61,8 @@ export class Fleet {
     rate: 0,
     size: 400,
     keys: 11,
+    // As conversations are: the busiest has three events of ten.
+    skew: 2,
     serverPingEveryMs: 200,
     historyLimit: 2_000_000,
   });
@@ -93,7 +97,7 @@ export class Fleet {
     fleet.#consumerPort = await fleet.consumer.listen();
     await Promise.all(Array.from({ length: options.replicas }, () => fleet.add()));
     if (options.replicas === 0) return fleet;
-    await until('a stream is open', () => fleet.sim.connections.length > 0, 30_000);
+    if (options.apart !== true) await until('a stream is open', () => fleet.sim.connections.length > 0, 30_000);
     await until(
       'every replica takes part',
       async () => (await Promise.all(fleet.replicas.map(async (one) => (await statusOf(one)).ready))).every(Boolean),
@@ -113,6 +117,7 @@ export class Fleet {
     this.#serial += 1;
     const pod = name ?? `pod-${String(this.#serial)}`;
     const toSim = this.#options.proxied === true ? await new TcpProxy(() => this.#simPort).listen() : undefined;
+    if (this.#options.apart === true) toSim?.reset(true);
     const toRedis = this.#options.proxied === true ? await new TcpProxy(() => this.redis.port).listen() : undefined;
     const documents = writeDocuments({
       simPort: toSim?.port ?? this.#simPort,

@@ -3,6 +3,8 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 interface Pair {
   readonly near: Socket;
   readonly far: Socket;
+  /** What the replica sent and the server has not got yet. */
+  readonly held: Buffer[];
 }
 
 type Direction = 'out' | 'in';
@@ -24,6 +26,7 @@ export class TcpProxy {
   #cut: ReadonlySet<Direction> = new Set();
   #delay: () => number = () => 0;
   #refusing = false;
+  #holding = false;
   #slicing = false;
   #bytesPerSecond = Infinity;
   /** Commands of a Redis client that went through, and connections it made. */
@@ -65,6 +68,25 @@ export class TcpProxy {
   /** @param ms delay of every piece, in order; with `spread` anything up to `upTo`, by `unit` in [0, 1). */
   delay(ms: number, spread?: { readonly upTo: number; readonly unit: () => number }): void {
     this.#delay = () => ms + (spread === undefined ? 0 : (spread.upTo - ms) * spread.unit());
+  }
+
+  /** What the replica sends stays under way, even when it closes the connection. */
+  hold(): void {
+    this.#holding = true;
+  }
+
+  /** Bytes under way. */
+  get heldBytes(): number {
+    return [...this.#pairs].reduce((sum, { held }) => sum + held.reduce((bytes, { length }) => bytes + length, 0), 0);
+  }
+
+  /** What was under way arrives, in order. */
+  letGo(): void {
+    this.#holding = false;
+    for (const { near, far, held } of this.#pairs) {
+      for (const chunk of held.splice(0)) this.#write(far, chunk);
+      if (near.destroyed) far.end();
+    }
   }
 
   slice(on: boolean): void {
@@ -122,7 +144,7 @@ export class TcpProxy {
     near.on('error', () => undefined);
     if (this.#refusing) return void near.resetAndDestroy();
     const far = connect({ port: this.#target(), host: '127.0.0.1', noDelay: true });
-    const pair: Pair = { near, far };
+    const pair: Pair = { near, far, held: [] };
     this.#pairs.add(pair);
     far.on('error', () => near.resetAndDestroy());
     let port: number | undefined;
@@ -130,11 +152,11 @@ export class TcpProxy {
       port = far.localPort;
       if (port !== undefined) this.ports.add(port);
     });
-    this.#pipe(near, far, 'out');
-    this.#pipe(far, near, 'in');
+    this.#pipe(near, far, { direction: 'out', held: pair.held });
+    this.#pipe(far, near, { direction: 'in', held: [] });
     const end = (): void => {
       // A link that is cut tells nobody that the other side has gone, until it is whole again.
-      if (this.#cut.size > 0) return;
+      if (this.#cut.size > 0 || pair.held.length > 0) return;
       this.#pairs.delete(pair);
       near.destroy();
       far.destroy();
@@ -146,13 +168,18 @@ export class TcpProxy {
     far.on('close', end);
   }
 
-  #pipe(from: Socket, to: Socket, direction: Direction): void {
+  #pipe(
+    from: Socket,
+    to: Socket,
+    { direction, held }: { readonly direction: Direction; readonly held: Buffer[] },
+  ): void {
     /** When the last delayed piece goes: order is kept whatever the delays are. */
     let freeAt = 0;
     const waiting: Buffer[] = [];
     from.on('data', (chunk: Buffer) => {
       if (direction === 'out') this.commands += chunk.toString('latin1').match(COMMAND)?.length ?? 0;
       if (this.#cut.has(direction)) return;
+      if (direction === 'out' && this.#holding) return void held.push(chunk);
       const slow = direction === 'in' && Number.isFinite(this.#bytesPerSecond);
       const now = performance.now();
       if (!slow && waiting.length === 0 && this.#delay() === 0) return this.#write(to, chunk);

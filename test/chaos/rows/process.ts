@@ -1,6 +1,8 @@
+import { DRAIN_LIMIT_MS } from '../../../src/core/lease-types.ts';
 import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { readdirSync } from 'node:fs';
+import { statusOf } from '../../support/fleet.ts';
 import { until } from '../../support/until.ts';
 import type { Rig } from '../rig.ts';
 import { during, freeze, kill, pause, redisOf, spoil, T_MS, type Scenario } from '../row.ts';
@@ -112,6 +114,36 @@ export const PROCESS_ROWS: readonly Scenario[] = [
     },
   },
   {
+    id: 'P4d',
+    say: 'a leader is frozen in the middle of its stop: the lock that it gives back when thawed is another’s',
+    async run(rig) {
+      const leader = await rig.leader();
+      const { behaviour } = rig.fleet.consumer;
+      // Its consumer is at work for longer than it takes to freeze it, so it is frozen while it waits for answers.
+      behaviour.delayMs = 3000;
+      await pause(500);
+      const end = rig.fault('freeze', leader.pod);
+      const told = rig.fleet.end(leader, 'SIGTERM');
+      await pause(500);
+      leader.program.signal('SIGSTOP');
+      behaviour.delayMs = 0;
+      await rig.flows(300);
+      // Longer than a stop may take: the first thing it does is to give the lock back, before it asks whose it is.
+      await pause(DRAIN_LIMIT_MS);
+      end();
+      await during(
+        rig,
+        { kind: 'stop', target: leader.pod, forMs: 4000, more: { steady: true, but: leader.pod } },
+        () => {
+          leader.program.signal('SIGCONT');
+        },
+        () => undefined,
+      );
+      await told;
+      await rig.flows(300);
+    },
+  },
+  {
     id: 'P4c',
     say: 'the leader is frozen while its consumer is at work: the answer that waits for it moves no checkpoint any more',
     async run(rig) {
@@ -124,6 +156,34 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       }
       behaviour.delayMs = 0;
       await rig.flows(300);
+    },
+  },
+  {
+    id: 'P4e',
+    say: 'what a leader wrote to the store is under way for so long that the next one leads before it arrives: it counts for nothing',
+    facts: { convergeMs: 14_000 },
+    async run(rig) {
+      const leader = await rig.leader();
+      const { toRedis } = leader;
+      if (toRedis === undefined) throw new Error('the rig has no proxies');
+      const end = rig.fault('toRedis', leader.pod);
+      toRedis.hold();
+      await until('another leads', async () => {
+        const others = rig.fleet.replicas.filter((one) => one !== leader);
+        const roles = await Promise.all(others.map(async (one) => (await statusOf(one)).clients[0]?.role));
+        return roles.includes('leader');
+      });
+      await rig.flows(300);
+      if (toRedis.heldBytes === 0) throw new Error('nothing is under way');
+      // Nobody writes any more: what arrives now stays to be seen.
+      rig.fleet.sim.rate = 0;
+      await until('all is acknowledged', () => rig.fleet.verdict.complete());
+      await pause(500);
+      toRedis.letGo();
+      await pause(1000);
+      rig.fleet.sim.rate = 500;
+      await rig.flows(300);
+      end();
     },
   },
   {

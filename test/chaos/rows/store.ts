@@ -370,12 +370,15 @@ export const STORE_ROWS: readonly Scenario[] = [
     say: 'the same before anybody had a copy of the checkpoint: what is missing then is announced',
     facts: LATE,
     cold: true,
+    options: { apart: true },
     async run(rig) {
       const leader = await rig.leader();
       const others = rig.fleet.replicas.filter((one) => one !== leader);
-      // Whoever sees the store only before the first checkpoint and after its loss has no copy, whatever its timers do.
+      // Whoever sees the store only before the subscription and after its loss has no copy, whatever its timers do.
       const end = rig.fault('toRedis', 'others');
       for (const one of others) one.toRedis?.cut(true);
+      for (const one of rig.fleet.replicas) one.toSim?.mend();
+      await until('the stream is open', () => rig.fleet.sim.connections.length > 0, 10_000);
       rig.fleet.sim.rate = 500;
       await rig.flows(50);
       await forgetAndCut(rig, () => {
