@@ -96,7 +96,7 @@ class Demo {
   constructor(forMs: number, rate: number) {
     this.#forMs = forMs;
     this.#rate = rate;
-    this.#sim = new Simulator({ port: 0, rate: 0, size: 600, keys: 20, serverPingEveryMs: 2000 });
+    this.#sim = new Simulator({ port: 0, rate: 0, size: 600, keys: 20, skew: 2, serverPingEveryMs: 2000 });
     this.#sim.office.lifeMs = Math.max(10_000, forMs / 2);
     this.#fleet = new DemoFleet(this.#directory, (replica) => this.#writeConfig(replica));
   }

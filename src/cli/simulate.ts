@@ -10,6 +10,7 @@ const USAGE = `holdfast simulate [options]: both platforms on one loopback port,
   --rate N            events per second on every stream that was connected to once (default 10)
   --size BYTES        of one event (default 512)
   --keys N            different conversations (default 50)
+  --skew N            1: every conversation has as many events; 2: of 50 the busiest has a seventh of them (default 2)
   --token-life SECS   default 3600
   --history FILE      what was generated, sent, accepted and refused, as JSON lines
   --scenario FILE     YAML list of {at: SECONDS, do: …}; the same commands as POST /control (docs/simulator.md)
@@ -27,6 +28,7 @@ export function main(args: readonly string[]): Promise<number> {
         rate: { type: 'string', default: '10' },
         size: { type: 'string', default: '512' },
         keys: { type: 'string', default: '50' },
+        skew: { type: 'string', default: '2' },
         'token-life': { type: 'string', default: '3600' },
         history: { type: 'string' },
         scenario: { type: 'string' },
@@ -42,6 +44,7 @@ export function main(args: readonly string[]): Promise<number> {
       rate: Number(values.rate),
       size: Number(values.size),
       keys: Number(values.keys),
+      skew: Number(values.skew),
       historyFile: values.history,
     });
     sim.office.lifeMs = Number(values['token-life']) * 1000;

@@ -25,6 +25,8 @@ export class Journal {
   #purgedUpToMs = -Infinity;
   /** Added to every number on the wire: platforms count beyond what a double can hold. Set before the first event. */
   base = 0n;
+  /** 1: every conversation has as many events; above: of n conversations the busiest has n ** (-1 / skew) of them. Set before the first event. */
+  skew = 1;
 
   constructor(name: string, dialect: SimDialect, history: History) {
     this.name = name;
@@ -53,7 +55,7 @@ export class Journal {
       id,
       eventType: type,
       timestamp: new Date(this.#lastAtMs).toISOString(),
-      conversationId: `conv-${String(seq % keys)}`,
+      conversationId: `conv-${String(this.skew === 1 ? seq % keys : Math.floor(unitOf(seq) ** this.skew * keys))}`,
       data: { n: seq, text: '' },
     };
     const bare = exact(members);
@@ -138,4 +140,11 @@ export class Journal {
 /** JSON with the sequence as a number of any size: it is the first member, and JSON.stringify writes no bigint. */
 function exact(members: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(members).replace(/^\{"sequence":"(\d+)"/, '{"sequence":$1');
+}
+
+/** @returns a number in [0, 1) that looks drawn and is the same for the same `n`. */
+function unitOf(n: number): number {
+  let bits = Math.imul(n ^ (n >>> 16), 0x45d9f3b);
+  bits = Math.imul(bits ^ (bits >>> 16), 0x45d9f3b);
+  return ((bits ^ (bits >>> 16)) >>> 0) / 2 ** 32;
 }

@@ -19,6 +19,8 @@ export interface SimulatorOptions {
   readonly rate: number;
   readonly size: number;
   readonly keys: number;
+  /** How unevenly events are spread over the keys; 1 (default): evenly. Journal.skew. */
+  readonly skew?: number;
   readonly serverPingEveryMs?: number | undefined;
 }
 
@@ -130,6 +132,7 @@ export class Simulator {
     let journal = this.#journals.get(path);
     if (journal === undefined) {
       journal = new Journal(path, dialect, this.history);
+      journal.skew = this.#options.skew ?? 1;
       this.#journals.set(path, journal);
     }
     return journal;
