@@ -37,6 +37,8 @@ export interface Parcel {
   readonly identity: string;
   readonly receivedAtMs: number;
   readonly receivedEpochMs: number;
+  /** Until when all that the platform sent is here or in an entry before this one. Our own notices and redriven letters prove nothing of it. */
+  readonly heardEpochMs: number;
 }
 
 export interface Stamp {
@@ -46,6 +48,8 @@ export interface Stamp {
   readonly replay: Replay;
   readonly nowMs: number;
   readonly nowEpochMs: number;
+  /** When the platform was heard last. */
+  readonly heardEpochMs: number;
   /** Class B: the resume value after the clock rule; overrides what the event says. */
   readonly position?: Position | undefined;
 }
@@ -119,6 +123,7 @@ export class Encoder {
       identity,
       receivedAtMs: stamp.nowMs,
       receivedEpochMs: stamp.nowEpochMs,
+      heardEpochMs: stamp.heardEpochMs,
     };
   }
 
@@ -143,6 +148,7 @@ export class Encoder {
       identity: '',
       receivedAtMs: stamp.nowMs,
       receivedEpochMs: stamp.nowEpochMs,
+      heardEpochMs: stamp.heardEpochMs,
     };
   }
 
@@ -167,6 +173,7 @@ export class Encoder {
       identity: '',
       receivedAtMs: stamp.nowMs,
       receivedEpochMs: stamp.nowEpochMs,
+      heardEpochMs: stamp.heardEpochMs,
     };
   }
 

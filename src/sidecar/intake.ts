@@ -41,9 +41,7 @@ const SINCE_OVERLAP_MS = 1000;
 const BELIEVED_PAST_MS = 30 * 86_400_000;
 const BELIEVED_FUTURE_MS = 300_000;
 
-/**
- * From frames to parcels: order, duplicates, gaps and positions of one stream. What it accepts is in the outbox, encoded once.
- */
+/** From frames to parcels: order, duplicates, gaps and positions of one stream. What it accepts is in the outbox, encoded once. */
 export class Intake implements FrameSink {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
@@ -115,7 +113,7 @@ export class Intake implements FrameSink {
     this.#baselined = 'position';
     this.#beforeFirst = checkpoint.position;
     this.#knownSuspects = new Map(checkpoint.suspects);
-    this.#replay.restarted(this.#plan.outbox.maxInFlight + this.#plan.outbox.maxUncheckpointed);
+    this.#replay.restarted(this.#plan.outbox, this.#deps.nowEpochMs());
     if (this.#position?.kind === 'sequence') {
       const last = parseSequence(this.#position.value);
       if (last !== undefined) {
@@ -242,7 +240,7 @@ export class Intake implements FrameSink {
     if (!this.#recent.add(identity)) {
       this.duplicates += 1;
       this.#sawRepeat ||= this.#provesReplay(view);
-      this.#advanceBy(view);
+      this.#advanceBy(view, identity);
       return;
     }
     this.#accept(view, this.#replay.of(view, this.lastReceivedEpochMs));
@@ -324,7 +322,7 @@ export class Intake implements FrameSink {
   checkpointAt({ ord, item: floor, runs }: Snapshot<Parcel>): Covering | undefined {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
     this.#hole.settled(ord);
-    const floorEpochMs = floor?.receivedEpochMs ?? this.lastReceivedEpochMs;
+    const floorEpochMs = floor?.heardEpochMs ?? this.lastReceivedEpochMs;
     const receivedEpochMs = Math.min(floorEpochMs, this.#behindSinceEpochMs ?? Infinity);
     const base = {
       schema: 1 as const,
@@ -445,8 +443,9 @@ export class Intake implements FrameSink {
   }
 
   /** What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the same place each time. */
-  #advanceBy(view: EventView): void {
+  #advanceBy(view: EventView, identity: string): void {
     const position = this.#believed(view.position());
+    this.#tail.cameAgain(identity, position);
     if (position?.kind === 'since') this.#advance(position);
   }
 
@@ -620,6 +619,7 @@ export class Intake implements FrameSink {
       replay,
       nowMs: this.#nowMs,
       nowEpochMs: this.#deps.nowEpochMs(),
+      heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),
       position,
     };
   }

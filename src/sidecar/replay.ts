@@ -1,21 +1,32 @@
+import type { OutboxPolicy } from '../core/outbox.ts';
 import type { Replay } from '../delivery/envelope.ts';
 import type { EventView } from '../platforms/codec.ts';
 
 /** A link's replay is over after this, whatever the events' own times say. */
 const REPLAY_LIMIT_MS = 60_000;
+/** After a restart: events newer than it, and none older, for so long. Some of a replay are stamped ahead of their time. */
+const NEWER_FOR_MS = 2000;
 
 /**
- * Tells `resume` from `live`. After a restart as many events as may have been delivered before are marked; after that, what is older than the link,
- * until the first event that is not.
+ * Tells `resume` from `live`. After a restart everything is marked that may have been delivered before: as many events as may be out at one time, and then what
+ * was made before the restart, wherever it comes, because a conversation that waits lets others go far ahead of it. Later it marks what is older than the
+ * link, until the first event that is not.
  */
 export class ReplayMark {
   #left = 0;
+  /** Events made from then on are new to every process; Infinity: none is asked about any more. */
+  #restartedEpochMs = Infinity;
+  #newerSinceEpochMs: number | undefined;
   #openedEpochMs = 0;
   #caughtUp = true;
 
-  /** @param bound events that may have been delivered before this process. */
-  restarted(bound: number): void {
-    this.#left = bound;
+  /** The process before this one may have delivered as many events as these limits allow. */
+  restarted(
+    { maxInFlight, maxUncheckpointed }: Pick<OutboxPolicy, 'maxInFlight' | 'maxUncheckpointed'>,
+    nowEpochMs: number,
+  ): void {
+    this.#left = maxInFlight + maxUncheckpointed;
+    this.#restartedEpochMs = nowEpochMs;
   }
 
   linkOpened(nowEpochMs: number): void {
@@ -28,12 +39,33 @@ export class ReplayMark {
   }
 
   of(view: EventView, nowEpochMs: number): Replay {
-    if (this.#left > 0) return 'resume';
+    const before = this.#restartedEpochMs !== Infinity && this.#fromBefore(timeOf(view), nowEpochMs);
+    if (before || this.#left > 0) return 'resume';
     if (this.#caughtUp) return 'live';
-    const time = view.text('time');
-    const at = time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);
+    const at = timeOf(view);
     if (at < this.#openedEpochMs && nowEpochMs - this.#openedEpochMs <= REPLAY_LIMIT_MS) return 'resume';
     this.#caughtUp = true;
     return 'live';
   }
+
+  /** Whether an event with this time of its own may have been there before the restart. */
+  #fromBefore(at: number, nowEpochMs: number): boolean {
+    if (Number.isNaN(at)) return false;
+    if (at < this.#restartedEpochMs) {
+      this.#newerSinceEpochMs = undefined;
+      return true;
+    }
+    // Stamped ahead: it says nothing about when it was made.
+    if (at > nowEpochMs) return true;
+    this.#newerSinceEpochMs ??= nowEpochMs;
+    if (nowEpochMs - this.#newerSinceEpochMs < NEWER_FOR_MS) return true;
+    this.#restartedEpochMs = Infinity;
+    return false;
+  }
+}
+
+/** The event's own time, ms since 1970; NaN where it has none. */
+function timeOf(view: EventView): number {
+  const time = view.text('time');
+  return time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);
 }

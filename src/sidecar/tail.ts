@@ -4,26 +4,27 @@ import type { Position } from '../platforms/profile.ts';
 /** Identities around the position that go into a checkpoint. */
 const TAIL_LIMIT = 512;
 const CURSOR_TAIL = 64;
-/** Of these, events stamped ahead of their receipt, at most. */
-const EARLY_LIMIT = 256;
 /** Entries at the front that are forgotten are cut off in runs of at least this many. */
 const TRIM_AT = 1024;
 
 interface Accepted {
   readonly ord: number;
   readonly identity: string;
-  /** The event's own time; NaN where it has none that is believed. */
-  readonly since: number;
+  /** The event's own time; NaN where it has none that is believed, or where only an earlier term saw it. */
+  since: number;
 }
 
 /**
  * Class B: keeps which identities and which time a checkpoint needs, so that a replay after a restart is recognised and nothing unsettled is
- * skipped. It keeps every entry that is not settled, and the last ones that are; O(1) per event, amortised.
+ * skipped. It keeps every entry that is not settled, the last ones that are, and those that come again at every resume until the position has passed
+ * their stamps; O(1) per event, amortised.
  */
 export class AcceptedTail {
   #accepted: Accepted[] = [];
-  /** Stamped ahead of their receipt. */
-  #early: Accepted[] = [];
+  /** Settled, cut off from the front, and not passed by the position: stamped ahead of what came after them. */
+  #ahead: Accepted[] = [];
+  /** Named by an earlier term, and not seen since. */
+  readonly #restored = new Map<string, Accepted>();
   /** Entries before this index are settled. */
   #settled = 0;
   /** Entries whose time is earlier than that of all behind them: the first that is not settled has the earliest time of all that are not. */
@@ -32,14 +33,25 @@ export class AcceptedTail {
 
   /** What an earlier term named in its checkpoint counts as settled: the next one must go on naming it while the position has not passed it. */
   restore(identities: readonly string[]): void {
-    for (const identity of identities) this.#accepted.push({ ord: 0, identity, since: Number.NaN });
+    for (const identity of identities) {
+      const one = { ord: 0, identity, since: Number.NaN };
+      this.#accepted.push(one);
+      this.#restored.set(identity, one);
+    }
   }
 
-  add(ord: number, { identity, receivedEpochMs }: Parcel, position: Position | undefined): void {
+  /** An event came again. Of one that an earlier term had settled the time is known now. */
+  cameAgain(identity: string, position: Position | undefined): void {
+    const one = this.#restored.get(identity);
+    if (one === undefined || position?.kind !== 'since') return;
+    this.#restored.delete(identity);
+    one.since = Number(position.value);
+  }
+
+  add(ord: number, { identity }: Parcel, position: Position | undefined): void {
     const since = position?.kind === 'since' ? Number(position.value) : Number.NaN;
     const one = { ord, identity, since };
     this.#accepted.push(one);
-    if (since > receivedEpochMs) this.#early.push(one);
     if (Number.isNaN(since)) return;
     while (this.#earliest.length > this.#earliestAt && (this.#earliest.at(-1)?.since ?? 0) >= since)
       this.#earliest.pop();
@@ -53,25 +65,37 @@ export class AcceptedTail {
   ): { readonly position: string; readonly tail: readonly string[] } {
     while ((this.#accepted[this.#settled]?.ord ?? Infinity) <= ord) this.#settled += 1;
     while ((this.#earliest[this.#earliestAt]?.ord ?? Infinity) <= ord) this.#earliestAt += 1;
-    this.#trim();
-    const settled = (count: number): readonly Accepted[] =>
-      this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled);
-    const identities = (from: readonly Accepted[]): string[] => from.map((one) => one.identity);
-    if (position === undefined) return { position: '', tail: identities(settled(1)) };
-    if (position.kind !== 'since')
-      return { position: `${position.kind}:${position.value}`, tail: identities(settled(CURSOR_TAIL)) };
+    const settled = (count: number): readonly string[] =>
+      this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled).map((one) => one.identity);
+    if (position?.kind !== 'since') {
+      this.#trim(Infinity);
+      if (position === undefined) return { position: '', tail: settled(1) };
+      return { position: `${position.kind}:${position.value}`, tail: settled(CURSOR_TAIL) };
+    }
     // Never later than an unsettled event's own time: times do not always grow, and resuming behind it would lose it.
     const since = Math.min(Number(position.value), this.#earliest[this.#earliestAt]?.since ?? Infinity);
-    // What is stamped ahead comes again at every resume until the position has passed its stamp.
-    this.#early = this.#early.filter((one) => one.since >= since).slice(-EARLY_LIMIT);
-    const early = this.#early.filter((one) => one.ord <= ord);
-    const last = settled(TAIL_LIMIT - early.length).filter((one) => !(one.since < since - 1));
-    return { position: `since:${String(since)}`, tail: [...new Set(identities([...early, ...last]))] };
+    this.#trim(since);
+    return { position: `since:${String(since)}`, tail: this.#comingAgain(since) };
   }
 
-  #trim(): void {
+  /** What the platform repeats when it is asked from `since` on (or a millisecond earlier), as far as it is settled; of too many, the latest. */
+  #comingAgain(since: number): readonly string[] {
+    const passed = ({ since: own }: Accepted): boolean => own < since - 1;
+    const settled = this.#accepted.slice(0, this.#settled);
+    const named = [...this.#ahead, ...settled].filter((one) => !passed(one));
+    const chosen =
+      named.length <= TAIL_LIMIT
+        ? named
+        : named.toSorted((a, b) => (a.since || since) - (b.since || since)).slice(-TAIL_LIMIT);
+    return [...new Set(chosen.map((one) => one.identity))];
+  }
+
+  #trim(since: number): void {
+    this.#ahead = this.#ahead.filter((one) => one.since >= since - 1);
     const dead = this.#settled - TAIL_LIMIT;
     if (dead >= TRIM_AT && dead * 2 >= this.#accepted.length) {
+      this.#ahead.push(...this.#accepted.slice(0, dead).filter((one) => one.since >= since - 1));
+      this.#ahead = this.#ahead.slice(-TAIL_LIMIT);
       this.#accepted = this.#accepted.slice(dead);
       this.#settled -= dead;
     }

@@ -4,7 +4,7 @@ import { OTHER, Outbox, type HandOver, type OutboxPolicy } from '../../src/core/
  * npm run bench:outbox: what one operation on the way of an event costs, against how much waits and how many keys there are, beside a plain Map loop of the
  * same run. Exit code 1 when a cost is not flat: when it grows more than twice over entries, or more than four times over keys. Building a checkpoint is not
  * part of it.
- * BENCH_REPEATS, BENCH_SIZES and BENCH_KEYS change the amounts.
+ * BENCH_REPEATS, BENCH_SIZES and BENCH_KEYS change the amounts; BENCH_ONLY names the beginning of what is measured.
  */
 
 /** Every call into the outbox that is measured. All of its interface that this file knows. */
@@ -318,7 +318,8 @@ process.stdout.write(
 for (const mode of MODES) measure(mode, { entries: 1000, keys: 100 });
 plainMap({ entries: 1000, keys: 100 });
 let flat = true;
-for (const mode of MODES) {
+const only = process.env['BENCH_ONLY'] ?? '';
+for (const mode of MODES.filter(({ name }) => name.startsWith(only))) {
   const cells = measured(mode, sizes);
   const ratios = (of: (size: Size) => boolean): readonly number[] =>
     cells.filter((_, at) => of(sizes[at] ?? { entries: 0, keys: 0 })).map(({ ratio }) => ratio);

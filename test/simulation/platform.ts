@@ -40,8 +40,9 @@ const RESUME = {
 export class PlatformModel {
   /** Everything that was ever made, in order. */
   readonly journal: Made[] = [];
-  /** Added to the stamps of what is made from now on. */
+  /** Added to the stamps of what is made from now on, of so many events at most. */
   skewMs = 0;
+  skewedLeft = Infinity;
   readonly #options: PlatformOptions;
   readonly #resume: 'sequence' | 'since' | 'cursor' | 'none';
   /** Index in the journal of the next event for each open link. */
@@ -59,6 +60,8 @@ export class PlatformModel {
     const sequence = this.journal.length + 1;
     const id = `e-${String(sequence)}`;
     const cursor = this.#resume === 'cursor' ? Buffer.from(`c:${String(sequence)}`).toString('base64url') : '';
+    if (this.skewMs !== 0) this.skewedLeft -= 1;
+    if (this.skewedLeft < 0) this.skewMs = 0;
     const stampMs = nowMs + this.skewMs;
     const json = JSON.stringify({
       ...(this.#resume === 'sequence' ? { sequence } : {}),

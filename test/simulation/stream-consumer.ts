@@ -118,8 +118,12 @@ export class ConsumerModel {
     for (const gone of this.#gone.splice(0)) gone();
   }
 
-  /** HTTP push. */
-  transport(mode: 'structured' | 'batch', term: number, alive: () => boolean): PushTransport {
+  /** HTTP push. A request that is not answered within `limitMs` has failed, whatever becomes of it here. */
+  transport(
+    { mode, limitMs }: { readonly mode: 'structured' | 'batch'; readonly limitMs: number },
+    term: number,
+    alive: () => boolean,
+  ): PushTransport {
     return {
       post: (_headers, body) =>
         new Promise((resolve) => {
@@ -131,7 +135,7 @@ export class ConsumerModel {
           if (this.down) return answer({ kind: 'down', code: 'ECONNREFUSED' }, 0.2);
           const parsed = JSON.parse(body.toString('utf8')) as Record<string, unknown> | Record<string, unknown>[];
           const events = (Array.isArray(parsed) ? parsed : [parsed]).map((ce) => read(ce, term));
-          this.#handle(events, mode, answer, alive);
+          this.#handle(events, { mode, limitMs }, answer, alive);
         }),
       probe: (what) =>
         new Promise((resolve) => {
@@ -145,7 +149,7 @@ export class ConsumerModel {
 
   #handle(
     events: readonly Delivered[],
-    mode: 'structured' | 'batch',
+    { mode, limitMs }: { readonly mode: 'structured' | 'batch'; readonly limitMs: number },
     answer: (posted: Posted, afterMs: number) => void,
     alive: () => boolean,
   ): void {
@@ -159,6 +163,13 @@ export class ConsumerModel {
     const life = this.#life;
     for (const one of events) this.#judge.got(one);
     const work = events.reduce((sum, one) => sum + this.#workOf(one), 0);
+    if (work > limitMs)
+      this.#time.in(limitMs, () => {
+        if (!open || life !== this.#life) return;
+        open = false;
+        this.#gone.splice(this.#gone.indexOf(lost), 1);
+        answer({ kind: 'failed', reason: 'ack_timeout' }, 0);
+      });
     this.#time.in(work, () => {
       if (!open || life !== this.#life) return;
       if (events.some(({ n }) => this.behaviour.deadly.has(n))) return this.restart(RESTART_MS * this.#unit());

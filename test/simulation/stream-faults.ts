@@ -1,6 +1,6 @@
 import type { ConsumerModel } from './stream-consumer.ts';
 import type { PlatformModel } from './platform.ts';
-import type { Term, Wire } from './stream-pod.ts';
+import { EPOCH_MS, type Term, type Wire } from './stream-pod.ts';
 import type { StoreModel } from './stream-store.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -25,7 +25,9 @@ export const FAULTS = [
   'redrive',
   'quiet',
 ] as const;
-export type Fault = (typeof FAULTS)[number];
+/** Beyond what is promised for what was not received; played only where asked for. */
+type FarFault = 'stamped far behind';
+export type Fault = (typeof FAULTS)[number] | FarFault;
 
 export type LeadershipFault = Extract<Fault, 'doubt' | 'kill' | 'hand-over' | 'fenced'>;
 
@@ -87,7 +89,9 @@ export function disturb(fault: Exclude<Fault, LeadershipFault>, lastsMs: number,
       return;
     case 'stamped ahead':
     case 'stamped behind':
-      platform.skewMs = fault === 'stamped ahead' ? Math.floor(60_000 * unit()) : -Math.floor(900 * unit());
+    case 'stamped far behind':
+      platform.skewedLeft = SKEWED_EVENTS;
+      platform.skewMs = Math.floor(unit() * (fault === 'stamped ahead' ? 60_000 : -behindMs(fault, reach)));
       return time.in(pick([10, 100, 300]), () => {
         platform.skewMs = 0;
       });
@@ -98,6 +102,19 @@ export function disturb(fault: Exclude<Fault, LeadershipFault>, lastsMs: number,
     case 'quiet':
       return;
   }
+}
+
+/** Stamped wrongly at one time; a checkpoint has room to name some 200 of them, beside the last 256 events. */
+const SKEWED_EVENTS = 40;
+/** Class B by time looks back at 256 events (docs/decisions/0022); what is stamped further behind than that is not promised. */
+const BEHIND_EVENTS = 100;
+const BEHIND_MS = 900;
+const FAR_BEHIND_MS = 5000;
+
+function behindMs(fault: 'stamped behind' | 'stamped far behind', { platform, time }: Reach): number {
+  if (fault === 'stamped far behind') return FAR_BEHIND_MS;
+  const back = platform.journal.at(-BEHIND_EVENTS) ?? platform.journal[0];
+  return back === undefined ? BEHIND_MS : Math.min(BEHIND_MS, EPOCH_MS + time.nowMs - back.atMs);
 }
 
 /** Letters of another day: more of them than may wait for the consumer at one time. */

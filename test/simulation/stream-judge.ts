@@ -47,6 +47,8 @@ export class StreamJudge implements Verdicts {
   readonly #opened: number[] = [];
   readonly #repeats = new Set<number>();
   #repeatsTerm = -1;
+  /** The last term whose position the platform had forgotten. */
+  #expiredTerm = -1;
   /** Numbers below this are settled or announced, for the checkpoint. */
   #prefix = 0;
   /** Up to here all of the journal is settled or announced; what is stays so. */
@@ -75,6 +77,7 @@ export class StreamJudge implements Verdicts {
   got(one: Delivered): void {
     if (one.n === 0) {
       if (one.type.endsWith('gap.detected')) {
+        if (one.data['cause'] === 'retention_exceeded') this.#expiredTerm = one.term;
         this.#notices.add(one.id);
         this.#lateness(one);
       }
@@ -259,7 +262,8 @@ export class StreamJudge implements Verdicts {
     }
     this.#repeats.add(one.n);
     this.note('repeated');
-    if (this.#repeats.size > this.#case.bound)
+    // Behind a position that the platform has forgotten, numbers that were settled ahead may mean other events: they are not believed.
+    if (this.#repeats.size > this.#case.bound && this.#expiredTerm !== one.term)
       this.fault(`more than ${String(this.#case.bound)} come again in one term`);
   }
 

@@ -113,8 +113,12 @@ const MENDED: readonly StreamPlant[] = [
         replace: 'this.#earliest.push(one); if (this.#accepted.length - this.#settled > 32) this.#earliestAt += 1;',
       },
     ],
-    options: { dialect: 'genesys-analytics-events', faults: ['stamped behind', 'stuck key', 'consumer down'] },
-    run: 35,
+    options: {
+      dialect: 'genesys-analytics-events',
+      faults: ['stamped far behind', 'stuck key', 'consumer down'],
+      limits: { maxBufferedBytes: 2 ** 26 },
+    },
+    run: 20,
   },
   {
     id: 'A21',
@@ -301,6 +305,49 @@ const OTHERS: readonly StreamPlant[] = [
     ],
     options: { dialect: 'genesys-gateway', faults: ['half open', 'hand-over'] },
     run: 0,
+  },
+  {
+    id: 'letters-vouch',
+    say: 'a redriven letter that is settled says that the platform was heard',
+    edits: [
+      {
+        file: 'src/sidecar/intake.ts',
+        find: 'heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),',
+        replace: 'heardEpochMs: this.#deps.nowEpochMs(),',
+      },
+    ],
+    options: { dialect: 'genesys-gateway', faults: ['half open', 'redrive', 'kill', 'fenced'] },
+    run: 34,
+  },
+  {
+    id: 'marks-counted',
+    say: 'after a restart as many events are marked as may be out, and not what had gone far ahead of them',
+    edits: [
+      {
+        file: 'src/sidecar/replay.ts',
+        find: "if (before || this.#left > 0) return 'resume';",
+        replace: "void before; if (this.#left > 0) return 'resume';",
+      },
+    ],
+    options: { dialect: 'genesys-streams', mode: 'key', faults: ['stuck key', 'kill', 'stamped ahead'] },
+    run: 200,
+  },
+  {
+    id: 'tail-too-short',
+    say: 'of what still comes again a checkpoint names only the newest',
+    edits: [
+      {
+        file: 'src/sidecar/tail.ts',
+        find: '.filter((one) => !passed(one));',
+        replace: '.filter((one) => !passed(one)).slice(-256);',
+      },
+    ],
+    options: {
+      dialect: 'genesys-analytics-events',
+      faults: ['stamped ahead', 'kill', 'fenced'],
+      limits: { maxInFlight: 2, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
+    },
+    run: 46,
   },
 ];
 

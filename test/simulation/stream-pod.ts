@@ -106,7 +106,7 @@ export class Term {
       schedule: schedulerOf(time, alive),
       ways: {
         link: (target: DialTarget, _options: unknown, handlers: SocketHandlers) => this.#dial(target, handlers),
-        push: () => consumer.transport(mode, this.epoch, alive),
+        push: () => consumer.transport({ mode, limitMs: plan.delivery.ackTimeout }, this.epoch, alive),
       },
       nowMs: () => time.nowMs,
       nowEpochMs: () => EPOCH_MS + Math.floor(time.nowMs) + this.#wallMs,
@@ -115,7 +115,6 @@ export class Term {
       storeTrouble: new StoreTrouble(),
       refusals: SILENT,
     };
-    void plan;
     return base as unknown as Deps;
   }
 

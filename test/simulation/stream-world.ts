@@ -21,6 +21,10 @@ import { VirtualTime } from './virtual-time.ts';
 const FAULTS_MS = 20_000;
 const CALM_MS = 400_000;
 const DRAIN_LIMIT_MS = 2000;
+/** What the platform sent has arrived after this. */
+const STILL_MS = 700;
+/** When all is well there is an event each so often. */
+const TRICKLE_MS = 2500;
 /** A pause of backpressure is over after a second. */
 const UNREAD_LIMIT_MS = 3000;
 
@@ -117,10 +121,6 @@ export class StreamWorld {
     if (!settled) this.judge.fault(`it stands still: ${JSON.stringify(this.#standing())}`);
     if (this.judge.violations.length === 0) this.judge.finish();
     return this.judge.violations;
-  }
-
-  get steps(): number {
-    return this.#time.steps;
   }
 
   // --- what happens ---
@@ -295,14 +295,17 @@ export class StreamWorld {
     this.#wire.silentUntilMs = 0;
     this.#store.awayUntilMs = 0;
     this.#platform.skewMs = 0;
-    // One event each second: a stream without events proves nothing about what was lost before.
-    for (let n = 1; n <= 100; n += 1)
-      this.#time.in(n * 1000, () => {
-        if (n > 90) return;
-        this.#make();
-        this.#term?.flow();
-        this.#older?.flow();
-      });
+    // Now and then an event: a stream without events proves nothing about what was lost before.
+    const next = (): void => {
+      this.#make();
+      this.#stillSinceMs = Infinity;
+      this.#term?.flow();
+      this.#older?.flow();
+      // Something happens before the next one, so that it is looked at.
+      this.#time.in(TRICKLE_MS - 1, () => undefined);
+      this.#time.in(TRICKLE_MS, next);
+    };
+    this.#time.in(TRICKLE_MS, next);
   }
 
   // --- what must hold ---
@@ -328,8 +331,19 @@ export class StreamWorld {
     if (hold !== undefined) this.judge.note(`held ${hold}`);
   }
 
-  /** All that the platform offered is settled and stored, and nothing is held, parked or paused. */
+  /** All that the platform offered is settled and stored, and nothing is held, parked or paused, for so long that what is under way has arrived. */
   get #settled(): boolean {
+    if (!this.#still) {
+      this.#stillSinceMs = Infinity;
+      return false;
+    }
+    this.#stillSinceMs = Math.min(this.#stillSinceMs, this.#time.nowMs);
+    return this.#time.nowMs - this.#stillSinceMs >= STILL_MS;
+  }
+
+  #stillSinceMs = Infinity;
+
+  get #still(): boolean {
     const driver = this.#term?.driver;
     if (driver === undefined || this.#changing || this.#time.nowMs < FAULTS_MS + 95_000) return false;
     const { outbox, delivery, session } = driver;
