@@ -35,11 +35,18 @@ export class AckDeadlines<T> {
   /** All entries whose acknowledgement is expected. */
   entries(): readonly Entry<T>[] {
     this.#sweep();
-    return [...new Set(this.#records.map(({ entry }) => entry))];
+    return this.#records.map(({ entry }) => entry);
   }
 
+  /** One record of each entry stays: one handed over twice within the same instant has two that stand. */
   #sweep(): void {
-    this.#records = this.#records.slice(this.#at).filter(stands);
+    const standing = new Map(
+      this.#records
+        .slice(this.#at)
+        .filter(stands)
+        .map((one) => [one.entry, one]),
+    );
+    this.#records = [...standing.values()];
     this.#at = 0;
   }
 }

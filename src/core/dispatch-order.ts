@@ -1,16 +1,9 @@
-import { BinaryHeap } from './binary-heap.ts';
-import type { Entry, EntryState } from './outbox-entry.ts';
+import { MinQueue } from './min-queue.ts';
+import type { Entry, EntryState, Lane } from './outbox-entry.ts';
 import type { Millis } from './units.ts';
 
 /** How entries leave: `stream`, oldest first, one by one (pull); `run`, strictly one run after the other; `key`, in order within each key. */
 export type HandOver = 'stream' | 'run' | 'key';
-
-interface Lane<T> {
-  head: Entry<T> | undefined;
-  tail: Entry<T> | undefined;
-  /** Handed over, or on its way into the dead letters. */
-  out: number;
-}
 
 /**
  * Keeps the order in which queued entries may leave: redeliveries that are due and heads of keys, the oldest first. It knows nothing of windows.
@@ -20,10 +13,10 @@ export class DispatchOrder<T> {
   readonly #keyed: boolean;
   readonly #lanes = new Map<string, Lane<T>>();
   /** Heads of keys that were never handed over, by age. */
-  readonly #fresh = new BinaryHeap<Entry<T>>();
+  readonly #fresh = new MinQueue<Entry<T>>();
   /** To go again and due, by age; then those that are not due yet, by their time. */
-  readonly #again = new BinaryHeap<Entry<T>>();
-  readonly #later = new BinaryHeap<Entry<T>>();
+  readonly #again = new MinQueue<Entry<T>>();
+  readonly #later = new MinQueue<Entry<T>>();
 
   constructor(keyed: boolean) {
     this.#keyed = keyed;
@@ -33,10 +26,12 @@ export class DispatchOrder<T> {
   release(entry: Entry<T>): void {
     const lane = this.#lanes.get(entry.key);
     if (lane === undefined) {
-      this.#lanes.set(entry.key, { head: entry, tail: entry, out: 0 });
+      entry.lane = { head: entry, tail: entry, out: 0 };
+      this.#lanes.set(entry.key, entry.lane);
       this.#fresh.push(entry.ord, entry);
       return;
     }
+    entry.lane = lane;
     if (lane.tail !== undefined) lane.tail.next = entry;
     lane.tail = entry;
   }
@@ -73,13 +68,12 @@ export class DispatchOrder<T> {
 
   /** The entry leaves: its key has it out. */
   left(entry: Entry<T>): void {
-    const lane = this.#lanes.get(entry.key);
-    if (lane !== undefined) lane.out += 1;
+    if (entry.lane !== undefined) entry.lane.out += 1;
   }
 
   /** The entry was settled, or is queued again: its key's oldest one may go when none is out. */
   back(entry: Entry<T>, was: EntryState): void {
-    const lane = this.#lanes.get(entry.key);
+    const { lane } = entry;
     if (lane === undefined) return;
     if (was === 'sent' || was === 'dying') lane.out -= 1;
     let { head } = lane;
@@ -91,7 +85,7 @@ export class DispatchOrder<T> {
 
   /** Whether it is the oldest entry of its key, and none of the key is out. */
   isHead(entry: Entry<T>): boolean {
-    const lane = this.#lanes.get(entry.key);
+    const { lane } = entry;
     return lane?.head === entry && lane.out === 0;
   }
 

@@ -37,6 +37,16 @@ export interface Entry<T> extends Traits {
   suspect: boolean;
   /** The next entry of the same key, once that is released. */
   next: Entry<T> | undefined;
+  /** Of its key, once it is released. */
+  lane: Lane<T> | undefined;
+}
+
+/** What of one key waits or is out, oldest first. */
+export interface Lane<T> {
+  head: Entry<T> | undefined;
+  tail: Entry<T> | undefined;
+  /** Handed over, or on its way into the dead letters. */
+  out: number;
 }
 
 const SMALLEST = 1024;
@@ -72,6 +82,7 @@ export class EntryRing<T> {
       dueAtMs: 0,
       suspect: false,
       next: undefined,
+      lane: undefined,
     };
     this.#slots[entry.ord % this.#slots.length] = entry;
     this.#next += 1;

@@ -76,8 +76,8 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/replay.ts',
-        find: "    if (this.#left > 0) return 'resume';",
-        replace: `    ${MARK};\n    if (this.#left >= 0) return 'live';`,
+        find: "    if (before || this.#left > 0) return 'resume';",
+        replace: `    ${MARK};\n    void before;\n    if (this.#left >= 0) return 'live';`,
       },
     ],
   },

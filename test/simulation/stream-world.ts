@@ -365,7 +365,7 @@ export class StreamWorld {
       backlog: outbox.backlog,
       covered: [outbox.covered, outbox.lastOrd],
       inFlight: outbox.inFlight,
-      oldest: { ...outbox.oldest, item: undefined, next: undefined },
+      oldest: { ...outbox.oldest, item: undefined, next: undefined, lane: undefined },
       room: outbox.room(),
       hold: delivery.hold,
       ready: delivery.ready,
