@@ -78,6 +78,8 @@ export class Intake implements FrameSink {
   #sawRepeat = false;
   #lostOnResume = false;
   #expired = false;
+  /** When the link opened, if it offers only what is made from then on; else 0. */
+  #onlyNewEpochMs = 0;
   lastReceivedEpochMs = 0;
   #subscribedEpochMs = 0;
   /** Since when frames may wait on the way because reading was paused; until it has caught up. */
@@ -155,8 +157,10 @@ export class Intake implements FrameSink {
     return { kind: 'since', value: String(Math.max(floorMs, Number(position.value) - SINCE_OVERLAP_MS)) };
   }
 
-  linkOpened(expired: boolean): void {
+  /** @param expired the position was refused. @param asked the link was asked for one. */
+  linkOpened(expired: boolean, asked: boolean): void {
     this.#replay.linkOpened(this.#deps.nowEpochMs());
+    this.#onlyNewEpochMs = asked ? 0 : this.#deps.nowEpochMs();
     this.#behindSinceEpochMs = undefined;
     this.#recentTimes.begin(this.#deps.nowEpochMs());
     this.#expired ||= expired;
@@ -363,6 +367,7 @@ export class Intake implements FrameSink {
       case 'duplicate':
         this.duplicates += 1;
         this.#sawRepeat = true;
+        this.#settledBefore.cameAgain(view.sequence, view.print());
         return;
       case 'conflict':
         this.conflicts += 1;
@@ -463,7 +468,8 @@ export class Intake implements FrameSink {
   #advance(position: Position): void {
     if (position.kind === 'since') {
       const nowEpochMs = this.#deps.nowEpochMs();
-      const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), nowEpochMs);
+      const at = { receivedMs: nowEpochMs, behind: this.#behindSinceEpochMs !== undefined };
+      const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), at);
       if (ms === undefined || (this.#position?.kind === 'since' && ms <= Number(this.#position.value))) return;
       this.#position = { kind: 'since', value: String(ms) };
       return;
@@ -551,20 +557,11 @@ export class Intake implements FrameSink {
     this.#expired = false;
     const before = this.#position;
     if (before === undefined) return;
-    const times =
-      before.kind === 'since'
-        ? {
-            fromTime: isoOf(before.value),
-            toTime: next?.kind === 'since' ? isoOf(next.value) : new Date(this.#deps.nowEpochMs()).toISOString(),
-          }
-        : {};
-    this.#pushGap({
-      from: before.value,
-      to: next?.value ?? '',
-      cause: 'retention_exceeded',
-      count: undefined,
-      ...times,
-    });
+    // The first that comes may be stamped behind what was lost just before it.
+    const toMs = next?.kind === 'since' ? Math.max(Number(next.value), this.#onlyNewEpochMs) : this.#deps.nowEpochMs();
+    const times = before.kind === 'since' ? { fromTime: isoOf(before.value), toTime: isoOf(String(toMs)) } : {};
+    const to = next?.value ?? '';
+    this.#pushGap({ from: before.value, to, cause: 'retention_exceeded', count: undefined, ...times });
   }
 
   #announceGap(from: Sequence, to: Sequence, cause: GapCause): void {

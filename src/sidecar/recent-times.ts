@@ -25,17 +25,25 @@ export class RecentTimes {
     this.#rising = [];
   }
 
-  /** Takes in one event's own time. Returns the earliest of the window, ms since 1970; undefined while the window is not full. */
-  lowest(ownMs: number, receivedMs: number): number | undefined {
+  /**
+   * Takes in one event's own time. @param behind it was sent some time ago: then the time of receipt says nothing, and only the number of events counts.
+   * Returns the earliest of the window, ms since 1970; undefined while the window is not full.
+   */
+  lowest(
+    ownMs: number,
+    { receivedMs, behind }: { readonly receivedMs: number; readonly behind: boolean },
+  ): number | undefined {
+    if (behind) this.#beganMs = receivedMs;
     this.#serial += 1;
     while ((this.#rising.at(-1)?.ownMs ?? -Infinity) >= ownMs) this.#rising.pop();
     this.#rising.push({ at: this.#serial, ownMs, receivedMs });
-    while (this.#over(this.#rising[0], receivedMs)) this.#rising.shift();
+    while (this.#over(this.#rising[0], receivedMs, behind)) this.#rising.shift();
     const full = this.#serial >= WINDOW_EVENTS || receivedMs - this.#beganMs > WINDOW_MS;
     return full ? this.#rising[0]?.ownMs : undefined;
   }
 
-  #over(seen: Seen | undefined, nowMs: number): boolean {
-    return seen !== undefined && (this.#serial - seen.at >= WINDOW_EVENTS || nowMs - seen.receivedMs > WINDOW_MS);
+  #over(seen: Seen | undefined, nowMs: number, behind: boolean): boolean {
+    if (seen === undefined) return false;
+    return this.#serial - seen.at >= WINDOW_EVENTS || (!behind && nowMs - seen.receivedMs > WINDOW_MS);
   }
 }

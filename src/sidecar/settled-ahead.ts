@@ -73,6 +73,11 @@ export class SettledBefore {
     return false;
   }
 
+  /** A number that the tracker knows came again: with the content it had, the numbering is the old one. */
+  cameAgain(sequence: Sequence, print: number): void {
+    if (!this.#proved && this.#intervals.length > 0) this.#proved = this.#prints.get(String(sequence)) === print;
+  }
+
   /** What the numbers after `last` still say; all of it when none has come. */
   remaining(last: Sequence | undefined): readonly Interval[] {
     const left = this.#intervals.slice(this.#at);

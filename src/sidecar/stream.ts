@@ -61,6 +61,8 @@ export class StreamDriver {
   /** Links that an overlap has replaced, until they end. */
   readonly #retired = new Set<number>();
   #oldest: string | undefined;
+  /** The last dial named a position. */
+  #asked = false;
   #stopping = false;
   /** Where the stream stands is known: events may be handed over and checkpoints written. */
   #begun = false;
@@ -373,6 +375,7 @@ export class StreamDriver {
     const position = effect.oldest
       ? oldestOffered(this.plan.profile.resume.kind, this.#oldest)
       : this.intake.resumePosition(overlap);
+    this.#asked = position !== undefined;
     this.#report.dial(effect, connectionId);
     // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
     const target = (): DialTarget =>
@@ -498,7 +501,7 @@ export class StreamDriver {
 
   #onReady(effect: Extract<SessionEffect, { kind: 'ready' }>): void {
     this.#report.ready(effect, this.session.state, this.sockets.idOf(effect.gen), this.intake.continuityRate);
-    this.intake.linkOpened(this.session.state.positionExpired);
+    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);
     this.#oldest = undefined;
     this.intake.subscribed();
     this.#soon();

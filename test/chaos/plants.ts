@@ -50,8 +50,8 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/stream.ts',
-        find: '    this.intake.linkOpened(this.session.state.positionExpired);',
-        replace: `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired);`,
+        find: '    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);',
+        replace: `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);`,
       },
     ],
   },
@@ -63,8 +63,8 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/intake.ts',
-        find: "      case 'duplicate':\n        this.duplicates += 1;\n        this.#sawRepeat = true;\n        return;\n      case 'conflict':",
-        replace: `      case 'duplicate':\n        ${MARK};\n        this.#accept(view, 'live');\n        return;\n      case 'conflict':`,
+        find: "      case 'duplicate':\n",
+        replace: `      case 'duplicate':\n        ${MARK};\n        return this.#accept(view, 'live');\n`,
       },
     ],
   },

@@ -69,8 +69,8 @@ const MENDED: readonly StreamPlant[] = [
     edits: [
       {
         file: intake,
-        find: 'const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), nowEpochMs);',
-        replace: 'const ms = Number(position.value) + 0 * nowEpochMs;',
+        find: 'const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), at);',
+        replace: 'const ms = Number(position.value) ; void at;',
       },
       { file: intake, find: 'this.#sawRepeat ||= this.#provesReplay(view);', replace: 'this.#sawRepeat = true;' },
     ],
@@ -348,6 +348,24 @@ const OTHERS: readonly StreamPlant[] = [
       limits: { maxInFlight: 2, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
     },
     run: 46,
+  },
+  {
+    id: 'never-proved',
+    say: 'a number that the tracker knows does not prove what was settled ahead of it',
+    edits: [
+      {
+        file: 'src/sidecar/settled-ahead.ts',
+        find: 'if (!this.#proved && this.#intervals.length > 0) this.#proved =',
+        replace: 'if (this.#proved) this.#proved =',
+      },
+    ],
+    options: {
+      dialect: 'genesys-streams',
+      mode: 'key',
+      faults: ['stuck key', 'fenced', 'hand-over', 'answers 500'],
+      limits: { maxInFlight: 8, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
+    },
+    run: 181,
   },
 ];
 
