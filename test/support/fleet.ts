@@ -30,6 +30,8 @@ export interface FleetOptions {
   readonly apart?: boolean;
   /** Somebody else looks for secrets in what the replicas wrote. */
   readonly outputJudged?: boolean;
+  /** Different conversations; 11 where nothing is said. */
+  readonly keys?: number;
   /** What the platform adds to its numbers. */
   readonly baseSequence?: bigint;
 }
@@ -56,16 +58,7 @@ export interface Replica {
 
 /** Several replicas as processes on one real Redis, one simulated platform, one consumer that knows which replica spoke. */
 export class Fleet {
-  readonly sim = new Simulator({
-    port: 0,
-    rate: 0,
-    size: 400,
-    keys: 11,
-    // As conversations are: the busiest has three events of ten.
-    skew: 2,
-    serverPingEveryMs: 200,
-    historyLimit: 2_000_000,
-  });
+  readonly sim: Simulator;
   readonly consumer = new SampleConsumer();
   readonly verdict: Verdict;
   readonly replicas: Replica[] = [];
@@ -87,6 +80,17 @@ export class Fleet {
   private constructor(options: FleetOptions, redis: TestRedis) {
     this.#options = options;
     this.redis = redis;
+    // As conversations are: of eleven the busiest has three events of ten.
+    const { keys = 11 } = options;
+    this.sim = new Simulator({
+      port: 0,
+      rate: 0,
+      size: 400,
+      keys,
+      skew: 2,
+      serverPingEveryMs: 200,
+      historyLimit: 2_000_000,
+    });
     this.verdict = new Verdict(this.sim, this.consumer, options.dialect);
   }
 
