@@ -77,6 +77,9 @@ const UNKNOWN_HOLDS = 5;
 const PROBE_EVERY_MS: Millis = 500;
 const PROBE_MAX_MS: Millis = 5000;
 
+/** While the stream is held an event that is refused as often as this becomes a dead letter after all: one that is poison must not stand in the way for ever. */
+const SPARED_LIMIT = 8;
+
 export interface ConsumerPolicy {
   readonly maxAttempts: number;
   /** Connections lost under one event alone that make it a dead letter. */
@@ -113,6 +116,8 @@ export interface ConsumerState {
   readonly probing: boolean;
   /** Events answered with an unknown word since one was acknowledged. */
   readonly unknown: readonly number[];
+  /** The event that was spared last, and how often in a row. */
+  readonly spared: { readonly event: number; readonly times: number };
 }
 
 export const readyConsumer: ConsumerState = {
@@ -123,6 +128,7 @@ export const readyConsumer: ConsumerState = {
   deadInWindow: 0,
   probing: false,
   unknown: [],
+  spared: { event: 0, times: 0 },
 };
 
 export type ConsumerEffect =
@@ -266,6 +272,8 @@ function onDeadLetter(
     inARow.length > policy.storm.consecutive ||
     (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
   if (!storm) return { state: { ...wasDown.state, dead: inARow, deadInWindow: dead }, effects: wasDown.effects };
-  const step = held(policy, { ...counted, dead: inARow }, { reason: 'storm_guard' }, at);
-  return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };
+  const times = counted.spared.event === at.event ? counted.spared.times + 1 : 1;
+  const spared = { event: at.event, times };
+  const step = held(policy, { ...counted, dead: inARow, spared }, { reason: 'storm_guard' }, at);
+  return { state: step.state, effects: times > SPARED_LIMIT ? step.effects : [{ kind: 'spare' }, ...step.effects] };
 }

@@ -206,7 +206,7 @@ export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'p
     look(draft);
     return;
   }
-  if (draft.nowMs - goneSinceMs < PROOF_EVERY_MS) return;
+  if (draft.nowMs < goneSinceMs + PROOF_EVERY_MS) return;
   draft.s = { ...draft.s, goneSinceMs: undefined, nextProofMs: draft.nowMs + PROOF_EVERY_MS };
   draft.out.push({
     kind: 'break',

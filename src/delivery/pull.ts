@@ -239,12 +239,13 @@ export class PullDelivery implements Delivery {
       this.#acquit(this.#lone.ord);
       this.#lone = undefined;
     }
-    if (nowMs - this.#attachedMs >= WELL_AFTER_MS) this.#suspects.proved(undefined);
+    // As the deadline computes it: a difference may round to less.
+    if (nowMs >= this.#attachedMs + WELL_AFTER_MS) this.#suspects.proved(undefined);
     const [next] = this.#suspects.turns(false);
     if (next === undefined || (next.losses > 0 && !next.proved)) return true;
     // Alone: what else the consumer holds, it holds for a while already.
     const { inFlight } = this.#outbox;
-    const alone = inFlight === 0 || nowMs - this.#deliveredMs >= this.#survivedMs;
+    const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
     if (!alone || consumer.credit <= inFlight || !this.#ports.lease.open()) return false;
     if (this.#guard.allows(nowMs) === 'none') return false;
     const entry = this.#outbox.takeOne(next.ord, nowMs);

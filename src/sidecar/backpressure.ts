@@ -33,7 +33,7 @@ export class Backpressure {
       this.#sinceMs = nowMs;
       return 'pause';
     }
-    const over = nowMs - this.#sinceMs >= this.#limitMs;
+    const over = nowMs >= this.#sinceMs + this.#limitMs;
     if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';
     this.#sinceMs = undefined;
     return full ? 'park' : 'resume';

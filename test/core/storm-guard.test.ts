@@ -68,6 +68,15 @@ describe('the storm guard', () => {
     for (let n = 0; n < 50; n += 1) expect(told.at(n, DEAD, 7), String(n)).to.deep.equal([]);
   });
 
+  it('spares one event eight times; then it is poison and makes way, and the stream stays held', () => {
+    const told = new Told();
+    for (let n = 1; n <= 5; n += 1) told.at(n, DEAD);
+    for (let n = 1; n <= 8; n += 1) expect(told.at(100 * n, DEAD, 7), String(n)).to.include('spare');
+    expect(told.at(900, DEAD, 7)).to.deep.equal([]);
+    expect(told.state.hold?.reason).to.equal('storm_guard');
+    expect(told.at(1000, DEAD, 8)).to.deep.equal(['spare']);
+  });
+
   it('forgets outcomes of the window before', () => {
     const told = new Told({ consecutive: 100, minSamples: 4 });
     for (let n = 1; n <= 3; n += 1) told.at(n, DEAD);

@@ -7,7 +7,15 @@ import { writeDocuments } from '../support/documents.ts';
 
 const plan = resolve(loadDocuments([writeDocuments({ simPort: 1, dialect: 'genesys-streams' })]))[0]?.streams[0];
 if (plan === undefined) throw new Error('no plan');
-const STAMP: Stamp = { epoch: 7, ord: 1, era: 0, replay: 'live', nowMs: 0, nowEpochMs: 1_767_225_600_000, heardEpochMs: 0 };
+const STAMP: Stamp = {
+  epoch: 7,
+  ord: 1,
+  era: 0,
+  replay: 'live',
+  nowMs: 0,
+  nowEpochMs: 1_767_225_600_000,
+  heardEpochMs: 0,
+};
 
 /** What the consumer gets of one frame. */
 function encode(encoder: Encoder, frame: unknown, more: Partial<Stamp> = {}): Parcel {

@@ -155,7 +155,9 @@ export class StreamJudge implements Verdicts {
   /** Where an event was received and no notice is open, the store must know where the stream stands. */
   #forgotten({ index }: Checkpoint): void {
     if (this.#case.kind === 'none' || this.#top === 0 || this.#notices.size > 0) return;
-    if (this.#positioned || index > 0) this.fault('the checkpoint forgets where the stream stands');
+    // Before its first event a stream with cursors has no name for where it stands.
+    if (this.#positioned || (index > 0 && this.#case.kind !== 'cursor'))
+      this.fault('the checkpoint forgets where the stream stands');
   }
 
   #positioned = false;

@@ -214,6 +214,11 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: 'src/core/consumer.ts',
+        find: 'effects: times > SPARED_LIMIT ? step.effects :',
+        replace: 'effects: times < 0 * SPARED_LIMIT ? step.effects :',
+      },
+      {
+        file: 'src/core/consumer.ts',
         find: 'const known = counted.dead.includes(at.event);',
         replace: 'const known = at.event < 0;',
       },
