@@ -23,7 +23,7 @@ export interface Checkpoint {
   readonly drained?: boolean;
   /** What is settled ahead of the floor: intervals of numbers as deltas. At most AHEAD_LIMIT_BYTES as JSON. */
   readonly ahead?: readonly number[];
-  /** How many numbers lie in `ahead`; none: 0. Of two records with one index the one with more is the newer. */
+  /** Grows with what is settled ahead; none: 0. Of two records with one index the one with more is the newer. */
   readonly aheadCount?: number;
 }
 

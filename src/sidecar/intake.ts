@@ -112,6 +112,7 @@ export class Intake implements FrameSink {
     this.lastReceivedEpochMs = checkpoint.settledAtEpochMs;
     this.#position = positionOf(checkpoint.position);
     this.#restored = this.#position;
+    this.#settledBefore.count = checkpoint.aheadCount ?? 0;
     this.#baselined = 'position';
     this.#beforeFirst = checkpoint.position;
     this.#knownSuspects = new Map(checkpoint.suspects);
@@ -558,7 +559,9 @@ export class Intake implements FrameSink {
     const before = this.#position;
     if (before === undefined) return;
     // The first that comes may be stamped behind what was lost just before it.
-    const toMs = next?.kind === 'since' ? Math.max(Number(next.value), this.#onlyNewEpochMs) : this.#deps.nowEpochMs();
+    const nextMs =
+      next?.kind === 'since' ? Math.max(Number(next.value), this.#onlyNewEpochMs) : this.#deps.nowEpochMs();
+    const toMs = Math.max(nextMs, Number(before.value));
     const times = before.kind === 'since' ? { fromTime: isoOf(before.value), toTime: isoOf(String(toMs)) } : {};
     const to = next?.value ?? '';
     this.#pushGap({ from: before.value, to, cause: 'retention_exceeded', count: undefined, ...times });

@@ -34,9 +34,10 @@ export function sequenceRecord(
   const prints = named.slice(0, AHEAD_PRINTS).map(({ interval, print }) => ({ sequence: interval.first, print }));
   const tail = [...tracker.tail(last), ...prints].map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
   const record = { ...base, position: `sequence:${String(last)}`, tail };
-  if (ahead.length === 0) return { record, ord, ahead: 0 };
+  // The store takes no record that says less of the same prefix. Intervals may become fewer (not believed, or no room), this number never.
+  const aheadCount = (ord === 0 ? before.count : 0) + outbox.settledAhead;
+  if (ahead.length === 0 && aheadCount === 0) return { record, ord, ahead: 0 };
   const covered = eventsIn(named.slice(0, taken).map(({ interval }) => interval));
-  const aheadCount = covered + eventsIn(inherited.slice(0, Math.max(0, taken - named.length)));
   return { record: { ...record, ahead, aheadCount }, ord, ahead: covered };
 }
 

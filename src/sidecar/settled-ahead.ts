@@ -53,6 +53,8 @@ export class SettledBefore {
   #at = 0;
   #proved = false;
   #prints: ReadonlyMap<string, number> = new Map();
+  /** The count that the restored record said. */
+  count = 0;
 
   /** @param prints fingerprints of some of the numbers, by number. */
   restore(intervals: readonly Interval[], prints: ReadonlyMap<string, number>): void {

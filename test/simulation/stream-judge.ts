@@ -38,14 +38,14 @@ export class StreamJudge implements Verdicts {
   /** Events and control events that the consumer has taken, and whose acknowledgement the sidecar has heard. */
   readonly #taken = new Set<string>();
   readonly #takenNumbers = new Set<number>();
-  /** The term in which an event was handed over for the first time. */
+  /** The term in which an event was handed over last. */
   readonly #gotIn = new Map<number, number>();
   readonly #heardIn = new Map<string, number>();
   readonly #gaps: Gap[] = [];
   readonly #lossless: { readonly atMs: number; readonly said: unknown; readonly fromMs: number }[] = [];
   readonly #lastOf = new Map<string, number>();
   readonly #opened: number[] = [];
-  readonly #repeats = new Set<number>();
+  readonly #repeats = new Map<number, Set<number>>();
   #repeatsTerm = -1;
   /** The last term whose position the platform had forgotten. */
   #expiredTerm = -1;
@@ -86,15 +86,16 @@ export class StreamJudge implements Verdicts {
     if (this.#heardIn.get(one.id) === one.term && one.replay !== 'redrive')
       this.fault(`${one.id} was acknowledged in this term and comes again`);
     const before = this.#gotIn.get(one.n);
-    if (before !== undefined && before !== one.term && one.replay !== 'redrive') this.#repeat(one);
-    if (before === undefined) this.#gotIn.set(one.n, one.term);
+    if (before !== undefined && before !== one.term && one.replay !== 'redrive') this.#repeat(one, before);
+    this.#gotIn.set(one.n, one.term);
     if (one.attempt === 1 && one.replay !== 'redrive' && one.replay !== 'backfill') this.#order(one);
   }
 
   heard(one: Delivered): void {
     this.#taken.add(one.id);
     this.#notices.delete(one.id);
-    this.#heardIn.set(one.id, one.term);
+    // A letter that was redriven says nothing of the event's own way.
+    if (one.replay !== 'redrive') this.#heardIn.set(one.id, one.term);
     if (one.n > 0) this.#takenNumbers.add(one.n);
     if (one.type.endsWith('gap.detected')) this.#gap(one);
     if (one.type.endsWith('stream.resumed')) {
@@ -256,16 +257,18 @@ export class StreamJudge implements Verdicts {
       this.fault(`a gap ends before it begins: ${from} ${to}`);
   }
 
-  #repeat(one: Delivered): void {
+  /** Of what each earlier term had handed over last no more may come again than may be out at one time. */
+  #repeat(one: Delivered, before: number): void {
     if (one.attempt === 1 && one.replay === 'live') this.fault(`${one.id} comes again and is not marked`);
     if (one.term !== this.#repeatsTerm) {
       this.#repeatsTerm = one.term;
       this.#repeats.clear();
     }
-    this.#repeats.add(one.n);
+    const repeated = this.#repeats.get(before) ?? new Set<number>();
+    this.#repeats.set(before, repeated.add(one.n));
     this.note('repeated');
     // Behind a position that the platform has forgotten, numbers that were settled ahead may mean other events: they are not believed.
-    if (this.#repeats.size > this.#case.bound && this.#expiredTerm !== one.term)
+    if (repeated.size > this.#case.bound && this.#expiredTerm !== one.term)
       this.fault(`more than ${String(this.#case.bound)} come again in one term`);
   }
 
