@@ -17,6 +17,8 @@ export class ReplayMark {
   /** Events made from then on are new to every process; Infinity: none is asked about any more. */
   #restartedEpochMs = Infinity;
   #newerSinceEpochMs: number | undefined;
+  /** When an older one came last. */
+  #olderEpochMs = 0;
   #openedEpochMs = 0;
   #caughtUp = true;
 
@@ -27,6 +29,7 @@ export class ReplayMark {
   ): void {
     this.#left = maxInFlight + maxUncheckpointed;
     this.#restartedEpochMs = nowEpochMs;
+    this.#olderEpochMs = nowEpochMs;
   }
 
   linkOpened(nowEpochMs: number): void {
@@ -53,12 +56,14 @@ export class ReplayMark {
     if (Number.isNaN(at)) return false;
     if (at < this.#restartedEpochMs) {
       this.#newerSinceEpochMs = undefined;
+      this.#olderEpochMs = nowEpochMs;
       return true;
     }
-    // Stamped ahead: it says nothing about when it was made.
-    if (at > nowEpochMs) return true;
+    // Stamped ahead: it says nothing about when it was made. Where the platform's clock is ahead of ours all are: then only the time without an older one counts.
+    const quiet = nowEpochMs - this.#olderEpochMs > REPLAY_LIMIT_MS;
+    if (at > nowEpochMs && !quiet) return true;
     this.#newerSinceEpochMs ??= nowEpochMs;
-    if (nowEpochMs - this.#newerSinceEpochMs < NEWER_FOR_MS) return true;
+    if (nowEpochMs - this.#newerSinceEpochMs < NEWER_FOR_MS && !quiet) return true;
     this.#restartedEpochMs = Infinity;
     return false;
   }
