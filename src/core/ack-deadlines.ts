@@ -14,7 +14,8 @@ const SWEEP_AT = 1024;
  * O(1) per hand-over, amortised.
  */
 export class AckDeadlines<T> {
-  #records: Expected<T>[] = [];
+  /** Those before `#at` are passed, and empty. */
+  #records: (Expected<T> | undefined)[] = [];
   #at = 0;
 
   /** The entry was handed over, or its time begins anew; `entry.dueAtMs` says when it is overdue. */
@@ -28,26 +29,23 @@ export class AckDeadlines<T> {
     for (; this.#at < this.#records.length; this.#at += 1) {
       const first = this.#records[this.#at];
       if (first !== undefined && stands(first)) return first;
+      this.#records[this.#at] = undefined;
     }
     return undefined;
   }
 
   /** All entries whose acknowledgement is expected. */
   entries(): readonly Entry<T>[] {
-    this.#sweep();
-    return this.#records.map(({ entry }) => entry);
+    return [...this.#sweep()];
   }
 
-  /** One record of each entry stays: one handed over twice within the same instant has two that stand. */
-  #sweep(): void {
-    const standing = new Map(
-      this.#records
-        .slice(this.#at)
-        .filter(stands)
-        .map((one) => [one.entry, one]),
-    );
+  /** One record of each entry stays: one handed over twice within the same instant has two that stand. @returns the entries. */
+  #sweep(): Iterable<Entry<T>> {
+    const standing = new Map<Entry<T>, Expected<T>>();
+    for (const one of this.#records.slice(this.#at)) if (one !== undefined && stands(one)) standing.set(one.entry, one);
     this.#records = [...standing.values()];
     this.#at = 0;
+    return standing.keys();
   }
 }
 

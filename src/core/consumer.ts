@@ -77,7 +77,7 @@ const UNKNOWN_HOLDS = 5;
 const PROBE_EVERY_MS: Millis = 500;
 const PROBE_MAX_MS: Millis = 5000;
 
-/** While the stream is held an event that is refused as often as this becomes a dead letter after all: one that is poison must not stand in the way for ever. */
+/** While the stream is held, an event that was spared as often as this and is refused again becomes a dead letter: one that is poison must make way. */
 const SPARED_LIMIT = 8;
 
 export interface ConsumerPolicy {

@@ -10,7 +10,7 @@ const TRIM_AT = 1024;
 export class MinQueue<V> {
   /** In growing order, from `#at` on. */
   #keys: number[] = [];
-  #values: V[] = [];
+  #values: (V | undefined)[] = [];
   #at = 0;
   readonly #others = new BinaryHeap<V>();
 
@@ -37,6 +37,8 @@ export class MinQueue<V> {
     if (this.#othersFirst) return this.#others.pop();
     const top = this.#values[this.#at];
     if (top === undefined) return undefined;
+    // Taken, it is not kept alive until the next trim.
+    this.#values[this.#at] = undefined;
     this.#at += 1;
     if (this.#at === this.#keys.length) {
       this.#keys.length = 0;

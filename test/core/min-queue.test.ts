@@ -1,6 +1,14 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { MinQueue } from '../../src/core/min-queue.ts';
+
+/** The collector, on demand. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}
 
 describe('a queue with the lowest number first', () => {
   it('gives what a sorted list would, whatever comes in whatever order', () => {
@@ -22,6 +30,24 @@ describe('a queue with the lowest number first', () => {
         }
       }),
     );
+  });
+
+  it('keeps nothing alive that was taken', () => {
+    const collect = collector();
+    const queue = new MinQueue<object>();
+    let first: WeakRef<object>;
+    {
+      const value = { bytes: Buffer.alloc(10) };
+      first = new WeakRef(value);
+      queue.push(1, value);
+    }
+    for (let n = 2; n < 10; n += 1) queue.push(n, {});
+    queue.pop();
+    return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      collect();
+      expect(first.deref()).to.equal(undefined);
+      expect(queue.lowest).to.equal(2);
+    });
   });
 
   it('forgets what was taken of a long growing row', () => {
