@@ -21,8 +21,10 @@ interface Accepted {
  */
 export class AcceptedTail {
   #accepted: Accepted[] = [];
-  /** Settled, cut off from the front, and not passed by the position: stamped ahead of what came after them. */
+  /** Settled, older than the last ones, and not passed by the position: stamped ahead of what came after them. */
   #ahead: Accepted[] = [];
+  /** Entries before this index are settled, and in `#ahead` or passed. */
+  #old = 0;
   /** Named by an earlier term, and not seen since. */
   readonly #restored = new Map<string, Accepted>();
   /** Entries before this index are settled. */
@@ -81,8 +83,8 @@ export class AcceptedTail {
   /** What the platform repeats when it is asked from `since` on (or a millisecond earlier), as far as it is settled; of too many, the latest. */
   #comingAgain(since: number): readonly string[] {
     const passed = ({ since: own }: Accepted): boolean => own < since - 1;
-    const settled = this.#accepted.slice(0, this.#settled);
-    const named = [...this.#ahead, ...settled].filter((one) => !passed(one));
+    const last = this.#accepted.slice(this.#old, this.#settled);
+    const named = [...this.#ahead, ...last].filter((one) => !passed(one));
     const chosen =
       named.length <= TAIL_LIMIT
         ? named
@@ -91,13 +93,15 @@ export class AcceptedTail {
   }
 
   #trim(since: number): void {
-    this.#ahead = this.#ahead.filter((one) => one.since >= since - 1);
-    const dead = this.#settled - TAIL_LIMIT;
-    if (dead >= TRIM_AT && dead * 2 >= this.#accepted.length) {
-      this.#ahead.push(...this.#accepted.slice(0, dead).filter((one) => one.since >= since - 1));
-      this.#ahead = this.#ahead.slice(-TAIL_LIMIT);
-      this.#accepted = this.#accepted.slice(dead);
-      this.#settled -= dead;
+    for (; this.#old < this.#settled - TAIL_LIMIT; this.#old += 1) {
+      const one = this.#accepted[this.#old];
+      if (one !== undefined && (one.since >= since - 1 || this.#restored.has(one.identity))) this.#ahead.push(one);
+    }
+    this.#ahead = this.#ahead.filter((one) => !(one.since < since - 1)).slice(-TAIL_LIMIT);
+    if (this.#old >= TRIM_AT && this.#old * 2 >= this.#accepted.length) {
+      this.#accepted = this.#accepted.slice(this.#old);
+      this.#settled -= this.#old;
+      this.#old = 0;
     }
     if (this.#earliestAt >= TRIM_AT && this.#earliestAt * 2 >= this.#earliest.length) {
       this.#earliest = this.#earliest.slice(this.#earliestAt);
