@@ -47,6 +47,20 @@ export function portOf(field: string, text: string): number {
   ]);
 }
 
+/** A plain number from the command line. @param least the smallest one allowed. @throws ConfigError */
+export function numberOf(field: string, text: string, least: number): number {
+  const number = /^\d{1,9}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least) return number;
+  throw new ConfigError([
+    {
+      code: 'HF_CONFIG_OPTION',
+      field,
+      rule: `is not a number of at least ${String(least)}`,
+      remedy: 'write it in digits, such as 50 or 1.5',
+    },
+  ]);
+}
+
 /** A positive number of seconds from the command line, at most an hour. @throws ConfigError */
 export function secondsOf(field: string, text: string): number {
   const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;

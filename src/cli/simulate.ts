@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { loadScenario, play } from '../simulator/scenario.ts';
 import { Simulator } from '../simulator/server.ts';
 import { SIM_CLIENT } from '../simulator/tokens.ts';
-import { EXIT_OK, guarded, portOf } from './options.ts';
+import { EXIT_OK, guarded, numberOf, portOf } from './options.ts';
 
 const USAGE = `holdfast simulate [options]: both platforms on one loopback port, for tests and for your own consumer
 
@@ -41,13 +41,13 @@ export function main(args: readonly string[]): Promise<number> {
     }
     const sim = new Simulator({
       port: portOf('--port', values.port),
-      rate: Number(values.rate),
-      size: Number(values.size),
-      keys: Number(values.keys),
-      skew: Number(values.skew),
+      rate: numberOf('--rate', values.rate, 0),
+      size: numberOf('--size', values.size, 1),
+      keys: numberOf('--keys', values.keys, 1),
+      skew: numberOf('--skew', values.skew, 1),
       historyFile: values.history,
     });
-    sim.office.lifeMs = Number(values['token-life']) * 1000;
+    sim.office.lifeMs = numberOf('--token-life', values['token-life'], 1) * 1000;
     const port = await sim.listen();
     process.stdout.write(`${JSON.stringify({ listening: { simulator: port } })}\n`);
     const stop =
