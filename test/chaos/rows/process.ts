@@ -2,7 +2,7 @@ import { DRAIN_LIMIT_MS } from '../../../src/core/lease-types.ts';
 import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { readdirSync } from 'node:fs';
-import { statusOf } from '../../support/fleet.ts';
+import { statusOf, type Replica } from '../../support/fleet.ts';
 import { until } from '../../support/until.ts';
 import type { Rig } from '../rig.ts';
 import { during, freeze, kill, pause, redisOf, spoil, T_MS, type Scenario } from '../row.ts';
@@ -23,6 +23,18 @@ async function settled(rig: Rig): Promise<number> {
 }
 
 /** What the operating system, the orchestrator and our own mistakes do to a process. */
+/** A frozen leader that was told to stop goes on; nobody else may notice. */
+async function thawed(rig: Rig, leader: Replica): Promise<void> {
+  await during(
+    rig,
+    { kind: 'stop', target: leader.pod, forMs: 4000, more: { steady: true, but: leader.pod } },
+    () => {
+      leader.program.signal('SIGCONT');
+    },
+    () => undefined,
+  );
+}
+
 export const PROCESS_ROWS: readonly Scenario[] = [
   {
     id: 'P1',
@@ -101,14 +113,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       await pause(T_MS);
       const told = rig.fleet.end(leader, 'SIGTERM');
       end();
-      await during(
-        rig,
-        { kind: 'stop', target: leader.pod, forMs: 4000, more: { steady: true, but: leader.pod } },
-        () => {
-          leader.program.signal('SIGCONT');
-        },
-        () => undefined,
-      );
+      await thawed(rig, leader);
       await told;
       await rig.flows(300);
     },
@@ -131,14 +136,7 @@ export const PROCESS_ROWS: readonly Scenario[] = [
       // Longer than a stop may take: the first thing it does is to give the lock back, before it asks whose it is.
       await pause(DRAIN_LIMIT_MS);
       end();
-      await during(
-        rig,
-        { kind: 'stop', target: leader.pod, forMs: 4000, more: { steady: true, but: leader.pod } },
-        () => {
-          leader.program.signal('SIGCONT');
-        },
-        () => undefined,
-      );
+      await thawed(rig, leader);
       await told;
       await rig.flows(300);
     },
