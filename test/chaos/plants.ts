@@ -144,6 +144,11 @@ const POSITIONS: readonly Plant[] = [
         find: 'settledAtEpochMs: this.#hole.vouchedUntil(receivedEpochMs),',
         replace: `settledAtEpochMs: ${MARK} ?? receivedEpochMs,`,
       },
+      {
+        file: 'src/sidecar/intake.ts',
+        find: 'heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),',
+        replace: 'heardEpochMs: this.#deps.nowEpochMs(),',
+      },
     ],
   },
   {
