@@ -7,7 +7,7 @@ await build({
   entryPoints: [
     { in: 'src/cli/main.ts', out: 'main' },
     { in: 'src/cli/kubectl-holdfast.ts', out: 'kubectl-holdfast' },
-    { in: 'src/sidecar/guard-worker.ts', out: 'guard-worker' },
+    { in: 'src/sidecar/leadership/watchdog-thread.ts', out: 'watchdog-thread' },
   ],
   outdir: 'dist/cli',
   bundle: true,

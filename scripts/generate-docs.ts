@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { eventStream, streamClient } from '../src/config/schema.ts';
-import { ERROR_CODES } from '../src/core/failure.ts';
+import { ERROR_CODES } from '../src/core/errors.ts';
 
 /** Writes docs/configuration.md from the schema. With --check: fails when the file differs, or when docs/errors.md misses a code. */
 interface Node {

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
-import { customResourceDefinition } from '../src/operator/crd.ts';
-import { generatedFiles } from '../src/operator/generated.ts';
+import { customResourceDefinition } from '../src/operator/api/custom-resource-definition.ts';
+import { generatedFiles } from '../src/operator/attach/manifests.ts';
 import { valuesSchema, type ValuesField } from './values-schema.ts';
 
 /** Writes everything under charts/ and manifests/ that follows from the program itself. With --check: fails when a file differs. */

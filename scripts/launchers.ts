@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { NODE_FLAG } from '../src/cli/node-flags.ts';
+import { NODE_FLAG } from '../src/cli/node-flag.ts';
 
 /**
  * Writes bin/holdfast and bin/kubectl-holdfast for the image: they run without a shell, so their first line names the image's own Node.

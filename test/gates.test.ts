@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { ERROR_CODES } from '../src/core/failure.ts';
+import { ERROR_CODES } from '../src/core/errors.ts';
 
 /** The gates prove themselves: each must fail on a planted violation. */
 describe('the gates', function () {

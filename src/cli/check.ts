@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
-import { ConfigError } from '../config/problem.ts';
-import { RedisLink } from '../coordination/link.ts';
-import { parseStore } from '../coordination/open.ts';
-import { RedisStore } from '../coordination/redis.ts';
-import { ApiError, Kube } from '../operator/kubernetes.ts';
-import { GROUP, LABELS, VERSION } from '../operator/resources.ts';
+import { ConfigError } from '../config/config-problem.ts';
+import { RedisLink } from '../coordination/redis/redis-connection.ts';
+import { parseStore } from '../coordination/open-store.ts';
+import { RedisStore } from '../coordination/redis/redis-store.ts';
+import { ApiError, Kube } from '../operator/api/kube.ts';
+import { GROUP, LABELS, VERSION } from '../operator/api/resources.ts';
 import { EXIT_INTERNAL, EXIT_OK, guarded, storePassword } from './options.ts';
 
 const USAGE = `holdfast check --store STORE [--store-password-file F] [--namespace NAME] [--attach webhook|policy|none]

@@ -1,15 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import { parseArgs } from 'node:util';
-import { ConfigError } from '../config/problem.ts';
+import { ConfigError } from '../config/config-problem.ts';
 import { ATTACHED, networkOf } from '../config/installation.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { openStore, parseStore, type StoreTarget } from '../coordination/open.ts';
-import { Controller } from '../operator/controller.ts';
-import { Elector, type ElectorPolicy } from '../operator/elector.ts';
-import { Kube } from '../operator/kubernetes.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { openStore, parseStore, type StoreTarget } from '../coordination/open-store.ts';
+import { Controller } from '../operator/controller/reconciler.ts';
+import { Elector, type ElectorPolicy } from '../operator/controller/leader-election.ts';
+import { Kube } from '../operator/api/kube.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
-import { LineSink, openDescriptor } from '../telemetry/sink.ts';
+import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
 import { EXIT_OK, guarded, portOf, storePassword } from './options.ts';
 
 const USAGE = `holdfast controller --store STORE [options]

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { NODE_FLAG } from './node-flags.ts';
+import { NODE_FLAG } from './node-flag.ts';
 
 /** One replica of the demo: its process and its admin port. */
 export interface DemoReplica {

@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseDuration } from '../config/units.ts';
+import { parseDuration } from '../config/quantities.ts';
 import type { Action } from '../simulator/actions.ts';
-import { SampleConsumer } from '../simulator/consumer.ts';
-import { Simulator } from '../simulator/server.ts';
-import { SIM_CLIENT } from '../simulator/tokens.ts';
+import { SampleConsumer } from '../simulator/sample-consumer.ts';
+import { Simulator } from '../simulator/simulator.ts';
+import { SIM_CLIENT } from '../simulator/token-office.ts';
 import { DemoFleet } from './demo-fleet.ts';
-import { demoLine, quantile } from './demo-view.ts';
+import { demoLine, quantile } from './demo-line.ts';
 import { EXIT_OK, guarded } from './options.ts';
 
 const USAGE = `holdfast demo [--for 60s] [--rate 200]

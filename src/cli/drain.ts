@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { EXIT_OK, guarded, portOf } from './options.ts';
-import { order } from './order.ts';
+import { order } from './admin-request.ts';
 
 const USAGE = `holdfast drain [--admin-port N]
 

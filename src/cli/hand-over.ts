@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
-import { order } from './order.ts';
+import { order } from './admin-request.ts';
 
 const USAGE = `holdfast hand-over CLIENT [--admin-port N]
 

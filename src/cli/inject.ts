@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { ConfigError } from '../config/problem.ts';
-import { DEFAULT_SETTINGS } from '../operator/attach.ts';
-import { inject } from '../operator/inject.ts';
+import { ConfigError } from '../config/config-problem.ts';
+import { DEFAULT_SETTINGS } from '../operator/attach/attach.ts';
+import { inject } from '../operator/attach/workload-yaml.ts';
 import { EXIT_CONFIG, EXIT_OK, guarded } from './options.ts';
 
 const USAGE = `holdfast inject -f FILE [--image IMAGE] [--store STORE] [--store-secret NAME]

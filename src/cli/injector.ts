@@ -1,18 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ConfigError } from '../config/problem.ts';
-import type { Known } from '../operator/admission.ts';
-import { DEFAULT_SETTINGS, installationOf, type AttachSettings } from '../operator/attach.ts';
-import { CertificateKeeper } from '../operator/certificate-keeper.ts';
-import { Injector } from '../operator/injector.ts';
-import { Kube } from '../operator/kubernetes.ts';
-import { Reflector } from '../operator/reflector.ts';
-import { GROUP, VERSION, type ClientObject, type StreamObject } from '../operator/resources.ts';
+import { ConfigError } from '../config/config-problem.ts';
+import type { Known } from '../operator/webhook/admission-review.ts';
+import { DEFAULT_SETTINGS, installationOf, type AttachSettings } from '../operator/attach/attach.ts';
+import { CertificateKeeper } from '../operator/webhook/certificate-rotation.ts';
+import { Injector } from '../operator/webhook/webhook-server.ts';
+import { Kube } from '../operator/api/kube.ts';
+import { Reflector } from '../operator/api/reflector.ts';
+import { GROUP, VERSION, type ClientObject, type StreamObject } from '../operator/api/resources.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
-import { LineSink, openDescriptor } from '../telemetry/sink.ts';
+import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
 import { stopSignal } from './controller.ts';
 import { EXIT_OK, guarded, portOf } from './options.ts';
 

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach.ts';
-import { inject } from '../operator/inject.ts';
+import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach/attach.ts';
+import { inject } from '../operator/attach/workload-yaml.ts';
 import {
   auditLines,
   gapTables,
@@ -13,8 +13,8 @@ import {
   troubles,
   type EventObject,
   type PodObject,
-} from '../operator/plugin.ts';
-import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../operator/resources.ts';
+} from '../operator/plugin-tables.ts';
+import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../operator/api/resources.ts';
 import { columns } from './status.ts';
 
 const USAGE = `kubectl holdfast COMMAND [-n NAMESPACE | -A] [--context NAME] [--kubeconfig FILE]

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { ConfigError, type ConfigProblem } from '../config/problem.ts';
-import { HoldfastError } from '../core/failure.ts';
+import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
+import { HoldfastError } from '../core/errors.ts';
 
 export const EXIT_OK = 0;
 export const EXIT_INTERNAL = 70;

@@ -8,30 +8,30 @@ import {
   problemsOr,
   requireFile,
   type Configuration,
-} from './attached.ts';
-import { ConfigError, type ConfigProblem } from '../config/problem.ts';
+} from './await-configuration.ts';
+import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
 import { ATTACHED, BY_HAND, networkOf, type Installation } from '../config/installation.ts';
-import type { ClientPlan } from '../config/resolve.ts';
-import { openStore, parseStore, type Coordination, type StoreTarget } from '../coordination/open.ts';
-import { RedisStore } from '../coordination/redis.ts';
-import type { RegistryPolicy } from '../coordination/registry.ts';
-import { DeliveryServer } from '../delivery/server.ts';
-import { AdminServer } from '../sidecar/admin.ts';
-import type { Identity, World } from '../sidecar/deps.ts';
-import { HEARTBEAT_EVERY_MS } from '../sidecar/heartbeats.ts';
-import { LeaseGuard } from '../sidecar/guard.ts';
-import { Reporter } from '../sidecar/reporter.ts';
-import { systemScheduler } from '../sidecar/schedule.ts';
-import { StoreWatch } from '../sidecar/store-watch.ts';
-import { Supervisor } from '../sidecar/supervisor.ts';
-import { SYSTEM_WAYS } from '../sidecar/ways.ts';
-import { AuditLog } from '../telemetry/audit.ts';
-import { createLogger } from '../telemetry/log.ts';
+import type { ClientPlan } from '../config/plan.ts';
+import { openStore, parseStore, type Coordination, type StoreTarget } from '../coordination/open-store.ts';
+import { RedisStore } from '../coordination/redis/redis-store.ts';
+import type { RegistryPolicy } from '../coordination/redis/connection-registry.ts';
+import { DeliveryServer } from '../delivery/delivery-server.ts';
+import { AdminServer } from '../sidecar/replica/admin-server.ts';
+import type { Identity, World } from '../sidecar/runtime/environment.ts';
+import { HEARTBEAT_EVERY_MS } from '../sidecar/replica/connection-heartbeats.ts';
+import { LeaseGuard } from '../sidecar/leadership/watchdog.ts';
+import { Reporter } from '../sidecar/replica/status-reporter.ts';
+import { systemScheduler } from '../sidecar/runtime/scheduler.ts';
+import { StoreWatch } from '../sidecar/replica/store-watch.ts';
+import { Supervisor } from '../sidecar/replica/supervisor.ts';
+import { SYSTEM_WAYS } from '../sidecar/runtime/transports.ts';
+import { AuditLog } from '../telemetry/audit-log.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
-import { LineSink, openDescriptor } from '../telemetry/sink.ts';
+import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
 import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, secondsOf, storePassword } from './options.ts';
-import { plansOf } from './plans.ts';
+import { plansOf } from './read-plans.ts';
 
 const USAGE = `holdfast run -f FILE... [options]
 

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { loadScenario, play } from '../simulator/scenario.ts';
-import { Simulator } from '../simulator/server.ts';
-import { SIM_CLIENT } from '../simulator/tokens.ts';
+import { Simulator } from '../simulator/simulator.ts';
+import { SIM_CLIENT } from '../simulator/token-office.ts';
 import { EXIT_OK, guarded, numberOf, portOf } from './options.ts';
 
 const USAGE = `holdfast simulate [options]: both platforms on one loopback port, for tests and for your own consumer

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { percent } from '../core/continuity.ts';
+import { percent } from '../core/events/continuity.ts';
 import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
 
 const USAGE = `holdfast status [--admin-port N] [--json] [--watch]

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { BY_HAND, networkOf } from '../config/installation.ts';
 import { environmentProblems, EXIT_OK, guarded } from './options.ts';
-import { plansOf } from './plans.ts';
+import { plansOf } from './read-plans.ts';
 
 const USAGE = `holdfast validate -f FILE... [--allow-private CIDRS] [--allowed-hosts HOSTS]
 

@@ -1,8 +1,8 @@
 import { CXONE_AREAS, GENESYS_DOMAINS } from '../platforms/index.ts';
-import type { Hosts } from '../platforms/dial.ts';
-import { addressRule, isPrivateAddress, literalAddress, PRIVATE_ADDRESS_REMEDY } from './addresses.ts';
+import type { Hosts } from '../platforms/dial-target.ts';
+import { addressRule, isPrivateAddress, literalAddress, PRIVATE_ADDRESS_REMEDY } from './private-addresses.ts';
 import { isAllowedHost, type Installation } from './installation.ts';
-import type { ConfigProblem } from './problem.ts';
+import type { ConfigProblem } from './config-problem.ts';
 import type { StreamClient } from './schema.ts';
 
 /** Domains that belong to the two vendors. Another name is used as given, with a warning. */

@@ -1,5 +1,5 @@
-import { networkProblem } from './addresses.ts';
-import { ConfigError, type ConfigProblem } from './problem.ts';
+import { networkProblem } from './private-addresses.ts';
+import { ConfigError, type ConfigProblem } from './config-problem.ts';
 
 /** Where an attached sidecar finds the consumers' tokens: STREAM/token. */
 export const TOKENS_DIR = '/etc/holdfast/tokens';

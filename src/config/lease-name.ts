@@ -1,4 +1,4 @@
-import { hostsOf, type Hosts } from '../platforms/dial.ts';
+import { hostsOf, type Hosts } from '../platforms/dial-target.ts';
 import { GENESYS_DOMAINS, PROFILES } from '../platforms/index.ts';
 import { isLoopbackHost } from './hosts.ts';
 

@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
 import { PROFILES } from '../platforms/index.ts';
-import { addressRule, literalAddress, PRIVATE_ADDRESS_REMEDY } from './addresses.ts';
+import { addressRule, literalAddress, PRIVATE_ADDRESS_REMEDY } from './private-addresses.ts';
 import { checkHosts, isLoopbackHost } from './hosts.ts';
 import { isAllowedHost, type Installation } from './installation.ts';
-import type { ConfigProblem } from './problem.ts';
+import type { ConfigProblem } from './config-problem.ts';
 import type { EventStream, StreamClient } from './schema.ts';
 
 /** Streams one process accepts. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DIALECTS } from '../platforms/index.ts';
 import type { Dialect } from '../platforms/profile.ts';
-import { byteSize, duration } from './units.ts';
+import { byteSize, duration } from './quantities.ts';
 
 export const API_VERSION = 'holdfast.dev/v1alpha1';
 

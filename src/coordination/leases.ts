@@ -1,6 +1,6 @@
-import type { LeaseView } from '../core/lease.ts';
-import type { Member } from '../core/spread.ts';
-import type { LinkState } from './link.ts';
+import type { LeaseView } from '../core/lease/lease.ts';
+import type { Member } from '../core/lease/candidate-ranking.ts';
+import type { LinkState } from './redis/redis-connection.ts';
 
 /** What a standby or leader learns of one lease. */
 export interface Sighting {

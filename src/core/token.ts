@@ -1,4 +1,4 @@
-import { backoffDelay, type BackoffPolicy } from './backoff.ts';
+import { backoffDelay, type BackoffPolicy } from './dialing/backoff.ts';
 import { unreachable, type Step } from './step.ts';
 import { earliest, type Millis } from './units.ts';
 

@@ -1,4 +1,4 @@
-import { HOLD_REASONS } from './consumer.ts';
+import { HOLD_REASONS } from './events/consumer-health.ts';
 
 /**
  * Closed vocabularies of metric labels. Every series of a closed label exists at 0 from the start of the process: `increase()` of Prometheus does not

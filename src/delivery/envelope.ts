@@ -1,6 +1,6 @@
-import type { StreamPlan } from '../config/resolve.ts';
-import type { Sequence } from '../core/sequence.ts';
-import { decodeString, type EventView } from '../platforms/codec.ts';
+import type { StreamPlan } from '../config/plan.ts';
+import type { Sequence } from '../core/events/sequence.ts';
+import { decodeString, type EventView } from '../platforms/frame-reader.ts';
 import type { Position } from '../platforms/profile.ts';
 
 export type Replay = 'live' | 'resume' | 'backfill' | 'redrive';

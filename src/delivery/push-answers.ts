@@ -1,5 +1,5 @@
-import { answerOfBodyStatus, answerOfStatus, type Answer } from '../core/consumer.ts';
-import type { Entry } from '../core/outbox.ts';
+import { answerOfBodyStatus, answerOfStatus, type Answer } from '../core/events/consumer-health.ts';
+import type { Entry } from '../core/events/outbox.ts';
 import { eventIdOf, type Parcel } from './envelope.ts';
 
 /** What became of one POST. */

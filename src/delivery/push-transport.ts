@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { Pool, type Dispatcher } from 'undici';
-import { guardedLookup, PRIVATE_ADDRESS } from '../config/addresses.ts';
+import { guardedLookup, PRIVATE_ADDRESS } from '../config/private-addresses.ts';
 import { isLoopbackHost } from '../config/hosts.ts';
-import type { StreamPlan } from '../config/resolve.ts';
+import type { StreamPlan } from '../config/plan.ts';
 import type { Posted } from './push-answers.ts';
 
 export type Push = NonNullable<StreamPlan['delivery']['push']>;

@@ -1,4 +1,4 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, HOUR_MS, LATENCY } from './common.ts';
+import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, HOUR_MS, LATENCY } from './profile-defaults.ts';
 import type { Profile } from './profile.ts';
 
 export const CXONE_HOSTS: Profile['hosts'] = {

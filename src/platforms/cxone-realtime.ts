@@ -1,4 +1,4 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, LATENCY } from './common.ts';
+import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, LATENCY } from './profile-defaults.ts';
 import { CXONE_HOSTS, CXONE_TOKEN } from './cxone-events.ts';
 import type { Profile } from './profile.ts';
 

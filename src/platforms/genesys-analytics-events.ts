@@ -1,4 +1,11 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, LATENCY } from './common.ts';
+import {
+  COMMON_CONTROLS,
+  COMMON_FIELDS,
+  COMMON_TABLES,
+  GENESYS_HOSTS,
+  GENESYS_TOKEN,
+  LATENCY,
+} from './profile-defaults.ts';
 import type { Profile } from './profile.ts';
 
 /** S2, Genesys half: resume by time, an event-type filter, our pings every 12 s (the platform wants 15). */

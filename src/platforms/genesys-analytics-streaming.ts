@@ -1,4 +1,11 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, LATENCY } from './common.ts';
+import {
+  COMMON_CONTROLS,
+  COMMON_FIELDS,
+  COMMON_TABLES,
+  GENESYS_HOSTS,
+  GENESYS_TOKEN,
+  LATENCY,
+} from './profile-defaults.ts';
 import type { Profile } from './profile.ts';
 
 /** S4, Genesys half: token in the header, refreshed in the stream and acknowledged; our pings every 15 s. */

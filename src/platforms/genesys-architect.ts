@@ -1,4 +1,11 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_HOSTS, GENESYS_TOKEN, LATENCY } from './common.ts';
+import {
+  COMMON_CONTROLS,
+  COMMON_FIELDS,
+  COMMON_TABLES,
+  GENESYS_HOSTS,
+  GENESYS_TOKEN,
+  LATENCY,
+} from './profile-defaults.ts';
 import type { Profile } from './profile.ts';
 
 /** S1: subscribe and reconnect frames, each acknowledged within 5 s; resume by lastSequence in the frame. */

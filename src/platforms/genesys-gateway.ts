@@ -1,4 +1,4 @@
-import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_TOKEN, LATENCY } from './common.ts';
+import { COMMON_CONTROLS, COMMON_FIELDS, COMMON_TABLES, GENESYS_TOKEN, LATENCY } from './profile-defaults.ts';
 import type { Profile } from './profile.ts';
 
 /** S3: token in query and header, subprotocol `genesys`, a reconnect frame without acknowledgement, no resume. */

@@ -6,7 +6,7 @@ import {
   GENESYS_TOKEN,
   HOUR_MS,
   LATENCY,
-} from './common.ts';
+} from './profile-defaults.ts';
 import type { Profile } from './profile.ts';
 
 /** S0: read-only streams with a sequence per namespace; the server pings, the client never sends a frame. */

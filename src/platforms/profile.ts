@@ -1,6 +1,6 @@
-import type { DispositionTables } from '../core/disposition.ts';
-import type { LivenessPolicy } from '../core/liveness.ts';
-import type { Control } from '../core/session-types.ts';
+import type { DispositionTables } from '../core/session/classify-failure.ts';
+import type { LivenessPolicy } from '../core/session/liveness.ts';
+import type { Control } from '../core/session/session-model.ts';
 import type { Millis } from '../core/units.ts';
 
 export type PlatformName = 'GenesysCloud' | 'NiceCXone';

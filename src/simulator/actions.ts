@@ -1,8 +1,8 @@
 import type { Faults } from './faults.ts';
 import { faithful } from './faults.ts';
-import type { SimConnection } from './connection.ts';
+import type { SimConnection } from './sim-connection.ts';
 import type { Journal } from './journal.ts';
-import type { TokenOffice } from './tokens.ts';
+import type { TokenOffice } from './token-office.ts';
 
 /** The commands of the control API and of scenario files. docs/simulator.md */
 export type Action =

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { SimDialect } from './dialects.ts';
+import type { SimDialect } from './sim-dialect.ts';
 import type { History } from './history.ts';
 
 export interface SimEvent {

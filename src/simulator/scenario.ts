@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { Action } from './actions.ts';
-import type { Simulator } from './server.ts';
+import type { Simulator } from './simulator.ts';
 
 /** One line of a scenario: seconds after the start, and what to do. */
 export interface ScenarioStep {

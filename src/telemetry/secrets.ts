@@ -1,4 +1,4 @@
-import { SecretRegistry } from '../core/secrets.ts';
+import { SecretRegistry } from '../core/secret-registry.ts';
 
 /** The registry every sink of this process scrubs with. */
 export function createSecrets(): SecretRegistry {

@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ClientPlan } from '../config/resolve.ts';
-import { HoldfastError } from '../core/failure.ts';
-import { SecretRegistry } from '../core/secrets.ts';
+import type { ClientPlan } from '../config/plan.ts';
+import { HoldfastError } from '../core/errors.ts';
+import { SecretRegistry } from '../core/secret-registry.ts';
 
 /** Largest credential file. */
 const MAX_BYTES = 65_536;

@@ -1,9 +1,9 @@
 import type { Agent } from 'undici';
-import { PRIVATE_ADDRESS } from '../config/addresses.ts';
-import type { ClientPlan } from '../config/resolve.ts';
-import { HoldfastError } from '../core/failure.ts';
+import { PRIVATE_ADDRESS } from '../config/private-addresses.ts';
+import type { ClientPlan } from '../config/plan.ts';
+import { HoldfastError } from '../core/errors.ts';
 import { checkToken, type Credentials } from './credentials.ts';
-import { call, retryAfterMs, type HttpAnswer } from './network.ts';
+import { call, retryAfterMs, type HttpAnswer } from './http-client.ts';
 
 export interface FetchedToken {
   readonly accessToken: string;

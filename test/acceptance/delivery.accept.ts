@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import { SampleConsumer } from '../../src/simulator/consumer.ts';
-import { Simulator } from '../../src/simulator/server.ts';
+import { SampleConsumer } from '../../src/simulator/sample-consumer.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { Fleet } from '../support/fleet.ts';
 import { seeded } from '../support/global.ts';

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import Redlock from 'redlock';
 import { Redis } from 'ioredis';
-import { ConnectionRegistry, type Heartbeat } from '../../src/coordination/registry.ts';
+import { ConnectionRegistry, type Heartbeat } from '../../src/coordination/redis/connection-registry.ts';
 import type { RenewRequest } from '../../src/coordination/leases.ts';
-import { RedisLeases } from '../../src/coordination/redis-leases.ts';
+import { RedisLeases } from '../../src/coordination/redis/redis-leases.ts';
 import { redisLink, TestRedis } from '../support/redis.ts';
 
 const LEASES = 10_000;

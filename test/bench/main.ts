@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { NODE_FLAG } from '../../src/cli/node-flags.ts';
+import { NODE_FLAG } from '../../src/cli/node-flag.ts';
 
 /**
  * npm run bench: everything in one run, so that ratios can be compared: a naive ws + JSON.parse loop, and the whole path (TLS in, order, window,

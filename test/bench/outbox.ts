@@ -1,4 +1,4 @@
-import { OTHER, Outbox, type HandOver, type OutboxPolicy } from '../../src/core/outbox.ts';
+import { OTHER, Outbox, type HandOver, type OutboxPolicy } from '../../src/core/events/outbox.ts';
 
 /**
  * npm run bench:outbox: what one operation on the way of an event costs, against how much waits and how many keys there are, beside a plain Map loop of the

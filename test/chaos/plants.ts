@@ -22,11 +22,15 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C5'],
     edits: [
       {
-        file: 'src/core/outbox.ts',
+        file: 'src/core/events/outbox.ts',
         find: 'return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };',
         replace: `${MARK};\n    return { ord: this.lastOrd, item: this.entry(this.lastOrd)?.item ?? this.#floorItem, runs: [] };`,
       },
-      { file: 'src/core/outbox.ts', find: 'return this.#floor + this.#runs.count;', replace: 'return this.lastOrd;' },
+      {
+        file: 'src/core/events/outbox.ts',
+        find: 'return this.#floor + this.#runs.count;',
+        replace: 'return this.lastOrd;',
+      },
     ],
   },
   {
@@ -36,7 +40,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C5'],
     edits: [
       {
-        file: 'src/sidecar/sequence-record.ts',
+        file: 'src/sidecar/stream/sequence-record.ts',
         find: 'const record = { ...base, position: `sequence:${String(last)}`, tail };',
         replace: `${MARK}; const record = { ...base, position: \`sequence:\${String(tracker.last)}\`, tail: [] };`,
       },
@@ -49,7 +53,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream.ts',
+        file: 'src/sidecar/stream/stream-driver.ts',
         find: '    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);',
         replace: `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);`,
       },
@@ -62,7 +66,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C4'],
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: "      case 'duplicate':\n",
         replace: `      case 'duplicate':\n        ${MARK};\n        return this.#accept(view, 'live');\n`,
       },
@@ -75,7 +79,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C4'],
     edits: [
       {
-        file: 'src/sidecar/replay.ts',
+        file: 'src/sidecar/stream/replay-mark.ts',
         find: "    if (before || this.#left > 0) return 'resume';",
         replace: `    ${MARK};\n    void before;\n    if (this.#left >= 0) return 'live';`,
       },
@@ -88,7 +92,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1', 'C10'],
     edits: [
       {
-        file: 'src/core/sequence.ts',
+        file: 'src/core/events/sequence.ts',
         find: '  return text.length <= 15 ? Number(text) : normalise(BigInt(text));',
         replace: `  ${MARK};\n  return Number(text);`,
       },
@@ -101,7 +105,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: "    this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });",
         replace: `    ${MARK}; void body; void sequence;`,
       },
@@ -114,7 +118,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: "    if (this.#baselined !== 'nothing') return;",
         replace: `    ${MARK};\n    if (this.received >= 0) return;`,
       },
@@ -127,7 +131,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream.ts',
+        file: 'src/sidecar/stream/stream-driver.ts',
         find: "if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined)",
         replace: `${MARK};\n    if (this.plan.profile.streamClass === 'C')`,
       },
@@ -140,12 +144,12 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: 'settledAtEpochMs: this.#hole.vouchedUntil(receivedEpochMs),',
         replace: `settledAtEpochMs: ${MARK} ?? receivedEpochMs,`,
       },
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: 'heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),',
         replace: 'heardEpochMs: this.#deps.nowEpochMs(),',
       },
@@ -158,7 +162,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream.ts',
+        file: 'src/sidecar/stream/stream-driver.ts',
         find: "const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;",
         replace: `${MARK}; const whole = this.session.state.gen >= 0;`,
       },
@@ -171,7 +175,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C2'],
     edits: [
       {
-        file: 'src/core/tracker.ts',
+        file: 'src/core/events/sequence-tracker.ts',
         find: '    if (this.#resumeTriedFor !== from) {',
         replace: `    ${MARK};\n    if (this.#resumeTriedFor !== from && from === -1) {`,
       },
@@ -184,7 +188,7 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C10'],
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: "    this.pushControl('poison',",
         replace: `    ${MARK};\n    void ((_type: string, _data: unknown) => undefined)('poison',`,
       },
@@ -201,12 +205,12 @@ const LEASES: readonly Plant[] = [
     rules: ['C6'],
     edits: [
       {
-        file: 'src/coordination/scripts.ts',
+        file: 'src/coordination/redis/scripts/store-scripts.ts',
         find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 4 do\n  local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')\n  local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0\n  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end\nend\n",
         replace: '',
       },
       {
-        file: 'src/coordination/redis.ts',
+        file: 'src/coordination/redis/redis-store.ts',
         find: '    const records = Object.entries(checkpoints)',
         replace: `    ${MARK};\n    const records = Object.entries(checkpoints)`,
       },
@@ -232,7 +236,7 @@ const LEASES: readonly Plant[] = [
     rules: ['C7', 'C9'],
     edits: [
       {
-        file: 'src/sidecar/guard.ts',
+        file: 'src/sidecar/leadership/watchdog.ts',
         find: '    Atomics.store(this.#deadline, 0, ns);',
         replace: `    ${MARK};\n    Atomics.store(this.#deadline, 0, 0n * ns);`,
       },
@@ -244,9 +248,9 @@ const LEASES: readonly Plant[] = [
     row: 'R9c',
     rules: ['C6', 'C7'],
     edits: [
-      { file: 'src/core/lease-types.ts', find: 'quarantineUntilMs: untilMs,', replace: '' },
+      { file: 'src/core/lease/lease-model.ts', find: 'quarantineUntilMs: untilMs,', replace: '' },
       {
-        file: 'src/core/lease-types.ts',
+        file: 'src/core/lease/lease-model.ts',
         find: '  const untilMs = draft.nowMs + draft.policy.ttlMs;',
         replace: `  ${MARK};\n  const untilMs = draft.nowMs;`,
       },
@@ -259,7 +263,7 @@ const LEASES: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/seat.ts',
+        file: 'src/sidecar/leadership/client-candidate.ts',
         find: 'if (forgot) for',
         replace: `${MARK};\n    if (forgot && process.pid < 0) for`,
       },
@@ -272,13 +276,13 @@ const LEASES: readonly Plant[] = [
     rules: ['C4', 'C6', 'C18'],
     edits: [
       {
-        file: 'src/coordination/lease-scripts.ts',
+        file: 'src/coordination/redis/scripts/lease-scripts.ts',
         find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then",
         replace:
           "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then",
       },
       {
-        file: 'src/coordination/redis-leases.ts',
+        file: 'src/coordination/redis/redis-leases.ts',
         find: '    return this.#lock.release(this.#keys(lease), token);',
         replace: `    ${MARK};\n    return this.#lock.release(this.#keys(lease), token);`,
       },
@@ -291,16 +295,16 @@ const LEASES: readonly Plant[] = [
     rules: ['C18'],
     edits: [
       {
-        file: 'src/coordination/registry-scripts.ts',
+        file: 'src/coordination/redis/scripts/registry-scripts.ts',
         find: "    elseif not since then\n      redis.call('ZADD', KEYS[2], whole(now), id)\n    elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
         replace: '    else',
       },
       {
-        file: 'src/coordination/registry.ts',
+        file: 'src/coordination/redis/connection-registry.ts',
         find: '    const dead: string[] = [];',
         replace: `    ${MARK};\n    const dead: string[] = [];`,
       },
-      { file: 'src/sidecar/dead-hints.ts', find: '    if (silentMs < SILENT_MS) return;', replace: '' },
+      { file: 'src/sidecar/replica/dead-hints.ts', find: '    if (silentMs < SILENT_MS) return;', replace: '' },
     ],
   },
 ];
@@ -314,7 +318,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C8'],
     edits: [
       {
-        file: 'src/core/session.ts',
+        file: 'src/core/session/session.ts',
         find: '    draft.s = { ...draft.s, interrupted: false, downFor: undefined };\n    adoptToken',
         replace: `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false, downFor: undefined };\n    adoptToken`,
       },
@@ -327,12 +331,12 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C8'],
     edits: [
       {
-        file: 'src/core/gate.ts',
+        file: 'src/core/dialing/rate-gate.ts',
         find: '  if (nowMs < earliestMs) return { granted: false, waitUntilMs: earliestMs };',
         replace: `  ${MARK};\n  void earliestMs;`,
       },
       {
-        file: 'src/sidecar/permits.ts',
+        file: 'src/sidecar/client/shared-permits.ts',
         find: '    const { gate } = this.#plan.admission;',
         replace: '    const { gate } = this.#plan.admission;\n    if (gate.capacity > 0) return GRANTED;',
       },
@@ -345,7 +349,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C8'],
     edits: [
       {
-        file: 'src/core/session-failures.ts',
+        file: 'src/core/session/session-failures.ts',
         find: '      return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: retryAfterMs });',
         replace: `      ${MARK};\n      draft.out.splice(0, draft.out.length, ...draft.out.filter((effect) => effect.kind !== 'hold'));\n      return retry(draft, link, verdict, { unit, extended: true });`,
       },
@@ -358,7 +362,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C1', 'C9'],
     edits: [
       {
-        file: 'src/core/disposition.ts',
+        file: 'src/core/session/classify-failure.ts',
         find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';",
         replace: `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? 'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
       },
@@ -371,7 +375,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C19'],
     edits: [
       {
-        file: 'src/sidecar/backpressure.ts',
+        file: 'src/sidecar/stream/backpressure.ts',
         find: "if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';",
         replace: `${MARK};\n    void over;\n    if (bufferedBytes * 2 >= maxBytes) return 'nothing';`,
       },
@@ -384,7 +388,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C11'],
     edits: [
       {
-        file: 'src/sidecar/backpressure.ts',
+        file: 'src/sidecar/stream/backpressure.ts',
         find: '    const full = bufferedBytes >= maxBytes;',
         replace: `    ${MARK};\n    const full = bufferedBytes < 0;`,
       },
@@ -397,7 +401,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C13'],
     edits: [
       {
-        file: 'src/sidecar/client.ts',
+        file: 'src/sidecar/client/oauth-client.ts',
         find: '  tokenRejected(id: string): void {',
         replace: `  tokenRejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform refused \${this.#tokens.get(id) ?? ''}"}\\n\`);`,
       },
@@ -410,7 +414,7 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C17'],
     edits: [
       {
-        file: 'src/sidecar/client.ts',
+        file: 'src/sidecar/client/oauth-client.ts',
         find: "    this.#dispatch({ kind: 'rejected', id });\n  }\n\n  /** Something smells",
         replace: `    ${MARK};\n    void id;\n  }\n\n  /** Something smells`,
       },
@@ -423,12 +427,12 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C14'],
     edits: [
       {
-        file: 'src/core/lease-types.ts',
+        file: 'src/core/lease/lease-model.ts',
         find: 'export const LEASE_RETRY_MS: Millis = 250;',
         replace: 'export const LEASE_RETRY_MS: Millis = 1;',
       },
       {
-        file: 'src/core/checkpoint.ts',
+        file: 'src/core/events/checkpoint-schedule.ts',
         find: 'notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit),',
         replace: `notBeforeMs: at.nowMs + 0 * backoffDelay(policy.backoff, state.failures, at.unit) + (${MARK} ?? 0),`,
       },

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
-import type { Received } from '../../src/simulator/consumer.ts';
+import type { Received } from '../../src/simulator/sample-consumer.ts';
 import { keep, secretsIn } from '../support/canary.ts';
 import type { Fleet, Replica } from '../support/fleet.ts';
 import type { TestSentinel } from '../support/sentinel.ts';

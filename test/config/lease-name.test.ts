@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { BY_HAND } from '../../src/config/installation.ts';
-import { resolve, withOAuthClient, type ClientPlan } from '../../src/config/resolve.ts';
+import { resolve, withOAuthClient, type ClientPlan } from '../../src/config/plan.ts';
 import { eventStream, streamClient } from '../../src/config/schema.ts';
 
 interface Over {

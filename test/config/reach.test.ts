@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ATTACHED, BY_HAND, type Installation } from '../../src/config/installation.ts';
-import { checkDocuments } from '../../src/config/load.ts';
+import { checkDocuments } from '../../src/config/load-documents.ts';
 import { tokenFileProblem } from '../../src/config/token-files.ts';
-import { plansOf } from '../../src/cli/plans.ts';
-import { ConfigError } from '../../src/config/problem.ts';
+import { plansOf } from '../../src/cli/read-plans.ts';
+import { ConfigError } from '../../src/config/config-problem.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 
 type Fields = Record<string, unknown>;

@@ -5,11 +5,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
-import { EmbeddedStore } from '../../src/coordination/embedded.ts';
-import { ClientKeys } from '../../src/coordination/keys.ts';
-import { parseStore } from '../../src/coordination/open.ts';
-import { SCRIPTS } from '../../src/coordination/scripts.ts';
-import { seal, unseal } from '../../src/coordination/seal.ts';
+import { EmbeddedStore } from '../../src/coordination/embedded/embedded-store.ts';
+import { ClientKeys } from '../../src/coordination/redis/redis-keys.ts';
+import { parseStore } from '../../src/coordination/open-store.ts';
+import { SCRIPTS } from '../../src/coordination/redis/scripts/store-scripts.ts';
+import { seal, unseal } from '../../src/coordination/sealed-value.ts';
 import {
   AHEAD_LIMIT_BYTES,
   letterBytes,
@@ -21,7 +21,7 @@ import {
   type LetterLimits,
   type Store,
 } from '../../src/coordination/store.ts';
-import { HoldfastError } from '../../src/core/failure.ts';
+import { HoldfastError } from '../../src/core/errors.ts';
 import { checkpoint, letter } from '../support/records.ts';
 import { redisStore, TestRedis } from '../support/redis.ts';
 

@@ -8,8 +8,8 @@ import {
   reportDial,
   type AdmissionPolicy,
   type AdmissionState,
-} from '../../src/core/admission.ts';
-import { backoffDelay, salted, type BackoffPolicy } from '../../src/core/backoff.ts';
+} from '../../src/core/dialing/dial-queue.ts';
+import { backoffDelay, salted, type BackoffPolicy } from '../../src/core/dialing/backoff.ts';
 import {
   breakerAllows,
   breakerRecorded,
@@ -19,9 +19,14 @@ import {
   tripBreaker,
   type BreakerPolicy,
   type BreakerState,
-} from '../../src/core/breaker.ts';
-import { gateAsk, gateDone, openGate, type GatePolicy } from '../../src/core/gate.ts';
-import { livenessDeadline, openedLiveness, stepLiveness, type LivenessPolicy } from '../../src/core/liveness.ts';
+} from '../../src/core/dialing/circuit-breaker.ts';
+import { gateAsk, gateDone, openGate, type GatePolicy } from '../../src/core/dialing/rate-gate.ts';
+import {
+  livenessDeadline,
+  openedLiveness,
+  stepLiveness,
+  type LivenessPolicy,
+} from '../../src/core/session/liveness.ts';
 
 describe('backoffDelay', () => {
   const policies: Readonly<Record<string, BackoffPolicy>> = {

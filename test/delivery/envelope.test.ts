@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { loadDocuments } from '../../src/config/load.ts';
-import { resolve } from '../../src/config/resolve.ts';
+import { loadDocuments } from '../../src/config/load-documents.ts';
+import { resolve } from '../../src/config/plan.ts';
 import { Encoder, stampAttempt, type Parcel, type Stamp } from '../../src/delivery/envelope.ts';
-import { FrameReader } from '../../src/platforms/codec.ts';
+import { FrameReader } from '../../src/platforms/frame-reader.ts';
 import { writeDocuments } from '../support/documents.ts';
 
 const plan = resolve(loadDocuments([writeDocuments({ simPort: 1, dialect: 'genesys-streams' })]))[0]?.streams[0];

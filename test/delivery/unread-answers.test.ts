@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { randomBytes } from 'node:crypto';
-import { Simulator } from '../../src/simulator/server.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import type { Received } from '../../src/simulator/consumer.ts';
-import { SampleConsumer } from '../../src/simulator/consumer.ts';
-import { Simulator } from '../../src/simulator/server.ts';
+import type { Received } from '../../src/simulator/sample-consumer.ts';
+import { SampleConsumer } from '../../src/simulator/sample-consumer.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments, type DocumentOptions } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';

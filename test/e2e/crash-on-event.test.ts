@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { expect } from 'chai';
-import { Simulator } from '../../src/simulator/server.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';

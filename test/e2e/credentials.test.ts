@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
+import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
 import { Fleet, type Replica } from '../support/fleet.ts';
 import { command } from '../support/process.ts';
 import { until } from '../support/until.ts';

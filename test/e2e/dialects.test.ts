@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { DIALECTS, PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import { SampleConsumer } from '../../src/simulator/consumer.ts';
-import { Simulator } from '../../src/simulator/server.ts';
+import { SampleConsumer } from '../../src/simulator/sample-consumer.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';

@@ -2,10 +2,15 @@ import { expect } from 'chai';
 import { lookup } from 'node:dns/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
-import { isPrivateAddress } from '../../src/config/addresses.ts';
-import { COMMON_CLOSE_CODES, COMMON_STATUSES, classify, type Failure } from '../../src/core/disposition.ts';
-import { Simulator } from '../../src/simulator/server.ts';
-import { StreamSocket } from '../../src/upstream/socket.ts';
+import { isPrivateAddress } from '../../src/config/private-addresses.ts';
+import {
+  COMMON_CLOSE_CODES,
+  COMMON_STATUSES,
+  classify,
+  type Failure,
+} from '../../src/core/session/classify-failure.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
+import { StreamSocket } from '../../src/upstream/stream-socket.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { EventSource } from 'eventsource';
 import { WebSocket } from 'ws';
-import { Simulator } from '../../src/simulator/server.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments, type DocumentOptions } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import { NODE_FLAG } from '../../src/cli/node-flags.ts';
-import { SampleConsumer } from '../../src/simulator/consumer.ts';
-import { Simulator } from '../../src/simulator/server.ts';
+import { NODE_FLAG } from '../../src/cli/node-flag.ts';
+import { SampleConsumer } from '../../src/simulator/sample-consumer.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments, type DocumentOptions } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';
-import { EmbeddedStore } from '../../src/coordination/embedded.ts';
+import { EmbeddedStore } from '../../src/coordination/embedded/embedded-store.ts';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

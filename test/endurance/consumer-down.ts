@@ -1,8 +1,8 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SampleConsumer } from '../../src/simulator/consumer.ts';
-import { Simulator } from '../../src/simulator/server.ts';
+import { SampleConsumer } from '../../src/simulator/sample-consumer.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { Program } from '../support/process.ts';
 import { until } from '../support/until.ts';

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import { idleSession, sessionDeadline, stepSession } from '../../src/core/session.ts';
-import type { SessionInput, SessionPolicy, SessionState } from '../../src/core/session-types.ts';
+import { idleSession, sessionDeadline, stepSession } from '../../src/core/session/session.ts';
+import type { SessionInput, SessionPolicy, SessionState } from '../../src/core/session/session-model.ts';
 
 /**
  * Readable traces of one stream's life: instant, input, effects, next deadline. A change of behaviour shows as a change of these files;

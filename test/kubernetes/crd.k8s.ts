@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { specSchema, type SchemaNode } from '../../src/config/custom-resources.ts';
+import { specSchema, type SchemaNode } from '../../src/config/spec-schema.ts';
 import type { Cluster } from './cluster.ts';
 import { eventStream, namespace, streamClient } from './plane.ts';
 import { wrongClients, wrongStreams } from './wrong.ts';

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { expect } from 'chai';
-import { issue } from '../../src/operator/certificates.ts';
+import { issue } from '../../src/operator/webhook/certificates.ts';
 import { command } from '../support/process.ts';
 import { TestRedis } from '../support/redis.ts';
 import type { Cluster } from './cluster.ts';

@@ -2,8 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { NODE_FLAG } from '../../src/cli/node-flags.ts';
-import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
+import { NODE_FLAG } from '../../src/cli/node-flag.ts';
+import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
 import type { Cluster } from './cluster.ts';
 import type { PodObject } from './plane.ts';
 

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-const tests = ['test/core/lease.test.ts'];
+const tests = ['test/core/lease/lease.test.ts'];
 /** What only many runs of three replicas bring to light. */
 const simulated = { tests: ['test/simulation/lease.test.ts'], only: 'never two that act', seed: 1 };
 
@@ -12,7 +12,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease-leader.ts',
+        file: 'src/core/lease/lease-leader.ts',
         find: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.guardMs;',
         replace: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS;',
       },
@@ -24,7 +24,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease.ts',
+        file: 'src/core/lease/lease.ts',
         find: "role.kind === 'leading' && role.open && nowMs < role.deadlineMs",
         replace: "role.kind === 'leading' && role.open && nowMs <= role.deadlineMs",
       },
@@ -36,7 +36,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease-leader.ts',
+        file: 'src/core/lease/lease-leader.ts',
         find: 'const sure = role.linkLostAtMs === undefined && draft.nowMs < role.deadlineMs;',
         replace: 'const sure = draft.nowMs < role.deadlineMs;',
       },
@@ -48,7 +48,7 @@ export const LEASE: readonly Mutant[] = [
     ...simulated,
     edits: [
       {
-        file: 'src/core/lease-hand-over.ts',
+        file: 'src/core/lease/lease-hand-over.ts',
         find: 'draft.s = { ...draft.s, role: { ...role, open: false, handOver } };',
         replace: 'draft.s = { ...draft.s, role: { ...role, handOver } };',
       },
@@ -60,7 +60,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease-hand-over.ts',
+        file: 'src/core/lease/lease-hand-over.ts',
         find: 'nextEpoch === 0 || draft.nowMs >= role.deadlineMs)',
         replace: 'nextEpoch === 0)',
       },
@@ -72,7 +72,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease-standby.ts',
+        file: 'src/core/lease/lease-standby.ts',
         find: 'if (draft.s.aliveConn !== input.conn && !watch.formerSelf) return;',
         replace: '',
       },
@@ -84,7 +84,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease-standby.ts',
+        file: 'src/core/lease/lease-standby.ts',
         find: 'if (draft.nowMs - sentAtMs > STALE_LOOK_MS) {',
         replace: 'if (false) {',
       },
@@ -96,7 +96,7 @@ export const LEASE: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/core/lease-standby.ts',
+        file: 'src/core/lease/lease-standby.ts',
         find: "if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');",
         replace: '',
       },
@@ -108,7 +108,7 @@ export const LEASE: readonly Mutant[] = [
     ...simulated,
     edits: [
       {
-        file: 'src/core/lease-standby.ts',
+        file: 'src/core/lease/lease-standby.ts',
         find: "if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) quarantine(draft, 'early_expiry');",
         replace: '',
       },

@@ -85,7 +85,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'backoffDelay',
     edits: [
       {
-        file: 'src/core/backoff.ts',
+        file: 'src/core/dialing/backoff.ts',
         find: 'return Math.floor(capped * (policy.jitterLow + unit * (policy.jitterHigh - policy.jitterLow)));',
         replace:
           'return Math.floor(Math.min(policy.maxMs, grown * (policy.jitterLow + unit * (policy.jitterHigh - policy.jitterLow))));',
@@ -97,7 +97,9 @@ const RESTRAINT: readonly Mutant[] = [
     say: 'replicas with one seed share their delays',
     tests: machines,
     only: 'backoffDelay',
-    edits: [{ file: 'src/core/backoff.ts', find: 'return (unit + salt) % 1;', replace: 'return unit + salt * 0;' }],
+    edits: [
+      { file: 'src/core/dialing/backoff.ts', find: 'return (unit + salt) % 1;', replace: 'return unit + salt * 0;' },
+    ],
   },
   {
     id: 'breaker-at-the-rate',
@@ -106,7 +108,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'the circuit breaker',
     edits: [
       {
-        file: 'src/core/breaker.ts',
+        file: 'src/core/dialing/circuit-breaker.ts',
         find: 'failed * 100 > total * policy.failureRatePercent',
         replace: 'failed * 100 >= total * policy.failureRatePercent',
       },
@@ -119,7 +121,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'the circuit breaker',
     edits: [
       {
-        file: 'src/core/breaker.ts',
+        file: 'src/core/dialing/circuit-breaker.ts',
         find: 'state.buckets.filter((bucket) => bucket.startMs > nowMs - policy.windowMs)',
         replace: 'state.buckets',
       },
@@ -130,7 +132,13 @@ const RESTRAINT: readonly Mutant[] = [
     say: 'a success may open the breaker',
     tests: machines,
     only: 'the circuit breaker',
-    edits: [{ file: 'src/core/breaker.ts', find: 'const trips = !ok && total >=', replace: 'const trips = total >=' }],
+    edits: [
+      {
+        file: 'src/core/dialing/circuit-breaker.ts',
+        find: 'const trips = !ok && total >=',
+        replace: 'const trips = total >=',
+      },
+    ],
   },
   {
     id: 'breaker-many-probes',
@@ -139,7 +147,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'the circuit breaker',
     edits: [
       {
-        file: 'src/core/breaker.ts',
+        file: 'src/core/dialing/circuit-breaker.ts',
         find: "state.kind === 'closed' ? state : { kind: 'half-open', probing: true }",
         replace: 'state',
       },
@@ -150,14 +158,14 @@ const RESTRAINT: readonly Mutant[] = [
     say: 'the gate lets one attempt more through at once',
     tests: machines,
     only: 'the gate',
-    edits: [{ file: 'src/core/gate.ts', find: '(policy.capacity - 1)', replace: 'policy.capacity' }],
+    edits: [{ file: 'src/core/dialing/rate-gate.ts', find: '(policy.capacity - 1)', replace: 'policy.capacity' }],
   },
   {
     id: 'gate-one-too-few',
     say: 'the gate keeps one back for nothing',
     tests: machines,
     only: 'the gate',
-    edits: [{ file: 'src/core/gate.ts', find: '(policy.capacity - 1)', replace: '(policy.capacity - 2)' }],
+    edits: [{ file: 'src/core/dialing/rate-gate.ts', find: '(policy.capacity - 1)', replace: '(policy.capacity - 2)' }],
   },
   {
     id: 'gate-concurrent-off-by-one',
@@ -166,7 +174,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'the gate',
     edits: [
       {
-        file: 'src/core/gate.ts',
+        file: 'src/core/dialing/rate-gate.ts',
         find: 'state.inFlight >= policy.concurrent',
         replace: 'state.inFlight > policy.concurrent',
       },
@@ -179,7 +187,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'admission',
     edits: [
       {
-        file: 'src/core/admission.ts',
+        file: 'src/core/dialing/dial-queue.ts',
         find: 'return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs',
         replace: 'return false',
       },
@@ -192,7 +200,7 @@ const RESTRAINT: readonly Mutant[] = [
     only: 'admission',
     edits: [
       {
-        file: 'src/core/admission.ts',
+        file: 'src/core/dialing/dial-queue.ts',
         find: "probing ? { kind: 'half-open', probing: false } : state.breaker",
         replace: 'state.breaker',
       },
@@ -201,11 +209,11 @@ const RESTRAINT: readonly Mutant[] = [
   {
     id: 'session-no-overlap',
     say: 'the old link is closed at once when the new one opens',
-    tests: ['test/core/session.test.ts'],
+    tests: ['test/core/session/session.test.ts'],
     only: 'rotates by overlap',
     edits: [
       {
-        file: 'src/core/session.ts',
+        file: 'src/core/session/session.ts',
         find: 'Math.min(draft.nowMs + draft.policy.overlapMs, tokenEndMs)',
         replace: 'Math.min(draft.nowMs, tokenEndMs)',
       },
@@ -214,11 +222,11 @@ const RESTRAINT: readonly Mutant[] = [
   {
     id: 'session-second-401-at-once',
     say: 'a second refusal of a token is answered at once again',
-    tests: ['test/core/session.test.ts'],
+    tests: ['test/core/session/session.test.ts'],
     only: 'refreshes once after 401',
     edits: [
       {
-        file: 'src/core/session-failures.ts',
+        file: 'src/core/session/session-failures.ts',
         find: 'if (draft.s.authFailures > 1) return retry',
         replace: 'if (draft.s.authFailures > 2) return retry',
       },
@@ -226,7 +234,7 @@ const RESTRAINT: readonly Mutant[] = [
   },
 ];
 
-const consumer = ['test/core/storm-guard.test.ts'];
+const consumer = ['test/core/events/consumer-health.test.ts'];
 const CONSUMER: readonly Mutant[] = [
   {
     id: 'storm-one-early',
@@ -234,7 +242,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'inARow.length > policy.storm.consecutive',
         replace: 'inARow.length >= policy.storm.consecutive',
       },
@@ -246,7 +254,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'dead * 100 > total * policy.storm.sharePercent',
         replace: 'dead * 100 >= total * policy.storm.sharePercent',
       },
@@ -258,7 +266,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'total >= policy.storm.minSamples',
         replace: 'total > policy.storm.minSamples',
       },
@@ -270,7 +278,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'if (nowMs - state.windowStartMs < policy.storm.windowMs) return state;',
         replace: 'if (state.windowStartMs <= nowMs) return state;',
       },
@@ -282,7 +290,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'dead: NOTHING, settledInWindow: counted',
         replace: 'settledInWindow: counted',
       },
@@ -294,7 +302,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: "return nowMs >= hold.untilMs ? 'one' : 'none';",
         replace: "return nowMs >= hold.untilMs ? 'all' : 'none';",
       },
@@ -306,7 +314,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: "if (state.hold?.reason !== 'consumer_down') return",
         replace: 'if (state.hold === undefined) return',
       },
@@ -318,7 +326,7 @@ const CONSUMER: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'return Math.max(backoff, Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs));',
         replace: 'return Math.max(backoff, retryAfterMs ?? 0);',
       },
@@ -326,7 +334,7 @@ const CONSUMER: readonly Mutant[] = [
   },
 ];
 
-const checkpoint = ['test/core/checkpoint.test.ts'];
+const checkpoint = ['test/core/events/checkpoint-schedule.test.ts'];
 const CHECKPOINT: readonly Mutant[] = [
   {
     id: 'checkpoint-failed-counts-as-stored',
@@ -334,7 +342,7 @@ const CHECKPOINT: readonly Mutant[] = [
     tests: checkpoint,
     edits: [
       {
-        file: 'src/core/checkpoint.ts',
+        file: 'src/core/events/checkpoint-schedule.ts',
         find: 'failures: state.failures + 1,',
         replace: 'storedOrd: ord, failures: state.failures + 1,',
       },
@@ -344,7 +352,7 @@ const CHECKPOINT: readonly Mutant[] = [
     id: 'checkpoint-hammers-when-urgent',
     say: 'a store that fails is asked at once again when delivery waits for it',
     tests: checkpoint,
-    edits: [{ file: 'src/core/checkpoint.ts', find: '&& state.failures === 0;', replace: ';' }],
+    edits: [{ file: 'src/core/events/checkpoint-schedule.ts', find: '&& state.failures === 0;', replace: ';' }],
   },
   {
     id: 'checkpoint-two-writes',
@@ -352,7 +360,7 @@ const CHECKPOINT: readonly Mutant[] = [
     tests: checkpoint,
     edits: [
       {
-        file: 'src/core/checkpoint.ts',
+        file: 'src/core/events/checkpoint-schedule.ts',
         find: 'if (state.fenced || state.writing || waiting <= 0) return false;',
         replace: 'if (state.fenced || waiting <= 0) return false;',
       },
@@ -364,7 +372,7 @@ const CHECKPOINT: readonly Mutant[] = [
     tests: checkpoint,
     edits: [
       {
-        file: 'src/core/checkpoint.ts',
+        file: 'src/core/events/checkpoint-schedule.ts',
         find: 'return { ...state, writing: false, fenced: true };',
         replace: 'return { ...state, writing: false };',
       },
@@ -376,7 +384,7 @@ const CHECKPOINT: readonly Mutant[] = [
     tests: checkpoint,
     edits: [
       {
-        file: 'src/core/checkpoint.ts',
+        file: 'src/core/events/checkpoint-schedule.ts',
         find: 'waiting >= policy.urgentAfter',
         replace: 'waiting > policy.urgentAfter',
       },

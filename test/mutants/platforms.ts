@@ -1,6 +1,6 @@
 import type { Mutant } from './mutant.ts';
 
-const tests = ['test/platforms/scan.test.ts'];
+const tests = ['test/platforms/json-scanner.test.ts'];
 const envelope = ['test/delivery/envelope.test.ts'];
 
 /** What is read from the wire, and what is written to it. */
@@ -10,7 +10,7 @@ export const PLATFORMS: readonly Mutant[] = [
     say: 'numbers of 16 and 17 digits are read as doubles',
     tests,
     only: 'FrameReader',
-    edits: [{ file: 'src/platforms/scan.ts', find: 'if (to - from > 15 ||', replace: 'if (to - from > 17 ||' }],
+    edits: [{ file: 'src/platforms/json-scanner.ts', find: 'if (to - from > 15 ||', replace: 'if (to - from > 17 ||' }],
   },
   {
     id: 'scan-any-depth',
@@ -19,7 +19,7 @@ export const PLATFORMS: readonly Mutant[] = [
     only: 'is poison',
     edits: [
       {
-        file: 'src/platforms/scan.ts',
+        file: 'src/platforms/json-scanner.ts',
         find: 'export const MAX_DEPTH = 512;',
         replace: 'export const MAX_DEPTH = 20_000;',
       },
@@ -29,7 +29,7 @@ export const PLATFORMS: readonly Mutant[] = [
     id: 'scan-escaped-names',
     say: 'a name spelled with escapes is not found',
     tests,
-    edits: [{ file: 'src/platforms/scan.ts', find: 'if (bytes[k] === BACKSLASH)', replace: 'if (false)' }],
+    edits: [{ file: 'src/platforms/json-scanner.ts', find: 'if (bytes[k] === BACKSLASH)', replace: 'if (false)' }],
   },
   {
     id: 'scan-first-of-two',
@@ -37,7 +37,7 @@ export const PLATFORMS: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/platforms/scan.ts',
+        file: 'src/platforms/json-scanner.ts',
         find: 'if (slot >= 0) {',
         replace: 'if (slot >= 0 && this.#kinds[slot] === 0) {',
       },
@@ -49,7 +49,7 @@ export const PLATFORMS: readonly Mutant[] = [
     tests,
     edits: [
       {
-        file: 'src/platforms/scan.ts',
+        file: 'src/platforms/json-scanner.ts',
         find: 'if (c === undefined || c < 0x20) return -1;',
         replace: 'if (c === undefined) return -1;',
       },
@@ -61,7 +61,11 @@ export const PLATFORMS: readonly Mutant[] = [
     tests,
     only: 'FrameReader',
     edits: [
-      { file: 'src/platforms/codec.ts', find: "if (isBinary) return sink.poison(data, 'binary frame');", replace: '' },
+      {
+        file: 'src/platforms/frame-reader.ts',
+        find: "if (isBinary) return sink.poison(data, 'binary frame');",
+        replace: '',
+      },
     ],
   },
   {
@@ -70,7 +74,11 @@ export const PLATFORMS: readonly Mutant[] = [
     tests,
     only: 'FrameReader',
     edits: [
-      { file: 'src/platforms/codec.ts', find: 'if (skipSpace(data, end) !== data.length)', replace: 'if (false)' },
+      {
+        file: 'src/platforms/frame-reader.ts',
+        find: 'if (skipSpace(data, end) !== data.length)',
+        replace: 'if (false)',
+      },
     ],
   },
   {
@@ -78,7 +86,7 @@ export const PLATFORMS: readonly Mutant[] = [
     say: 'only the first event of a batch is read',
     tests,
     only: 'FrameReader',
-    edits: [{ file: 'src/platforms/codec.ts', find: 'if (data[i] !== COMMA) return;', replace: 'return;' }],
+    edits: [{ file: 'src/platforms/frame-reader.ts', find: 'if (data[i] !== COMMA) return;', replace: 'return;' }],
   },
   {
     id: 'codec-inherited-names',
@@ -87,7 +95,7 @@ export const PLATFORMS: readonly Mutant[] = [
     only: 'FrameReader',
     edits: [
       {
-        file: 'src/platforms/codec.ts',
+        file: 'src/platforms/frame-reader.ts',
         find: '&& Object.hasOwn(this.#profile.controls, type))',
         replace: ')',
       },

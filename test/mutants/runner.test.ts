@@ -5,7 +5,7 @@ import { MUTANTS } from './all.ts';
 import type { Mutant } from './mutant.ts';
 import { notGreen, play, playAll } from './play.ts';
 
-const FILE = 'src/core/gate.ts';
+const FILE = 'src/core/dialing/rate-gate.ts';
 const WRONG: Mutant = {
   id: 'wrong',
   say: 'a wrong change',
@@ -42,7 +42,10 @@ describe('the runner of the mutants', function () {
         { edits: [{ file: 'src/core/units.ts', find: 'export function earliest', replace: 'export const = x' }] },
         /did not run/,
       ],
-      [{ edits: [{ file: 'src/coordination/seal.ts', find: 'randomBytes(16)', replace: 'x' }] }, /was not loaded/],
+      [
+        { edits: [{ file: 'src/coordination/sealed-value.ts', find: 'randomBytes(16)', replace: 'x' }] },
+        /was not loaded/,
+      ],
       [{ only: 'a title no test has' }, /no test/],
     ];
     for (const [more, expected] of wrong) {

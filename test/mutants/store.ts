@@ -1,11 +1,11 @@
 import type { Mutant } from './mutant.ts';
 
 const contract = ['test/coordination/store.contract.test.ts'];
-const shared = ['test/coordination/shared.test.ts'];
-const sealed = ['test/coordination/seal.test.ts'];
-const leases = ['test/coordination/leases.contract.test.ts'];
-const scripts = 'src/coordination/scripts.ts';
-const leaseScripts = 'src/coordination/lease-scripts.ts';
+const shared = ['test/coordination/redis/shared.test.ts'];
+const sealed = ['test/coordination/sealed-value.test.ts'];
+const leases = ['test/coordination/redis/leases.contract.test.ts'];
+const scripts = 'src/coordination/redis/scripts/store-scripts.ts';
+const leaseScripts = 'src/coordination/redis/scripts/lease-scripts.ts';
 
 const CHECKPOINTS: readonly Mutant[] = [
   {
@@ -68,7 +68,7 @@ const CHECKPOINTS: readonly Mutant[] = [
     only: 'embedded keeps a checkpoint and refuses',
     edits: [
       {
-        file: 'src/coordination/embedded.ts',
+        file: 'src/coordination/embedded/embedded-store.ts',
         find: "if (this.#epoch(client) !== epoch) return 'fenced'; const further",
         replace: 'const further',
       },
@@ -81,7 +81,7 @@ const CHECKPOINTS: readonly Mutant[] = [
     only: 'embedded keeps sealed values',
     edits: [
       {
-        file: 'src/coordination/embedded.ts',
+        file: 'src/coordination/embedded/embedded-store.ts',
         find: "this.#through(() => { if (this.#epoch(client) !== epoch) return 'fenced'; this.#sql( 'INSERT INTO sealed",
         replace: "this.#through(() => { this.#sql( 'INSERT INTO sealed",
       },
@@ -109,7 +109,7 @@ const SEAL: readonly Mutant[] = [
     tests: sealed,
     edits: [
       {
-        file: 'src/coordination/seal.ts',
+        file: 'src/coordination/sealed-value.ts',
         find: 'const salt = randomBytes(16);',
         replace: 'const salt = Buffer.alloc(16, 7);',
       },
@@ -121,7 +121,7 @@ const SEAL: readonly Mutant[] = [
     tests: sealed,
     edits: [
       {
-        file: 'src/coordination/seal.ts',
+        file: 'src/coordination/sealed-value.ts',
         find: 'const nonce = randomBytes(12);',
         replace: 'const nonce = Buffer.alloc(12, 7);',
       },
@@ -131,7 +131,7 @@ const SEAL: readonly Mutant[] = [
     id: 'seal-any-context',
     say: 'a seal of one lease opens in another',
     tests: sealed,
-    edits: [{ file: 'src/coordination/seal.ts', find: '`holdfast:${context}`', replace: "'holdfast'" }],
+    edits: [{ file: 'src/coordination/sealed-value.ts', find: '`holdfast:${context}`', replace: "'holdfast'" }],
   },
 ];
 
@@ -182,7 +182,7 @@ const LEASES: readonly Mutant[] = [
   {
     id: 'undone-acquisition-says-released',
     say: 'an acquisition that nobody completed says that the holder has stopped',
-    tests: ['test/coordination/undone.test.ts'],
+    tests: ['test/coordination/redis/undone.test.ts'],
     edits: [
       {
         file: leaseScripts,
@@ -201,7 +201,7 @@ const SHARED: readonly Mutant[] = [
     only: 'declares the silent dead after two looks',
     edits: [
       {
-        file: 'src/coordination/registry-scripts.ts',
+        file: 'src/coordination/redis/scripts/registry-scripts.ts',
         find: "elseif not since then redis.call('ZADD', KEYS[2], whole(now), id) elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
         replace: 'else',
       },
@@ -214,7 +214,7 @@ const SHARED: readonly Mutant[] = [
     only: 'never grants more than the bucket',
     edits: [
       {
-        file: 'src/coordination/restraint.ts',
+        file: 'src/coordination/redis/redis-limits.ts',
         find: "'epoch') or '0') or 0) > tonumber(ARGV[1]) then return {-1} end",
         replace: "'epoch') or '0') or 0) >= tonumber(ARGV[1]) then return {-1} end",
       },
@@ -227,7 +227,7 @@ const SHARED: readonly Mutant[] = [
     only: 'a full bucket gives its capacity at once',
     edits: [
       {
-        file: 'src/coordination/restraint.ts',
+        file: 'src/coordination/redis/redis-limits.ts',
         find: 'local first = tat - (tonumber(ARGV[3]) - 1) * refill',
         replace: 'local first = tat - tonumber(ARGV[3]) * refill',
       },
@@ -240,7 +240,7 @@ const SHARED: readonly Mutant[] = [
     only: 'a hold and an open breaker stand',
     edits: [
       {
-        file: 'src/coordination/restraint.ts',
+        file: 'src/coordination/redis/redis-limits.ts',
         find: "if ARGV[4] ~= '1' or till > old",
         replace: 'if true or till > old',
       },
@@ -253,7 +253,7 @@ const SHARED: readonly Mutant[] = [
     only: 'never exceeds its limit',
     edits: [
       {
-        file: 'src/coordination/pool.ts',
+        file: 'src/coordination/redis/redis-pool.ts',
         find: "if limit - redis.call('ZCARD', KEYS[1]) > place then",
         replace: "if limit - redis.call('ZCARD', KEYS[1]) >= place then",
       },
@@ -264,7 +264,9 @@ const SHARED: readonly Mutant[] = [
     say: 'who waits long enough is before the first class',
     tests: shared,
     only: 'ageing lifts',
-    edits: [{ file: 'src/coordination/pool.ts', find: 'if c > 0 and aged < 1 then aged = 1 end', replace: '' }],
+    edits: [
+      { file: 'src/coordination/redis/redis-pool.ts', find: 'if c > 0 and aged < 1 then aged = 1 end', replace: '' },
+    ],
   },
   {
     id: 'pool-never-ages',
@@ -273,7 +275,7 @@ const SHARED: readonly Mutant[] = [
     only: 'ageing lifts',
     edits: [
       {
-        file: 'src/coordination/pool.ts',
+        file: 'src/coordination/redis/redis-pool.ts',
         find: 'local aged = c - math.floor((now - since) / ageMs)',
         replace: 'local aged = c',
       },
@@ -284,21 +286,33 @@ const SHARED: readonly Mutant[] = [
     say: 'a stream takes the place of an equal',
     tests: shared,
     only: 'preempts no equal',
-    edits: [{ file: 'src/coordination/pool.ts', find: 'if c > class and', replace: 'if c >= class and' }],
+    edits: [{ file: 'src/coordination/redis/redis-pool.ts', find: 'if c > class and', replace: 'if c >= class and' }],
   },
   {
     id: 'pool-preempts-at-once',
     say: 'a stream is not left alone for its first time',
     tests: shared,
     only: 'preempts no equal',
-    edits: [{ file: 'src/coordination/pool.ts', find: 'and now - since >= tonumber(ARGV[5]) and', replace: 'and' }],
+    edits: [
+      {
+        file: 'src/coordination/redis/redis-pool.ts',
+        find: 'and now - since >= tonumber(ARGV[5]) and',
+        replace: 'and',
+      },
+    ],
   },
   {
     id: 'pool-preempts-two-for-one',
     say: 'one that waits takes a place at each look',
     tests: shared,
     only: 'preempts no equal',
-    edits: [{ file: 'src/coordination/pool.ts', find: "if redis.call('HLEN', KEYS[5]) <= place then", replace: 'do' }],
+    edits: [
+      {
+        file: 'src/coordination/redis/redis-pool.ts',
+        find: "if redis.call('HLEN', KEYS[5]) <= place then",
+        replace: 'do',
+      },
+    ],
   },
 ];
 

@@ -1,11 +1,11 @@
 import type { Mutant } from './mutant.ts';
 
-const outbox = ['test/core/outbox.test.ts'];
-const suspects = ['test/core/crash-suspects.test.ts'];
-const consumer = ['test/core/storm-guard.test.ts'];
-const window = 'src/core/delivery-window.ts';
-const box = 'src/core/outbox.ts';
-const order = 'src/core/dispatch-order.ts';
+const outbox = ['test/core/events/outbox.test.ts'];
+const suspects = ['test/core/events/crash-suspects.test.ts'];
+const consumer = ['test/core/events/consumer-health.test.ts'];
+const window = 'src/core/events/delivery-window.ts';
+const box = 'src/core/events/outbox.ts';
+const order = 'src/core/events/dispatch-order.ts';
 
 /** The road of an event: outbox, the stages of the sidecar, delivery. */
 export const STREAM: readonly Mutant[] = [
@@ -159,7 +159,7 @@ export const STREAM: readonly Mutant[] = [
     tests: suspects,
     edits: [
       {
-        file: 'src/core/crash-suspects.ts',
+        file: 'src/core/events/crash-suspects.ts',
         find: 'if (suspicion.losses === 0 || suspicion.proved) suspicion.losses += 1;',
         replace: 'suspicion.losses += 1;',
       },
@@ -171,7 +171,7 @@ export const STREAM: readonly Mutant[] = [
     tests: suspects,
     edits: [
       {
-        file: 'src/core/crash-suspects.ts',
+        file: 'src/core/events/crash-suspects.ts',
         find: 'if (ord !== by) suspicion.proved = true;',
         replace: 'suspicion.proved = true;',
       },
@@ -183,7 +183,7 @@ export const STREAM: readonly Mutant[] = [
     tests: suspects,
     edits: [
       {
-        file: 'src/core/crash-suspects.ts',
+        file: 'src/core/events/crash-suspects.ts',
         find: 'return suspicion.losses >= this.#limit;',
         replace: 'return suspicion.losses > this.#limit;',
       },
@@ -195,7 +195,7 @@ export const STREAM: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: "if (hold.probe === 'passed') return 'one';",
         replace: "if (hold.probe === 'passed') return 'all';",
       },
@@ -207,7 +207,7 @@ export const STREAM: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: "probe: 'due', untilMs: nowMs + PROBE_EVERY_MS }",
         replace: "probe: 'due', untilMs: nowMs }",
       },
@@ -219,7 +219,7 @@ export const STREAM: readonly Mutant[] = [
     tests: consumer,
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: "return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN) };",
         replace: "return known ?? { kind: 'ack' };",
       },
@@ -228,10 +228,10 @@ export const STREAM: readonly Mutant[] = [
   {
     id: 'one-event-is-a-storm',
     say: 'an event that is refused again and again counts each time',
-    tests: ['test/core/storm-guard.test.ts'],
+    tests: ['test/core/events/consumer-health.test.ts'],
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'const known = counted.dead.includes(at.event);',
         replace: 'const known = at.event < 0;',
       },
@@ -240,10 +240,10 @@ export const STREAM: readonly Mutant[] = [
   {
     id: 'pause-without-an-end',
     say: 'a buffer that is neither full nor half empty stays unread',
-    tests: ['test/sidecar/backpressure.test.ts'],
+    tests: ['test/sidecar/stream/backpressure.test.ts'],
     edits: [
       {
-        file: 'src/sidecar/backpressure.ts',
+        file: 'src/sidecar/stream/backpressure.ts',
         find: "if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';",
         replace: "if ((!over || !full) && bufferedBytes * 2 >= maxBytes) return 'nothing';",
       },
@@ -255,7 +255,7 @@ export const STREAM: readonly Mutant[] = [
     tests: ['test/platforms/identity.test.ts'],
     edits: [
       {
-        file: 'src/platforms/codec.ts',
+        file: 'src/platforms/frame-reader.ts',
         find: '|${correlation}|${time}|${content}`;',
         replace: '|${correlation}|${time}`;',
       },

@@ -1,7 +1,7 @@
 import type { Mutant } from './mutant.ts';
 
-const file = 'src/core/tracker.ts';
-const tests = ['test/core/tracker.test.ts'];
+const file = 'src/core/events/sequence-tracker.ts';
+const tests = ['test/core/events/sequence-tracker.test.ts'];
 
 /** Order, repeats and holes of class A. */
 export const TRACKER: readonly Mutant[] = [

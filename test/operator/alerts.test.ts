@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { parse } from 'yaml';
-import { REASONS } from '../../src/core/disposition.ts';
+import { REASONS } from '../../src/core/session/classify-failure.ts';
 import { DEAD_LETTER_REASONS, GAP_CAUSES, HELD_REASONS } from '../../src/core/vocabulary.ts';
 import { writeDocuments } from '../support/documents.ts';
 import { TestSidecar } from '../support/sidecar.ts';

@@ -1,7 +1,7 @@
 import { ATTACHED } from '../../src/config/installation.ts';
-import { sidecarOf, type Sidecar } from '../../src/operator/reported.ts';
-import type { ClientObject, StreamObject } from '../../src/operator/resources.ts';
-import type { Facts } from '../../src/operator/verdict.ts';
+import { sidecarOf, type Sidecar } from '../../src/operator/controller/sidecar-report.ts';
+import type { ClientObject, StreamObject } from '../../src/operator/api/resources.ts';
+import type { Facts } from '../../src/operator/controller/conditions.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 
 const meta = (name: string) => ({ name, namespace: 'n', uid: `uid-${name}`, generation: 3, resourceVersion: '1' });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { checkDocuments } from '../../src/config/load.ts';
+import { checkDocuments } from '../../src/config/load-documents.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 import { CLUSTER_ONLY, wrongClients, wrongStreams } from '../kubernetes/wrong.ts';
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { FrameReader } from '../../src/platforms/codec.ts';
+import { FrameReader } from '../../src/platforms/frame-reader.ts';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Position } from '../../src/platforms/profile.ts';
 import { PlatformModel, type Answer, type PlatformOptions } from './platform.ts';

@@ -6,7 +6,7 @@ import {
   type LeaseEffect,
   type LeaseInput,
   type LeaseState,
-} from '../../src/core/lease.ts';
+} from '../../src/core/lease/lease.ts';
 import { POLICY, type Clock, type Plant } from './store.ts';
 
 /** What a pod needs of the world. */

@@ -1,4 +1,4 @@
-import type { LeaseEffect, LeasePolicy, LeaseView } from '../../src/core/lease.ts';
+import type { LeaseEffect, LeasePolicy, LeaseView } from '../../src/core/lease/lease.ts';
 
 /** What a planted fault changes. Every one of them must be found by the invariants. */
 export type Plant =
@@ -54,7 +54,7 @@ interface Record {
   beat: number;
 }
 
-/** The scripts of src/coordination/lease-scripts.ts as a model; test/coordination/lease-differential.test.ts holds the two together. */
+/** The scripts of src/coordination/redis/scripts/lease-scripts.ts as a model; test/coordination/redis/lease-differential.test.ts holds the two together. */
 export class StoreModel {
   lock: { token: string; expiresAt: number } | undefined;
   fence: Record | undefined;

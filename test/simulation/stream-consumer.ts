@@ -1,6 +1,6 @@
-import type { Entry } from '../../src/core/outbox.ts';
+import type { Entry } from '../../src/core/events/outbox.ts';
 import type { Parcel } from '../../src/delivery/envelope.ts';
-import type { PullConsumer, PullDelivery } from '../../src/delivery/pull.ts';
+import type { PullConsumer, PullDelivery } from '../../src/delivery/pull-delivery.ts';
 import type { Posted } from '../../src/delivery/push-answers.ts';
 import type { PushTransport } from '../../src/delivery/push-transport.ts';
 import type { VirtualTime } from './virtual-time.ts';

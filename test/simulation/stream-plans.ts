@@ -1,5 +1,5 @@
-import { loadDocuments } from '../../src/config/load.ts';
-import { resolve, type StreamPlan } from '../../src/config/resolve.ts';
+import { loadDocuments } from '../../src/config/load-documents.ts';
+import { resolve, type StreamPlan } from '../../src/config/plan.ts';
 import { writeDocuments } from '../support/documents.ts';
 import type { PlatformOptions } from './platform.ts';
 

@@ -12,9 +12,9 @@ export interface StreamPlant {
   readonly run: number;
 }
 
-const intake = 'src/sidecar/intake.ts';
-const stream = 'src/sidecar/stream.ts';
-const push = 'src/delivery/push.ts';
+const intake = 'src/sidecar/stream/intake.ts';
+const stream = 'src/sidecar/stream/stream-driver.ts';
+const push = 'src/delivery/push-delivery.ts';
 
 /** Found and mended, planted again (docs/requirements.md). */
 const MENDED: readonly StreamPlant[] = [
@@ -23,7 +23,7 @@ const MENDED: readonly StreamPlant[] = [
     say: 'the entry that holds the floor waits for a checkpoint that waits for it',
     edits: [
       {
-        file: 'src/core/outbox.ts',
+        file: 'src/core/events/outbox.ts',
         find: 'return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));',
         replace: 'return entry.ord > 0 && this.room() > 0;',
       },
@@ -55,7 +55,7 @@ const MENDED: readonly StreamPlant[] = [
     say: 'a buffer that is neither full nor half empty stays unread',
     edits: [
       {
-        file: 'src/sidecar/backpressure.ts',
+        file: 'src/sidecar/stream/backpressure.ts',
         find: "if (!over && bufferedBytes * 2 >= maxBytes) return 'nothing';",
         replace: "if ((!over || !full) && bufferedBytes * 2 >= maxBytes) return 'nothing';",
       },
@@ -95,7 +95,7 @@ const MENDED: readonly StreamPlant[] = [
     say: 'redriven letters have no budget',
     edits: [
       {
-        file: 'src/sidecar/letters.ts',
+        file: 'src/sidecar/stream/dead-letter-box.ts',
         find: "if (waiting > 0 && waiting + letter.data.length > REDRIVE_LIMIT_BYTES) return 'busy';",
         replace: 'void waiting;',
       },
@@ -108,7 +108,7 @@ const MENDED: readonly StreamPlant[] = [
     say: 'of what waits only the newest keep the checkpoint back',
     edits: [
       {
-        file: 'src/sidecar/tail.ts',
+        file: 'src/sidecar/stream/accepted-tail.ts',
         find: 'this.#earliest.push(one);',
         replace: 'this.#earliest.push(one); if (this.#accepted.length - this.#settled > 32) this.#earliestAt += 1;',
       },
@@ -125,7 +125,7 @@ const MENDED: readonly StreamPlant[] = [
     say: 'an acknowledged notice forgets where the first event is',
     edits: [
       {
-        file: 'src/sidecar/sequence-record.ts',
+        file: 'src/sidecar/stream/sequence-record.ts',
         find: "const last = floor?.sequence ?? parseSequence(start.replace(/^sequence:/, ''));",
         replace: 'const last = floor?.sequence; void start; void parseSequence;',
       },
@@ -213,17 +213,17 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'an event that is refused again and again counts each time',
     edits: [
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'effects: times > SPARED_LIMIT ? step.effects :',
         replace: 'effects: times < 0 * SPARED_LIMIT ? step.effects :',
       },
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: 'const known = counted.dead.includes(at.event);',
         replace: 'const known = at.event < 0;',
       },
       {
-        file: 'src/core/consumer.ts',
+        file: 'src/core/events/consumer-health.ts',
         find: '[...counted.dead, at.event].slice(-policy.storm.consecutive - 1)',
         replace: '[...counted.dead, at.event]',
       },
@@ -262,17 +262,17 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'the next event of a key goes while one of it is out',
     edits: [
       {
-        file: 'src/core/dispatch-order.ts',
+        file: 'src/core/events/dispatch-order.ts',
         find: "else if (lane.out === 0 && head.state === 'queued') this.offer(head);",
         replace: "else if (head.state === 'queued') this.offer(head);",
       },
       {
-        file: 'src/core/dispatch-order.ts',
+        file: 'src/core/events/dispatch-order.ts',
         find: 'return lane?.head === entry && lane.out === 0;',
         replace: 'return lane?.head === entry;',
       },
       {
-        file: 'src/core/dispatch-order.ts',
+        file: 'src/core/events/dispatch-order.ts',
         find: 'lane.head = head;',
         replace: 'lane.head = lane.out > 0 ? head?.next : head;',
       },
@@ -285,7 +285,7 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'what waits to go again has no place in the window',
     edits: [
       {
-        file: 'src/core/delivery-window.ts',
+        file: 'src/core/events/delivery-window.ts',
         find: 'return this.sent + this.#waiting + this.#dying;',
         replace: 'return this.sent + this.#dying;',
       },
@@ -316,7 +316,7 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'a redriven letter that is settled says that the platform was heard',
     edits: [
       {
-        file: 'src/sidecar/intake.ts',
+        file: 'src/sidecar/stream/intake.ts',
         find: 'heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),',
         replace: 'heardEpochMs: this.#deps.nowEpochMs(),',
       },
@@ -329,7 +329,7 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'after a restart as many events are marked as may be out, and not what had gone far ahead of them',
     edits: [
       {
-        file: 'src/sidecar/replay.ts',
+        file: 'src/sidecar/stream/replay-mark.ts',
         find: "if (before || this.#left > 0) return 'resume';",
         replace: "void before; if (this.#left > 0) return 'resume';",
       },
@@ -342,7 +342,7 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'of what still comes again a checkpoint names only the newest',
     edits: [
       {
-        file: 'src/sidecar/tail.ts',
+        file: 'src/sidecar/stream/accepted-tail.ts',
         find: '.filter((one) => !passed(one));',
         replace: '.filter((one) => !passed(one)).slice(-256);',
       },
@@ -359,7 +359,7 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'a number that the tracker knows does not prove what was settled ahead of it',
     edits: [
       {
-        file: 'src/sidecar/settled-ahead.ts',
+        file: 'src/sidecar/stream/settled-before.ts',
         find: 'if (!this.#proved && this.#intervals.length > 0) this.#proved =',
         replace: 'if (this.#proved) this.#proved =',
       },

@@ -1,5 +1,5 @@
 import { newerOf, type Checkpoint, type DeadLetter, type Store } from '../../src/coordination/store.ts';
-import { HoldfastError } from '../../src/core/failure.ts';
+import { HoldfastError } from '../../src/core/errors.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** The store as one stream sees it, on virtual time: fenced, ordered, slow, and away at times. A differential test holds its answers against the real ones. */

@@ -1,6 +1,6 @@
-import type { StreamPlan } from '../../src/config/resolve.ts';
-import { REDRIVE_LIMIT_BYTES } from '../../src/sidecar/letters.ts';
-import { PullDelivery } from '../../src/delivery/pull.ts';
+import type { StreamPlan } from '../../src/config/plan.ts';
+import { REDRIVE_LIMIT_BYTES } from '../../src/sidecar/stream/dead-letter-box.ts';
+import { PullDelivery } from '../../src/delivery/pull-delivery.ts';
 import { PlatformModel } from './platform.ts';
 import { ConsumerModel } from './stream-consumer.ts';
 import {

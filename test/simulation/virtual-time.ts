@@ -1,5 +1,5 @@
 import { BinaryHeap } from '../../src/core/binary-heap.ts';
-import type { Scheduler } from '../../src/sidecar/schedule.ts';
+import type { Scheduler } from '../../src/sidecar/runtime/scheduler.ts';
 
 /** Promise reactions that may follow one another before anything else happens. */
 const MICROTASKS = 12;

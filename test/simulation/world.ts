@@ -1,4 +1,4 @@
-import type { LeaseEffect } from '../../src/core/lease.ts';
+import type { LeaseEffect } from '../../src/core/lease/lease.ts';
 import { Pod } from './pod.ts';
 import { Clock, POLICY, StoreModel, type Plant } from './store.ts';
 

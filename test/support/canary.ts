@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
+import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
 
 /**
  * Everything the program wrote in a test (log, audit, status, metrics, stderr of child processes) is searched for secrets by value: the known ones,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
+import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
 
 export interface DocumentOptions {
   readonly simPort: number;

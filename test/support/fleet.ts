@@ -1,10 +1,10 @@
 import { dirname } from 'node:path';
-import { SampleConsumer, type Received } from '../../src/simulator/consumer.ts';
-import { Simulator } from '../../src/simulator/server.ts';
-import { ClientKeys } from '../../src/coordination/keys.ts';
+import { SampleConsumer, type Received } from '../../src/simulator/sample-consumer.ts';
+import { Simulator } from '../../src/simulator/simulator.ts';
+import { ClientKeys } from '../../src/coordination/redis/redis-keys.ts';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import { SIM_CLIENT } from '../../src/simulator/tokens.ts';
+import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
 import { expectNoSecret } from './canary.ts';
 import { writeDocuments, type DocumentOptions } from './documents.ts';
 import { Program } from './process.ts';

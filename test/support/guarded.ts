@@ -1,4 +1,4 @@
-import { LeaseGuard } from '../../src/sidecar/guard.ts';
+import { LeaseGuard } from '../../src/sidecar/leadership/watchdog.ts';
 
 /** A process whose lease ends soon: `BLOCK` in its arguments keeps its main thread busy from the start, SIGCONT keeps it busy for a moment. */
 const DEADLINE_MS = 150;

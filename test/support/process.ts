@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { NODE_FLAG } from '../../src/cli/node-flags.ts';
+import { NODE_FLAG } from '../../src/cli/node-flag.ts';
 
 /** One that is stopped never answers; one that is stuck does in the end. */
 const ASK_LIMIT_MS = 30_000;

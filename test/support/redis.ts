@@ -3,8 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RedisLink, type RedisTarget } from '../../src/coordination/link.ts';
-import { RedisStore } from '../../src/coordination/redis.ts';
+import { RedisLink, type RedisTarget } from '../../src/coordination/redis/redis-connection.ts';
+import { RedisStore } from '../../src/coordination/redis/redis-store.ts';
 import type { LetterLimits } from '../../src/coordination/store.ts';
 
 /** A real redis-server of the test's own on a free loopback port. */

@@ -1,6 +1,6 @@
-import { COMMON_CLOSE_CODES, COMMON_STATUSES } from '../../src/core/disposition.ts';
-import { idleSession, stepSession } from '../../src/core/session.ts';
-import type { SessionEffect, SessionInput, SessionPolicy, SessionState } from '../../src/core/session-types.ts';
+import { COMMON_CLOSE_CODES, COMMON_STATUSES } from '../../src/core/session/classify-failure.ts';
+import { idleSession, stepSession } from '../../src/core/session/session.ts';
+import type { SessionEffect, SessionInput, SessionPolicy, SessionState } from '../../src/core/session/session-model.ts';
 
 export const BACKOFF = { baseMs: 1000, multiplier: 2, maxMs: 60_000, jitterLow: 1, jitterHigh: 1 };
 export const policy: SessionPolicy = {

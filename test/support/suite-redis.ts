@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { RedisLink } from '../../src/coordination/link.ts';
+import type { RedisLink } from '../../src/coordination/redis/redis-connection.ts';
 import { redisLink, TestRedis } from './redis.ts';
 
 /** A Redis for one suite: started before it and gone after it, with everything that was linked to it. */

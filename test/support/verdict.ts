@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
-import type { Received, SampleConsumer } from '../../src/simulator/consumer.ts';
+import type { Received, SampleConsumer } from '../../src/simulator/sample-consumer.ts';
 import type { SimEvent } from '../../src/simulator/journal.ts';
-import type { Simulator } from '../../src/simulator/server.ts';
+import type { Simulator } from '../../src/simulator/simulator.ts';
 
 export interface GapSeen {
   readonly from: string;

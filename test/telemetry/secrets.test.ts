@@ -1,10 +1,10 @@
 import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { createLogger } from '../../src/telemetry/log.ts';
-import { AuditLog } from '../../src/telemetry/audit.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { AuditLog } from '../../src/telemetry/audit-log.ts';
 import { createSecrets } from '../../src/telemetry/secrets.ts';
-import { LineSink, SINK_LIMIT_BYTES } from '../../src/telemetry/sink.ts';
+import { LineSink, SINK_LIMIT_BYTES } from '../../src/telemetry/line-sink.ts';
 import { expectNoSecret } from '../support/canary.ts';
 
 const SECRET = 'S3cr/et+Value=with?odd&chars-0123456789';

@@ -3,11 +3,11 @@ import { createServer as createHttp, type RequestListener as Listener } from 'no
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadDocuments } from '../../src/config/load.ts';
-import { resolve, type ClientPlan } from '../../src/config/resolve.ts';
-import { HoldfastError } from '../../src/core/failure.ts';
+import { loadDocuments } from '../../src/config/load-documents.ts';
+import { resolve, type ClientPlan } from '../../src/config/plan.ts';
+import { HoldfastError } from '../../src/core/errors.ts';
 import { readSecret } from '../../src/upstream/credentials.ts';
-import { createAgent } from '../../src/upstream/network.ts';
+import { createAgent } from '../../src/upstream/http-client.ts';
 import { fetchToken } from '../../src/upstream/oauth.ts';
 import { credentialsDirectory, writeDocuments } from '../support/documents.ts';
 

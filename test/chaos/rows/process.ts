@@ -1,4 +1,4 @@
-import { DRAIN_LIMIT_MS } from '../../../src/core/lease-types.ts';
+import { DRAIN_LIMIT_MS } from '../../../src/core/lease/lease-model.ts';
 import { spawn, spawnSync } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { readdirSync } from 'node:fs';

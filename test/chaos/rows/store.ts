@@ -1,7 +1,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../../support/until.ts';
-import { SIM_CLIENT } from '../../../src/simulator/tokens.ts';
+import { SIM_CLIENT } from '../../../src/simulator/token-office.ts';
 import { during, kill, pause, platform, redisOf, spoil, T_MS, type Scenario } from '../row.ts';
 import type { Rig } from '../rig.ts';
 

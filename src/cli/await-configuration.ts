@@ -1,0 +1,242 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { clientNames } from '../config/load-documents.ts';
+import { listenOn } from '../config/listen-on.ts';
+import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
+import type { ClientPlan } from '../config/plan.ts';
+import type { StoreTarget } from '../coordination/open-store.ts';
+import { RedisLink } from '../coordination/redis/redis-connection.ts';
+import { Reports } from '../coordination/redis/sidecar-reports.ts';
+import { createAdminServer } from '../sidecar/replica/connection-limits.ts';
+import type { Identity } from '../sidecar/runtime/environment.ts';
+import { REPORT_EVERY_MS, reportHead } from '../sidecar/replica/status-reporter.ts';
+import { EXIT_OK } from './options.ts';
+
+/** How often the files are looked at. The kubelet writes a changed annotation within seconds, a changed Secret within a minute or two. */
+const LOOK_EVERY_MS = 1000;
+/** After a change standbys begin anew first, the leader when one of them runs the new configuration; it does not wait longer than this. */
+const STANDBY_SPREAD_MS = 3000;
+const LEADER_WAITS_MS = 120_000;
+/** Looks without a further change before anything is done. */
+const STABLE_LOOKS = 2;
+/** A link that only reports keeps no lease. */
+const REPORT_TTL_MS = 6000;
+
+export interface Configuration {
+  readonly plans: readonly ClientPlan[];
+  readonly warnings: readonly string[];
+}
+
+export interface Waiting {
+  readonly files: readonly string[];
+  readonly adminHost: string;
+  readonly adminPort: number;
+  /** Where reports go; undefined: its password is not there yet either. */
+  readonly store: StoreTarget | undefined;
+  readonly identity: Identity;
+  readonly read: () => Promise<Configuration>;
+}
+
+/**
+ * Short name of what the files hold now: the revision that compiled documents state, else a hash of the content. Empty when one cannot be read.
+ */
+export function configHash(files: readonly string[]): string {
+  try {
+    const texts = files.map((file) => readFileSync(file, 'utf8'));
+    const stated = REVISION.exec(texts.join('\n'))?.[1];
+    return stated ?? createHash('sha256').update(texts.join('\0')).digest('hex').slice(0, 16);
+  } catch {
+    return '';
+  }
+}
+
+const REVISION = /"holdfast\.dev\/revision":"([0-9a-f]{16})"/;
+
+/**
+ * Reads the configuration of an attached sidecar. What is missing or wrong is waited for, not a reason to end: meanwhile the process is healthy, says in
+ * the log and in its report what it waits for, and the application beside it starts.
+ */
+export async function awaitConfiguration(waiting: Waiting): Promise<Configuration> {
+  let room: WaitingRoom | undefined;
+  for (;;) {
+    const found = await problemsOr(waiting.read);
+    if ('plans' in found) {
+      await room?.close();
+      return found;
+    }
+    room ??= await WaitingRoom.open(waiting);
+    room.tell(found);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** Returns the configuration, or what is wrong with it. */
+export async function problemsOr(
+  read: () => Promise<Configuration>,
+): Promise<Configuration | readonly ConfigProblem[]> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+/** A file that the kubelet has not written yet is a problem like any other. @throws ConfigError */
+export function requireFile(file: string): void {
+  if (existsSync(file)) return;
+  throw new ConfigError([
+    {
+      code: 'HF_CONFIG_SECRET',
+      field: file,
+      rule: 'is missing',
+      remedy: 'make the Secret with the password of the store, key "password", in the namespace of this pod',
+    },
+  ]);
+}
+
+export interface Renewal {
+  readonly files: readonly string[];
+  /** Files whose change counts too, and which hold no documents. */
+  readonly also: readonly string[];
+  /** What keeps the files from being used as they are now; empty: nothing. */
+  readonly usable: () => Promise<readonly ConfigProblem[]>;
+  /** Is told once of each change that cannot be used. */
+  readonly told: (problems: readonly ConfigProblem[]) => void;
+  readonly random: () => number;
+  readonly leads: () => boolean;
+  /** Somebody else runs this configuration already, or there is nobody else. */
+  readonly othersRun: (hash: string) => Promise<boolean>;
+}
+
+/** Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew: standbys first, the leader when one of them is ready to take over. */
+export async function changedConfiguration(renewal: Renewal): Promise<void> {
+  const { files, also, random, leads, othersRun } = renewal;
+  const name = (): string => `${configHash(files)} ${configHash(also)}`;
+  const running = name();
+  let refused = '';
+  for (let seen = running, stable = 0; ; stable += 1) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, LOOK_EVERY_MS).unref();
+    });
+    const now = name();
+    if (now !== seen) stable = 0;
+    seen = now;
+    // Several edits in a row are one change.
+    if (now === running || configHash(files) === '' || stable < STABLE_LOOKS) continue;
+    // Who begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a field that is wrong.
+    const problems = await renewal.usable();
+    if (problems.length > 0) {
+      if (refused !== now) renewal.told(problems);
+      refused = now;
+      continue;
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, random() * STANDBY_SPREAD_MS).unref();
+    });
+    for (
+      let waited = 0;
+      leads() && waited < LEADER_WAITS_MS && !(await othersRun(configHash(files)));
+      waited += LOOK_EVERY_MS
+    )
+      await new Promise((resolve) => {
+        setTimeout(resolve, LOOK_EVERY_MS).unref();
+      });
+    // It may have been taken back meanwhile.
+    if (name() !== running) return;
+  }
+}
+
+/** What stands in for the sidecar while it has nothing to do: probes are answered, problems are told. */
+class WaitingRoom {
+  readonly #waiting: Waiting;
+  readonly #server: Server;
+  readonly #link: RedisLink | undefined;
+  readonly #reporting: NodeJS.Timeout;
+  #problems: readonly ConfigProblem[] = [];
+  #told = '';
+  readonly #leave = (): void => {
+    process.exit(EXIT_OK);
+  };
+
+  private constructor(waiting: Waiting) {
+    this.#waiting = waiting;
+    this.#server = createAdminServer((request, response) => {
+      request.resume();
+      const ready = request.url !== '/readyz';
+      response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain; version=0.0.4' });
+      // Who waits does not lead: without this an alert on "nobody leads" would have nothing to count.
+      if (request.url === '/metrics')
+        return void response.end(
+          clientNames(waiting.files)
+            .map((name) => `holdfast_leader{client="${name}"} 0\n`)
+            .join(''),
+        );
+      response.end(ready ? 'ok\n' : `waiting for its configuration:\n${this.#problems.map(sentence).join('\n')}\n`);
+    });
+    this.#link =
+      waiting.store?.kind === 'redis'
+        ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined })
+        : undefined;
+    this.#link?.open();
+    this.#reporting = setInterval(() => {
+      void this.#report();
+    }, REPORT_EVERY_MS);
+    process.once('SIGTERM', this.#leave);
+    process.once('SIGINT', this.#leave);
+  }
+
+  static async open(waiting: Waiting): Promise<WaitingRoom> {
+    const room = new WaitingRoom(waiting);
+    await listenOn(room.#server, waiting.adminPort, waiting.adminHost);
+    return room;
+  }
+
+  /** Each change of what is wrong once. */
+  tell(problems: readonly ConfigProblem[]): void {
+    this.#problems = problems;
+    const text = problems
+      .map(
+        ({ code, field, rule, remedy }) =>
+          `${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code, field, rule, hint: remedy })}\n`,
+      )
+      .join('');
+    if (text === this.#told) return;
+    this.#told = text;
+    process.stderr.write(text);
+  }
+
+  async #report(): Promise<void> {
+    if (this.#link === undefined) return;
+    const { identity, files } = this.#waiting;
+    const text = JSON.stringify({
+      ...reportHead(identity, configHash(files)),
+      ready: false,
+      problems: this.#problems.map(({ code, field, rule, remedy }) => ({ code, field, rule, remedy })),
+    });
+    try {
+      for (const name of clientNames(files))
+        await new Reports(this.#link).write(
+          { namespace: identity.namespace, name },
+          `${identity.pod}/${identity.uid}`,
+          text,
+        );
+    } catch {
+      // Told again in a moment.
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#reporting);
+    process.off('SIGTERM', this.#leave);
+    process.off('SIGINT', this.#leave);
+    this.#link?.close();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function sentence({ field, rule, remedy }: ConfigProblem): string {
+  return `${field} ${rule}: ${remedy}`;
+}

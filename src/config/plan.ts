@@ -1,0 +1,322 @@
+import type { AdmissionPolicy } from '../core/dialing/dial-queue.ts';
+import type { ConsumerPolicy } from '../core/events/consumer-health.ts';
+import type { CheckpointPolicy } from '../core/events/checkpoint-schedule.ts';
+import type { LeasePolicy } from '../core/lease/lease.ts';
+import type { OutboxPolicy } from '../core/events/outbox.ts';
+import type { SessionPolicy } from '../core/session/session-model.ts';
+import type { TokenPolicy } from '../core/token.ts';
+import type { TrackerPolicy } from '../core/events/sequence-tracker.ts';
+import { hostsOf, type Hosts } from '../platforms/dial-target.ts';
+import { PROFILES } from '../platforms/index.ts';
+import type { FieldPaths, PositionKind, Profile } from '../platforms/profile.ts';
+import { domainOf } from './hosts.ts';
+import { leaseName } from './lease-name.ts';
+import type { Documents } from './load-documents.ts';
+import { onlyLoopback } from './relations.ts';
+import type { EventStream, StreamClient } from './schema.ts';
+
+/** One OAuth client with everything its streams share. Frozen policies; durations in ms. */
+export interface ClientPlan {
+  readonly name: string;
+  readonly platform: string;
+  readonly region: string;
+  /** As configured; else the OAuth client id. */
+  readonly tenantId: string;
+  readonly tenantStated: boolean;
+  readonly suspend: boolean;
+  readonly hosts: Hosts;
+  readonly credentials: StreamClient['spec']['credentials'];
+  readonly tokenEndpoint: Profile['token'];
+  readonly tokenPolicy: TokenPolicy;
+  readonly validatePath: string;
+  readonly lifeBounds: { readonly minMs: number; readonly maxMs: number };
+  readonly admission: AdmissionPolicy;
+  /** Name of the lease, and of everything the client keeps in the store; see leaseName. */
+  readonly lease: string;
+  readonly leasePolicy: LeasePolicy;
+  readonly maintenance: StreamClient['spec']['maintenance'];
+  readonly loopback: boolean;
+  /** Private networks that names may resolve into. */
+  readonly allowPrivate: readonly string[];
+  readonly streams: readonly StreamPlan[];
+}
+
+/** One subscription, with the policies of its machines. */
+export interface StreamPlan {
+  readonly name: string;
+  readonly client: string;
+  /** As of the client. */
+  readonly lease: string;
+  readonly profile: Profile;
+  readonly fields: FieldPaths;
+  readonly hosts: Hosts;
+  readonly path: string | undefined;
+  readonly topics: readonly string[];
+  readonly priority: 0 | 1 | 2;
+  readonly suspend: boolean;
+  readonly session: SessionPolicy;
+  readonly tracker: TrackerPolicy;
+  readonly outbox: OutboxPolicy;
+  readonly consumer: ConsumerPolicy;
+  readonly checkpoint: CheckpointPolicy;
+  readonly delivery: EventStream['spec']['delivery'];
+  readonly retentionMs: number | undefined;
+  readonly snapshotPath: string | undefined;
+  readonly loopback: boolean;
+  /** As of the client. */
+  readonly allowPrivate: readonly string[];
+  /** CloudEvents source: /holdfast/{platform}/{region}/{client}/{stream}. */
+  readonly source: string;
+}
+
+const PRIORITIES = { High: 0, Normal: 1, Low: 2 } as const;
+/** A token's stated life is believed within these bounds toward real platforms (reliability A2). */
+const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
+/** Bytes all streams of one process may buffer together; each has its share of it at most. */
+const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
+/** What a stored checkpoint keeps from being repeated, by class (core/delivery-window.ts). */
+const COVER = { A: 'ahead', B: 'prefix', C: 'nothing' } as const;
+const CHECKPOINT: CheckpointPolicy = {
+  everyMs: 100,
+  everyLargeMs: 1000,
+  urgentAfter: 128,
+  backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 },
+};
+
+/** Combines documents and profiles into plans. The documents must have passed `loadDocuments`. */
+export function resolve(documents: Documents): readonly ClientPlan[] {
+  const shareBytes = Math.floor(PROCESS_BUFFER_BYTES / Math.max(1, documents.streams.length));
+  return documents.clients.map((client) => {
+    const { platform, region } = client.spec;
+    const mine = documents.streams.filter((stream) => stream.spec.clientRef.name === client.metadata.name);
+    const first = mine[0] === undefined ? defaultProfile(client) : PROFILES[mine[0].spec.dialect];
+    const loopback = onlyLoopback(client.spec);
+    const hosts = hostsFor(first, client);
+    // Until the credentials are read the StreamClient's own name stands for the OAuth client.
+    const lease = leaseName({ platform, region, hosts }, client.metadata.name);
+    const { allowPrivate } = documents.installation;
+    const streams = mine.map((stream) => ({
+      ...resolveStream(client, stream, { loopback, shareBytes, lease }),
+      allowPrivate,
+    }));
+    return {
+      name: client.metadata.name,
+      platform,
+      region,
+      tenantId: client.spec.tenantId ?? client.metadata.name,
+      tenantStated: client.spec.tenantId !== undefined,
+      suspend: client.spec.suspend,
+      hosts,
+      credentials: client.spec.credentials,
+      tokenEndpoint: first.token,
+      tokenPolicy: tokenPolicy(client, first, loopback),
+      validatePath: client.spec.token.validatePath ?? first.token.validatePath,
+      lifeBounds: loopback ? { minMs: 500, maxMs: LIFE_BOUNDS.maxMs } : LIFE_BOUNDS,
+      admission: admissionPolicy(client),
+      lease,
+      leasePolicy: {
+        ttlMs: client.spec.lease.ttl,
+        renewEveryMs: client.spec.lease.renewEvery,
+        guardMs: client.spec.lease.guard,
+      },
+      maintenance: client.spec.maintenance,
+      loopback,
+      allowPrivate,
+      streams,
+    };
+  });
+}
+
+function defaultProfile(client: StreamClient): Profile {
+  return PROFILES[client.spec.platform === 'GenesysCloud' ? 'genesys-streams' : 'cxone-events'];
+}
+
+function hostsFor(profile: Profile, client: StreamClient): Hosts {
+  const { login, api, streaming } = client.spec.hosts;
+  const overrides = {
+    ...(login === undefined ? {} : { login }),
+    ...(api === undefined ? {} : { api }),
+    ...(streaming === undefined ? {} : { streaming }),
+  };
+  return hostsOf(profile, { name: client.spec.region, domain: domainOf(client.spec) ?? client.spec.region }, overrides);
+}
+
+function tokenPolicy(client: StreamClient, profile: Profile, loopback: boolean): TokenPolicy {
+  const { token, reconnect } = client.spec;
+  return {
+    rotateAtPercent: token.rotateAtPercent,
+    leadMs: token.leadTime,
+    minRemainingAtDialMs: token.minRemainingAtDial,
+    minRemainingAtRedialMs: token.minRemainingAtRedial,
+    validate: token.validate ?? profile.token.validateByDefault,
+    retryInvalidMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000,
+    minIntervalMs: loopback ? Math.min(token.minInterval, reconnect.baseDelay) : token.minInterval,
+    backoff: {
+      baseMs: loopback ? reconnect.baseDelay : 5000,
+      multiplier: 2,
+      maxMs: loopback ? reconnect.maxDelay : 300_000,
+      jitterLow: 0.5,
+      jitterHigh: 1.5,
+    },
+  };
+}
+
+function admissionPolicy(client: StreamClient): AdmissionPolicy {
+  const { gate, circuitBreaker, pool } = client.spec;
+  return {
+    gate: { capacity: gate.capacity, refillEveryMs: gate.refillEvery, concurrent: gate.concurrent },
+    breaker: {
+      failureRatePercent: circuitBreaker.failureRatePercent,
+      windowMs: circuitBreaker.window,
+      minSamples: circuitBreaker.minSamples,
+      openMs: circuitBreaker.open,
+    },
+    maxStreams: pool.maxStreams,
+  };
+}
+
+function resolveStream(
+  client: StreamClient,
+  stream: EventStream,
+  { loopback, shareBytes, lease }: { readonly loopback: boolean; readonly shareBytes: number; readonly lease: string },
+): Omit<StreamPlan, 'allowPrivate'> {
+  const { spec } = stream;
+  const profile = withResume(PROFILES[spec.dialect], spec);
+  const { fields } = spec;
+  const path = spec.path ?? '';
+  return {
+    name: stream.metadata.name,
+    client: client.metadata.name,
+    lease,
+    profile,
+    fields: {
+      position: fields.position ?? profile.fields.position,
+      id: fields.id ?? profile.fields.id,
+      type: fields.type ?? profile.fields.type,
+      time: fields.time ?? profile.fields.time,
+      key: fields.key ?? profile.fields.key,
+    },
+    hosts: hostsFor(profile, client),
+    path: spec.path,
+    topics: spec.topics,
+    priority: PRIORITIES[spec.priority],
+    suspend: spec.suspend || client.spec.suspend,
+    session: sessionPolicy(client, spec, profile, loopback),
+    tracker: {
+      reorderMs: spec.resume.reorderWindow,
+      reorderLimit: 256,
+      reorderBytes: 4 * 1024 * 1024,
+      contiguous: spec.resume.contiguous,
+    },
+    outbox: {
+      maxInFlight: spec.delivery.maxInFlight,
+      maxUncheckpointed: spec.delivery.maxUncheckpointed,
+      maxBufferedBytes: Math.min(spec.delivery.maxBufferedBytes, shareBytes),
+      ackTimeoutMs: spec.delivery.ackTimeout,
+      cover: COVER[profile.streamClass],
+    },
+    consumer: {
+      maxAttempts: spec.delivery.maxAttempts,
+      crashLimit: spec.delivery.crashLimit,
+      backoff: {
+        baseMs: spec.delivery.retryBaseDelay,
+        multiplier: 2,
+        maxMs: spec.delivery.retryMaxDelay,
+        jitterLow: 0.5,
+        jitterHigh: 1,
+      },
+      retryAfterMaxMs: 900_000,
+      storm: { consecutive: 5, sharePercent: 50, minSamples: 10, windowMs: 60_000 },
+    },
+    checkpoint: CHECKPOINT,
+    delivery: spec.delivery,
+    retentionMs: spec.resume.retention ?? profile.retentionMs[path] ?? profile.retentionMs[''],
+    snapshotPath: spec.resume.snapshotPath,
+    loopback,
+    source: `/holdfast/${client.spec.platform}/${encodeURIComponent(client.spec.region)}/${client.metadata.name}/${stream.metadata.name}`,
+  };
+}
+
+/** A configured resume turns class C into A or B, and `None` turns everything into C. */
+function withResume(profile: Profile, spec: EventStream['spec']): Profile {
+  const { mode, param } = spec.resume;
+  if (mode === 'None') return { ...profile, streamClass: 'C', resume: { via: 'none', kind: undefined, param: '' } };
+  const asked: PositionKind | undefined = {
+    Auto: undefined,
+    Sequence: 'sequence' as const,
+    Since: 'since' as const,
+    Cursor: 'cursor' as const,
+  }[mode];
+  if (asked === undefined || profile.resume.kind !== undefined)
+    return param === undefined ? profile : { ...profile, resume: { ...profile.resume, param } };
+  return {
+    ...profile,
+    streamClass: asked === 'sequence' ? 'A' : 'B',
+    resume: { via: 'query', kind: asked, param: param ?? asked },
+  };
+}
+
+function sessionPolicy(
+  client: StreamClient,
+  spec: EventStream['spec'],
+  profile: Profile,
+  loopback: boolean,
+): SessionPolicy {
+  const { reconnect } = client.spec;
+  const { pingEvery, pongTimeout, silence } = spec.heartbeat;
+  const ping = profile.liveness.ping;
+  const watchdog =
+    profile.liveness.watchdog ?? (silence === undefined ? undefined : { of: 'any' as const, silenceMs: silence });
+  const jitter = { multiplier: reconnect.multiplier, jitterLow: reconnect.jitterLow, jitterHigh: reconnect.jitterHigh };
+  return {
+    dialTimeoutMs: 10_000,
+    closeTimeoutMs: 1000,
+    clientFrames: profile.clientFrames,
+    hello:
+      profile.hello === undefined
+        ? undefined
+        : { ackTimeoutMs: profile.hello.ackTimeoutMs, reconnectOnly: profile.hello.reconnectOnly },
+    liveness: {
+      ...(ping === undefined
+        ? {}
+        : {
+            ping: {
+              everyMs: pingEvery ?? ping.everyMs,
+              timeoutMs: pongTimeout ?? ping.timeoutMs,
+              maxMissed: ping.maxMissed,
+            },
+          }),
+      ...(watchdog === undefined
+        ? {}
+        : { watchdog: { of: watchdog.of, silenceMs: silence ?? watchdog.silenceMs, learns: silence === undefined } }),
+      latency: profile.liveness.latency,
+    },
+    backoff: { baseMs: reconnect.baseDelay, maxMs: reconnect.maxDelay, ...jitter },
+    extendedBackoff: { baseMs: reconnect.extendedBaseDelay, maxMs: reconnect.extendedMaxDelay, ...jitter },
+    maxAttempts: reconnect.maxAttempts,
+    maxWindowMs: reconnect.maxWindow,
+    onExhausted: reconnect.onExhausted,
+    stableMs: 60_000,
+    rotation: profile.rotation,
+    inStream: {
+      ackTimeoutMs: 5000,
+      retryMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000,
+      fallBackBeforeExpiryMs: loopback ? 500 : 10_000,
+    },
+    overlapMs: profile.overlapMs,
+    emptyBatchLimit: 3,
+    closeDeadWith1001: profile.closeDeadWith1001,
+    tables: profile.tables,
+  };
+}
+
+/** The plan with its lease named after the OAuth client: two installations that use the same one exclude each other, because the platform counts them as one. */
+export function withOAuthClient(plan: ClientPlan, clientId: string): ClientPlan {
+  const lease = leaseName(plan, clientId);
+  return {
+    ...plan,
+    lease,
+    tenantId: plan.tenantStated ? plan.tenantId : clientId,
+    streams: plan.streams.map((stream) => ({ ...stream, lease })),
+  };
+}

@@ -1,0 +1,174 @@
+import { HoldfastError } from '../../core/errors.ts';
+import { ClientKeys } from './redis-keys.ts';
+import type { RedisLink } from './redis-connection.ts';
+import { ADD_LETTER, CLAIM, PURGE_LETTERS, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts/store-scripts.ts';
+import {
+  LETTER_LIMITS,
+  letterText,
+  parseCheckpoint,
+  type Checkpoint,
+  type DeadLetter,
+  type LetterLimits,
+  type Store,
+} from '../store.ts';
+
+/** From this share of maxmemory on the store is called nearly full. */
+export const NEARLY_FULL = 0.8;
+
+/** What the server says of itself that matters to us. */
+export interface StoreCondition {
+  /** What is unsafe; empty when nothing is. */
+  readonly warnings: readonly string[];
+  /** Used memory as a share of maxmemory; undefined: there is no limit, or the server does not say. */
+  readonly fill: number | undefined;
+}
+
+/** The shared store: what must survive a replica, written through the process's one connection. */
+export class RedisStore implements Store {
+  readonly kind = 'redis';
+  readonly link: RedisLink;
+
+  readonly #limits: LetterLimits;
+
+  constructor(link: RedisLink, limits: LetterLimits = LETTER_LIMITS) {
+    this.link = link;
+    this.#limits = limits;
+  }
+
+  /** What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such. */
+  async condition(): Promise<StoreCondition> {
+    const info = await this.link.ask(() => this.link.redis.info());
+    const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
+    const out: string[] = [];
+    const [major = 0, minor = 0] = field('redis_version').split('.').map(Number);
+    if (field('redis_version') !== '' && (major < 6 || (major === 6 && minor < 2)))
+      out.push(`redis ${field('redis_version')} is older than 6.2`);
+    const policy = field('maxmemory_policy');
+    if (policy !== '' && policy !== 'noeviction')
+      out.push(`maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`);
+    if (Number(field('connected_slaves')) > 0 && field('min_slaves_good_slaves') === '')
+      out.push(
+        'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl',
+      );
+    const fill = Number(field('maxmemory')) > 0 ? Number(field('used_memory')) / Number(field('maxmemory')) : undefined;
+    if (fill !== undefined && fill >= NEARLY_FULL)
+      out.push(
+        `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
+      );
+    return { warnings: out, fill };
+  }
+
+  async claim(client: string, holder: string, floor: number): Promise<number> {
+    return Number(await this.link.script(CLAIM, [this.#keys(client).fence], [holder, String(floor)]));
+  }
+
+  async epoch(client: string): Promise<number> {
+    return Number((await this.link.ask(() => this.link.redis.hget(this.#keys(client).fence, 'epoch'))) ?? 0);
+  }
+
+  async load(client: string, stream: string): Promise<Checkpoint | undefined> {
+    const text = await this.link.ask(() => this.link.redis.hget(this.#keys(client).checkpoints, stream));
+    if (text === null) return undefined;
+    const checkpoint = parseCheckpoint(text);
+    if (checkpoint === 'newer')
+      throw new HoldfastError(
+        'HF_STORE_SCHEMA',
+        `the checkpoint of ${client}/${stream} was written by a newer version`,
+      );
+    if (checkpoint === undefined)
+      throw new HoldfastError('HF_STORE_CORRUPT', `the checkpoint of ${client}/${stream} cannot be read`);
+    return checkpoint;
+  }
+
+  async save(
+    client: string,
+    epoch: number,
+    checkpoints: Readonly<Record<string, Checkpoint>>,
+  ): Promise<'stored' | 'fenced' | 'regressed'> {
+    const keys = this.#keys(client);
+    const records = Object.entries(checkpoints).flatMap(([stream, checkpoint]) => recordArgs(stream, checkpoint));
+    const answer = Number(await this.link.script(SAVE, [keys.fence, keys.checkpoints], [String(epoch), ...records]));
+    return answer === 1 ? 'stored' : answer === 0 ? 'fenced' : 'regressed';
+  }
+
+  async seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean> {
+    return Number(await this.link.script(SEED, [this.#keys(client).checkpoints], recordArgs(stream, checkpoint))) === 1;
+  }
+
+  async saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'> {
+    const keys = this.#keys(client);
+    return Number(await this.link.script(SAVE_SEALED, [keys.fence, keys.sealed], [String(epoch), name, sealed])) === 1
+      ? 'stored'
+      : 'fenced';
+  }
+
+  async loadSealed(client: string, name: string): Promise<string | undefined> {
+    return (await this.link.ask(() => this.link.redis.hget(this.#keys(client).sealed, name))) ?? undefined;
+  }
+
+  async addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'> {
+    const answer = await this.link.script(ADD_LETTER, this.#letterKeys(client, letter.stream), [
+      letter.id,
+      letterText(letter),
+      String(this.#limits.count),
+      String(this.#limits.bytes),
+    ]);
+    return Number(answer) === 1 ? 'stored' : 'full';
+  }
+
+  async listDeadLetters(
+    client: string,
+    stream: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly DeadLetter[]> {
+    const [letters, index] = this.#letterKeys(client, stream);
+    const ids = await this.link.ask(() =>
+      this.link.redis.zrangebylex(index, after === undefined ? '-' : `(${after}`, '+', 'LIMIT', 0, limit),
+    );
+    if (ids.length === 0) return [];
+    const texts = await this.link.ask(() => this.link.redis.hmget(letters, ...ids));
+    return texts.flatMap((text) => (text === null ? [] : [toLetter(text)]));
+  }
+
+  async getDeadLetter(client: string, stream: string, id: string): Promise<DeadLetter | undefined> {
+    const text = await this.link.ask(() => this.link.redis.hget(this.#letterKeys(client, stream)[0], id));
+    return text === null ? undefined : toLetter(text);
+  }
+
+  async removeDeadLetter(client: string, stream: string, id: string): Promise<boolean> {
+    return Number(await this.link.script(REMOVE_LETTER, this.#letterKeys(client, stream), [id])) > 0;
+  }
+
+  async purgeDeadLetters(client: string, stream: string): Promise<number> {
+    return Number(await this.link.script(PURGE_LETTERS, this.#letterKeys(client, stream), []));
+  }
+
+  countDeadLetters(client: string, stream: string): Promise<number> {
+    return this.link.ask(() => this.link.redis.zcard(this.#letterKeys(client, stream)[1]));
+  }
+
+  close(): Promise<void> {
+    this.link.close();
+    return Promise.resolve();
+  }
+
+  #keys(client: string): ClientKeys {
+    return new ClientKeys(this.link.prefix, client);
+  }
+
+  #letterKeys(client: string, stream: string): readonly [string, string, string] {
+    const keys = this.#keys(client);
+    return [keys.letters(stream), keys.letterIndex(stream), keys.letterBytes(stream)];
+  }
+}
+
+/** One record as SAVE and SEED take it. */
+function recordArgs(stream: string, checkpoint: Checkpoint): readonly string[] {
+  return [stream, String(checkpoint.index), String(checkpoint.aheadCount ?? 0), JSON.stringify(checkpoint)];
+}
+
+function toLetter(text: string): DeadLetter {
+  const record = JSON.parse(text) as Omit<DeadLetter, 'data'> & { data: string };
+  return { ...record, data: Buffer.from(record.data, 'base64') };
+}

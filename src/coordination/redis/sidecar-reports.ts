@@ -1,0 +1,101 @@
+import type { RedisLink } from './redis-connection.ts';
+import { CLOCK, WHOLE } from './scripts/script-prelude.ts';
+import type { Script } from './scripts/store-scripts.ts';
+
+/** A report older than this says nothing any more. */
+export const REPORT_LIFE_MS = 30_000;
+/** Reports of one client above which a writer throws out old ones. */
+const MANY = 64;
+/** Larger ones are not written: a report is a summary. */
+const MAX_BYTES = 256 * 1024;
+
+/** A full server refuses it: who watches can wait. KEYS[1] hash of one client's reports. ARGV replica, text, life ms, many. */
+export const REPORT: Script = {
+  name: 'hfReport',
+  keys: 1,
+  lua: `${CLOCK}${WHOLE}
+local now = clock()
+redis.call('HSET', KEYS[1], ARGV[1], whole(now) .. ' ' .. ARGV[2])
+redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[3]) * 4)
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
+  local all = redis.call('HGETALL', KEYS[1])
+  -- RESP3 connections still hand Lua a flat list.
+  for i = 1, #all, 2 do
+    local at = tonumber(string.match(all[i + 1], '^(%d+) ') or '0')
+    if now - at > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], all[i]) end
+  end
+end
+return 1
+`,
+};
+
+/** KEYS[1] as REPORT. Returns {now, field, value, ...}. */
+export const READ_REPORTS: Script = {
+  name: 'hfReadReports',
+  keys: 1,
+  lua: `${CLOCK}${WHOLE}
+local out = {whole(clock())}
+for _, part in ipairs(redis.call('HGETALL', KEYS[1])) do out[#out + 1] = part end
+return out
+`,
+};
+
+export interface Report {
+  readonly replica: string;
+  /** By the store's clock. */
+  readonly ageMs: number;
+  /** JSON as the sidecar wrote it; undefined: it is none. */
+  readonly content: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * What sidecars say of themselves, for whoever watches (the controller, the kubectl plugin). Nothing in the data plane reads it. Throws HoldfastError
+ * HF_STORE_UNAVAILABLE.
+ */
+export class Reports {
+  readonly #link: RedisLink;
+
+  constructor(link: RedisLink) {
+    this.#link = link;
+  }
+
+  /** @returns false when it is too large. */
+  async write(
+    client: { readonly namespace: string; readonly name: string },
+    replica: string,
+    text: string,
+  ): Promise<boolean> {
+    if (Buffer.byteLength(text) > MAX_BYTES) return false;
+    await this.#link.script(REPORT, [this.#key(client)], [replica, text, String(REPORT_LIFE_MS), String(MANY)]);
+    return true;
+  }
+
+  /** Reports younger than REPORT_LIFE_MS. */
+  async read(client: { readonly namespace: string; readonly name: string }): Promise<readonly Report[]> {
+    const [now, ...parts] = (await this.#link.script(READ_REPORTS, [this.#key(client)], [])) as readonly string[];
+    const out: Report[] = [];
+    for (let index = 0; index + 1 < parts.length; index += 2) {
+      const value = parts[index + 1] ?? '';
+      const space = value.indexOf(' ');
+      const ageMs = Number(now) - Number(value.slice(0, space));
+      if (ageMs <= REPORT_LIFE_MS)
+        out.push({ replica: parts[index] ?? '', ageMs, content: objectOf(value.slice(space + 1)) });
+    }
+    return out;
+  }
+
+  #key({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+    return `${this.#link.prefix}:reports:${namespace}/${name}`;
+  }
+}
+
+function objectOf(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

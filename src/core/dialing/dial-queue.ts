@@ -1,0 +1,120 @@
+import {
+  breakerAllows,
+  breakerRecorded,
+  breakerStarted,
+  closedBreaker,
+  tripBreaker,
+  type BreakerPolicy,
+  type BreakerState,
+} from './circuit-breaker.ts';
+import { gateAsk, gateDone, openGate, type GatePolicy, type GateState } from './rate-gate.ts';
+import { earliest, type Millis } from '../units.ts';
+
+/** Everything that limits how often one OAuth client may dial: the gate, the circuit breaker, Retry-After, maintenance. */
+export interface AdmissionPolicy {
+  readonly gate: GatePolicy;
+  readonly breaker: BreakerPolicy;
+  /** Streams one OAuth client may hold (S4: 50 per tenant). */
+  readonly maxStreams: number;
+}
+
+/** Why nobody dials: the platform said so, the calendar did, or replicas together have used up their share. */
+export type HoldCause = 'rate_limited' | 'cooldown' | 'shared_gate';
+
+export interface DialRequest {
+  readonly stream: string;
+  /** 0 is the most important (High), 2 the least (Low). */
+  readonly priority: 0 | 1 | 2;
+  readonly askedAtMs: Millis;
+}
+
+export interface AdmissionState {
+  readonly gate: GateState;
+  readonly breaker: BreakerState;
+  /** Nobody dials before this instant: Retry-After, or a maintenance window. */
+  readonly holdUntilMs: Millis | undefined;
+  readonly holdReason: HoldCause | undefined;
+  readonly queue: readonly DialRequest[];
+}
+
+export const openAdmission: AdmissionState = {
+  gate: openGate,
+  breaker: closedBreaker,
+  holdUntilMs: undefined,
+  holdReason: undefined,
+  queue: [],
+};
+
+/** Puts a stream in the queue; a stream that waits already keeps its place. */
+export function askAdmission(state: AdmissionState, request: DialRequest): AdmissionState {
+  if (state.queue.some((waiting) => waiting.stream === request.stream)) return state;
+  const queue = [...state.queue, request].sort((a, b) => a.priority - b.priority || a.askedAtMs - b.askedAtMs);
+  return { ...state, queue };
+}
+
+export function cancelAdmission(state: AdmissionState, stream: string): AdmissionState {
+  return { ...state, queue: state.queue.filter((waiting) => waiting.stream !== stream) };
+}
+
+export interface Admitted {
+  readonly state: AdmissionState;
+  readonly granted: readonly string[];
+  /** When to look again; undefined when only another input can change the answer. */
+  readonly lookAgainAtMs: Millis | undefined;
+}
+
+/** Grants as many waiting dials as gate, breaker and hold allow now. Call after every input and at `lookAgainAtMs`. */
+export function admit(policy: AdmissionPolicy, state: AdmissionState, nowMs: Millis): Admitted {
+  const granted: string[] = [];
+  let current = state;
+  for (;;) {
+    const head = current.queue[0];
+    if (head === undefined) return { state: current, granted, lookAgainAtMs: undefined };
+    if (current.holdUntilMs !== undefined && nowMs < current.holdUntilMs)
+      return { state: current, granted, lookAgainAtMs: current.holdUntilMs };
+    const breaker = breakerAllows(current.breaker, nowMs);
+    if (!breaker.allowed) return { state: current, granted, lookAgainAtMs: breaker.waitUntilMs };
+    const gate = gateAsk(policy.gate, current.gate, nowMs);
+    if (!gate.granted) return { state: current, granted, lookAgainAtMs: gate.waitUntilMs };
+    granted.push(head.stream);
+    current = {
+      ...current,
+      gate: gate.state,
+      breaker: breakerStarted(current.breaker),
+      queue: current.queue.slice(1),
+      holdUntilMs: undefined,
+      holdReason: undefined,
+    };
+  }
+}
+
+/** How a granted dial ended. `neutral` (authentication, our own doing) frees the slot without speaking for or against the network. */
+export function reportDial(
+  policy: AdmissionPolicy,
+  state: AdmissionState,
+  outcome: 'ok' | 'failed' | 'neutral',
+  nowMs: Millis,
+): AdmissionState {
+  const gate = gateDone(state.gate);
+  if (outcome !== 'neutral')
+    return { ...state, gate, breaker: breakerRecorded(policy.breaker, state.breaker, outcome === 'ok', nowMs) };
+  const probing = state.breaker.kind === 'half-open' && state.breaker.probing;
+  return { ...state, gate, breaker: probing ? { kind: 'half-open', probing: false } : state.breaker };
+}
+
+/** A platform's or a calendar's "not before". The longest one holds. */
+export function holdAdmission(state: AdmissionState, untilMs: Millis, reason: HoldCause): AdmissionState {
+  return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs
+    ? state
+    : { ...state, holdUntilMs: untilMs, holdReason: reason };
+}
+
+/** Retries of a stream are exhausted and the policy says `breaker`. */
+export function tripAdmission(policy: AdmissionPolicy, state: AdmissionState, nowMs: Millis): AdmissionState {
+  return { ...state, breaker: tripBreaker(policy.breaker, nowMs) };
+}
+
+/** The earliest instant at which anything here changes by itself. */
+export function admissionDeadline(policy: AdmissionPolicy, state: AdmissionState, nowMs: Millis): Millis | undefined {
+  return earliest(admit(policy, state, nowMs).lookAgainAtMs);
+}

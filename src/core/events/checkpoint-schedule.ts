@@ -1,0 +1,73 @@
+import { backoffDelay, type BackoffPolicy } from '../dialing/backoff.ts';
+import type { Millis } from '../units.ts';
+
+/**
+ * When what is settled is written: one write in flight, at most every `everyMs` (`everyLargeMs` while the record is large), at once when it is urgent
+ * (draining, or delivery waits for it) or when `urgentAfter` entries wait.
+ */
+export interface CheckpointPolicy {
+  readonly everyMs: Millis;
+  readonly everyLargeMs: Millis;
+  readonly urgentAfter: number;
+  readonly backoff: BackoffPolicy;
+}
+
+export interface CheckpointState {
+  readonly writing: boolean;
+  readonly notBeforeMs: Millis;
+  readonly failures: number;
+  readonly fenced: boolean;
+  /** The last record was large: only what delivery waits for makes the next one come sooner. */
+  readonly large: boolean;
+}
+
+export const freshCheckpoint: CheckpointState = {
+  writing: false,
+  notBeforeMs: 0,
+  failures: 0,
+  fenced: false,
+  large: false,
+};
+
+/** Whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored one does not. */
+export function checkpointDue(
+  policy: CheckpointPolicy,
+  state: CheckpointState,
+  waiting: number,
+  at: { readonly nowMs: Millis; readonly urgent: boolean },
+): boolean {
+  if (state.fenced || state.writing || waiting <= 0) return false;
+  const urgent = (at.urgent || (!state.large && waiting >= policy.urgentAfter)) && state.failures === 0;
+  return urgent || at.nowMs >= state.notBeforeMs;
+}
+
+/** @param large the record is so large that it must not be written at every turn. */
+export function checkpointWriting(
+  policy: CheckpointPolicy,
+  state: CheckpointState,
+  at: { readonly nowMs: Millis; readonly large: boolean },
+): CheckpointState {
+  const { nowMs, large } = at;
+  return { ...state, writing: true, large, notBeforeMs: nowMs + (large ? policy.everyLargeMs : policy.everyMs) };
+}
+
+/** The store's answer. A refused epoch is final: another replica leads, and this process must stop delivering. */
+export function checkpointAnswered(
+  policy: CheckpointPolicy,
+  state: CheckpointState,
+  answer: 'stored' | 'fenced' | 'failed',
+  at: { readonly nowMs: Millis; readonly unit: number },
+): CheckpointState {
+  if (answer === 'stored') return { ...state, writing: false, failures: 0 };
+  if (answer === 'fenced') return { ...state, writing: false, fenced: true };
+  return {
+    ...state,
+    writing: false,
+    failures: state.failures + 1,
+    notBeforeMs: at.nowMs + backoffDelay(policy.backoff, state.failures, at.unit),
+  };
+}
+
+export function checkpointDeadline(state: CheckpointState, waiting: number): Millis | undefined {
+  return state.fenced || state.writing || waiting <= 0 ? undefined : state.notBeforeMs;
+}

@@ -1,0 +1,279 @@
+import { backoffDelay, type BackoffPolicy } from '../dialing/backoff.ts';
+import type { Step } from '../step.ts';
+import type { Millis } from '../units.ts';
+
+/**
+ * What one answer of the consumer means for one event (docs/consumer-protocol.md, "Push: answers"). `uncounted` retries never lead to the
+ * dead letters: down is not poison.
+ */
+export type Answer =
+  | { readonly kind: 'ack' }
+  | { readonly kind: 'drop' }
+  | { readonly kind: 'dead-letter'; readonly reason: string }
+  | { readonly kind: 'retry'; readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: Millis }
+  /** A 2xx whose `status` is no word we know. */
+  | { readonly kind: 'unknown'; readonly word: string }
+  /** Every event would fail alike: hold the stream, ask again later, dead-letter nothing. */
+  | { readonly kind: 'hold'; readonly reason: HoldReason; readonly retryAfterMs?: Millis };
+
+/** Why delivery of a stream is held. A closed vocabulary for log, audit field, metric label, status and condition. */
+export const HOLD_REASONS = [
+  'consumer_down',
+  'consumer_rejected',
+  'consumer_retired',
+  /** The consumer's name resolves to an address that this installation does not allow. */
+  'consumer_address_refused',
+  'consumer_throttled',
+  'consumer_answer_unknown',
+  'route_missing',
+  'storm_guard',
+] as const;
+export type HoldReason = (typeof HOLD_REASONS)[number];
+
+/** Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. 429 with Retry-After speaks for the whole consumer. */
+export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {
+  if (status >= 200 && status < 300) return { kind: 'ack' };
+  if (status === 401 || status === 403 || status === 405) return { kind: 'hold', reason: 'consumer_rejected' };
+  if (status === 404) return { kind: 'hold', reason: 'route_missing' };
+  if (status === 409) return { kind: 'retry', counted: false, reason: 'http_409' };
+  if (status === 410) return { kind: 'hold', reason: 'consumer_retired' };
+  if (status === 429)
+    return retryAfterMs === undefined
+      ? { kind: 'retry', counted: false, reason: 'http_429' }
+      : { kind: 'hold', reason: 'consumer_throttled', retryAfterMs };
+  if (status === 408 || status === 425 || status >= 500 || status < 200 || (status >= 300 && status < 400)) {
+    const after = status === 503 && retryAfterMs !== undefined ? { retryAfterMs } : {};
+    return { kind: 'retry', counted: true, reason: `http_${String(status)}`, ...after };
+  }
+  return { kind: 'dead-letter', reason: `http_${String(status)}` };
+}
+
+const WORDS: Readonly<Record<string, Answer>> = {
+  SUCCESS: { kind: 'ack' },
+  OK: { kind: 'ack' },
+  ACCEPTED: { kind: 'ack' },
+  DONE: { kind: 'ack' },
+  RETRY: { kind: 'retry', counted: true, reason: 'status_retry' },
+  FAIL: { kind: 'retry', counted: true, reason: 'status_retry' },
+  FAILED: { kind: 'retry', counted: true, reason: 'status_retry' },
+  ERROR: { kind: 'retry', counted: true, reason: 'status_retry' },
+  DROP: { kind: 'drop' },
+  DEADLETTER: { kind: 'dead-letter', reason: 'status_deadletter' },
+};
+
+/** The word `status` of a 2xx body, without case: Dapr's, DEADLETTER, and their common neighbours. Another word is no acknowledgement; what is not a string says nothing. */
+export function answerOfBodyStatus(status: unknown): Answer {
+  if (typeof status !== 'string') return { kind: 'ack' };
+  const word = status.toUpperCase();
+  const known = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
+  return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN) };
+}
+
+/** Characters of an unknown word that are repeated in a warning. */
+const WORD_SHOWN = 32;
+/** This many different events answered with unknown words hold the stream: the consumer speaks another language. */
+const UNKNOWN_HOLDS = 5;
+/** A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event, up to the limit. */
+const PROBE_EVERY_MS: Millis = 500;
+const PROBE_MAX_MS: Millis = 5000;
+
+/** While the stream is held, an event that was spared as often as this and is refused again becomes a dead letter: one that is poison must make way. */
+const SPARED_LIMIT = 8;
+
+export interface ConsumerPolicy {
+  readonly maxAttempts: number;
+  /** Connections lost under one event alone that make it a dead letter. */
+  readonly crashLimit: number;
+  readonly backoff: BackoffPolicy;
+  /** Longest Retry-After honoured. */
+  readonly retryAfterMaxMs: Millis;
+  /** Dead letters in a row, or their share of a minute's outcomes, that hold the stream: a bad deploy must not drain it. */
+  readonly storm: {
+    readonly consecutive: number;
+    readonly sharePercent: number;
+    readonly minSamples: number;
+    readonly windowMs: Millis;
+  };
+}
+
+export interface ConsumerState {
+  readonly hold:
+    | {
+        readonly reason: HoldReason;
+        readonly untilMs: Millis;
+        readonly attempt: number;
+        readonly sinceMs: Millis;
+        /** consumer_down only: whether the consumer was looked for, and found. */
+        readonly probe: 'due' | 'asked' | 'passed';
+      }
+    | undefined;
+  /** The last different events that died since one was taken. */
+  readonly dead: readonly number[];
+  readonly windowStartMs: Millis;
+  readonly settledInWindow: number;
+  readonly deadInWindow: number;
+  /** After a hold one event goes first; the rest follows its success. */
+  readonly probing: boolean;
+  /** Events answered with an unknown word since one was acknowledged. */
+  readonly unknown: readonly number[];
+  /** The event that was spared last, and how often in a row. */
+  readonly spared: { readonly event: number; readonly times: number };
+}
+
+export const readyConsumer: ConsumerState = {
+  hold: undefined,
+  dead: [],
+  windowStartMs: 0,
+  settledInWindow: 0,
+  deadInWindow: 0,
+  probing: false,
+  unknown: [],
+  spared: { event: 0, times: 0 },
+};
+
+export type ConsumerEffect =
+  | { readonly kind: 'held'; readonly reason: HoldReason }
+  | { readonly kind: 'released' }
+  /** Hold on: instead of being dead-lettered the event goes again later. */
+  | { readonly kind: 'spare' };
+
+/** May deliveries start now, and how many at once? `probe`: first look whether the consumer is there. */
+export function consumerAllows(state: ConsumerState, nowMs: Millis): 'all' | 'one' | 'none' | 'probe' {
+  const { hold } = state;
+  if (hold === undefined) return state.probing ? 'one' : 'all';
+  if (hold.reason !== 'consumer_down') return nowMs >= hold.untilMs ? 'one' : 'none';
+  if (hold.probe === 'passed') return 'one';
+  return hold.probe === 'due' && nowMs >= hold.untilMs ? 'probe' : 'none';
+}
+
+/** When `consumerAllows` says something else without an outside reason; undefined: not by time alone. */
+export function consumerDeadline({ hold }: ConsumerState, nowMs: Millis): Millis | undefined {
+  const waits = hold !== undefined && hold.untilMs > nowMs && hold.probe === 'due';
+  return waits ? hold.untilMs : undefined;
+}
+
+/** The consumer is being looked for. */
+export function consumerProbed(state: ConsumerState): ConsumerState {
+  return state.hold === undefined ? state : { ...state, hold: { ...state.hold, probe: 'asked' } };
+}
+
+/** The consumer was looked for: found, one event goes; else it is looked for again. */
+export function consumerFound(state: ConsumerState, there: boolean, nowMs: Millis): ConsumerState {
+  const { hold } = state;
+  if (hold?.reason !== 'consumer_down') return state;
+  return {
+    ...state,
+    hold: there ? { ...hold, probe: 'passed' } : { ...hold, probe: 'due', untilMs: nowMs + PROBE_EVERY_MS },
+  };
+}
+
+/** The delay before this event goes again. @param faults counted failures so far, this one included; >= 0. */
+export function redeliveryDelay(
+  policy: ConsumerPolicy,
+  faults: number,
+  retryAfterMs: Millis | undefined,
+  unit: number,
+): Millis {
+  const backoff = backoffDelay(policy.backoff, Math.max(0, faults - 1), unit);
+  return Math.max(backoff, Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs));
+}
+
+/** Takes note of one outcome and decides whether the stream is held or released. */
+export function stepConsumer(
+  policy: ConsumerPolicy,
+  state: ConsumerState,
+  answer: Answer,
+  at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
+): Step<ConsumerState, ConsumerEffect> {
+  switch (answer.kind) {
+    case 'ack':
+    case 'drop':
+      return settled(state, at.nowMs, policy);
+    case 'retry':
+      return answered(state);
+    case 'unknown':
+      return onUnknown(policy, state, at);
+    case 'hold':
+      return held(policy, state, answer, at);
+    case 'dead-letter':
+      return onDeadLetter(policy, state, at);
+  }
+}
+
+function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): Step<ConsumerState, ConsumerEffect> {
+  const counted = counting(state, nowMs, policy);
+  const next = {
+    ...counted,
+    hold: undefined,
+    probing: false,
+    unknown: NOTHING,
+    dead: NOTHING,
+    settledInWindow: counted.settledInWindow + 1,
+  };
+  return { state: next, effects: state.hold === undefined ? [] : [{ kind: 'released' }] };
+}
+
+/** Whoever answers is not down, whatever the answer is. */
+function answered(state: ConsumerState): Step<ConsumerState, ConsumerEffect> {
+  if (state.hold?.reason !== 'consumer_down') return { state, effects: [] };
+  return { state: { ...state, hold: undefined, probing: false }, effects: [{ kind: 'released' }] };
+}
+
+const NOTHING: readonly number[] = [];
+
+function counting(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): ConsumerState {
+  if (nowMs - state.windowStartMs < policy.storm.windowMs) return state;
+  return { ...state, windowStartMs: nowMs, settledInWindow: 0, deadInWindow: 0 };
+}
+
+function held(
+  policy: ConsumerPolicy,
+  state: ConsumerState,
+  { reason, retryAfterMs }: { readonly reason: HoldReason; readonly retryAfterMs?: Millis },
+  at: { readonly nowMs: Millis; readonly unit: number },
+): Step<ConsumerState, ConsumerEffect> {
+  const attempt = state.hold === undefined ? 0 : state.hold.attempt + 1;
+  const delayMs =
+    reason === 'consumer_down'
+      ? Math.min(PROBE_MAX_MS, PROBE_EVERY_MS * 2 ** Math.min(attempt, 10))
+      : Math.max(backoffDelay(policy.backoff, attempt, at.unit), Math.min(retryAfterMs ?? 0, policy.retryAfterMaxMs));
+  const sinceMs = state.hold?.sinceMs ?? at.nowMs;
+  const effects: ConsumerEffect[] = state.hold?.reason === reason ? [] : [{ kind: 'held', reason }];
+  const hold = { reason, untilMs: at.nowMs + delayMs, attempt, sinceMs, probe: 'due' as const };
+  return { state: { ...state, hold, probing: true }, effects };
+}
+
+/** Counted per event, so that one odd answer of one handler does not hold the stream. */
+function onUnknown(
+  policy: ConsumerPolicy,
+  state: ConsumerState,
+  at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
+): Step<ConsumerState, ConsumerEffect> {
+  const unknown = state.unknown.includes(at.event) ? state.unknown : [...state.unknown, at.event].slice(-UNKNOWN_HOLDS);
+  const there = answered({ ...state, unknown });
+  if (unknown.length < UNKNOWN_HOLDS) return there;
+  const step = held(policy, there.state, { reason: 'consumer_answer_unknown' }, at);
+  return { state: step.state, effects: [{ kind: 'spare' }, ...step.effects] };
+}
+
+function onDeadLetter(
+  policy: ConsumerPolicy,
+  state: ConsumerState,
+  at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
+): Step<ConsumerState, ConsumerEffect> {
+  const counted = counting(state, at.nowMs, policy);
+  // An event that is refused again and again, because the store does not take its letter or it was spared, is one event.
+  const known = counted.dead.includes(at.event);
+  const inARow = known ? counted.dead : [...counted.dead, at.event].slice(-policy.storm.consecutive - 1);
+  const dead = counted.deadInWindow + (known ? 0 : 1);
+  const total = counted.settledInWindow + dead;
+  const wasDown = answered(counted);
+  const storm =
+    inARow.length > policy.storm.consecutive ||
+    (total >= policy.storm.minSamples && dead * 100 > total * policy.storm.sharePercent);
+  if (!storm) return { state: { ...wasDown.state, dead: inARow, deadInWindow: dead }, effects: wasDown.effects };
+  const times = counted.spared.event === at.event ? counted.spared.times + 1 : 1;
+  const spared = { event: at.event, times };
+  const step = held(policy, { ...counted, dead: inARow, spared }, { reason: 'storm_guard' }, at);
+  return { state: step.state, effects: times > SPARED_LIMIT ? step.effects : [{ kind: 'spare' }, ...step.effects] };
+}

@@ -1,0 +1,396 @@
+import { AckDeadlines } from './ack-deadlines.ts';
+import { BinaryHeap } from '../binary-heap.ts';
+import { DeliveryWindow, type OutboxPolicy } from './delivery-window.ts';
+import { DispatchOrder, type HandOver } from './dispatch-order.ts';
+import { EntryRing, type Entry, type EntryState, type Traits } from './outbox-entry.ts';
+import { SettledRuns, type Run } from './settled-runs.ts';
+import { earliest, type Millis } from '../units.ts';
+
+export { SETTLED_AHEAD_LIMIT, type OutboxPolicy } from './delivery-window.ts';
+export type { HandOver } from './dispatch-order.ts';
+export { CONTROL, EVENT, NEXT_EVENT, OTHER, REDRIVEN, type Entry, type Traits } from './outbox-entry.ts';
+
+/** What a checkpoint would say now. */
+export interface Snapshot<T> {
+  /** The end of the settled prefix, and its item; undefined while nothing of this term is settled. */
+  readonly ord: number;
+  readonly item: T | undefined;
+  /** Settled ahead of it, and to be named by number; empty unless the policy covers it. */
+  readonly runs: readonly Run[];
+}
+
+/**
+ * Keeps one stream's events between platform and consumer: what waits, what is handed over, what is settled, the contiguous settled prefix.
+ * Deterministic, without a clock; it owns its storage because every event passes it (docs/decisions/0003). No call costs more for a long backlog,
+ * for many keys or for a wide window: O(1), or O(log n) where an order is kept.
+ */
+export class Outbox<T> {
+  readonly #policy: OutboxPolicy;
+  readonly #order: HandOver;
+  readonly #slim: (item: T) => T;
+  readonly #ring = new EntryRing<T>();
+  /** The next entry that leaves for the first time is not below this one. `key`: released into its lane up to here. */
+  #freshOrd = 1;
+  readonly #window: DeliveryWindow;
+  #bufferedBytes = 0;
+  #redrivenBytes = 0;
+  /** Redriven entries settled since they were last asked about. */
+  #redriven: number[] = [];
+  #floor = 0;
+  #floorItem: T | undefined;
+  readonly #runs = new SettledRuns();
+  readonly #queues: DispatchOrder<T>;
+  readonly #acks = new AckDeadlines<T>();
+
+  /** @param slim what is kept of an item that is settled while an older one is not: its numbers, not its bytes. */
+  constructor(policy: OutboxPolicy, order: HandOver, slim: (item: T) => T = (item) => item) {
+    this.#policy = policy;
+    this.#order = order;
+    this.#slim = slim;
+    this.#window = new DeliveryWindow(policy);
+    this.#queues = new DispatchOrder<T>(order === 'key');
+  }
+
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+  /** Bytes of redriven dead letters, which have a budget of their own. */
+  get redrivenBytes(): number {
+    return this.#redrivenBytes;
+  }
+  get inFlight(): number {
+    return this.#window.sent;
+  }
+  /** Entries not yet settled. */
+  get pending(): number {
+    return this.lastOrd - this.#window.settled;
+  }
+  /** Entries accepted and not yet part of the settled prefix. */
+  get backlog(): number {
+    return this.lastOrd - this.#floor;
+  }
+  get floor(): number {
+    return this.#floor;
+  }
+  /** Entries settled since the beginning, ahead of the prefix or in it. */
+  get settledCount(): number {
+    return this.#window.settled;
+  }
+  get lastOrd(): number {
+    return this.#ring.last;
+  }
+  /** Entries settled while an older one is not. */
+  get settledAhead(): number {
+    return this.#window.settled - this.#floor;
+  }
+  get full(): boolean {
+    return this.#bufferedBytes >= this.#policy.maxBufferedBytes;
+  }
+
+  /** Adds one entry at the end. @param bytes what it keeps alive. */
+  push(item: T, key: string, bytes: number, traits: Traits): Entry<T> {
+    const entry = this.#ring.push(item, key, bytes, traits);
+    if (traits.redriven) this.#redrivenBytes += bytes;
+    else this.#bufferedBytes += bytes;
+    return entry;
+  }
+
+  /** Adds one entry that an earlier term had settled, and whose settling the stored checkpoint covers. It is never handed over. */
+  pushSettled(item: T, traits: Traits): void {
+    const entry = this.#ring.push(this.#slim(item), '', 0, traits);
+    entry.state = 'settled';
+    this.#window.inherited();
+    this.#noteAhead(entry);
+    this.#advance();
+  }
+
+  entry(ord: number): Entry<T> | undefined {
+    return ord > this.#floor ? this.#ring.at(ord) : undefined;
+  }
+
+  /** The oldest entry that is not settled: the one the floor waits for. */
+  get oldest(): Entry<T> | undefined {
+    return this.#ring.at(this.#floor + 1);
+  }
+
+  /** How many entries may be handed over for the first time now, the one that holds the floor aside. Redeliveries need only a place in flight. */
+  room(): number {
+    return this.#window.room(this.#floor);
+  }
+
+  /** What could go waits for a checkpoint. */
+  get starved(): boolean {
+    return this.#window.starved;
+  }
+
+  /** The next entries in stream order: redeliveries that are due, then fresh ones. Marks them sent. */
+  take(max: number, nowMs: Millis): Entry<T>[] {
+    const out: Entry<T>[] = [];
+    while (out.length < max) {
+      const entry = this.#next(nowMs);
+      if (entry === undefined) break;
+      out.push(this.#send(entry, nowMs));
+    }
+    return out;
+  }
+
+  /** The contiguous run from the oldest unsettled entry, unless one is handed over already. A barrier, and a suspect, go alone. */
+  takeRun(max: number, nowMs: Millis): Entry<T>[] {
+    const out: Entry<T>[] = [];
+    if (this.#window.out > 0) return out;
+    for (let ord = this.#floor + 1; out.length < max; ord += 1) {
+      const entry = this.#ring.at(ord);
+      if (entry?.state !== 'queued' || entry.dueAtMs > nowMs || entry.suspect) break;
+      if (entry.attempts === 0 && !this.#mayStart(entry)) break;
+      if (entry.barrier && out.length > 0) break;
+      out.push(this.#send(entry, nowMs));
+      if (entry.barrier) break;
+    }
+    return out;
+  }
+
+  /** The oldest entry that may go: one per key at a time, barriers across all keys. Marks it sent. undefined: nothing may go now. */
+  takeKeyed(nowMs: Millis): Entry<T> | undefined {
+    const entry = this.#next(nowMs);
+    return entry === undefined ? undefined : this.#send(entry, nowMs);
+  }
+
+  /** As takeKeyed, several at once: of each key as many as are due, in order; a barrier goes alone. Marks them sent. */
+  takeBatch(max: number, nowMs: Millis): Entry<T>[] {
+    const out: Entry<T>[] = [];
+    const followers = new BinaryHeap<Entry<T>>();
+    while (out.length < max) {
+      const next = this.#next(nowMs);
+      const follower = followers.top;
+      const entry = follower !== undefined && (next === undefined || follower.ord < next.ord) ? follower : next;
+      if (entry === undefined) break;
+      if (entry === follower) followers.pop();
+      out.push(this.#send(entry, nowMs));
+      const after = this.#queues.after(entry, nowMs);
+      if (after !== undefined && this.#mayGo(after)) followers.push(after.ord, after);
+      while (followers.top !== undefined && !this.#mayGo(followers.top)) followers.pop();
+    }
+    return out;
+  }
+
+  /** Takes this very entry, if it could go but for the suspicion on it. Marks it sent. */
+  takeOne(ord: number, nowMs: Millis): Entry<T> | undefined {
+    const entry = this.entry(ord);
+    if (entry?.state !== 'queued' || entry.dueAtMs > nowMs || !this.#mayGo(entry)) return undefined;
+    if (this.#order === 'key' && !this.#queues.isHead(entry)) return undefined;
+    if (this.#order === 'run' && (ord !== this.#floor + 1 || this.#window.out > 0)) return undefined;
+    return this.#send(entry, nowMs);
+  }
+
+  /** Sets an entry apart (it goes by takeOne only), or lets it go with the others again. */
+  suspect(ord: number, suspected: boolean): void {
+    const entry = this.entry(ord);
+    if (entry === undefined || entry.suspect === suspected) return;
+    entry.suspect = suspected;
+    if (!suspected && entry.state === 'queued') this.#offer(entry);
+  }
+
+  /** Acknowledged, dead-lettered, or announced: done. Returns false when it was settled already or is unknown. */
+  settle(ord: number): boolean {
+    const entry = this.entry(ord);
+    if (entry === undefined || entry.state === 'settled') return false;
+    const was = this.#move(entry, 'settled');
+    if (entry.redriven) {
+      this.#redrivenBytes -= entry.bytes;
+      this.#redriven.push(ord);
+    } else this.#bufferedBytes -= entry.bytes;
+    if (ord !== this.#floor + 1) entry.item = this.#slim(entry.item);
+    this.#noteAhead(entry);
+    this.#queues.back(entry, was);
+    this.#advance();
+    return true;
+  }
+
+  /** Settles everything handed over up to `ord`. Returns how many this call settled. */
+  settleUpTo(ord: number): number {
+    let count = 0;
+    for (let at = this.#floor + 1; at <= ord && at <= this.lastOrd; at += 1) {
+      // An entry that was recalled meanwhile had been handed over: its acknowledgement counts.
+      if ((this.entry(at)?.attempts ?? 0) > 0 && this.settle(at)) count += 1;
+    }
+    return count;
+  }
+
+  /** Not taken: goes again after `delayMs`. `counted` failures lead to the dead-letter limit. */
+  retry(ord: number, delayMs: Millis, nowMs: Millis, counted: boolean): void {
+    const entry = this.entry(ord);
+    if (entry?.state !== 'sent' && entry?.state !== 'dying') return;
+    const was = this.#move(entry, 'queued');
+    entry.dueAtMs = nowMs + delayMs;
+    if (counted) entry.faults += 1;
+    if (this.#order === 'key') this.#queues.back(entry, was);
+    else this.#offer(entry);
+  }
+
+  /** The entry is on its way into the dead letters: it is neither handed over nor overdue until it is settled or goes again. */
+  bury(ord: number): void {
+    const entry = this.entry(ord);
+    if (entry?.state !== 'sent' && entry?.state !== 'queued') return;
+    if (entry.state === 'queued') this.#queues.left(entry);
+    this.#move(entry, 'dying');
+  }
+
+  /** The consumer is still at work: its deadline starts anew. */
+  progress(ord: number, nowMs: Millis): boolean {
+    const entry = this.entry(ord);
+    if (entry?.state !== 'sent') return false;
+    this.#expect(entry, nowMs);
+    return true;
+  }
+
+  /** The consumer is gone: everything handed over goes again, in order. Returns these entries. */
+  recall(nowMs: Millis): Entry<T>[] {
+    const out = [...this.#acks.entries()];
+    for (const entry of out) this.retry(entry.ord, 0, nowMs, false);
+    return out.sort((a, b) => a.ord - b.ord);
+  }
+
+  /** The consumer has everything up to `ord`: what was handed over up to there counts as handed over again, without being sent. */
+  assume(ord: number, nowMs: Millis): void {
+    for (let at = this.#floor + 1; at <= ord && at < this.#freshOrd; at += 1) {
+      const entry = this.entry(at);
+      if (entry?.state !== 'queued' || entry.attempts === 0) continue;
+      this.#send(entry, nowMs);
+      entry.attempts -= 1;
+      entry.suspect = false;
+    }
+  }
+
+  /** Entries whose acknowledgement is overdue; each is put back to go again and counts as a fault. */
+  expire(nowMs: Millis): Entry<T>[] {
+    const out: Entry<T>[] = [];
+    for (let due = this.#acks.first(); due !== undefined && due.dueAtMs <= nowMs; due = this.#acks.first()) {
+      this.retry(due.entry.ord, 0, nowMs, true);
+      out.push(due.entry);
+    }
+    return out;
+  }
+
+  /**
+   * When the next redelivery is due, and with `acks` the next overdue acknowledgement. An entry that could go already is no deadline: what keeps it
+   * back (room, credit, a hold) will say when it is gone.
+   */
+  deadline(nowMs: Millis, acks: boolean): Millis | undefined {
+    const { oldest } = this;
+    const waits = this.#order === 'run' && oldest?.state === 'queued' && oldest.dueAtMs > nowMs;
+    const again = this.#order !== 'run' ? this.#queues.nextDue(nowMs) : waits ? oldest.dueAtMs : undefined;
+    return earliest(again, acks ? this.#acks.first()?.dueAtMs : undefined);
+  }
+
+  /** Redriven entries that were settled since the last call. */
+  takeRedriven(): readonly number[] {
+    return this.#redriven.length === 0 ? this.#redriven : this.#redriven.splice(0);
+  }
+
+  /** What a checkpoint would say now. Costs a walk over the runs settled ahead. */
+  snapshot(): Snapshot<T> {
+    return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };
+  }
+
+  /** How many settled entries a checkpoint written now would cover, and how many the stored one covers. */
+  get coverable(): number {
+    return this.#floor + this.#runs.count;
+  }
+  get covered(): number {
+    return this.#window.covered;
+  }
+  /** The end of the settled prefix that a stored checkpoint covers. */
+  get storedOrd(): number {
+    return this.#window.storedFloor;
+  }
+
+  /** The store holds a checkpoint of the prefix up to `ord` and of `ahead` entries behind it. */
+  checkpointed(ord: number, ahead = 0): void {
+    this.#window.stored(ord, ahead);
+  }
+
+  #mayStart(entry: Entry<T>): boolean {
+    // The entry that holds the floor goes whatever else is settled ahead of it.
+    return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));
+  }
+
+  #mayGo(entry: Entry<T>): boolean {
+    return entry.attempts > 0 ? this.#window.mayRepeat : this.#mayStart(entry);
+  }
+
+  /** The oldest entry that may go now; undefined: none. */
+  #next(nowMs: Millis): Entry<T> | undefined {
+    const again = this.#queues.dueAgain(nowMs);
+    const fresh = this.#order === 'key' ? this.#freshHead() : this.#freshEntry();
+    const startable = fresh !== undefined && this.#mayGo(fresh) ? fresh : undefined;
+    if (again === undefined || !this.#mayGo(again)) return startable;
+    return startable !== undefined && startable.ord < again.ord ? startable : again;
+  }
+
+  #freshHead(): Entry<T> | undefined {
+    this.#release();
+    return this.#queues.freshHead();
+  }
+
+  #freshEntry(): Entry<T> | undefined {
+    for (; this.#freshOrd <= this.lastOrd; this.#freshOrd += 1) {
+      const entry = this.entry(this.#freshOrd);
+      if (entry?.state === 'queued' && entry.attempts === 0 && !entry.suspect) return entry;
+    }
+    return undefined;
+  }
+
+  #send(entry: Entry<T>, nowMs: Millis): Entry<T> {
+    this.#move(entry, 'sent');
+    entry.attempts += 1;
+    if (this.#order === 'stream') this.#expect(entry, nowMs);
+    if (this.#order === 'key') this.#queues.left(entry);
+    return entry;
+  }
+
+  /** Lets entries into their keys' lanes up to the next barrier. */
+  #release(): void {
+    for (; this.#freshOrd <= this.lastOrd; this.#freshOrd += 1) {
+      const entry = this.entry(this.#freshOrd);
+      if (entry === undefined || entry.state === 'settled') continue;
+      if (entry.barrier && this.#floor < entry.ord - 1) return;
+      const previous = this.entry(entry.ord - 1);
+      if (previous?.barrier === true && previous.state !== 'settled') return;
+      this.#queues.release(entry);
+    }
+  }
+
+  /** Returns the state it had. */
+  #move(entry: Entry<T>, to: EntryState): EntryState {
+    const was = entry.state;
+    this.#window.moved(was, to, entry.attempts > 0);
+    entry.state = to;
+    return was;
+  }
+
+  /** An entry that may go as soon as it is due and there is room. */
+  #offer(entry: Entry<T>): void {
+    if (this.#order === 'run') return;
+    if (this.#order === 'key' || entry.attempts > 0) this.#queues.offer(entry);
+    else this.#freshOrd = Math.min(this.#freshOrd, entry.ord);
+  }
+
+  #noteAhead(entry: Entry<T>): void {
+    if (this.#policy.cover !== 'ahead' || entry.number === 'none' || entry.ord === this.#floor + 1) return;
+    this.#runs.add(entry.ord, entry.number === 'next', this.#ring.at(entry.ord + 1)?.number === 'next');
+  }
+
+  #advance(): void {
+    for (let entry = this.oldest; entry?.state === 'settled'; entry = this.oldest) {
+      this.#floor = entry.ord;
+      this.#floorItem = entry.item;
+      this.#runs.passed(entry.ord);
+      this.#ring.drop(entry.ord);
+    }
+  }
+
+  #expect(entry: Entry<T>, nowMs: Millis): void {
+    entry.dueAtMs = nowMs + this.#policy.ackTimeoutMs;
+    this.#acks.expect(entry, this.#window.sent);
+  }
+}

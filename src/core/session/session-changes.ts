@@ -1,0 +1,90 @@
+import { adoptToken, putLink, type Draft } from './session-draft.ts';
+import type { DialPurpose, Link, TokenRef } from './session-model.ts';
+
+/**
+ * Planned changes: token rotation and maintenance notices. One mechanism, overlap: a second link is opened and becomes the main one,
+ * then the first is closed; positions tell duplicates apart. Where the endpoint can take a new token in the stream, that is tried first.
+ */
+export function beginChange(draft: Draft, purpose: DialPurpose): void {
+  const { s } = draft;
+  if (s.goal !== 'run' || s.next !== undefined || s.change?.asked === true || s.main?.phase !== 'open') return;
+  draft.s = { ...s, change: { purpose, asked: true, notBeforeMs: draft.nowMs } };
+  draft.out.push({ kind: 'ask', purpose });
+}
+
+/** A validated token is ready; links that use an older one change over. */
+export function onStaged(draft: Draft, token: TokenRef): void {
+  draft.s = { ...draft.s, staged: token };
+  const { main, phase } = draft.s;
+  if (phase.kind === 'halted' && (phase.reason === 'forbidden' || phase.reason === 'auth_failed')) {
+    draft.s = { ...draft.s, phase: { kind: 'asking', purpose: 'resume' } };
+    draft.out.push({ kind: 'ask', purpose: 'resume' });
+    return;
+  }
+  if (main === undefined || main.token.id === token.id) {
+    draft.out.push({ kind: 'token-adopted', id: token.id });
+    draft.s = { ...draft.s, staged: undefined };
+    return;
+  }
+  if (main.phase !== 'open') return; // the dial's own end, or its readiness, comes back here
+  if (draft.policy.rotation === 'in-stream' && draft.policy.clientFrames === 'allowed')
+    refreshInStream(draft, main, token);
+  else beginChange(draft, 'rotate');
+}
+
+function refreshInStream(draft: Draft, main: Link, token: TokenRef): void {
+  putLink(draft, { ...main, refreshing: { token, untilMs: draft.nowMs + draft.policy.inStream.ackTimeoutMs } });
+  draft.out.push({ kind: 'refresh', gen: main.gen, token });
+}
+
+/** Looks at the clock for everything planned: an unacknowledged refresh, a retry of a change, the end of an overlap. */
+export function onTickChange(draft: Draft): void {
+  const { nowMs } = draft;
+  if (draft.s.handOverAtMs !== undefined && nowMs >= draft.s.handOverAtMs) promote(draft);
+  const main = draft.s.main;
+  if (main?.refreshing !== undefined && nowMs >= main.refreshing.untilMs)
+    onRefreshUnanswered(draft, main, main.refreshing.token);
+  const change = draft.s.change;
+  if (change === undefined || change.asked || nowMs < change.notBeforeMs) return;
+  draft.s = { ...draft.s, change: undefined };
+  const staged = draft.s.staged;
+  if (change.purpose === 'rotate' && staged !== undefined) return onStaged(draft, staged);
+  beginChange(draft, change.purpose);
+}
+
+/** The old token stays in use; another try later, and overlap before the old token ends. */
+function onRefreshUnanswered(draft: Draft, main: Link, token: TokenRef): void {
+  putLink(draft, { ...main, refreshing: undefined });
+  const fallBackAtMs = main.token.expiresAtMs - draft.policy.inStream.fallBackBeforeExpiryMs;
+  const retryAtMs = draft.nowMs + draft.policy.inStream.retryMs;
+  if (retryAtMs >= fallBackAtMs) return beginChange(draft, 'rotate');
+  draft.s = { ...draft.s, staged: token, change: { purpose: 'rotate', asked: false, notBeforeMs: retryAtMs } };
+}
+
+/** The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are dropped). */
+export function promote(draft: Draft): void {
+  const { main, next } = draft.s;
+  if (next === undefined) return;
+  draft.s = {
+    ...draft.s,
+    main: next,
+    next: undefined,
+    handOverAtMs: undefined,
+    phase: { kind: 'linked' },
+    interrupted: false,
+    downFor: next.phase === 'open' ? undefined : draft.s.downFor,
+  };
+  if (main?.phase === 'dialing' || main?.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
+  if (main !== undefined && main.phase !== 'closing')
+    draft.out.push({
+      kind: 'close',
+      gen: main.gen,
+      code: 1000,
+      reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice',
+    });
+  draft.out.push({ kind: 'promoted', gen: next.gen, retired: main?.gen, purpose: next.purpose });
+  if (next.phase !== 'open') return;
+  adoptToken(draft, next.token.id);
+  // Another token may have been staged during the overlap.
+  if (draft.s.staged !== undefined) onStaged(draft, draft.s.staged);
+}

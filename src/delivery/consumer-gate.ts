@@ -1,0 +1,70 @@
+import {
+  consumerAllows,
+  consumerDeadline,
+  consumerFound,
+  consumerProbed,
+  readyConsumer,
+  redeliveryDelay,
+  stepConsumer,
+  type Answer,
+  type ConsumerEffect,
+  type ConsumerPolicy,
+  type ConsumerState,
+  type HoldReason,
+} from '../core/events/consumer-health.ts';
+import type { DeliveryPorts } from './delivery-ports.ts';
+
+/** Keeps the consumer's standing, shared by push and pull: held or not, the storm guard; and says so when it changes. */
+export class ConsumerGuard {
+  readonly #policy: ConsumerPolicy;
+  readonly #ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>;
+  #state: ConsumerState = readyConsumer;
+
+  constructor(policy: ConsumerPolicy, ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>) {
+    this.#policy = policy;
+    this.#ports = ports;
+  }
+
+  get hold(): ConsumerState['hold'] {
+    return this.#state.hold;
+  }
+
+  get reason(): HoldReason | undefined {
+    return this.#state.hold?.reason;
+  }
+
+  /** The end of a hold that is not over yet. One that is over is no deadline: the next event is the probe. */
+  deadline(nowMs: number): number | undefined {
+    return consumerDeadline(this.#state, nowMs);
+  }
+
+  allows(nowMs: number): 'all' | 'one' | 'none' | 'probe' {
+    return consumerAllows(this.#state, nowMs);
+  }
+
+  /** The consumer is being looked for. */
+  probed(): void {
+    this.#state = consumerProbed(this.#state);
+  }
+
+  /** It was looked for. */
+  found(there: boolean, nowMs: number): void {
+    this.#state = consumerFound(this.#state, there, nowMs);
+  }
+
+  /** Takes note of the outcome of one event. Returns the effects; `spare` means: do not dead-letter this one. */
+  note(answer: Answer, event: number, nowMs: number): readonly ConsumerEffect[] {
+    const at = { nowMs, unit: this.#ports.clock.unit(), event };
+    const step = stepConsumer(this.#policy, this.#state, answer, at);
+    this.#state = step.state;
+    for (const effect of step.effects) {
+      if (effect.kind === 'held') this.#ports.telemetry.held(effect.reason);
+      else if (effect.kind === 'released') this.#ports.telemetry.released();
+    }
+    return step.effects;
+  }
+
+  delayMs(faults: number, retryAfterMs?: number): number {
+    return redeliveryDelay(this.#policy, faults, retryAfterMs, this.#ports.clock.unit());
+  }
+}

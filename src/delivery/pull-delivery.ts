@@ -1,0 +1,364 @@
+import type { StreamPlan } from '../config/plan.ts';
+import type { HoldReason } from '../core/events/consumer-health.ts';
+import { CrashSuspects } from '../core/events/crash-suspects.ts';
+import type { Entry, Outbox } from '../core/events/outbox.ts';
+import { earliest } from '../core/units.ts';
+import { stampAttempt, type Parcel } from './envelope.ts';
+import { ConsumerGuard } from './consumer-gate.ts';
+import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
+
+/** What a connected consumer must be able to do. WebSocket and SSE implement it. */
+export interface PullConsumer {
+  /** Unacknowledged events it accepts at one time. */
+  readonly credit: number;
+  /** Bytes written and not yet taken by its socket. */
+  readonly bufferedBytes: number;
+  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void;
+  /** Everything up to this delivery id is covered by a stored checkpoint. */
+  durable(upTo: string): void;
+  /** Another consumer took over, or we stop. */
+  dismiss(reason: 'takeover' | 'shutdown'): void;
+}
+
+/** Why an acknowledgement was refused. */
+export interface AckProblem {
+  readonly id: string;
+  readonly reason: 'malformed' | 'older_epoch' | 'not_delivered';
+}
+
+/** Entries handed to a socket in one go, and bytes it may owe before it gets more. */
+const CHUNK = 128;
+const SOCKET_LIMIT_BYTES = 1024 * 1024;
+/** Bounds of the delay a negative acknowledgement may ask for. */
+const MIN_NACK_DELAY_MS = 0;
+const MAX_NACK_DELAY_MS = 3_600_000;
+
+/** Of what was with a consumer that was lost, the oldest so many are suspects: it works from the oldest on. */
+const ACCUSED_MAX = 16;
+/** What the consumer holds for so long without an answer has not ended it; doubled with each loss that follows another one soon, up to the limit. */
+const SURVIVED_MS = 250;
+const SURVIVED_MAX_MS = 4000;
+/** A loss after so long without one is the first again. */
+const LOSSES_FORGOTTEN_MS = 60_000;
+/** A consumer that stays connected for so long while it has nothing is well. */
+const WELL_AFTER_MS = 2000;
+
+/**
+ * Pull delivery of one stream: at most one consumer, in stream order, explicit acknowledgements (docs/consumer-protocol.md, "Pull"). Control events
+ * come in their place and hold nothing back.
+ */
+export class PullDelivery implements Delivery {
+  readonly kind = 'pull';
+  readonly #plan: StreamPlan;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #ports: DeliveryPorts;
+  #consumer: PullConsumer | undefined;
+  #draining = false;
+  readonly #guard: ConsumerGuard;
+  readonly #suspects: CrashSuspects;
+  /** The suspect that is alone with the consumer, and since when. */
+  #lone: { readonly ord: number; readonly sinceMs: number } | undefined;
+  /** Letters that the store has answered about; looked at in the stream's next turn. */
+  #letters: { readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' }[] = [];
+  #burying = 0;
+  #toldOrd = 0;
+  #attachedMs = 0;
+  #deliveredMs = 0;
+  #lostMs = -Infinity;
+  #survivedMs = SURVIVED_MS;
+
+  constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts) {
+    this.#plan = plan;
+    this.#outbox = outbox;
+    this.#ports = ports;
+    this.#guard = new ConsumerGuard(plan.consumer, ports);
+    this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
+  }
+
+  get ready(): boolean {
+    return this.#consumer !== undefined;
+  }
+
+  get hold(): HoldReason | undefined {
+    return this.#guard.reason;
+  }
+
+  get idle(): boolean {
+    return (this.#outbox.inFlight === 0 || this.#consumer === undefined) && this.#burying === 0;
+  }
+
+  /** Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it still waits for acknowledgements. */
+  attach(consumer: PullConsumer, seen?: string): void {
+    this.#consumer = consumer;
+    this.#attachedMs = this.#ports.clock.nowMs();
+    this.#lone = undefined;
+    const ord = Number(seen?.split('.')[1] ?? 0);
+    if (ord > 0) {
+      this.#outbox.assume(ord, this.#ports.clock.nowMs());
+      this.#acquitUpTo(ord);
+    }
+    this.#ports.wake();
+  }
+
+  /** The consumer is gone: what it had not acknowledged goes again to the next one. @param how `lost`: without a word. */
+  detach(consumer: PullConsumer, how: 'left' | 'lost'): void {
+    if (this.#consumer !== consumer) return;
+    this.#consumer = undefined;
+    const nowMs = this.#ports.clock.nowMs();
+    const back = this.#outbox.recall(nowMs);
+    const lone = this.#lone?.ord;
+    this.#lone = undefined;
+    if (how === 'lost') this.#accuse(back, lone, nowMs);
+    this.#ports.wake();
+  }
+
+  /** The consumer has room again, or asks for more. */
+  roused(): void {
+    this.#ports.wake();
+  }
+
+  pump(nowMs: number): void {
+    for (const { entry, answer } of this.#letters.splice(0)) this.#buried(entry, answer, nowMs);
+    const consumer = this.#consumer;
+    if (consumer === undefined) return;
+    this.#tellDurable(consumer);
+    if (this.#draining) return;
+    this.#expire(consumer, nowMs);
+    if (this.#suspects.size > 0 && !this.#pumpSuspects(consumer, nowMs)) return;
+    this.#pumpOthers(consumer, nowMs);
+  }
+
+  deadline(nowMs: number): number | undefined {
+    if (this.#consumer === undefined || this.#draining) return undefined;
+    const lone = this.#lone === undefined ? undefined : this.#lone.sinceMs + this.#survivedMs;
+    const well = this.#attachedMs + WELL_AFTER_MS;
+    const proof = this.#suspects.size > 0 && well > nowMs ? well : undefined;
+    const survived =
+      this.#suspects.size > 0 && this.#outbox.inFlight > 0 ? this.#deliveredMs + this.#survivedMs : undefined;
+    return earliest(this.#outbox.deadline(nowMs, true), this.#guard.deadline(nowMs), lone, proof, survived);
+  }
+
+  /** Settles these. Returns what could not be acknowledged; acknowledging twice is fine. */
+  ack(ids: readonly string[]): readonly AckProblem[] {
+    const problems: AckProblem[] = [];
+    for (const id of ids) {
+      const found = this.#find(id);
+      if ('reason' in found) problems.push(found);
+      else this.#settle(found.ord);
+    }
+    if (problems.length < ids.length) this.#guard.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
+    this.#ports.wake();
+    return problems;
+  }
+
+  /** Acknowledges everything handed over up to and including this id. */
+  ackUpTo(id: string): readonly AckProblem[] {
+    const found = this.#find(id);
+    if ('reason' in found) return [found];
+    this.#outbox.settleUpTo(found.ord);
+    this.#acquitUpTo(found.ord);
+    this.#suspects.proved(undefined);
+    this.#guard.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
+    this.#ports.wake();
+    return [];
+  }
+
+  nack(ids: readonly string[], delayMs: number): readonly AckProblem[] {
+    const delay = Math.min(MAX_NACK_DELAY_MS, Math.max(MIN_NACK_DELAY_MS, delayMs));
+    const problems: AckProblem[] = [];
+    for (const id of ids) {
+      const found = this.#find(id);
+      if ('reason' in found) problems.push(found);
+      else if (found.entry !== undefined) this.#fault(found.entry, delay);
+    }
+    this.#ports.wake();
+    return problems;
+  }
+
+  progress(ids: readonly string[]): readonly AckProblem[] {
+    const problems: AckProblem[] = [];
+    for (const id of ids) {
+      const found = this.#find(id);
+      if ('reason' in found) problems.push(found);
+      else this.#outbox.progress(found.ord, this.#ports.clock.nowMs());
+    }
+    return problems;
+  }
+
+  /** The consumer will never take these: dead letters. */
+  term(ids: readonly string[], reason: string): readonly AckProblem[] {
+    const problems: AckProblem[] = [];
+    const nowMs = this.#ports.clock.nowMs();
+    for (const id of ids) {
+      const found = this.#find(id);
+      if ('reason' in found) problems.push(found);
+      else if (found.entry !== undefined) this.#bury(found.entry, `terminated:${reason.slice(0, 200)}`, nowMs);
+    }
+    this.#ports.wake();
+    return problems;
+  }
+
+  suspects(): readonly { readonly ord: number; readonly losses: number }[] {
+    return this.#suspects.convicting(SUSPECTS_KEPT);
+  }
+
+  suspect(ord: number, losses: number): void {
+    if (this.#suspects.accuse(ord, losses)) this.#outbox.suspect(ord, true);
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  close(): void {
+    this.#draining = true;
+    this.#consumer = undefined;
+  }
+
+  // --- what goes ---
+
+  #pumpOthers(consumer: PullConsumer, nowMs: number): void {
+    while (this.#ports.lease.open()) {
+      const gate = this.#guard.allows(nowMs);
+      const { inFlight } = this.#outbox;
+      const allowed =
+        gate === 'none' || gate === 'probe'
+          ? 0
+          : Math.min(gate === 'one' ? 1 - inFlight : CHUNK, consumer.credit - inFlight);
+      if (allowed <= 0 || consumer.bufferedBytes > SOCKET_LIMIT_BYTES) return;
+      const entries = this.#outbox.take(allowed, nowMs);
+      if (entries.length === 0) return;
+      this.#deliver(consumer, entries);
+    }
+  }
+
+  /** Suspects go one by one, in order, before anything newer; one that was lost alone lets the others pass until one of them is taken. Returns whether the others may go. */
+  #pumpSuspects(consumer: PullConsumer, nowMs: number): boolean {
+    if (this.#lone !== undefined) {
+      if (this.#lone.sinceMs + this.#survivedMs > nowMs) return false;
+      this.#acquit(this.#lone.ord);
+      this.#lone = undefined;
+    }
+    // As the deadline computes it: a difference may round to less.
+    if (nowMs >= this.#attachedMs + WELL_AFTER_MS) this.#suspects.proved(undefined);
+    const [next] = this.#suspects.turns(false);
+    if (next === undefined || (next.losses > 0 && !next.proved)) return true;
+    // Alone: what else the consumer holds, it holds for a while already.
+    const { inFlight } = this.#outbox;
+    const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
+    if (!alone || consumer.credit <= inFlight || !this.#ports.lease.open()) return false;
+    if (this.#guard.allows(nowMs) === 'none') return false;
+    const entry = this.#outbox.takeOne(next.ord, nowMs);
+    if (entry === undefined) return true;
+    this.#lone = { ord: next.ord, sinceMs: nowMs };
+    this.#deliver(consumer, [entry]);
+    return false;
+  }
+
+  #deliver(consumer: PullConsumer, entries: readonly Entry<Parcel>[]): void {
+    this.#deliveredMs = this.#ports.clock.nowMs();
+    this.#ports.telemetry.handed(entries);
+    for (const entry of entries) if (entry.attempts > 1) stampAttempt(entry.item, entry.attempts);
+    consumer.deliver(this.#ports.epoch, entries);
+  }
+
+  /** Says up to where a checkpoint is stored, whenever it has moved. */
+  #tellDurable(consumer: PullConsumer): void {
+    const { storedOrd } = this.#outbox;
+    if (storedOrd <= this.#toldOrd) return;
+    this.#toldOrd = storedOrd;
+    consumer.durable(`${String(this.#ports.epoch)}.${String(storedOrd)}`);
+  }
+
+  // --- what came of it ---
+
+  #settle(ord: number): void {
+    if (!this.#outbox.settle(ord)) return;
+    this.#acquit(ord);
+    this.#suspects.proved(ord);
+  }
+
+  #accuse(back: readonly Entry<Parcel>[], lone: number | undefined, nowMs: number): void {
+    if (back.length === 0) return;
+    const soon = nowMs - this.#lostMs < LOSSES_FORGOTTEN_MS;
+    this.#survivedMs = soon ? Math.min(SURVIVED_MAX_MS, this.#survivedMs * 2) : SURVIVED_MS;
+    this.#lostMs = nowMs;
+    const convicted = lone !== undefined && this.#suspects.lostAlone(lone);
+    const entry = lone === undefined ? undefined : this.#outbox.entry(lone);
+    for (const { ord } of back.slice(0, ACCUSED_MAX)) this.suspect(ord, 0);
+    if (convicted && entry !== undefined) this.#bury(entry, CRASH, nowMs);
+  }
+
+  #acquit(ord: number): void {
+    if (this.#lone?.ord === ord) this.#lone = undefined;
+    if (!this.#suspects.has(ord)) return;
+    this.#suspects.clear(ord);
+    this.#outbox.suspect(ord, false);
+  }
+
+  #acquitUpTo(ord: number): void {
+    for (const one of this.#suspects.all()) if (one <= ord) this.#acquit(one);
+  }
+
+  #find(id: string): { readonly ord: number; readonly entry: Entry<Parcel> | undefined } | AckProblem {
+    const match = /^(\d{1,16})\.(\d{1,15})$/.exec(id);
+    if (match === null) return { id: id.slice(0, 64), reason: 'malformed' };
+    if (Number(match[1]) !== this.#ports.epoch) return { id, reason: 'older_epoch' };
+    const ord = Number(match[2]);
+    const entry = this.#outbox.entry(ord);
+    if (entry === undefined)
+      return ord >= 1 && ord <= this.#outbox.floor ? { ord, entry } : { id, reason: 'not_delivered' };
+    return entry.attempts === 0 ? { id, reason: 'not_delivered' } : { ord, entry };
+  }
+
+  /** Overdue acknowledgements. What our own socket buffer still holds cannot have been acknowledged: that is not the consumer's fault. */
+  #expire(consumer: PullConsumer, nowMs: number): void {
+    if (consumer.bufferedBytes > 0) return;
+    for (const entry of this.#outbox.expire(nowMs)) {
+      this.#acquit(entry.ord);
+      this.#ports.telemetry.note('acknowledgement overdue', { ord: entry.ord, faults: entry.faults });
+      if (entry.faults >= this.#plan.consumer.maxAttempts) this.#bury(entry, 'attempts_exhausted:ack_timeout', nowMs);
+    }
+  }
+
+  #fault(entry: Entry<Parcel>, delayMs: number): void {
+    if (entry.state !== 'sent') return;
+    const nowMs = this.#ports.clock.nowMs();
+    this.#acquit(entry.ord);
+    if (entry.faults + 1 >= this.#plan.consumer.maxAttempts)
+      return this.#bury(entry, 'attempts_exhausted:negative_acknowledgement', nowMs);
+    this.#outbox.retry(entry.ord, delayMs, nowMs, true);
+  }
+
+  /** Dead-letters one event, once; a storm of them holds the stream instead (a bad deploy must not drain it). */
+  #bury(entry: Entry<Parcel>, reason: string, nowMs: number): void {
+    if (entry.state === 'dying' || entry.state === 'settled') return;
+    const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
+    this.#outbox.bury(entry.ord);
+    if (effects.some((effect) => effect.kind === 'spare')) return this.#again(entry, nowMs);
+    this.#burying += 1;
+    this.#ports.telemetry.deadLettered(reason);
+    this.#ports.letters
+      .add(entry, reason)
+      .catch(() => 'failed' as const)
+      .then((answer) => {
+        this.#letters.push({ entry, answer });
+        this.#ports.wake();
+      })
+      .catch((error: unknown) => {
+        this.#ports.telemetry.note('dead letter failed', { error: String(error) });
+      });
+  }
+
+  #buried(entry: Entry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
+    this.#burying -= 1;
+    if (answer === 'stored') return this.#settle(entry.ord);
+    // Held as in push mode: nothing more may die until there is room.
+    if (answer === 'full') this.#guard.note({ kind: 'hold', reason: 'storm_guard' }, entry.ord, nowMs);
+    this.#again(entry, nowMs);
+  }
+
+  #again(entry: Entry<Parcel>, nowMs: number): void {
+    this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
+  }
+}

@@ -1,0 +1,393 @@
+import { readFileSync } from 'node:fs';
+import { PRIVATE_ADDRESS } from '../config/private-addresses.ts';
+import type { StreamPlan } from '../config/plan.ts';
+import type { Answer, HoldReason } from '../core/events/consumer-health.ts';
+import { CrashSuspects } from '../core/events/crash-suspects.ts';
+import type { Entry, Outbox } from '../core/events/outbox.ts';
+import { earliest } from '../core/units.ts';
+import { binaryHeaders } from './binary-headers.ts';
+import { stampAttempt, type Parcel } from './envelope.ts';
+import { ConsumerGuard } from './consumer-gate.ts';
+import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
+import { answersOf, type Posted } from './push-answers.ts';
+import type { Probed, Push, PushTransport } from './push-transport.ts';
+
+/** A consumer that is not well yet is asked again after this. */
+const PROBE_EVERY_MS = 500;
+const CONTENT_TYPES = {
+  structured: 'application/cloudevents+json',
+  batch: 'application/cloudevents-batch+json',
+  binary: 'application/json',
+} as const;
+
+/** What came of something that was under way; looked at when the stream's turn comes. */
+type Outcome =
+  | { readonly kind: 'posted'; readonly entries: readonly Entry<Parcel>[]; readonly posted: Posted }
+  | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly found: Probed }
+  | { readonly kind: 'letter'; readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
+
+/**
+ * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the next one gathers.
+ * "Down is not poison": refused connections hold the stream and count for nothing. What ends the consumer again and again is isolated.
+ */
+export class PushDelivery implements Delivery {
+  readonly kind = 'push';
+  readonly #plan: StreamPlan;
+  readonly #push: Push;
+  readonly #outbox: Outbox<Parcel>;
+  readonly #ports: DeliveryPorts;
+  readonly #transport: PushTransport;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #guard: ConsumerGuard;
+  readonly #suspects: CrashSuspects;
+  /** A suspect that is with the consumer: nothing else goes meanwhile. */
+  #lone: number | undefined;
+  /** After a suspect's turn the others have theirs. */
+  #othersNext = false;
+  /** Only suspects are left that can go. */
+  #nothingElse = false;
+  #outcomes: Outcome[] = [];
+  #requests = 0;
+  #burying = 0;
+  #draining = false;
+  #healthy: boolean;
+  #lookDueMs = 0;
+  #looking = false;
+  /** Events per batch now: halved when a batch is refused as a whole, so that one bad event does not condemn its neighbours. */
+  #batchMax: number;
+  #bearer: Readonly<Record<string, string>> = {};
+
+  constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts, way: PushWay) {
+    this.#plan = plan;
+    this.#push = way.push;
+    this.#outbox = outbox;
+    this.#ports = ports;
+    this.#transport = way.transport;
+    this.#guard = new ConsumerGuard(plan.consumer, ports);
+    this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
+    this.#healthy = way.push.healthPath === undefined;
+    const type = CONTENT_TYPES[way.push.contentMode];
+    this.#headers = { 'content-type': `${type}; charset=utf-8`, 'user-agent': 'holdfast' };
+    this.#batchMax = way.push.maxBatch;
+    this.#readToken();
+  }
+
+  get ready(): boolean {
+    return this.#healthy && this.#guard.hold === undefined;
+  }
+
+  get hold(): HoldReason | undefined {
+    return this.#guard.reason ?? (this.#healthy ? undefined : 'consumer_down');
+  }
+
+  get idle(): boolean {
+    return this.#requests === 0 && this.#burying === 0;
+  }
+
+  deadline(nowMs: number): number | undefined {
+    if (this.#draining) return undefined;
+    const look = this.#lookWanted ? this.#lookDueMs : undefined;
+    if (!this.#healthy) return this.#looking ? undefined : this.#lookDueMs;
+    // A hold that is over waits for an event that may try; that one may not be due yet.
+    return earliest(this.#guard.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);
+  }
+
+  pump(nowMs: number): void {
+    this.#collect(nowMs);
+    if (this.#draining) return;
+    if (!this.#healthy) return this.#look('there', nowMs);
+    if (this.#lookWanted) this.#look('well', nowMs);
+    const allowed = this.#guard.allows(nowMs);
+    if (allowed === 'none') return;
+    if (allowed === 'probe') return this.#probe('there');
+    const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
+    while (this.#requests < limit && this.#ports.lease.open()) {
+      const entries = this.#take(allowed, nowMs);
+      if (entries.length === 0) return;
+      this.#send(entries);
+    }
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  close(): void {
+    this.#draining = true;
+    this.#outcomes = []; // what our own end does to a request says nothing about the consumer
+    this.#transport.close();
+  }
+
+  suspects(): readonly { readonly ord: number; readonly losses: number }[] {
+    return this.#suspects.convicting(SUSPECTS_KEPT);
+  }
+
+  suspect(ord: number, losses: number): void {
+    if (this.#suspects.accuse(ord, losses)) this.#outbox.suspect(ord, true);
+  }
+
+  // --- what goes ---
+
+  #take(allowed: 'all' | 'one', nowMs: number): readonly Entry<Parcel>[] {
+    if (this.#lone !== undefined) return [];
+    if (this.#suspects.size === 0) return this.#takeOthers(allowed, nowMs);
+    if (!this.#othersNext) {
+      if (this.#requests > 0) return []; // a suspect goes alone: first the others come back
+      const suspect = this.#takeSuspect(nowMs);
+      if (suspect.length > 0) return suspect;
+    }
+    const others = this.#takeOthers(allowed, nowMs);
+    if (others.length > 0 || this.#requests > 0) return others;
+    this.#nothingElse = true;
+    return this.#takeSuspect(nowMs);
+  }
+
+  #takeOthers(allowed: 'all' | 'one', nowMs: number): readonly Entry<Parcel>[] {
+    const max = this.#push.contentMode === 'batch' && allowed === 'all' ? this.#batchMax : 1;
+    if (this.#plan.delivery.order === 'stream') return this.#outbox.takeRun(max, nowMs);
+    if (this.#push.contentMode === 'batch') return this.#outbox.takeBatch(max, nowMs);
+    const entry = this.#outbox.takeKeyed(nowMs);
+    return entry === undefined ? [] : [entry];
+  }
+
+  #takeSuspect(nowMs: number): readonly Entry<Parcel>[] {
+    const inOrder = this.#plan.delivery.order === 'stream';
+    for (const { ord, losses, proved } of this.#suspects.turns(inOrder)) {
+      // Where nothing else can go, the consumer has to prove in another way that it is well.
+      const entry = losses > 0 && !proved ? undefined : this.#outbox.takeOne(ord, nowMs);
+      if (entry === undefined) continue;
+      this.#nothingElse = false;
+      this.#lone = ord;
+      this.#othersNext = true;
+      return [entry];
+    }
+    return [];
+  }
+
+  #send(entries: readonly Entry<Parcel>[]): void {
+    const [first] = entries;
+    if (first === undefined) return;
+    this.#requests += 1;
+    this.#ports.telemetry.handed(entries);
+    for (const entry of entries) stampAttempt(entry.item, entry.attempts);
+    const { contentMode } = this.#push;
+    const { ce, dataAt, dataEnd } = first.item;
+    const body =
+      contentMode === 'batch' ? batchOf(entries) : contentMode === 'binary' ? ce.subarray(dataAt, dataEnd) : ce;
+    const own = contentMode === 'binary' ? binaryHeaders(first.item) : {};
+    this.#await(
+      this.#transport
+        .post({ ...this.#headers, ...this.#bearer, ...own }, body)
+        .then((posted): Outcome => ({ kind: 'posted', entries, posted })),
+    );
+  }
+
+  // --- what came of it ---
+
+  /** The outcome is looked at in the stream's next turn. */
+  #await(outcome: Promise<Outcome>): void {
+    outcome
+      .then((known) => {
+        this.#outcomes.push(known);
+        this.#ports.wake();
+      })
+      .catch((error: unknown) => {
+        this.#ports.telemetry.note('delivery failed', { error: String(error) });
+      });
+  }
+
+  #collect(nowMs: number): void {
+    if (this.#outcomes.length === 0) return;
+    for (const outcome of this.#outcomes.splice(0)) {
+      if (outcome.kind === 'posted') this.#answered(outcome.entries, outcome.posted, nowMs);
+      else if (outcome.kind === 'probed') this.#probed(outcome.what, outcome.found, nowMs);
+      else this.#buried(outcome.entry, outcome.answer, nowMs);
+    }
+  }
+
+  #answered(entries: readonly Entry<Parcel>[], posted: Posted, nowMs: number): void {
+    this.#requests -= 1;
+    const alone = this.#lone !== undefined && entries.length === 1 && entries[0]?.ord === this.#lone;
+    if (alone) this.#lone = undefined;
+    if (posted.kind === 'lost') return this.#lost(entries, alone, nowMs);
+    if (posted.kind === 'down') {
+      const reason = posted.code === PRIVATE_ADDRESS ? 'consumer_address_refused' : 'consumer_down';
+      return this.#down(entries, reason, nowMs);
+    }
+    for (const { ord } of entries) this.#acquit(ord);
+    const answers = answersOf(entries, posted, this.#push.contentMode === 'batch');
+    if (entries.length > 1 && answers.every(refused)) {
+      this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
+      for (const entry of entries)
+        this.#outcome(entry, { kind: 'retry', counted: false, reason: 'batch_refused' }, nowMs);
+      return;
+    }
+    if (answers.every((answer) => answer.kind === 'ack'))
+      this.#batchMax = Math.min(this.#push.maxBatch, this.#batchMax * 2);
+    if (!alone) this.#othersNext = false;
+    entries.forEach((entry, index) => {
+      this.#outcome(entry, answers[index] ?? { kind: 'retry', counted: true, reason: 'bad_answer' }, nowMs);
+    });
+  }
+
+  /** The consumer may have gone because of one of these: each goes alone from now on. */
+  #lost(entries: readonly Entry<Parcel>[], alone: boolean, nowMs: number): void {
+    const [only] = entries;
+    const convicted = alone && only !== undefined && this.#suspects.lostAlone(only.ord);
+    for (const { ord } of entries) if (this.#suspects.accuse(ord)) this.#outbox.suspect(ord, true);
+    this.#down(convicted ? [] : entries, 'consumer_down', nowMs);
+    if (convicted) this.#bury(only, CRASH, nowMs);
+  }
+
+  #down(entries: readonly Entry<Parcel>[], reason: HoldReason, nowMs: number): void {
+    this.#hold({ kind: 'hold', reason }, nowMs);
+    for (const entry of entries) this.#outbox.retry(entry.ord, 0, nowMs, false);
+  }
+
+  #acquit(ord: number): void {
+    if (!this.#suspects.has(ord)) return;
+    this.#suspects.clear(ord);
+    this.#outbox.suspect(ord, false);
+  }
+
+  #outcome(entry: Entry<Parcel>, answer: Answer, nowMs: number): void {
+    switch (answer.kind) {
+      case 'ack':
+      case 'drop':
+        this.#guard.note(answer, entry.ord, nowMs);
+        this.#outbox.settle(entry.ord);
+        this.#suspects.proved(entry.ord);
+        return;
+      case 'hold':
+        this.#hold(answer, nowMs);
+        this.#outbox.retry(entry.ord, 0, nowMs, false);
+        return;
+      case 'unknown': {
+        this.#ports.telemetry.unknownWord(answer.word);
+        const spare = this.#guard.note(answer, entry.ord, nowMs).some((effect) => effect.kind === 'spare');
+        return this.#failed(entry, { counted: !spare, reason: 'status_unknown' }, nowMs);
+      }
+      case 'retry':
+        this.#guard.note(answer, entry.ord, nowMs);
+        return this.#failed(entry, answer, nowMs);
+      case 'dead-letter':
+        return this.#bury(entry, answer.reason, nowMs);
+    }
+  }
+
+  #failed(
+    entry: Entry<Parcel>,
+    why: { readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: number },
+    nowMs: number,
+  ): void {
+    if (why.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts)
+      return this.#bury(entry, `attempts_exhausted:${why.reason}`, nowMs);
+    const delay = this.#guard.delayMs(entry.faults + 1, why.retryAfterMs);
+    this.#outbox.retry(entry.ord, delay, nowMs, why.counted);
+  }
+
+  /** Dead-letters one event, unless so many die that the consumer must be at fault. */
+  #bury(entry: Entry<Parcel>, reason: string, nowMs: number): void {
+    // A conviction says nothing about the consumer that it has not proved already.
+    const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
+    if (effects.some((effect) => effect.kind === 'spare')) return this.#spare(entry, nowMs);
+    this.#burying += 1; // the event is in our hands until the store has it
+    this.#outbox.bury(entry.ord);
+    this.#ports.telemetry.deadLettered(reason);
+    this.#await(
+      this.#ports.letters.add(entry, reason).then(
+        (answer): Outcome => ({ kind: 'letter', entry, answer }),
+        (): Outcome => ({ kind: 'letter', entry, answer: 'failed' }),
+      ),
+    );
+  }
+
+  #buried(entry: Entry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
+    this.#burying -= 1;
+    if (answer === 'stored') {
+      this.#suspects.clear(entry.ord);
+      this.#outbox.settle(entry.ord);
+      return;
+    }
+    if (answer === 'full') this.#hold({ kind: 'hold', reason: 'storm_guard' }, nowMs);
+    this.#spare(entry, nowMs);
+  }
+
+  #spare(entry: Entry<Parcel>, nowMs: number): void {
+    this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
+  }
+
+  #hold(answer: Extract<Answer, { kind: 'hold' }>, nowMs: number): void {
+    // Requests that were under way together fail together: that is one finding, not one per request.
+    const { hold } = this.#guard;
+    if (hold !== undefined && hold.reason === answer.reason && nowMs < hold.untilMs) return;
+    if (answer.reason === 'consumer_rejected') this.#readToken();
+    this.#guard.note(answer, 0, nowMs);
+  }
+
+  // --- looking for the consumer ---
+
+  /** A suspect that holds everything back may go again once the consumer is known to be well. */
+  get #lookWanted(): boolean {
+    return this.#nothingElse && !this.#looking && this.#suspects.unproved;
+  }
+
+  #look(what: 'there' | 'well', nowMs: number): void {
+    if (this.#looking || nowMs < this.#lookDueMs) return;
+    this.#looking = true;
+    this.#probe(what);
+  }
+
+  #probe(what: 'there' | 'well'): void {
+    if (this.#healthy && what === 'there') this.#guard.probed();
+    this.#await(this.#transport.probe(what).then((found): Outcome => ({ kind: 'probed', what, found })));
+  }
+
+  /** Nothing is delivered before the consumer says for the first time that it is well. */
+  #probed(what: 'there' | 'well', found: Probed, nowMs: number): void {
+    if (found === 'refused') this.#hold({ kind: 'hold', reason: 'consumer_address_refused' }, nowMs);
+    if (this.#healthy && what === 'there') return this.#guard.found(found === 'there', nowMs);
+    this.#looking = false;
+    this.#lookDueMs = nowMs + PROBE_EVERY_MS;
+    if (found !== 'there') return;
+    if (what === 'well') return this.#suspects.proved(undefined);
+    this.#healthy = true;
+    this.#ports.telemetry.note('consumer is healthy', {});
+  }
+
+  /** The consumer's token is a file that may be replaced: it is read again when the consumer refuses us. */
+  #readToken(): void {
+    if (this.#push.tokenFile === undefined) return;
+    try {
+      const token = readFileSync(this.#push.tokenFile, 'utf8').trim();
+      this.#ports.telemetry.secret(token);
+      if (/^[\x21-\x7e]+$/.test(token)) this.#bearer = { authorization: `Bearer ${token}` };
+    } catch {
+      this.#ports.telemetry.note('the token file for the consumer cannot be read', { file: this.#push.tokenFile });
+    }
+  }
+}
+
+/** The push options of a stream, and the connections they go over. */
+export interface PushWay {
+  readonly push: Push;
+  readonly transport: PushTransport;
+}
+
+function refused(answer: Answer): boolean {
+  return answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted);
+}
+
+const COMMA = Buffer.from(',');
+const OPEN = Buffer.from('[');
+const CLOSE = Buffer.from(']');
+
+function batchOf(entries: readonly Entry<Parcel>[]): Buffer {
+  const parts: Buffer[] = [OPEN];
+  entries.forEach((entry, index) => {
+    if (index > 0) parts.push(COMMA);
+    parts.push(entry.item.ce);
+  });
+  parts.push(CLOSE);
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,470 @@
+import type { Installation } from '../../config/installation.ts';
+import type { Leases } from '../../coordination/leases.ts';
+import type { Report, Reports } from '../../coordination/redis/sidecar-reports.ts';
+import { attached, CONTAINER } from '../attach/attach.ts';
+import { compileDocuments } from '../attach/compile-documents.ts';
+import { eventsOf, idOf, type EventFacts } from './kubernetes-events.ts';
+import { ApiError, microTime, type Kube, type KubeObject } from '../api/kube.ts';
+import { Reflector, type ReflectorClock } from '../api/reflector.ts';
+import { sidecarOf, type Sidecar } from './sidecar-report.ts';
+import {
+  ANNOTATIONS,
+  GROUP,
+  LABELS,
+  VERSION,
+  type ClientObject,
+  type ClientStatus,
+  type StreamObject,
+  type StreamStatus,
+} from '../api/resources.ts';
+import {
+  clientStatus,
+  FRESH_MS,
+  leaderOf,
+  roleShown,
+  sameNews,
+  streamStatus,
+  type Facts,
+  type PodFacts,
+} from './conditions.ts';
+
+export interface ControllerSettings {
+  /** Namespaces that are watched; empty: all. */
+  readonly namespaces: readonly string[];
+  /** Version of this program: sidecars of another one are out of date. */
+  readonly version: string;
+  /** How often the reports are read. */
+  readonly everyMs: number;
+  /** Figures that move all the time are written at most this often. */
+  readonly figuresEveryMs: number;
+  readonly identity: string;
+  /** By which the sidecars check their documents. */
+  readonly installation: Installation;
+}
+
+export interface ControllerDeps extends ReflectorClock {
+  readonly kube: Kube;
+  readonly reports: Pick<Reports, 'read'>;
+  readonly leases: Pick<Leases, 'publish'>;
+  /** May this process write now? Asked before each write. */
+  readonly leading: () => boolean;
+  readonly nowEpochMs: () => number;
+  readonly log: {
+    info(fields: unknown, text: string): void;
+    warn(fields: unknown, text: string): void;
+    debug(fields: unknown, text: string): void;
+  };
+}
+
+/** Ids of Events that were written lately, so that they are not tried again and again. */
+const MAX_REMEMBERED = 10_000;
+/** Between two rounds, however much happens. */
+const ROUND_REST_MS = 300;
+/** Events of one client in a minute; the audit log has all. */
+const MAX_EVENTS_A_MINUTE = 60;
+/** A request for a hand-over that is older was meant for another leader; a happening that is older is no news. */
+const OLD_MS = 600_000;
+/** Writes of one round at the same time. */
+const WIDTH = 8;
+
+interface Pod extends KubeObject {
+  readonly spec: {
+    readonly containers: readonly { readonly name: string }[];
+    readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[];
+  };
+  readonly status?: {
+    readonly phase?: string;
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly containerStatuses?: readonly ContainerStatus[];
+  };
+}
+interface ContainerStatus {
+  readonly name: string;
+  readonly state?: { readonly terminated?: unknown };
+}
+
+/**
+ * Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of pods; brings changed documents to
+ * their sidecars; passes on orders. A mirror: nothing in the data plane waits for it, and it holds no state that it could not read again.
+ */
+export class Controller {
+  readonly #settings: ControllerSettings;
+  readonly #deps: ControllerDeps;
+  readonly #clients: Reflector[];
+  readonly #streams: Reflector[];
+  readonly #pods: Reflector[];
+  readonly #written = new Set<string>();
+  readonly #figuresAtMs = new Map<string, number>();
+  readonly #readAtMs = new Map<string, number>();
+  /** Hand-overs that were passed on, by the object's uid: the status that says so comes back a moment later. */
+  readonly #asked = new Map<string, string>();
+  /** Events of one client in the present minute. */
+  readonly #told = new Map<string, { readonly minute: number; readonly count: number }>();
+  #roundAtMs = -Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  #busy = false;
+  #again = false;
+  #stopped = false;
+  /** Rounds since the start, and when the last one ended well. */
+  rounds = 0;
+  lastRoundMs = -Infinity;
+
+  constructor(settings: ControllerSettings, deps: ControllerDeps) {
+    this.#settings = settings;
+    this.#deps = deps;
+    const host = {
+      changed: () => {
+        this.#soon();
+      },
+      trouble: (error: unknown) => {
+        deps.log.warn({ err: error }, 'the API server cannot be watched; trying again');
+      },
+    };
+    const make = (api: string, plural: string, selector?: string): Reflector[] =>
+      scopes(settings.namespaces).map(
+        (scope) =>
+          new Reflector(
+            deps.kube,
+            { path: `${api}${scope}/${plural}`, ...(selector === undefined ? {} : { selector }) },
+            host,
+            deps,
+          ),
+      );
+    this.#clients = make(`/apis/${GROUP}/${VERSION}`, 'streamclients');
+    this.#streams = make(`/apis/${GROUP}/${VERSION}`, 'eventstreams');
+    this.#pods = make('/api/v1', 'pods', LABELS.client);
+  }
+
+  start(): void {
+    for (const reflector of this.#all()) void reflector.run();
+    this.#timer = setInterval(() => {
+      this.#soon();
+    }, this.#settings.everyMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    for (const reflector of this.#all()) reflector.stop();
+  }
+
+  get ready(): boolean {
+    return this.#all().every((reflector) => reflector.listed);
+  }
+
+  #all(): readonly Reflector[] {
+    return [...this.#clients, ...this.#streams, ...this.#pods];
+  }
+
+  /** One round at a time; what happens during it leads to another one. */
+  #soon(): void {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    this.#busy = true;
+    this.#again = false;
+    const restMs = Math.max(0, this.#roundAtMs + ROUND_REST_MS - this.#deps.nowMs());
+    new Promise((resolve) => setTimeout(resolve, restMs))
+      .then(() => {
+        this.#again = false;
+        this.#roundAtMs = this.#deps.nowMs();
+        return this.#round();
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error }, 'a round was cut short');
+      })
+      .finally(() => {
+        this.#busy = false;
+        if (this.#again && !this.#stopped) this.#soon();
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ err: error }, 'the next round could not begin');
+      });
+  }
+
+  async #round(): Promise<void> {
+    if (!this.ready || !this.#deps.leading() || this.#stopped) return;
+    const clients = objects(this.#clients) as readonly ClientObject[];
+    const streams = objects(this.#streams) as readonly StreamObject[];
+    const pods = objects(this.#pods) as unknown as readonly Pod[];
+    const known = new Map<string, Facts | 'skipped'>();
+    await inParallel(clients, WIDTH, async (client) => {
+      const { namespace, name } = client.metadata;
+      const reported = await this.#read(client);
+      if (reported === undefined) return void known.set(`${namespace}/${name}`, 'skipped');
+      const own = pods.filter(
+        (pod) => pod.metadata.namespace === namespace && pod.metadata.labels?.[LABELS.client] === name,
+      );
+      const facts: Facts = {
+        client,
+        streams: streams.filter((one) => one.metadata.namespace === namespace && one.spec.clientRef.name === name),
+        pods: own.map(factsOf),
+        sidecars: reported === 'unread' ? [] : ownOnly(reported.map(sidecarOf), own),
+        unread: reported === 'unread',
+        installation: this.#settings.installation,
+        nowEpochMs: this.#deps.nowEpochMs(),
+      };
+      known.set(`${namespace}/${name}`, facts);
+      await this.#tend(facts, own);
+    });
+    await inParallel(streams, WIDTH, async (stream) => {
+      const facts = known.get(`${stream.metadata.namespace}/${stream.spec.clientRef.name}`);
+      // The reports could not be read just now: that says nothing about the stream.
+      if (facts !== 'skipped')
+        await this.#status(stream, 'eventstreams', streamStatus(stream, facts, this.#deps.nowEpochMs()));
+    });
+    this.#forget(new Set([...clients, ...streams, ...pods].map((one) => one.metadata.uid ?? '')));
+    this.rounds += 1;
+    this.lastRoundMs = this.#deps.nowMs();
+  }
+
+  /** Nothing is kept of objects that are gone. */
+  #forget(there: ReadonlySet<string>): void {
+    for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked, this.#told])
+      for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
+  }
+
+  /** What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word stands. */
+  async #read({ metadata }: ClientObject): Promise<readonly Report[] | 'unread' | undefined> {
+    const { namespace, name, uid } = metadata;
+    try {
+      const reports = await this.#deps.reports.read({ namespace, name });
+      this.#readAtMs.set(uid, this.#deps.nowMs());
+      return reports;
+    } catch (error) {
+      this.#deps.log.debug({ err: error, client: name }, 'the reports cannot be read');
+      const since = this.#readAtMs.get(uid) ?? this.#deps.nowMs();
+      this.#readAtMs.set(uid, since);
+      return this.#deps.nowMs() - since > FRESH_MS ? 'unread' : undefined;
+    }
+  }
+
+  /** One client: its status, its pods, its Events, what is asked of its leader. A failure of one step is told and leaves the others. */
+  async #tend(facts: Facts, pods: readonly Pod[]): Promise<void> {
+    const { client, sidecars } = facts;
+    const handled = await this.#handOver(facts).catch((error: unknown): string | undefined => {
+      this.#deps.log.warn(
+        { err: error, client: client.metadata.name },
+        'the hand-over could not be passed on; trying again',
+      );
+      return undefined;
+    });
+    const status = clientStatus(facts);
+    await this.#status(
+      client,
+      'streamclients',
+      handled === undefined ? status : { ...status, handledHandOver: handled },
+    );
+    for (const pod of pods) await this.#pod(pod, facts);
+    for (const sidecar of sidecars)
+      for (const event of eventsOf(client.metadata.name, sidecar))
+        await this.#event(client.metadata.namespace, event, uidsOf(facts));
+  }
+
+  async #status(
+    object: ClientObject | StreamObject,
+    plural: string,
+    status: ClientStatus | StreamStatus,
+  ): Promise<void> {
+    const { namespace, name, uid } = object.metadata;
+    const news = !sameNews(object.status, status);
+    const figures =
+      JSON.stringify(object.status) !== JSON.stringify(status) &&
+      this.#deps.nowMs() - (this.#figuresAtMs.get(uid) ?? -Infinity) >= this.#settings.figuresEveryMs;
+    if (!news && !figures) return;
+    this.#figuresAtMs.set(uid, this.#deps.nowMs());
+    // A merge patch leaves what is not named: what is gone must be said.
+    const gone = Object.fromEntries(
+      Object.keys(object.status ?? {})
+        .filter((field) => !(field in status))
+        .map((field) => [field, null]),
+    );
+    await this.#write(`${plural}/${name}`, () =>
+      this.#deps.kube.patch(`/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${plural}/${name}/status`, {
+        metadata: { resourceVersion: object.metadata.resourceVersion },
+        status: { ...gone, ...status },
+      }),
+    );
+  }
+
+  /** Role label, documents, and what is worth an Event about a pod. */
+  async #pod(pod: Pod, { client, streams, sidecars }: Facts): Promise<void> {
+    const { name, namespace = '', uid = '', labels = {}, annotations = {} } = pod.metadata;
+    if (over(pod) || pod.metadata['deletionTimestamp'] !== undefined) return this.#lastWord(pod, sidecars);
+    if (!attached(pod))
+      return this.#event(
+        namespace,
+        this.#about(
+          pod,
+          'SidecarMissing',
+          'the pod asks for a sidecar and has none; restart it (kubectl rollout restart)',
+        ),
+        new Map([[`Pod/${name}`, uid]]),
+      );
+    const compiled = compileDocuments(client, streams, this.#settings.installation);
+    const role = roleShown(uid, labels[LABELS.role], sidecars);
+    const wanted: { labels?: Record<string, string>; annotations?: Record<string, string> } = {};
+    if (role !== undefined && labels[LABELS.role] !== role) wanted.labels = { [LABELS.role]: role };
+    if ('documents' in compiled && annotations[ANNOTATIONS.config] !== compiled.documents)
+      wanted.annotations = { [ANNOTATIONS.config]: compiled.documents };
+    if (wanted.labels !== undefined || wanted.annotations !== undefined)
+      await this.#write(`pods/${name}`, () =>
+        this.#deps.kube.patch(`/api/v1/namespaces/${namespace}/pods/${name}`, { metadata: wanted }),
+      );
+    const version = labels[LABELS.injectedVersion];
+    if (version !== undefined && version !== this.#settings.version)
+      await this.#event(
+        namespace,
+        this.#about(
+          pod,
+          'SidecarOutdated',
+          `the sidecar is of version ${version}, the control plane of ${this.#settings.version}: kubectl holdfast outdated prints the commands`,
+        ),
+        new Map([[`Pod/${name}`, uid]]),
+      );
+  }
+
+  /** A leader whose container has ended: the others are told to look now instead of at the next time they would. */
+  async #lastWord(pod: Pod, sidecars: readonly Sidecar[]): Promise<void> {
+    const dead = over(pod) ? sidecars.find((one) => one.uid === pod.metadata.uid) : undefined;
+    const id = idOf('ended', pod.metadata.uid ?? '');
+    if (dead?.client === undefined || dead !== leaderOf(sidecars) || this.#written.has(id)) return;
+    this.#remember(id);
+    await this.#deps.leases.publish({ kind: 'changed', lease: dead.client.lease });
+  }
+
+  #about(pod: Pod, reason: string, note: string): EventFacts {
+    return {
+      id: idOf(pod.metadata.uid ?? '', reason, this.#settings.version),
+      kind: 'Pod',
+      object: pod.metadata.name,
+      type: 'Warning',
+      reason,
+      action: reason,
+      note,
+      atEpochMs: this.#deps.nowEpochMs(),
+    };
+  }
+
+  /** Somebody changed the annotation: ask the leader. @returns the value that was dealt with. */
+  async #handOver({ client, sidecars }: Facts): Promise<string | undefined> {
+    const asked = client.metadata.annotations?.[ANNOTATIONS.handOver];
+    const leader = leaderOf(sidecars);
+    if (asked === undefined || asked === client.status?.handledHandOver || !this.#deps.leading()) return undefined;
+    if (this.#asked.get(client.metadata.uid) === asked || !(this.#deps.nowEpochMs() - Date.parse(asked) < OLD_MS))
+      return asked;
+    if (leader?.client === undefined) return undefined;
+    this.#asked.set(client.metadata.uid, asked);
+    await this.#deps.leases.publish({ kind: 'hand-over', lease: leader.client.lease, epoch: leader.client.epoch });
+    this.#deps.log.info(
+      { client: client.metadata.name, namespace: client.metadata.namespace, leader: leader.pod },
+      'asked the leader to hand over',
+    );
+    return asked;
+  }
+
+  async #event(namespace: string, event: EventFacts, uids: ReadonlyMap<string, string>): Promise<void> {
+    const uid = uids.get(`${event.kind}/${event.object}`);
+    if (uid === undefined || this.#written.has(event.id) || this.#deps.nowEpochMs() - event.atEpochMs > OLD_MS) return;
+    const minute = Math.floor(this.#deps.nowMs() / 60_000);
+    const told = this.#told.get(uid);
+    const count = told?.minute === minute ? told.count + 1 : 1;
+    if (count > MAX_EVENTS_A_MINUTE) return;
+    this.#told.set(uid, { minute, count });
+    const core = event.kind === 'Pod';
+    const body = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name: `${event.object}.${event.id}`.slice(0, 250), namespace },
+      regarding: {
+        apiVersion: core ? 'v1' : `${GROUP}/${VERSION}`,
+        kind: event.kind,
+        name: event.object,
+        namespace,
+        uid,
+      },
+      reportingController: `${GROUP}/controller`,
+      reportingInstance: this.#settings.identity.slice(0, 128),
+      eventTime: microTime(event.atEpochMs),
+      type: event.type,
+      reason: event.reason,
+      action: event.action,
+      note: event.note,
+    };
+    await this.#write(
+      `events/${body.metadata.name}`,
+      () => this.#deps.kube.create(`/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body),
+      () => {
+        this.#remember(event.id);
+      },
+    );
+  }
+
+  #remember(id: string): void {
+    this.#written.add(id);
+    const first = this.#written.values().next().value;
+    if (this.#written.size > MAX_REMEMBERED && first !== undefined) this.#written.delete(first);
+  }
+
+  /** One write, if we may. Somebody faster (409), something gone (404): the next round sees it as it is. */
+  async #write(what: string, write: () => Promise<unknown>, done: () => void = () => undefined): Promise<void> {
+    if (!this.#deps.leading() || this.#stopped) return;
+    try {
+      await write();
+      done();
+    } catch (error) {
+      const status = error instanceof ApiError ? error.status : 0;
+      if (status === 409 || status === 404) return done();
+      this.#deps.log.warn({ err: error, what }, 'a write was refused or got lost; trying again');
+    }
+  }
+}
+
+function scopes(namespaces: readonly string[]): readonly string[] {
+  return namespaces.length === 0 ? [''] : namespaces.map((one) => `/namespaces/${one}`);
+}
+
+function objects(reflectors: readonly Reflector[]): readonly unknown[] {
+  return reflectors.flatMap((reflector) => [...reflector.objects.values()]);
+}
+
+/** The pod has ended, or its sidecar has for good. */
+function over(pod: Pod): boolean {
+  const { phase, initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  if (phase === 'Succeeded' || phase === 'Failed') return true;
+  return [...initContainerStatuses, ...containerStatuses].some(
+    (one) => one.name === CONTAINER && one.state?.terminated !== undefined,
+  );
+}
+
+function factsOf(pod: Pod): PodFacts {
+  return {
+    name: pod.metadata.name,
+    uid: pod.metadata.uid ?? '',
+    attached: attached(pod),
+    ended: over(pod) || pod.metadata['deletionTimestamp'] !== undefined,
+  };
+}
+
+function uidsOf({ client, streams }: Facts): ReadonlyMap<string, string> {
+  return new Map([
+    [`StreamClient/${client.metadata.name}`, client.metadata.uid],
+    ...streams.map((stream) => [`EventStream/${stream.metadata.name}`, stream.metadata.uid] as const),
+  ]);
+}
+
+/** Whoever may write to the store may write reports; only pods that the cluster knows are believed. */
+function ownOnly(sidecars: readonly Sidecar[], pods: readonly Pod[]): readonly Sidecar[] {
+  const known = new Set(pods.map((pod) => `${pod.metadata.name}/${pod.metadata.uid ?? ''}`));
+  return sidecars.filter((one) => known.has(`${one.pod}/${one.uid}`));
+}
+
+async function inParallel<T>(all: readonly T[], width: number, work: (one: T) => Promise<void>): Promise<void> {
+  const queue = [...all];
+  await Promise.all(
+    Array.from({ length: Math.min(width, queue.length) }, async () => {
+      for (let one = queue.shift(); one !== undefined; one = queue.shift()) await work(one);
+    }),
+  );
+}

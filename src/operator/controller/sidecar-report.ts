@@ -1,0 +1,178 @@
+import type { Report } from '../../coordination/redis/sidecar-reports.ts';
+
+/** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
+export interface Sidecar {
+  readonly pod: string;
+  readonly uid: string;
+  readonly version: string;
+  readonly configHash: string;
+  readonly ageMs: number;
+  /** Not yet running: what it waits for. */
+  readonly problems: readonly {
+    readonly code: string;
+    readonly field: string;
+    readonly rule: string;
+    readonly remedy: string;
+  }[];
+  readonly storeTrouble: string | undefined;
+  readonly storeWarnings: readonly string[];
+  /** Used memory of Redis as a share of maxmemory. */
+  readonly storeFill: number | undefined;
+  readonly client:
+    | {
+        readonly lease: string;
+        readonly role: string;
+        readonly open: boolean;
+        readonly epoch: number;
+        readonly token: {
+          readonly state: string;
+          readonly remainingMs: number | undefined;
+          readonly failure: string | undefined;
+        };
+        readonly credentials: string;
+        readonly breaker: string;
+        readonly breakerOpenForMs: number | undefined;
+        /** It cannot do its work, and no other replica was found that can. */
+        readonly unfit: { readonly why: string; readonly asked: number } | undefined;
+      }
+    | undefined;
+  readonly streams: readonly StreamReport[];
+  readonly notices: readonly Notice[];
+}
+
+export interface StreamReport {
+  readonly name: string;
+  readonly class: string;
+  readonly state: string;
+  readonly reason: string | undefined;
+  readonly retryInMs: number | undefined;
+  readonly lastEventAt: string | undefined;
+  readonly position: string | undefined;
+  readonly reconnects: number;
+  readonly continuityRate: number;
+  readonly gaps: number;
+  readonly lastGap: Readonly<Record<string, unknown>> | undefined;
+  readonly inFlight: number;
+  readonly backlog: number;
+  readonly hold: string | undefined;
+  /** How long nothing was settled although nothing held it. */
+  readonly noProgressMs: number | undefined;
+  readonly deadLettered: number;
+}
+
+/** One audit record that is worth an Event. */
+export interface Notice {
+  readonly event: string;
+  readonly timestamp: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+type Loose = Readonly<Record<string, unknown>>;
+
+/** Reads a report; a hostile or broken one becomes an empty one, never an exception. */
+export function sidecarOf({ replica, ageMs, content }: Report): Sidecar {
+  const it = loose(content);
+  const store = loose(it['store']);
+  const client = it['client'] === undefined ? undefined : loose(it['client']);
+  const token = loose(client?.['token']);
+  return {
+    pod: text(it['pod']) || (replica.split('/')[0] ?? ''),
+    uid: text(it['uid']) || (replica.split('/')[1] ?? ''),
+    version: text(it['version']),
+    configHash: text(it['configHash']),
+    ageMs,
+    problems: list(it['problems']).map((one) => ({
+      code: text(one['code']),
+      field: text(one['field']),
+      rule: text(one['rule']),
+      remedy: text(one['remedy']),
+    })),
+    storeTrouble: textOr(store['trouble']),
+    storeWarnings: Array.isArray(store['warnings']) ? store['warnings'].map(text) : [],
+    storeFill: numberOr(store['fill']),
+    client:
+      client === undefined
+        ? undefined
+        : {
+            lease: text(client['lease']),
+            role: text(client['role']),
+            open: client['open'] === true,
+            epoch: number(client['epoch']),
+            token: {
+              state: text(token['state']) || 'absent',
+              remainingMs: numberOr(token['remainingMs']),
+              failure: textOr(token['failure']),
+            },
+            credentials: text(client['credentials']),
+            breaker: text(client['breaker']) || 'closed',
+            breakerOpenForMs: numberOr(client['breakerOpenForMs']),
+            unfit:
+              client['unfit'] === undefined
+                ? undefined
+                : { why: text(loose(client['unfit'])['why']), asked: number(loose(client['unfit'])['asked']) },
+          },
+    streams: list(it['streams']).map(streamOf),
+    notices: list(it['notices']).map(({ event, timestamp, ...fields }) => ({
+      event: text(event),
+      timestamp: text(timestamp),
+      fields,
+    })),
+  };
+}
+
+function streamOf(it: Loose): StreamReport {
+  const continuity = loose(it['continuity']);
+  const delivery = loose(it['delivery']);
+  return {
+    name: text(it['name']),
+    class: text(it['class']),
+    state: text(it['state']),
+    reason: textOr(it['reason']),
+    retryInMs: numberOr(it['retryInMs']),
+    lastEventAt: textOr(it['lastEventAt']),
+    position: textOr(it['position']),
+    reconnects: number(loose(it['connection'])['reconnects']),
+    continuityRate: numberOr(continuity['rate']) ?? 1,
+    gaps: number(continuity['gaps']),
+    lastGap: continuity['lastGap'] === undefined ? undefined : loose(continuity['lastGap']),
+    inFlight: number(delivery['inFlight']),
+    backlog: number(delivery['backlog']),
+    hold: textOr(delivery['hold']),
+    noProgressMs: numberOr(delivery['noProgressMs']),
+    deadLettered: number(loose(it['events'])['deadLettered']),
+  };
+}
+
+function loose(value: unknown): Loose {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {};
+}
+
+/** At most so many entries of a list are looked at. */
+const MAX_ENTRIES = 500;
+
+function list(value: unknown): readonly Loose[] {
+  return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(loose) : [];
+}
+
+const MAX_TEXT = 500;
+
+/** Ends on terminals and in Events: no control characters. */
+function clean(value: string): string {
+  return value.slice(0, MAX_TEXT).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? clean(value) : '';
+}
+
+function textOr(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? clean(value) : undefined;
+}
+
+function number(value: unknown): number {
+  return numberOr(value) ?? 0;
+}
+
+function numberOr(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}

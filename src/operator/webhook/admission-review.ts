@@ -1,0 +1,72 @@
+import {
+  attach,
+  attached,
+  attachedClient,
+  installationOf,
+  patchOf,
+  refusalOf,
+  type AttachSettings,
+  type PodLike,
+} from '../attach/attach.ts';
+import { compileDocuments } from '../attach/compile-documents.ts';
+import { LABELS, type ClientObject, type StreamObject } from '../api/resources.ts';
+
+/** AdmissionReview (admission.k8s.io/v1), the part that is read. */
+export interface AdmissionRequest {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly operation: string;
+  readonly object: PodLike;
+}
+
+export interface AdmissionResponse {
+  readonly uid: string;
+  readonly allowed: boolean;
+  readonly status?: { readonly code: number; readonly reason: string; readonly message: string };
+  readonly patchType?: 'JSONPatch';
+  readonly patch?: string;
+  readonly warnings?: readonly string[];
+}
+
+/** What the injector knows of the cluster. */
+export interface Known {
+  client(namespace: string, name: string): ClientObject | undefined;
+  streamsOf(namespace: string, client: string): readonly StreamObject[];
+}
+
+/**
+ * Answers one pod: the sidecar as a JSON patch, or a sentence that says what to do. Pure: a dry run gets the same answer as a real one. Whoever may create
+ * a pod may put the label on it; there are no lists of names.
+ */
+export function answer(request: AdmissionRequest, known: Known, settings: AttachSettings): AdmissionResponse {
+  const { uid, namespace, object: pod } = request;
+  const name = pod.metadata?.labels?.[LABELS.client];
+  // Selectors are reported to be ignored in places: the label is looked at here too.
+  if (request.operation !== 'CREATE' || name === undefined || attached(pod)) return { uid, allowed: true };
+  const deny = (message: string): AdmissionResponse => ({
+    uid,
+    allowed: false,
+    status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` },
+  });
+  const refusal = refusalOf(pod);
+  if (refusal !== undefined) return deny(refusal);
+  const client = known.client(namespace, name);
+  if (client === undefined)
+    return deny(
+      `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace "${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove the label`,
+    );
+  const streams = known.streamsOf(namespace, name);
+  const compiled = compileDocuments(client, streams, installationOf(settings));
+  if ('problem' in compiled) return deny(compiled.problem);
+  const asked = attachedClient(client, streams, settings);
+  if ('problem' in asked) return deny(asked.problem);
+  const attachment = attach(pod, asked, settings, compiled.documents);
+  const patch = Buffer.from(JSON.stringify(patchOf(pod, attachment))).toString('base64');
+  return {
+    uid,
+    allowed: true,
+    patchType: 'JSONPatch',
+    patch,
+    ...(attachment.warnings.length === 0 ? {} : { warnings: attachment.warnings.map((one) => `holdfast: ${one}`) }),
+  };
+}

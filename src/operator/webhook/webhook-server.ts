@@ -1,0 +1,137 @@
+import { createServer as createPlainServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { listenOn } from '../../config/listen-on.ts';
+import { answer, type AdmissionRequest, type Known } from './admission-review.ts';
+import type { AttachSettings } from '../attach/attach.ts';
+
+/** Largest pod the API server can send. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+export interface InjectorHost {
+  readonly known: Known;
+  readonly settings: AttachSettings;
+  /** What is known of the cluster is complete: before that no pod is answered. */
+  readonly ready: () => boolean;
+  readonly metrics: () => Promise<string>;
+  readonly answered: (outcome: 'attached' | 'unchanged' | 'denied' | 'failed', ms: number) => void;
+  readonly nowMs: () => number;
+}
+
+/** The admission webhook: POST /mutate over TLS; probes and metrics over plain HTTP on a port of their own. */
+export class Injector {
+  readonly #host: InjectorHost;
+  readonly #tls: TlsServer;
+  readonly #plain: Server;
+
+  constructor(host: InjectorHost) {
+    this.#host = host;
+    this.#tls = createServer({ minVersion: 'TLSv1.2', requestTimeout: 10_000 }, (request, response) => {
+      this.#mutate(request, response).catch(() => {
+        this.#host.answered('failed', 0);
+        end(response, 500, 'text/plain', 'the review could not be answered\n');
+      });
+    });
+    // Longer than the API server keeps an idle connection, so that it never writes into one that we close.
+    this.#tls.keepAliveTimeout = 120_000;
+    this.#plain = createPlainServer((request, response) => {
+      void this.#probe(request, response);
+    });
+  }
+
+  /** The certificates to serve with from now on; connections that are open go on with theirs. */
+  serve({ cert, key }: { readonly cert: string; readonly key: string }): void {
+    this.#tls.setSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+  }
+
+  async listen(ports: {
+    readonly host: string;
+    readonly webhook: number;
+    readonly admin: number;
+  }): Promise<{ readonly webhook: number; readonly admin: number }> {
+    const open = async (server: Server | TlsServer, port: number): Promise<number> => {
+      await listenOn(server, port, ports.host);
+      return (server.address() as AddressInfo).port;
+    };
+    return { webhook: await open(this.#tls, ports.webhook), admin: await open(this.#plain, ports.admin) };
+  }
+
+  /** Answers what has begun, at most for `limitMs`. */
+  async close(limitMs: number): Promise<void> {
+    const closed = Promise.all(
+      [this.#tls, this.#plain].map((server) => new Promise((resolve) => server.close(resolve))),
+    );
+    this.#tls.closeIdleConnections();
+    await Promise.race([
+      closed,
+      new Promise((resolve) => {
+        setTimeout(resolve, limitMs).unref();
+      }),
+    ]);
+    this.#tls.closeAllConnections();
+    this.#plain.closeAllConnections();
+  }
+
+  async #mutate(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const began = this.#host.nowMs();
+    if (request.method !== 'POST' || request.url?.startsWith('/mutate') !== true)
+      return end(response, 404, 'text/plain', 'POST an AdmissionReview to /mutate\n');
+    const body = await bodyOf(request);
+    const review = body === undefined ? undefined : reviewOf(body);
+    if (review === undefined)
+      return end(response, 400, 'text/plain', 'not an AdmissionReview of admission.k8s.io/v1\n');
+    if (!this.#host.ready()) return end(response, 503, 'text/plain', 'not ready yet\n');
+    const answered = answer(review, this.#host.known, this.#host.settings);
+    this.#host.answered(
+      answered.patch !== undefined ? 'attached' : answered.allowed ? 'unchanged' : 'denied',
+      this.#host.nowMs() - began,
+    );
+    end(
+      response,
+      200,
+      'application/json',
+      JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answered }),
+    );
+  }
+
+  async #probe(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    request.resume();
+    if (request.url === '/healthz') return end(response, 200, 'text/plain', 'ok\n');
+    if (request.url === '/readyz')
+      return this.#host.ready()
+        ? end(response, 200, 'text/plain', 'ready\n')
+        : end(response, 503, 'text/plain', 'the cluster was not read yet\n');
+    if (request.url === '/metrics') return end(response, 200, 'text/plain; version=0.0.4', await this.#host.metrics());
+    end(response, 404, 'text/plain', 'use /healthz, /readyz or /metrics\n');
+  }
+}
+
+function reviewOf(body: string): AdmissionRequest | undefined {
+  try {
+    const review = JSON.parse(body) as { readonly kind?: string; readonly request?: AdmissionRequest };
+    return review.kind === 'AdmissionReview' &&
+      typeof review.request?.uid === 'string' &&
+      Array.isArray((review.request.object as { spec?: { containers?: unknown } } | undefined)?.spec?.containers)
+      ? review.request
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function end(response: ServerResponse, status: number, type: string, text: string): void {
+  if (response.headersSent) return;
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}

@@ -1,0 +1,46 @@
+import type { StreamPlan } from '../../config/plan.ts';
+import type { SessionEffect, TokenRef } from '../../core/session/session-model.ts';
+
+/** What a stream needs of its OAuth client: a place among the dials, a token, the lease. */
+export interface StreamClient {
+  ask(plan: StreamPlan): void;
+  cancel(plan: StreamPlan): void;
+  report(outcome: Extract<SessionEffect, { kind: 'report' }>['outcome']): void;
+  hold(forMs: number): void;
+  tripBreaker(): void;
+  tokenRejected(id: string): void;
+  tokenSuspect(id: string): void;
+  tokenAdopted(id: string): void;
+  /** The secret text of a token; undefined when it was retired. */
+  tokenText(id: string): string | undefined;
+  /** The stream needs nothing any more. */
+  leave(plan: StreamPlan): void;
+  /** Whether something may be done in the lease's name at this instant. */
+  open(): boolean;
+  /** The store refused us: ask it whose the lease is. */
+  doubt(): void;
+  /** GET of a REST path of the platform; undefined when it did not answer 200. */
+  rest(path: string): Promise<string | undefined>;
+  /** Gate, breaker or Retry-After keep the client from dialing. */
+  readonly restrained: boolean;
+}
+
+/** What a client needs of each of its streams. */
+export interface ClientStream {
+  readonly plan: StreamPlan;
+  admitted(token: TokenRef): void;
+  tokenStaged(token: TokenRef): void;
+  /** Its place is needed by a more important one. */
+  preempted(): void;
+  /** The token of its open link; undefined while it has none. */
+  readonly tokenInUse: string | undefined;
+}
+
+/** What a term of office knows of its lease. */
+export interface LeaseView {
+  open(): boolean;
+  /** Also before the lease is ours, where an heir connects first. */
+  mayDial(): boolean;
+  /** The store refused us: ask it whose the lease is. */
+  doubt(): void;
+}

@@ -1,0 +1,123 @@
+import { isLoopbackHost } from '../../config/hosts.ts';
+import type { ClientPlan } from '../../config/plan.ts';
+import { reachable } from '../../upstream/http-client.ts';
+import type { Deps } from '../runtime/environment.ts';
+import type { StreamDriver } from '../stream/stream-driver.ts';
+
+/** A leader whose consumer takes nothing for this long gives the lease away, if somebody can take it. */
+const CONSUMER_DOWN_MS = 10_000;
+/** The same for a platform that cannot be reached from here. */
+const PLATFORM_DOWN_MS = 20_000;
+/** The same for credentials that the token endpoint refuses: another replica may have others. */
+const CREDENTIALS_REFUSED_MS = 20_000;
+/** How often a standby looks whether its consumer is there. */
+const PROBE_EVERY_MS = 5000;
+const PROBE_LIMIT_MS = 1000;
+
+export type Unfit = 'consumer' | 'platform' | 'store' | 'credentials';
+
+/** Reasons of a stream that is not open which another replica would share: giving the lease away would not help. */
+const SHARED: ReadonlySet<string> = new Set([
+  'rate_limited',
+  'overloaded',
+  'auth_failed',
+  'forbidden',
+  'position_expired',
+  'private_address',
+  'parked',
+  'shutdown',
+]);
+
+/** Can this replica lead a client? Its consumer must be there; its own way to the platform must work. */
+export class Fitness {
+  readonly #plan: ClientPlan;
+  readonly #deps: Deps;
+  readonly #pullersThere: () => boolean;
+  #consumerThere = true;
+  #downSinceMs: number | undefined;
+  #cutSinceMs: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param pullersThere every consumer that pulls is connected. */
+  constructor(plan: ClientPlan, deps: Deps, pullersThere: () => boolean) {
+    this.#pullersThere = pullersThere;
+    this.#plan = plan;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      void this.#probe();
+    }, PROBE_EVERY_MS);
+    this.#timer.unref();
+    void this.#probe();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Another term: what kept us from working in the last one says nothing. */
+  reset(): void {
+    this.#downSinceMs = undefined;
+    this.#cutSinceMs = undefined;
+  }
+
+  /** As a standby: would there be somebody to hand events to? */
+  get consumerThere(): boolean {
+    return this.#consumerThere && this.#pullersThere();
+  }
+
+  /**
+   * As the leader: what keeps it from doing its work although another one might. Call regularly.
+   * @param refusedForMs how long the token endpoint has refused our credentials; undefined: it does not.
+   */
+  judge(streams: ReadonlyMap<string, StreamDriver>, refusedForMs: number | undefined): Unfit | undefined {
+    const now = this.#deps.nowMs();
+    const facts = [...streams.values()].flatMap((stream) => standing(stream) ?? []);
+    this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
+    const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
+    this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
+    // Refused for good in this term; the next one reads again where it stands.
+    if ([...streams.values()].some((stream) => stream.fencedForGood)) return 'store';
+    if (refusedForMs !== undefined && refusedForMs >= CREDENTIALS_REFUSED_MS) return 'credentials';
+    if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
+    if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
+    return undefined;
+  }
+
+  /** Only pushed consumers can be looked for; one that pulls shows itself by connecting. */
+  async #probe(): Promise<void> {
+    const urls = new Set(
+      this.#plan.streams.flatMap((stream) =>
+        stream.suspend || stream.delivery.push === undefined ? [] : [new URL(stream.delivery.push.url).origin],
+      ),
+    );
+    const { allowPrivate } = this.#plan;
+    const answers = await Promise.all(
+      [...urls].map((url) =>
+        reachable(url, PROBE_LIMIT_MS, { loopback: isLoopbackHost(new URL(url).hostname), allowPrivate }),
+      ),
+    );
+    this.#consumerThere = answers.every(Boolean);
+  }
+}
+
+/**
+ * Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose).
+ */
+function standing({
+  session,
+  delivery,
+  client,
+}: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined } | undefined {
+  const { phase, attempt, main, goal } = session.state;
+  if (goal === 'stop') return undefined;
+  const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
+  if (client.restrained) return { consumerDown, failing: undefined };
+  return {
+    consumerDown,
+    failing:
+      phase.kind === 'backoff' ? phase.reason : attempt > 0 && main?.phase !== 'open' ? 'connect_failed' : undefined,
+  };
+}

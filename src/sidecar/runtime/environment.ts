@@ -1,0 +1,60 @@
+import type { Leases } from '../../coordination/leases.ts';
+import type { Pool } from '../../coordination/redis/redis-pool.ts';
+import type { Reports } from '../../coordination/redis/sidecar-reports.ts';
+import type { ConnectionRegistry } from '../../coordination/redis/connection-registry.ts';
+import type { Restraint } from '../../coordination/redis/redis-limits.ts';
+import type { Store } from '../../coordination/store.ts';
+import type { SecretRegistry } from '../../core/secret-registry.ts';
+import type { AuditLog } from '../../telemetry/audit-log.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
+import type { Refusals } from './store-refusals.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { StoreTrouble } from './store-trouble.ts';
+import type { Ways } from './transports.ts';
+
+/** Who this replica is. Only the random part is relied on to be unique. */
+export interface Identity {
+  readonly pod: string;
+  readonly namespace: string;
+  readonly uid: string;
+  /** Template revision of the pod; empty when unknown. Leases go to the newest one first. */
+  readonly revision: string;
+  /** Name of the address behind which this replica reaches the platforms. */
+  readonly egress: string;
+  /** In [0, 1): shifts the jitter of this replica (S2: identical jitter seeds). */
+  readonly salt: number;
+}
+
+/** The world as the sidecar sees it; built once, in cli/. */
+export interface World {
+  readonly identity: Identity;
+  readonly store: Store;
+  readonly leases: Leases;
+  readonly restraint: Restraint;
+  readonly pool: Pool;
+  /** undefined: there is nobody to tell. */
+  readonly registry: ConnectionRegistry | undefined;
+  /** undefined: nobody would read them. */
+  readonly reports: Reports | undefined;
+  readonly metrics: Metrics;
+  readonly audit: AuditLog;
+  readonly log: Logger;
+  readonly secrets: SecretRegistry;
+  /** Period of heartbeats and of the reaper's rounds. */
+  readonly registryEveryMs: { readonly beat: number; readonly sweep: number };
+  readonly schedule: Scheduler;
+  readonly ways: Ways;
+  /** Monotonic milliseconds. */
+  readonly nowMs: () => number;
+  /** Wall clock, only written down. */
+  readonly nowEpochMs: () => number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly randomId: () => string;
+}
+
+export interface Deps extends World {
+  readonly storeTrouble: StoreTrouble;
+  readonly refusals: Refusals;
+}

@@ -1,0 +1,26 @@
+import type { StreamPlan } from '../../config/plan.ts';
+import { HttpPushTransport, type Push, type PushTransport } from '../../delivery/push-transport.ts';
+import type { DialTarget } from '../../platforms/dial-target.ts';
+import { StreamSocket, type SocketHandlers, type SocketOptions } from '../../upstream/stream-socket.ts';
+
+/** One connection to the platform, as the stream uses it. */
+export type Link = Pick<StreamSocket, 'send' | 'pause' | 'ping' | 'close' | 'terminate'>;
+
+/** The ways out of the process. The simulation puts its own in this place. */
+export interface Ways {
+  /** Dials the platform; what happens is told to the handlers. */
+  link(target: DialTarget, options: SocketOptions, handlers: SocketHandlers): Link;
+  /** The way to the consumer of one stream. */
+  push(plan: StreamPlan, push: Push): PushTransport;
+}
+
+/** Real sockets. */
+export const SYSTEM_WAYS: Ways = {
+  link: (target, options, handlers) => new StreamSocket(target, options, handlers),
+  push: (plan, push) =>
+    new HttpPushTransport(push, {
+      limitMs: plan.delivery.ackTimeout,
+      allowPrivate: plan.allowPrivate,
+      connections: push.contentMode === 'batch' ? 1 : push.concurrency,
+    }),
+};

@@ -1,0 +1,35 @@
+import { earliest } from '../../core/units.ts';
+
+interface Wait {
+  readonly done: () => boolean;
+  readonly endsAtMs: number;
+  readonly resolve: (done: boolean) => void;
+}
+
+/** Conditions that an orderly start or end waits for; its owner looks at them in each of its turns. */
+export class Waits {
+  #all: Wait[] = [];
+
+  /** Resolves with true in the first turn in which the condition holds, or with false in the first one at or after `endsAtMs`. */
+  until(done: () => boolean, endsAtMs: number): Promise<boolean> {
+    return new Promise((resolve) => this.#all.push({ done, endsAtMs, resolve }));
+  }
+
+  look(nowMs: number): void {
+    if (this.#all.length === 0) return;
+    this.#all = this.#all.filter(({ done, endsAtMs, resolve }) => {
+      const holds = done();
+      if (holds || nowMs >= endsAtMs) resolve(holds);
+      return !holds && nowMs < endsAtMs;
+    });
+  }
+
+  deadline(): number | undefined {
+    return earliest(...this.#all.map(({ endsAtMs }) => endsAtMs));
+  }
+
+  /** The owner has ended: nothing is waited for any longer. */
+  end(): void {
+    for (const { done, resolve } of this.#all.splice(0)) resolve(done());
+  }
+}

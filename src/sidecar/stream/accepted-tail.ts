@@ -1,0 +1,111 @@
+import type { Parcel } from '../../delivery/envelope.ts';
+import type { Position } from '../../platforms/profile.ts';
+
+/** Identities around the position that go into a checkpoint. */
+const TAIL_LIMIT = 512;
+const CURSOR_TAIL = 64;
+/** Entries at the front that are forgotten are cut off in runs of at least this many. */
+const TRIM_AT = 1024;
+
+interface Accepted {
+  readonly ord: number;
+  readonly identity: string;
+  /** The event's own time; NaN where it has none that is believed, or where only an earlier term saw it. */
+  since: number;
+}
+
+/**
+ * Class B: keeps which identities and which time a checkpoint needs, so that a replay after a restart is recognised and nothing unsettled is
+ * skipped. It keeps every entry that is not settled, the last ones that are, and those that come again at every resume until the position has passed
+ * their stamps; O(1) per event, amortised.
+ */
+export class AcceptedTail {
+  #accepted: Accepted[] = [];
+  /** Settled, older than the last ones, and not passed by the position: stamped ahead of what came after them. */
+  #ahead: Accepted[] = [];
+  /** Entries before this index are settled, and in `#ahead` or passed. */
+  #old = 0;
+  /** Named by an earlier term, and not seen since. */
+  readonly #restored = new Map<string, Accepted>();
+  /** Entries before this index are settled. */
+  #settled = 0;
+  /** Entries whose time is earlier than that of all behind them: the first that is not settled has the earliest time of all that are not. */
+  #earliest: Accepted[] = [];
+  #earliestAt = 0;
+
+  /** What an earlier term named in its checkpoint counts as settled: the next one must go on naming it while the position has not passed it. */
+  restore(identities: readonly string[]): void {
+    for (const identity of identities) {
+      const one = { ord: 0, identity, since: Number.NaN };
+      this.#accepted.push(one);
+      this.#restored.set(identity, one);
+    }
+  }
+
+  /** An event came again. Of one that an earlier term had settled the time is known now. */
+  cameAgain(identity: string, position: Position | undefined): void {
+    const one = this.#restored.get(identity);
+    if (one === undefined || position?.kind !== 'since') return;
+    this.#restored.delete(identity);
+    one.since = Number(position.value);
+  }
+
+  add(ord: number, { identity }: Parcel, position: Position | undefined): void {
+    const since = position?.kind === 'since' ? Number(position.value) : Number.NaN;
+    const one = { ord, identity, since };
+    this.#accepted.push(one);
+    if (Number.isNaN(since)) return;
+    while (this.#earliest.length > this.#earliestAt && (this.#earliest.at(-1)?.since ?? 0) >= since)
+      this.#earliest.pop();
+    this.#earliest.push(one);
+  }
+
+  /** Position and tail for the settled prefix that ends at `ord`. Forgets what no later checkpoint can need. */
+  recordFor(
+    ord: number,
+    position: Position | undefined,
+  ): { readonly position: string; readonly tail: readonly string[] } {
+    while ((this.#accepted[this.#settled]?.ord ?? Infinity) <= ord) this.#settled += 1;
+    while ((this.#earliest[this.#earliestAt]?.ord ?? Infinity) <= ord) this.#earliestAt += 1;
+    const settled = (count: number): readonly string[] =>
+      this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled).map((one) => one.identity);
+    if (position?.kind !== 'since') {
+      this.#trim(Infinity);
+      if (position === undefined) return { position: '', tail: settled(1) };
+      return { position: `${position.kind}:${position.value}`, tail: settled(CURSOR_TAIL) };
+    }
+    // Never later than an unsettled event's own time: times do not always grow, and resuming behind it would lose it.
+    const since = Math.min(Number(position.value), this.#earliest[this.#earliestAt]?.since ?? Infinity);
+    this.#trim(since);
+    return { position: `since:${String(since)}`, tail: this.#comingAgain(since) };
+  }
+
+  /** What the platform repeats when it is asked from `since` on (or a millisecond earlier), as far as it is settled; of too many, the latest. */
+  #comingAgain(since: number): readonly string[] {
+    const passed = ({ since: own }: Accepted): boolean => own < since - 1;
+    const last = this.#accepted.slice(this.#old, this.#settled);
+    const named = [...this.#ahead, ...last].filter((one) => !passed(one));
+    const chosen =
+      named.length <= TAIL_LIMIT
+        ? named
+        : named.toSorted((a, b) => (a.since || since) - (b.since || since)).slice(-TAIL_LIMIT);
+    return [...new Set(chosen.map((one) => one.identity))];
+  }
+
+  #trim(since: number): void {
+    for (; this.#old < this.#settled - TAIL_LIMIT; this.#old += 1) {
+      const one = this.#accepted[this.#old];
+      if (one !== undefined && (one.since >= since - 1 || this.#restored.has(one.identity))) this.#ahead.push(one);
+    }
+    this.#ahead = this.#ahead.filter((one) => !(one.since < since - 1)).slice(-TAIL_LIMIT);
+    if (this.#old >= TRIM_AT && this.#old * 2 >= this.#accepted.length) {
+      this.#accepted = this.#accepted.slice(this.#old);
+      this.#settled -= this.#old;
+      this.#old = 0;
+    }
+    if (this.#earliestAt >= TRIM_AT && this.#earliestAt * 2 >= this.#earliest.length) {
+      this.#earliest = this.#earliest.slice(this.#earliestAt);
+      this.#earliestAt = 0;
+    }
+  }
+}

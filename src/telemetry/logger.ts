@@ -1,0 +1,42 @@
+import { pino, type Logger } from 'pino';
+import type { LineSink } from './line-sink.ts';
+
+export type { Logger } from 'pino';
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/**
+ * The process's logger. Errors are written by an allow-list of fields: library errors carry requests, options and URLs.
+ * Secrets are scrubbed by value in the sink, whatever was logged.
+ */
+export function createLogger(level: string, sink: LineSink, base: Readonly<Record<string, string>>): Logger {
+  const known = (LOG_LEVELS as readonly string[]).includes(level);
+  const logger = pino(
+    {
+      level: known ? level : 'info',
+      base,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: describeError },
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    {
+      write: (line: string) => {
+        sink.write(line);
+      },
+    },
+  );
+  if (!known) logger.warn({ level, allowed: LOG_LEVELS }, 'unknown log level; using info');
+  return logger;
+}
+
+/** Name, code, message and stack of an error and of its causes (three deep); nothing else of it. */
+export function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return { message: String(error).slice(0, 500) };
+  const code = (error as { code?: unknown }).code;
+  return {
+    name: error.name,
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    message: error.message.slice(0, 1000),
+    ...(depth === 0 ? { stack: error.stack?.slice(0, 4000) } : {}),
+    ...(error.cause !== undefined && depth < 3 ? { cause: describeError(error.cause, depth + 1) } : {}),
+  };
+}

@@ -1,0 +1,100 @@
+import { connect } from 'node:net';
+import { Agent, request } from 'undici';
+import { guardedLookup, PRIVATE_ADDRESS } from '../config/private-addresses.ts';
+import { HoldfastError } from '../core/errors.ts';
+
+/** Limits of every REST and token call. */
+export const HTTP_TIMEOUT_MS = 10_000;
+export const HTTP_BODY_LIMIT_BYTES = 65_536;
+
+/** Where connections may go: anywhere on this machine, or to public addresses and the private networks that are allowed. */
+export interface NetworkRules {
+  readonly loopback: boolean;
+  readonly allowPrivate: readonly string[];
+}
+
+/** A connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each other (A15). */
+export function createAgent(plan: NetworkRules): Agent {
+  return new Agent({
+    connections: 4,
+    keepAliveTimeout: 5000,
+    connect: { timeout: HTTP_TIMEOUT_MS, ...(plan.loopback ? {} : { lookup: guardedLookup(plan.allowPrivate) }) },
+  });
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+}
+
+/** One bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError HF_REST_FAILED, HF_PRIVATE_ADDRESS */
+export async function call(
+  agent: Agent,
+  url: string,
+  options: {
+    readonly method: 'GET' | 'POST' | 'HEAD';
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string;
+    readonly limitBytes?: number;
+  },
+): Promise<HttpAnswer> {
+  const origin = new URL(url).origin;
+  try {
+    const response = await request(url, {
+      method: options.method,
+      headers: { accept: 'application/json', ...options.headers },
+      body: options.body ?? null,
+      dispatcher: agent,
+      signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
+    });
+    const body = await readBounded(response.body, options.limitBytes ?? HTTP_BODY_LIMIT_BYTES);
+    return { status: response.statusCode, headers: response.headers, body };
+  } catch (error) {
+    const code =
+      error instanceof Error && 'code' in error ? String(error.code) : error instanceof Error ? error.name : 'unknown';
+    if (code === PRIVATE_ADDRESS && error instanceof Error)
+      throw new HoldfastError(PRIVATE_ADDRESS, error.message, { details: { origin } });
+    throw new HoldfastError('HF_REST_FAILED', `${options.method} ${origin} failed: ${code}`, {
+      details: { origin, code },
+    });
+  }
+}
+
+async function readBounded(stream: AsyncIterable<Buffer>, limit: number): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    size += part.length;
+    if (size > limit) throw Object.assign(new Error('body too large'), { code: 'HF_BODY_TOO_LARGE' });
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+/** Retry-After as seconds or a date, clamped to 1..900 s; undefined when absent or not readable. */
+export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: number): number | undefined {
+  const value = Array.isArray(header) ? header[0] : header;
+  if (value === undefined) return undefined;
+  const seconds = /^\d{1,12}$/.test(value.trim()) ? Number(value) : (Date.parse(value) - nowEpochMs) / 1000;
+  return Number.isFinite(seconds) ? Math.min(900, Math.max(1, seconds)) * 1000 : undefined;
+}
+
+/** Does a TCP connection to the URL's host come about within `limitMs`, where the rules let it go there? Nothing is sent. */
+export async function reachable(url: string, limitMs: number, rules: NetworkRules): Promise<boolean> {
+  const { hostname, port, protocol } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect({
+      ...(rules.loopback ? {} : { lookup: guardedLookup(rules.allowPrivate) }),
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port || (protocol === 'ws:' || protocol === 'http:' ? 80 : 443)),
+    });
+    const done = (answer: boolean) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(limitMs, done(false));
+    socket.once('connect', done(true));
+    socket.once('error', done(false));
+  });
+}

@@ -1,0 +1,199 @@
+import { WebSocket, type ClientOptions } from 'ws';
+import { guardedLookup } from '../config/private-addresses.ts';
+import type { Failure } from '../core/session/classify-failure.ts';
+import type { DialTarget } from '../platforms/dial-target.ts';
+import { retryAfterMs, type NetworkRules } from './http-client.ts';
+
+/** Limits of one platform socket. The library's own defaults are far wider (100 MiB payload, 262,144 chunks). */
+export const MAX_MESSAGE_BYTES = 1024 * 1024;
+const MAX_FRAGMENTS = 1024;
+const REFUSAL_BODY_LIMIT = 4096;
+/** A message whose fragments never end is given up after this. */
+export const MESSAGE_AGE_LIMIT_MS = 30_000;
+/** Header of an unmasked control frame. */
+const CONTROL_HEADER_BYTES = 2;
+
+export interface SocketHandlers {
+  opened(): void;
+  message(data: Buffer, isBinary: boolean): void;
+  serverPing(): void;
+  pong(payload: string): void;
+  /** Once, last: the dial failed or the link is gone. `oldest`: the oldest position on offer, when the refusal named one. */
+  ended(failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void;
+}
+
+export interface SocketOptions extends NetworkRules {
+  readonly closeTimeoutMs: number;
+  readonly nowMs: () => number;
+  readonly nowEpochMs: () => number;
+}
+
+/** One WebSocket toward the platform. Pings are answered by the library at once, whatever the consumer does. */
+export class StreamSocket {
+  readonly #ws: WebSocket;
+  readonly #handlers: SocketHandlers;
+  readonly #options: SocketOptions;
+  #opened = false;
+  #ended = false;
+  #error: Error | undefined;
+  #bytesRead: () => number = () => 0;
+  #bytesAtMessage = 0;
+  #controlBytes = 0;
+  #partialSinceMs: number | undefined;
+  #ageTimer: NodeJS.Timeout | undefined;
+
+  constructor(target: DialTarget, options: SocketOptions, handlers: SocketHandlers) {
+    this.#handlers = handlers;
+    this.#options = options;
+    const settings: ClientOptions & { closeTimeout: number } = {
+      headers: { ...target.headers, 'user-agent': 'holdfast' },
+      perMessageDeflate: false,
+      followRedirects: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+      maxFragments: MAX_FRAGMENTS,
+      maxBufferedChunks: MAX_FRAGMENTS * 4,
+      closeTimeout: options.closeTimeoutMs,
+      minVersion: 'TLSv1.2',
+      ...(options.loopback ? {} : { lookup: guardedLookup(options.allowPrivate) }),
+    };
+    this.#ws = new WebSocket(target.url, [...target.subprotocols], settings);
+    this.#listen();
+  }
+
+  send(text: string): void {
+    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(text);
+  }
+
+  /** While paused nothing is read, pings included. */
+  pause(paused: boolean): void {
+    if (this.#ws.readyState !== WebSocket.OPEN) return;
+    if (paused) this.#ws.pause();
+    else this.#ws.resume();
+  }
+
+  ping(payload: string): void {
+    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping(payload);
+  }
+
+  /** Close handshake; the library terminates after `closeTimeoutMs` when the peer does not answer. */
+  close(code: number, reason: string): void {
+    this.#ws.close(code, reason);
+  }
+
+  /** For dead links: no handshake, the descriptor is free at once. */
+  terminate(): void {
+    this.#ws.terminate();
+  }
+
+  #listen(): void {
+    const ws = this.#ws;
+    ws.on('upgrade', (response) => {
+      response.socket.setKeepAlive(true, 30_000);
+      this.#bytesRead = () => response.socket.bytesRead;
+      this.#ageTimer = setInterval(() => {
+        this.#checkAge();
+      }, 5000);
+      this.#ageTimer.unref();
+    });
+    ws.on('open', () => {
+      this.#opened = true;
+      this.#bytesAtMessage = this.#bytesRead();
+      this.#handlers.opened();
+    });
+    ws.on('message', (data: Buffer, isBinary) => {
+      this.#bytesAtMessage = this.#bytesRead();
+      this.#controlBytes = 0;
+      this.#partialSinceMs = undefined;
+      this.#handlers.message(data, isBinary);
+    });
+    ws.on('ping', (payload: Buffer) => {
+      this.#controlBytes += payload.length + CONTROL_HEADER_BYTES;
+      this.#handlers.serverPing();
+    });
+    ws.on('pong', (payload: Buffer) => {
+      this.#controlBytes += payload.length + CONTROL_HEADER_BYTES;
+      this.#handlers.pong(payload.toString('latin1'));
+    });
+    ws.on('error', (error) => {
+      this.#error ??= error;
+    });
+    ws.on('close', (code, reason) => {
+      this.#onClose(code, reason.toString('utf8'));
+    });
+    ws.on('unexpected-response', (request, response) => {
+      const parts: Buffer[] = [];
+      let size = 0;
+      const finish = (): void => {
+        request.destroy();
+        const after = retryAfterMs(response.headers['retry-after'], this.#options.nowEpochMs());
+        const body = Buffer.concat(parts).toString('utf8');
+        this.#end(
+          {
+            stage: 'upgrade',
+            status: response.statusCode ?? 0,
+            ...(after === undefined ? {} : { retryAfterMs: after }),
+          },
+          `HTTP ${String(response.statusCode)}`,
+          oldestIn(body),
+        );
+        ws.terminate();
+      };
+      response.on('data', (part: Buffer) => {
+        size += part.length;
+        if (size <= REFUSAL_BODY_LIMIT) parts.push(part);
+        else finish();
+      });
+      response.on('end', finish);
+      response.on('error', finish);
+      response.setTimeout(2000, finish);
+    });
+  }
+
+  /** Bytes beyond the last whole message that are no control frames belong to a message that is still coming. Control frames do not make it younger. */
+  #checkAge(): void {
+    const now = this.#options.nowMs();
+    if (this.#bytesRead() - this.#bytesAtMessage - this.#controlBytes <= 0) {
+      this.#partialSinceMs = undefined;
+      return;
+    }
+    this.#partialSinceMs ??= now;
+    if (now - this.#partialSinceMs < MESSAGE_AGE_LIMIT_MS) return;
+    this.#error = Object.assign(new Error('a message did not end in time'), { code: 'HF_MESSAGE_AGE' });
+    this.#ws.terminate();
+  }
+
+  #onClose(code: number, reason: string): void {
+    const stage = this.#opened ? 'stream' : 'dial';
+    const error = this.#error === undefined ? undefined : codeOf(this.#error);
+    // The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text that is ever read.
+    const illegal =
+      error === 'WS_ERR_INVALID_CLOSE_CODE' ? /status code (\d{1,5})/.exec(this.#error?.message ?? '')?.[1] : undefined;
+    const closeCode = illegal === undefined ? code : Number(illegal);
+    const failure: Failure = this.#opened
+      ? { stage, closeCode, ...(error === undefined || illegal !== undefined ? {} : { error }) }
+      : { stage, ...(error === undefined ? {} : { error }) };
+    this.#end(failure, error === undefined ? reason : `${error} ${this.#error?.message ?? ''}`.trim(), undefined);
+  }
+
+  #end(failure: Failure, text: string, oldest: string | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#ageTimer);
+    this.#handlers.ended(failure, { text: text.slice(0, 200), oldest });
+  }
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+/** `oldest` in the JSON body of a refusal: the first position the platform still has. */
+function oldestIn(body: string): string | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    const oldest = typeof value === 'object' && value !== null && 'oldest' in value ? value.oldest : undefined;
+    return typeof oldest === 'string' || typeof oldest === 'number' ? String(oldest) : undefined;
+  } catch {
+    return undefined; // most refusals are not JSON
+  }
+}

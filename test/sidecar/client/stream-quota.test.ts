@@ -1,0 +1,35 @@
+import { expect } from 'chai';
+import type { ClientPlan } from '../../../src/config/plan.ts';
+import type { Pool, SlotRequest } from '../../../src/coordination/redis/redis-pool.ts';
+import type { Deps } from '../../../src/sidecar/runtime/environment.ts';
+import { Slots } from '../../../src/sidecar/client/stream-quota.ts';
+
+describe('the places of a client in its pool', () => {
+  // Found and mended: A23.
+  it('a stream that starts while its term ends takes none', async () => {
+    const asked: SlotRequest[] = [];
+    const pool: Pool = {
+      admit: (request) => {
+        asked.push(request);
+        return Promise.resolve({ kind: 'granted' });
+      },
+      leave: () => Promise.resolve(),
+    };
+    const granted: string[] = [];
+    const plan = { platform: 'p', tenantId: 't', lease: 'L', streams: [], admission: { maxStreams: 1 } };
+    const slots = new Slots(plan as unknown as ClientPlan, { pool } as unknown as Deps, {
+      granted: (stream) => granted.push(stream),
+      revoked: () => undefined,
+    });
+    slots.want('before');
+    await Promise.resolve();
+    expect(granted).to.deep.equal(['before']);
+    slots.stop(true);
+    slots.want('after');
+    slots.want('before');
+    await Promise.resolve();
+    expect(asked.map((one) => one.stream)).to.deep.equal(['L/before']);
+    expect(granted).to.deep.equal(['before']);
+    expect(slots.waiting).to.deep.equal([]);
+  });
+});
