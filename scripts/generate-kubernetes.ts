@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '../src/operator/api/custom-resource-definition.ts';
-import { generatedFiles } from '../src/operator/attach/manifests.ts';
+import { manifests } from '../src/operator/attach/manifests.ts';
 import { valuesSchema, type ValuesField } from './values-schema.ts';
 
 /** Writes everything under charts/ and manifests/ that follows from the program itself. With --check: fails when a file differs. */
@@ -52,7 +52,7 @@ for (const kind of ['StreamClient', 'EventStream'] as const) {
   files.set(`manifests/crds/${name}`, NOTE + yaml(crd));
   files.set(`charts/holdfast/templates/crds/${name}`, chartCrd(crd));
 }
-for (const [path, text] of generatedFiles(NOTE)) files.set(path, text);
+for (const [path, text] of manifests(NOTE)) files.set(path, text);
 
 const { schema, fields } = valuesSchema(readFileSync('charts/holdfast/values.yaml', 'utf8'));
 files.set('charts/holdfast/values.schema.json', `${JSON.stringify(schema, undefined, 2)}\n`);

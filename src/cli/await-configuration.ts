@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Server } from 'node:http';
+import type { StoreTarget } from '../coordination/store-url.ts';
 import { clientNames } from '../config/load-documents.ts';
 import { listenOn } from '../config/listen-on.ts';
 import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
 import type { ClientPlan } from '../config/plan.ts';
-import type { StoreTarget } from '../coordination/open-store.ts';
-import { RedisLink } from '../coordination/redis/redis-connection.ts';
-import { Reports } from '../coordination/redis/sidecar-reports.ts';
+import { RedisConnection } from '../coordination/redis/redis-connection.ts';
+import { SidecarReports } from '../coordination/redis/sidecar-reports.ts';
 import { createAdminServer } from '../sidecar/replica/connection-limits.ts';
 import type { Identity } from '../sidecar/runtime/environment.ts';
 import { REPORT_EVERY_MS, reportHead } from '../sidecar/replica/status-reporter.ts';
@@ -152,7 +152,7 @@ export async function changedConfiguration(renewal: Renewal): Promise<void> {
 class WaitingRoom {
   readonly #waiting: Waiting;
   readonly #server: Server;
-  readonly #link: RedisLink | undefined;
+  readonly #link: RedisConnection | undefined;
   readonly #reporting: NodeJS.Timeout;
   #problems: readonly ConfigProblem[] = [];
   #told = '';
@@ -177,7 +177,7 @@ class WaitingRoom {
     });
     this.#link =
       waiting.store?.kind === 'redis'
-        ? new RedisLink(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined })
+        ? new RedisConnection(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined })
         : undefined;
     this.#link?.open();
     this.#reporting = setInterval(() => {
@@ -217,7 +217,7 @@ class WaitingRoom {
     });
     try {
       for (const name of clientNames(files))
-        await new Reports(this.#link).write(
+        await new SidecarReports(this.#link).write(
           { namespace: identity.namespace, name },
           `${identity.pod}/${identity.uid}`,
           text,

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
+import { parseStoreUrl } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
-import { RedisLink } from '../coordination/redis/redis-connection.ts';
-import { parseStore } from '../coordination/open-store.ts';
+import { RedisConnection } from '../coordination/redis/redis-connection.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
 import { ApiError, Kube } from '../operator/api/kube.ts';
 import { GROUP, LABELS, VERSION } from '../operator/api/resources.ts';
@@ -35,7 +35,7 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return EXIT_OK;
     }
-    const store = parseStore(values.store ?? '', 'hf', storePassword(values['store-password-file']));
+    const store = parseStoreUrl(values.store ?? '', 'hf', storePassword(values['store-password-file']));
     if ('code' in store) throw new ConfigError([store]);
     const kube = Kube.fromEnvironment('holdfast-check');
     const checks: readonly (readonly [string, Check])[] = [
@@ -52,7 +52,7 @@ export function main(args: readonly string[]): Promise<number> {
         () =>
           store.kind === 'embedded'
             ? Promise.reject(new Error('the store is embedded: name a Redis'))
-            : redis(new RedisLink(store, { ttlMs: 6000, onTrouble: () => undefined })),
+            : redis(new RedisConnection(store, { ttlMs: 6000, onTrouble: () => undefined })),
       ],
     ];
     let failed = 0;
@@ -95,7 +95,7 @@ async function attaching(kube: Kube, namespace: string, mode: string): Promise<s
   throw new Error('a pod that asks for a sidecar of nobody was let through: neither injector nor backstop answered');
 }
 
-async function redis(link: RedisLink): Promise<string> {
+async function redis(link: RedisConnection): Promise<string> {
   link.open();
   if (!(await link.ready(REDIS_LIMIT_MS)))
     throw new Error(

@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import { parseArgs } from 'node:util';
+import { parseStoreUrl, type StoreTarget } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
 import { ATTACHED, networkOf } from '../config/installation.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { openStore, parseStore, type StoreTarget } from '../coordination/open-store.ts';
-import { Controller } from '../operator/controller/reconciler.ts';
-import { Elector, type ElectorPolicy } from '../operator/controller/leader-election.ts';
+import { openStore } from '../coordination/open-store.ts';
+import { Reconciler } from '../operator/controller/reconciler.ts';
+import { LeaderElection, type LeaderElectionPolicy } from '../operator/controller/leader-election.ts';
 import { Kube } from '../operator/api/kube.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
@@ -33,7 +34,7 @@ The API server: KUBECONFIG, or the ServiceAccount of its pod.
 `;
 
 /** client-go's defaults. */
-const ELECTION: ElectorPolicy = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2000 };
+const ELECTION: LeaderElectionPolicy = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2000 };
 /** A status is true within 5 s: sidecars report every 1.5 s. */
 const ROUND_EVERY_MS = 1500;
 const REGISTRY = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
@@ -87,14 +88,19 @@ export function main(args: readonly string[]): Promise<number> {
       `holdfast-controller/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`,
     );
     const identity = `${process.env['POD_NAME'] ?? `local-${String(process.pid)}`}_${process.env['POD_UID'] ?? ''}`;
-    const elector = new Elector(kube, { namespace: values.namespace, name: values.lease, id: identity }, ELECTION, {
-      nowMs,
-      nowEpochMs,
-    });
+    const elector = new LeaderElection(
+      kube,
+      { namespace: values.namespace, name: values.lease, id: identity },
+      ELECTION,
+      {
+        nowMs,
+        nowEpochMs,
+      },
+    );
     elector.onTrouble = (error) => {
       log.warn({ err: error }, 'the Lease cannot be read or renewed');
     };
-    const controller = new Controller(
+    const controller = new Reconciler(
       {
         namespaces: values.watch === '' ? [] : values.watch.split(','),
         version: HOLDFAST_VERSION,
@@ -122,7 +128,7 @@ export function main(args: readonly string[]): Promise<number> {
 
 /** @throws ConfigError where the store is none that sidecars share */
 function sharedStore(text: string, prefix: string, password: string | undefined): StoreTarget {
-  const store = parseStore(text, prefix, password);
+  const store = parseStoreUrl(text, prefix, password);
   if ('code' in store) throw new ConfigError([store]);
   if (store.kind !== 'embedded') return store;
   throw new ConfigError([
@@ -130,7 +136,7 @@ function sharedStore(text: string, prefix: string, password: string | undefined)
   ]);
 }
 
-function adminServer(controller: Controller, elector: Elector): Server {
+function adminServer(controller: Reconciler, elector: LeaderElection): Server {
   return createServer((request, response) => {
     request.resume();
     const answers: Readonly<Record<string, () => readonly [number, string]>> = {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
-import { order } from './admin-request.ts';
+import { adminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast hand-over CLIENT [--admin-port N]
 
@@ -19,7 +19,10 @@ export function main(args: readonly string[]): Promise<number> {
     });
     const [client] = positionals;
     if (!values.help && client !== undefined)
-      return order(portOf('--admin-port', values['admin-port']), `/hand-over?client=${encodeURIComponent(client)}`);
+      return adminRequest(
+        portOf('--admin-port', values['admin-port']),
+        `/hand-over?client=${encodeURIComponent(client)}`,
+      );
     process.stdout.write(USAGE);
     return values.help ? EXIT_OK : EXIT_INTERNAL;
   });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-problem.ts';
 import { DEFAULT_SETTINGS } from '../operator/attach/attach.ts';
-import { inject } from '../operator/attach/workload-yaml.ts';
+import { injectWorkloads } from '../operator/attach/workload-yaml.ts';
 import { EXIT_CONFIG, EXIT_OK, guarded } from './options.ts';
 
 const USAGE = `holdfast inject -f FILE [--image IMAGE] [--store STORE] [--store-secret NAME]
@@ -45,7 +45,7 @@ export function main(args: readonly string[]): Promise<number> {
         },
       ]);
     }
-    const done = inject(text, {
+    const done = injectWorkloads(text, {
       ...DEFAULT_SETTINGS,
       image: values.image,
       storeUrl: values.store,

@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-problem.ts';
 import type { Known } from '../operator/webhook/admission-review.ts';
 import { DEFAULT_SETTINGS, installationOf, type AttachSettings } from '../operator/attach/attach.ts';
-import { CertificateKeeper } from '../operator/webhook/certificate-rotation.ts';
-import { Injector } from '../operator/webhook/webhook-server.ts';
+import { CertificateRotation } from '../operator/webhook/certificate-rotation.ts';
+import { WebhookServer } from '../operator/webhook/webhook-server.ts';
 import { Kube } from '../operator/api/kube.ts';
 import { Reflector } from '../operator/api/reflector.ts';
 import { GROUP, VERSION, type ClientObject, type StreamObject } from '../operator/api/resources.ts';
@@ -131,7 +131,7 @@ async function serveUntilStopped(values: Values, settings: AttachSettings): Prom
   });
   const counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
   let served = false;
-  const injector = new Injector({
+  const injector = new WebhookServer({
     known: view,
     settings,
     ready: () => served && view.complete,
@@ -146,7 +146,7 @@ async function serveUntilStopped(values: Values, settings: AttachSettings): Prom
     served = true;
     log.info({}, 'serving with a new certificate');
   };
-  const keeper = new CertificateKeeper(
+  const keeper = new CertificateRotation(
     kube,
     {
       namespace: values.namespace,

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { HOLDFAST_VERSION } from '../config/version.ts';
 import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach/attach.ts';
-import { inject } from '../operator/attach/workload-yaml.ts';
+import { injectWorkloads } from '../operator/attach/workload-yaml.ts';
 import {
   auditLines,
   gapTables,
@@ -271,7 +271,7 @@ function attach({ file, kubectl, installation }: Options): number {
   process.stderr.write(
     `image ${image}, store ${storeUrl}${settings === undefined ? '' : ` (installation ${settings.from})`}\n`,
   );
-  const done = inject(text, { ...DEFAULT_SETTINGS, ...settings?.values }, known);
+  const done = injectWorkloads(text, { ...DEFAULT_SETTINGS, ...settings?.values }, known);
   for (const one of [...done.problems, ...done.warnings.map((warning) => `warning: ${warning}`)])
     process.stderr.write(`${one}\n`);
   if (done.problems.length > 0) return 1;

@@ -2,7 +2,7 @@ import { BY_HAND, type Installation } from '../config/installation.ts';
 import { loadDocuments, type Documents } from '../config/load-documents.ts';
 import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
 import { resolve, withOAuthClient, type ClientPlan } from '../config/plan.ts';
-import { tokenFileProblem, type TokenBounds } from '../config/token-files.ts';
+import { tokenFileProblem, type TokenBounds } from '../config/token-file-problem.ts';
 import { readCredentials, readSecret } from '../upstream/credentials.ts';
 
 /** By what rules the documents are read. */
@@ -13,7 +13,7 @@ export interface ReadingRules {
 }
 
 /** Loads, checks and resolves; credentials are checked too, so that a wrong mount is one clear sentence at start. */
-export async function plansOf(
+export async function readPlans(
   files: readonly string[],
   before: readonly ConfigProblem[],
   { installation, passwordFile }: ReadingRules = { installation: BY_HAND, passwordFile: undefined },

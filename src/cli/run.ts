@@ -9,29 +9,30 @@ import {
   requireFile,
   type Configuration,
 } from './await-configuration.ts';
+import { parseStoreUrl, type StoreTarget } from '../coordination/store-url.ts';
 import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
 import { ATTACHED, BY_HAND, networkOf, type Installation } from '../config/installation.ts';
 import type { ClientPlan } from '../config/plan.ts';
-import { openStore, parseStore, type Coordination, type StoreTarget } from '../coordination/open-store.ts';
+import { openStore, type Coordination } from '../coordination/open-store.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
 import type { RegistryPolicy } from '../coordination/redis/connection-registry.ts';
 import { DeliveryServer } from '../delivery/delivery-server.ts';
 import { AdminServer } from '../sidecar/replica/admin-server.ts';
-import type { Identity, World } from '../sidecar/runtime/environment.ts';
+import type { Identity, Environment } from '../sidecar/runtime/environment.ts';
 import { HEARTBEAT_EVERY_MS } from '../sidecar/replica/connection-heartbeats.ts';
-import { LeaseGuard } from '../sidecar/leadership/watchdog.ts';
-import { Reporter } from '../sidecar/replica/status-reporter.ts';
+import { Watchdog } from '../sidecar/leadership/watchdog.ts';
+import { StatusReporter } from '../sidecar/replica/status-reporter.ts';
 import { systemScheduler } from '../sidecar/runtime/scheduler.ts';
 import { StoreWatch } from '../sidecar/replica/store-watch.ts';
 import { Supervisor } from '../sidecar/replica/supervisor.ts';
-import { SYSTEM_WAYS } from '../sidecar/runtime/transports.ts';
+import { SYSTEM_TRANSPORTS } from '../sidecar/runtime/transports.ts';
 import { AuditLog } from '../telemetry/audit-log.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
 import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, secondsOf, storePassword } from './options.ts';
-import { plansOf } from './read-plans.ts';
+import { readPlans } from './read-plans.ts';
 
 const USAGE = `holdfast run -f FILE... [options]
 
@@ -120,10 +121,10 @@ export function main(args: readonly string[]): Promise<number> {
         read: () => Promise.resolve(requireFile(passwordFile)).then(() => NOTHING),
       });
     const password = storePassword(passwordFile);
-    const store = parseStore(values.store, values['store-prefix'], password);
+    const store = parseStoreUrl(values.store, values['store-prefix'], password);
     if ('code' in store) problems.push(store);
     const rules = { installation: installationOf(values, problems), passwordFile };
-    const read = (): Promise<Configuration> => plansOf(values.file, problems, rules);
+    const read = (): Promise<Configuration> => readPlans(values.file, problems, rules);
     // What is wrong with the command line is not waited for.
     if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
     const { plans, warnings } = values.attached ? await awaitConfiguration({ ...waiting, store, read }) : await read();
@@ -221,16 +222,16 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     registry: REGISTRY,
     onTrouble,
   });
-  const deps: World = {
+  const deps: Environment = {
     identity,
     store: coordination.store,
     leases: coordination.leases,
-    restraint: coordination.restraint,
+    limits: coordination.limits,
     pool: coordination.pool,
     registry: coordination.registry,
     reports: coordination.reports,
     schedule: systemScheduler(nowMs),
-    ways: SYSTEM_WAYS,
+    transports: SYSTEM_TRANSPORTS,
     registryEveryMs: { beat: HEARTBEAT_EVERY_MS, sweep: REGISTRY.sweepEveryMs },
     metrics: createMetrics(),
     audit: new AuditLog(stdout, () => Date.now()),
@@ -256,13 +257,13 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const deliveryPort = await delivery.listen(settings.ports.delivery);
   const watch = watchStore(coordination, log, supervisor);
   // Where nobody else could lead there is nobody to protect from us.
-  const guard = coordination.link === undefined ? undefined : new LeaseGuard(nowMs);
+  const guard = coordination.link === undefined ? undefined : new Watchdog(nowMs);
   if (guard !== undefined)
     supervisor.election.onDeadline = (deadlineMs) => {
       guard.watch(deadlineMs);
     };
   supervisor.start();
-  const reporter = new Reporter(deps, {
+  const reporter = new StatusReporter(deps, {
     clients: settings.plans.map((plan) => plan.name),
     configHash: configHash(settings.files),
     status: () => supervisor.status(),
@@ -285,7 +286,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
 }
 
 /** A store of this process's own needs no watching. */
-function watchStore({ link }: Coordination, log: World['log'], supervisor: Supervisor): StoreWatch | undefined {
+function watchStore({ link }: Coordination, log: Environment['log'], supervisor: Supervisor): StoreWatch | undefined {
   if (link === undefined) return undefined;
   const store = new RedisStore(link);
   const watched = { ready: (limitMs: number) => link.ready(limitMs), condition: () => store.condition() };
@@ -299,7 +300,7 @@ function watchStore({ link }: Coordination, log: World['log'], supervisor: Super
 /** Resolves when this replica is to end and be started again with another configuration. */
 async function renewed(
   { files, also, plans, read }: RunSettings,
-  deps: World,
+  deps: Environment,
   supervisor: Supervisor,
 ): Promise<number> {
   const { namespace, pod, uid } = deps.identity;
@@ -338,7 +339,7 @@ async function renewed(
 }
 
 /** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */
-function troubleLogger(log: World['log'], tls: boolean): (error: NodeJS.ErrnoException) => void {
+function troubleLogger(log: Environment['log'], tls: boolean): (error: NodeJS.ErrnoException) => void {
   const troubles = new Set<string>();
   return (error) => {
     const word = /^[A-Z]{3,20}\b/.exec(error.message)?.[0] ?? ('code' in error ? String(error.code) : error.name);
@@ -354,7 +355,7 @@ function troubleLogger(log: World['log'], tls: boolean): (error: NodeJS.ErrnoExc
 }
 
 /** Resolves with the exit code: 0 on SIGTERM or SIGINT, 70 on a fault of ours. */
-function untilSignal(log: World['log']): Promise<number> {
+function untilSignal(log: Environment['log']): Promise<number> {
   return new Promise((resolve) => {
     const stop = (signal: string): void => {
       log.info({ signal }, 'draining');

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { BY_HAND, networkOf } from '../config/installation.ts';
 import { environmentProblems, EXIT_OK, guarded } from './options.ts';
-import { plansOf } from './read-plans.ts';
+import { readPlans } from './read-plans.ts';
 
 const USAGE = `holdfast validate -f FILE... [--allow-private CIDRS] [--allowed-hosts HOSTS]
 
@@ -24,7 +24,7 @@ export function main(args: readonly string[]): Promise<number> {
       return EXIT_OK;
     }
     const network = networkOf(values['allow-private'], values['allowed-hosts']);
-    const { plans, warnings } = await plansOf(values.file, environmentProblems(process.env), {
+    const { plans, warnings } = await readPlans(values.file, environmentProblems(process.env), {
       installation: { ...BY_HAND, ...network },
       passwordFile: undefined,
     });

@@ -1,4 +1,4 @@
-import type { AdmissionPolicy } from '../core/dialing/dial-queue.ts';
+import type { DialPolicy } from '../core/dialing/dial-queue.ts';
 import type { ConsumerPolicy } from '../core/events/consumer-health.ts';
 import type { CheckpointPolicy } from '../core/events/checkpoint-schedule.ts';
 import type { LeasePolicy } from '../core/lease/lease.ts';
@@ -30,7 +30,7 @@ export interface ClientPlan {
   readonly tokenPolicy: TokenPolicy;
   readonly validatePath: string;
   readonly lifeBounds: { readonly minMs: number; readonly maxMs: number };
-  readonly admission: AdmissionPolicy;
+  readonly admission: DialPolicy;
   /** Name of the lease, and of everything the client keeps in the store; see leaseName. */
   readonly lease: string;
   readonly leasePolicy: LeasePolicy;
@@ -161,7 +161,7 @@ function tokenPolicy(client: StreamClient, profile: Profile, loopback: boolean):
   };
 }
 
-function admissionPolicy(client: StreamClient): AdmissionPolicy {
+function admissionPolicy(client: StreamClient): DialPolicy {
   const { gate, circuitBreaker, pool } = client.spec;
   return {
     gate: { capacity: gate.capacity, refillEveryMs: gate.refillEvery, concurrent: gate.concurrent },

@@ -1,6 +1,6 @@
 import type { LeaseView } from '../core/lease/lease.ts';
 import type { Member } from '../core/lease/candidate-ranking.ts';
-import type { LinkState } from './redis/redis-connection.ts';
+import type { RedisConnectionState } from './redis/redis-connection.ts';
 
 /** What a standby or leader learns of one lease. */
 export interface Sighting {
@@ -90,7 +90,7 @@ export type Notice =
 export interface Leases {
   /** How far the store's clock is ahead of this process's wall clock, ms, as the last answer told; 0 while nothing is known, and with a store of our own. */
   readonly storeAheadMs: number;
-  onLink(listener: (state: LinkState) => void): void;
+  onLink(listener: (state: RedisConnectionState) => void): void;
   onNotice(listener: (notice: Notice) => void): void;
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>>;
   /** @param want the data set and the last holder as they were watched for a ttl; others are refused unless the last holder stopped cleanly. */

@@ -9,23 +9,23 @@ import {
   type Answer,
   type ConsumerEffect,
   type ConsumerPolicy,
-  type ConsumerState,
+  type ConsumerHealth,
   type HoldReason,
 } from '../core/events/consumer-health.ts';
 import type { DeliveryPorts } from './delivery-ports.ts';
 
 /** Keeps the consumer's standing, shared by push and pull: held or not, the storm guard; and says so when it changes. */
-export class ConsumerGuard {
+export class ConsumerGate {
   readonly #policy: ConsumerPolicy;
   readonly #ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>;
-  #state: ConsumerState = readyConsumer;
+  #state: ConsumerHealth = readyConsumer;
 
   constructor(policy: ConsumerPolicy, ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>) {
     this.#policy = policy;
     this.#ports = ports;
   }
 
-  get hold(): ConsumerState['hold'] {
+  get hold(): ConsumerHealth['hold'] {
     return this.#state.hold;
   }
 

@@ -24,7 +24,7 @@ export interface LetterPort {
 const PAGE = 100;
 
 /** GET, POST …/redrive and DELETE on /v1/streams/{stream}/dead-letters[/{id}]. */
-export class DeadLetters {
+export class DeadLetterRoutes {
   readonly #port: LetterPort;
 
   constructor(port: LetterPort) {

@@ -1,11 +1,11 @@
 import type { Answer, HoldReason } from '../core/events/consumer-health.ts';
-import type { Entry } from '../core/events/outbox.ts';
+import type { OutboxEntry } from '../core/events/outbox.ts';
 import type { Parcel } from './envelope.ts';
 
 /** What delivery says about itself; it decides nothing by the answers. The stream's telemetry implements it. */
 export interface DeliveryTelemetry {
   /** Deliveries of these entries begin (also again). */
-  handed(entries: readonly Entry<Parcel>[]): void;
+  handed(entries: readonly OutboxEntry<Parcel>[]): void;
   deadLettered(reason: string): void;
   held(reason: HoldReason): void;
   released(): void;
@@ -20,7 +20,7 @@ export interface DeliveryTelemetry {
 /** Where an event goes that the consumer will never take. */
 export interface DeadLetterSink {
   /** Keeps the event durably, then it may be settled. `full`: there is no room for it. */
-  add(entry: Entry<Parcel>, reason: string): Promise<'stored' | 'full'>;
+  add(entry: OutboxEntry<Parcel>, reason: string): Promise<'stored' | 'full'>;
 }
 
 /** What delivery needs besides its plan and its outbox. */

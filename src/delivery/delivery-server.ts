@@ -3,12 +3,12 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { HoldfastError } from '../core/errors.ts';
-import type { DeadLetters } from './dead-letter-routes.ts';
+import type { DeadLetterRoutes } from './dead-letter-routes.ts';
 import { sendJson, sendProblem } from './problem-json.ts';
 import type { AckProblem } from './pull-delivery.ts';
-import type { PullSeat } from './pull-endpoint.ts';
-import { SseConsumer } from './pull-sse.ts';
-import { idsOf, numberOr, parseObject, WsConsumer } from './pull-websocket.ts';
+import type { PullEndpoint } from './pull-endpoint.ts';
+import { PullSse } from './pull-sse.ts';
+import { idsOf, numberOr, parseObject, PullWebsocket } from './pull-websocket.ts';
 
 /** Limits of the local API; it lives on loopback, but a consumer can have a bug. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
@@ -24,9 +24,9 @@ export interface ServedStream {
   /** The last term's; 0: there was none. */
   readonly epoch: number;
   /** undefined: the stream is pushed. */
-  readonly pull: PullSeat | undefined;
+  readonly pull: PullEndpoint | undefined;
   /** undefined: this replica does not lead the stream. */
-  readonly letters: DeadLetters | undefined;
+  readonly letters: DeadLetterRoutes | undefined;
   readonly maxInFlight: number;
   /** The cursor is one of this epoch and not beyond what was delivered. */
   cursorKnown(cursor: string): boolean;
@@ -135,7 +135,7 @@ export class DeliveryServer {
       sendProblem(response, status, code, detail);
     });
     if (pull === undefined) return;
-    const consumer = new SseConsumer(response, pull, { credit: queryInt(url, 'credit', stream.maxInFlight) });
+    const consumer = new PullSse(response, pull, { credit: queryInt(url, 'credit', stream.maxInFlight) });
     const cursor = request.headers['last-event-id'] ?? url.searchParams.get('cursor') ?? undefined;
     const given = typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
     const known = given !== undefined && stream.cursorKnown(given);
@@ -165,7 +165,7 @@ export class DeliveryServer {
     if (pull === undefined) return;
     this.#wss.handleUpgrade(request, socket, head, (ws) => {
       const options = { batch: Math.max(1, queryInt(url, 'batch', 1)), credit: queryInt(url, 'credit', 0) };
-      pull.attach(new WsConsumer(ws, pull, options));
+      pull.attach(new PullWebsocket(ws, pull, options));
     });
   }
 
@@ -174,7 +174,7 @@ export class DeliveryServer {
     stream: ServedStream,
     url: URL,
     refuse: (status: number, code: 'HF_API_MODE' | 'HF_API_CONSUMER_CONFLICT', detail: string) => void,
-  ): PullSeat | undefined {
+  ): PullEndpoint | undefined {
     if (stream.pull === undefined) {
       refuse(409, 'HF_API_MODE', 'this stream is pushed; set delivery.mode: Pull to connect');
       return undefined;
@@ -190,7 +190,7 @@ export class DeliveryServer {
 const VERBS: Readonly<
   Record<
     string,
-    (pull: PullSeat, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]
+    (pull: PullEndpoint, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]
   >
 > = {
   ack: (pull, ids) => pull.ack(ids),

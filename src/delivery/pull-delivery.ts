@@ -1,10 +1,10 @@
 import type { StreamPlan } from '../config/plan.ts';
 import type { HoldReason } from '../core/events/consumer-health.ts';
 import { CrashSuspects } from '../core/events/crash-suspects.ts';
-import type { Entry, Outbox } from '../core/events/outbox.ts';
+import type { OutboxEntry, Outbox } from '../core/events/outbox.ts';
 import { earliest } from '../core/units.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
-import { ConsumerGuard } from './consumer-gate.ts';
+import { ConsumerGate } from './consumer-gate.ts';
 import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
 
 /** What a connected consumer must be able to do. WebSocket and SSE implement it. */
@@ -13,7 +13,7 @@ export interface PullConsumer {
   readonly credit: number;
   /** Bytes written and not yet taken by its socket. */
   readonly bufferedBytes: number;
-  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void;
+  deliver(epoch: number, entries: readonly OutboxEntry<Parcel>[]): void;
   /** Everything up to this delivery id is covered by a stored checkpoint. */
   durable(upTo: string): void;
   /** Another consumer took over, or we stop. */
@@ -54,12 +54,12 @@ export class PullDelivery implements Delivery {
   readonly #ports: DeliveryPorts;
   #consumer: PullConsumer | undefined;
   #draining = false;
-  readonly #guard: ConsumerGuard;
+  readonly #guard: ConsumerGate;
   readonly #suspects: CrashSuspects;
   /** The suspect that is alone with the consumer, and since when. */
   #lone: { readonly ord: number; readonly sinceMs: number } | undefined;
   /** Letters that the store has answered about; looked at in the stream's next turn. */
-  #letters: { readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' }[] = [];
+  #letters: { readonly entry: OutboxEntry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' }[] = [];
   #burying = 0;
   #toldOrd = 0;
   #attachedMs = 0;
@@ -71,7 +71,7 @@ export class PullDelivery implements Delivery {
     this.#plan = plan;
     this.#outbox = outbox;
     this.#ports = ports;
-    this.#guard = new ConsumerGuard(plan.consumer, ports);
+    this.#guard = new ConsumerGate(plan.consumer, ports);
     this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
   }
 
@@ -255,7 +255,7 @@ export class PullDelivery implements Delivery {
     return false;
   }
 
-  #deliver(consumer: PullConsumer, entries: readonly Entry<Parcel>[]): void {
+  #deliver(consumer: PullConsumer, entries: readonly OutboxEntry<Parcel>[]): void {
     this.#deliveredMs = this.#ports.clock.nowMs();
     this.#ports.telemetry.handed(entries);
     for (const entry of entries) if (entry.attempts > 1) stampAttempt(entry.item, entry.attempts);
@@ -278,7 +278,7 @@ export class PullDelivery implements Delivery {
     this.#suspects.proved(ord);
   }
 
-  #accuse(back: readonly Entry<Parcel>[], lone: number | undefined, nowMs: number): void {
+  #accuse(back: readonly OutboxEntry<Parcel>[], lone: number | undefined, nowMs: number): void {
     if (back.length === 0) return;
     const soon = nowMs - this.#lostMs < LOSSES_FORGOTTEN_MS;
     this.#survivedMs = soon ? Math.min(SURVIVED_MAX_MS, this.#survivedMs * 2) : SURVIVED_MS;
@@ -300,7 +300,7 @@ export class PullDelivery implements Delivery {
     for (const one of this.#suspects.all()) if (one <= ord) this.#acquit(one);
   }
 
-  #find(id: string): { readonly ord: number; readonly entry: Entry<Parcel> | undefined } | AckProblem {
+  #find(id: string): { readonly ord: number; readonly entry: OutboxEntry<Parcel> | undefined } | AckProblem {
     const match = /^(\d{1,16})\.(\d{1,15})$/.exec(id);
     if (match === null) return { id: id.slice(0, 64), reason: 'malformed' };
     if (Number(match[1]) !== this.#ports.epoch) return { id, reason: 'older_epoch' };
@@ -321,7 +321,7 @@ export class PullDelivery implements Delivery {
     }
   }
 
-  #fault(entry: Entry<Parcel>, delayMs: number): void {
+  #fault(entry: OutboxEntry<Parcel>, delayMs: number): void {
     if (entry.state !== 'sent') return;
     const nowMs = this.#ports.clock.nowMs();
     this.#acquit(entry.ord);
@@ -331,7 +331,7 @@ export class PullDelivery implements Delivery {
   }
 
   /** Dead-letters one event, once; a storm of them holds the stream instead (a bad deploy must not drain it). */
-  #bury(entry: Entry<Parcel>, reason: string, nowMs: number): void {
+  #bury(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): void {
     if (entry.state === 'dying' || entry.state === 'settled') return;
     const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
     this.#outbox.bury(entry.ord);
@@ -350,7 +350,7 @@ export class PullDelivery implements Delivery {
       });
   }
 
-  #buried(entry: Entry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
+  #buried(entry: OutboxEntry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
     this.#burying -= 1;
     if (answer === 'stored') return this.#settle(entry.ord);
     // Held as in push mode: nothing more may die until there is room.
@@ -358,7 +358,7 @@ export class PullDelivery implements Delivery {
     this.#again(entry, nowMs);
   }
 
-  #again(entry: Entry<Parcel>, nowMs: number): void {
+  #again(entry: OutboxEntry<Parcel>, nowMs: number): void {
     this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
   }
 }

@@ -4,7 +4,7 @@ import type { AckProblem, PullConsumer, PullDelivery } from './pull-delivery.ts'
  * The place of one stream's consumer, for as long as the process lives. A consumer may sit down before this replica leads, and keeps its place while leadership
  * comes and goes: it is idle then, and gets events as soon as there are any. What it acknowledges of an earlier term is refused as `older_epoch`.
  */
-export class PullSeat {
+export class PullEndpoint {
   #consumer: PullConsumer | undefined;
   #delivery: PullDelivery | undefined;
 

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import type { Entry } from '../core/events/outbox.ts';
+import type { OutboxEntry } from '../core/events/outbox.ts';
 import type { Parcel } from './envelope.ts';
 import type { PullConsumer } from './pull-delivery.ts';
-import type { PullSeat } from './pull-endpoint.ts';
+import type { PullEndpoint } from './pull-endpoint.ts';
 
 /** Comment lines that keep proxies and half-open detection going. */
 const COMMENT_EVERY_MS = 15_000;
@@ -11,12 +11,12 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /** One consumer on Server-Sent Events; acknowledgements come by POST. */
-export class SseConsumer implements PullConsumer {
+export class PullSse implements PullConsumer {
   readonly #response: ServerResponse;
   readonly #comments: NodeJS.Timeout;
   readonly credit: number;
 
-  constructor(response: ServerResponse, delivery: PullSeat, options: { readonly credit: number }) {
+  constructor(response: ServerResponse, delivery: PullEndpoint, options: { readonly credit: number }) {
     this.#response = response;
     this.credit = options.credit;
     response.writeHead(200, {
@@ -41,7 +41,7 @@ export class SseConsumer implements PullConsumer {
     return this.#response.writableLength;
   }
 
-  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void {
+  deliver(epoch: number, entries: readonly OutboxEntry<Parcel>[]): void {
     const parts: Buffer[] = [];
     for (const entry of entries) {
       parts.push(Buffer.from(`id: ${String(epoch)}.${String(entry.ord)}\n`, 'latin1'));

@@ -1,8 +1,8 @@
 import { WebSocket } from 'ws';
-import type { Entry } from '../core/events/outbox.ts';
+import type { OutboxEntry } from '../core/events/outbox.ts';
 import type { Parcel } from './envelope.ts';
 import type { AckProblem, PullConsumer } from './pull-delivery.ts';
-import type { PullSeat } from './pull-endpoint.ts';
+import type { PullEndpoint } from './pull-endpoint.ts';
 
 /** Pings to the consumer, so that a half-open local socket is noticed. */
 const PING_EVERY_MS = 15_000;
@@ -28,9 +28,9 @@ const BATCH_END = Buffer.from(']}');
 const COMMA = Buffer.from(',');
 
 /** One consumer on the WebSocket subprotocol holdfast.v1. */
-export class WsConsumer implements PullConsumer {
+export class PullWebsocket implements PullConsumer {
   readonly #ws: WebSocket;
-  readonly #delivery: PullSeat;
+  readonly #delivery: PullEndpoint;
   #epoch = '';
   readonly #batch: number;
   readonly #pinger: NodeJS.Timeout;
@@ -38,7 +38,7 @@ export class WsConsumer implements PullConsumer {
   credit: number;
 
   /** @param batch events per frame the consumer asked for; 1 = one frame each. */
-  constructor(ws: WebSocket, delivery: PullSeat, options: { readonly batch: number; readonly credit: number }) {
+  constructor(ws: WebSocket, delivery: PullEndpoint, options: { readonly batch: number; readonly credit: number }) {
     this.#ws = ws;
     this.#delivery = delivery;
     this.#batch = options.batch;
@@ -63,7 +63,7 @@ export class WsConsumer implements PullConsumer {
     return this.#ws.bufferedAmount;
   }
 
-  deliver(epoch: number, entries: readonly Entry<Parcel>[]): void {
+  deliver(epoch: number, entries: readonly OutboxEntry<Parcel>[]): void {
     this.#epoch = String(epoch);
     if (this.#batch === 1) {
       for (const entry of entries) this.#send(Buffer.concat(this.#frame(entry, [])));
@@ -95,7 +95,7 @@ export class WsConsumer implements PullConsumer {
     this.#ws.close(reason === 'takeover' ? CLOSE_TAKEOVER : CLOSE_SHUTDOWN, reason);
   }
 
-  #frame(entry: Entry<Parcel>, parts: Buffer[]): Buffer[] {
+  #frame(entry: OutboxEntry<Parcel>, parts: Buffer[]): Buffer[] {
     parts.push(
       entry.item.control === undefined ? EVENT : CONTROL,
       Buffer.from(`${this.#epoch}.${String(entry.ord)}`, 'latin1'),

@@ -1,5 +1,5 @@
 import { answerOfBodyStatus, answerOfStatus, type Answer } from '../core/events/consumer-health.ts';
-import type { Entry } from '../core/events/outbox.ts';
+import type { OutboxEntry } from '../core/events/outbox.ts';
 import { eventIdOf, type Parcel } from './envelope.ts';
 
 /** What became of one POST. */
@@ -21,8 +21,8 @@ export type Posted =
 const RETRY_MISSING: Answer = { kind: 'retry', counted: true, reason: 'missing_in_batch_answer' };
 
 /** Reads what an answer says of each entry of its request. */
-export function answersOf(
-  entries: readonly Entry<Parcel>[],
+export function pushAnswers(
+  entries: readonly OutboxEntry<Parcel>[],
   posted: Extract<Posted, { kind: 'answer' | 'failed' }>,
   batch: boolean,
 ): readonly Answer[] {
@@ -33,7 +33,7 @@ export function answersOf(
 }
 
 /** 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one is a retry, and a failure un-acks the later ones of its key. */
-function batchAnswers(entries: readonly Entry<Parcel>[], text: string): readonly Answer[] {
+function batchAnswers(entries: readonly OutboxEntry<Parcel>[], text: string): readonly Answer[] {
   const list = statusesIn(text);
   if (list === undefined) return entries.map(() => ({ kind: 'ack' as const }));
   const failedKeys = new Set<string>();

@@ -3,13 +3,13 @@ import { PRIVATE_ADDRESS } from '../config/private-addresses.ts';
 import type { StreamPlan } from '../config/plan.ts';
 import type { Answer, HoldReason } from '../core/events/consumer-health.ts';
 import { CrashSuspects } from '../core/events/crash-suspects.ts';
-import type { Entry, Outbox } from '../core/events/outbox.ts';
+import type { OutboxEntry, Outbox } from '../core/events/outbox.ts';
 import { earliest } from '../core/units.ts';
 import { binaryHeaders } from './binary-headers.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
-import { ConsumerGuard } from './consumer-gate.ts';
+import { ConsumerGate } from './consumer-gate.ts';
 import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
-import { answersOf, type Posted } from './push-answers.ts';
+import { pushAnswers, type Posted } from './push-answers.ts';
 import type { Probed, Push, PushTransport } from './push-transport.ts';
 
 /** A consumer that is not well yet is asked again after this. */
@@ -22,9 +22,9 @@ const CONTENT_TYPES = {
 
 /** What came of something that was under way; looked at when the stream's turn comes. */
 type Outcome =
-  | { readonly kind: 'posted'; readonly entries: readonly Entry<Parcel>[]; readonly posted: Posted }
+  | { readonly kind: 'posted'; readonly entries: readonly OutboxEntry<Parcel>[]; readonly posted: Posted }
   | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly found: Probed }
-  | { readonly kind: 'letter'; readonly entry: Entry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
+  | { readonly kind: 'letter'; readonly entry: OutboxEntry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
 
 /**
  * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the next one gathers.
@@ -38,7 +38,7 @@ export class PushDelivery implements Delivery {
   readonly #ports: DeliveryPorts;
   readonly #transport: PushTransport;
   readonly #headers: Readonly<Record<string, string>>;
-  readonly #guard: ConsumerGuard;
+  readonly #guard: ConsumerGate;
   readonly #suspects: CrashSuspects;
   /** A suspect that is with the consumer: nothing else goes meanwhile. */
   #lone: number | undefined;
@@ -63,7 +63,7 @@ export class PushDelivery implements Delivery {
     this.#outbox = outbox;
     this.#ports = ports;
     this.#transport = way.transport;
-    this.#guard = new ConsumerGuard(plan.consumer, ports);
+    this.#guard = new ConsumerGate(plan.consumer, ports);
     this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
     this.#healthy = way.push.healthPath === undefined;
     const type = CONTENT_TYPES[way.push.contentMode];
@@ -128,7 +128,7 @@ export class PushDelivery implements Delivery {
 
   // --- what goes ---
 
-  #take(allowed: 'all' | 'one', nowMs: number): readonly Entry<Parcel>[] {
+  #take(allowed: 'all' | 'one', nowMs: number): readonly OutboxEntry<Parcel>[] {
     if (this.#lone !== undefined) return [];
     if (this.#suspects.size === 0) return this.#takeOthers(allowed, nowMs);
     if (!this.#othersNext) {
@@ -142,7 +142,7 @@ export class PushDelivery implements Delivery {
     return this.#takeSuspect(nowMs);
   }
 
-  #takeOthers(allowed: 'all' | 'one', nowMs: number): readonly Entry<Parcel>[] {
+  #takeOthers(allowed: 'all' | 'one', nowMs: number): readonly OutboxEntry<Parcel>[] {
     const max = this.#push.contentMode === 'batch' && allowed === 'all' ? this.#batchMax : 1;
     if (this.#plan.delivery.order === 'stream') return this.#outbox.takeRun(max, nowMs);
     if (this.#push.contentMode === 'batch') return this.#outbox.takeBatch(max, nowMs);
@@ -150,7 +150,7 @@ export class PushDelivery implements Delivery {
     return entry === undefined ? [] : [entry];
   }
 
-  #takeSuspect(nowMs: number): readonly Entry<Parcel>[] {
+  #takeSuspect(nowMs: number): readonly OutboxEntry<Parcel>[] {
     const inOrder = this.#plan.delivery.order === 'stream';
     for (const { ord, losses, proved } of this.#suspects.turns(inOrder)) {
       // Where nothing else can go, the consumer has to prove in another way that it is well.
@@ -164,7 +164,7 @@ export class PushDelivery implements Delivery {
     return [];
   }
 
-  #send(entries: readonly Entry<Parcel>[]): void {
+  #send(entries: readonly OutboxEntry<Parcel>[]): void {
     const [first] = entries;
     if (first === undefined) return;
     this.#requests += 1;
@@ -205,7 +205,7 @@ export class PushDelivery implements Delivery {
     }
   }
 
-  #answered(entries: readonly Entry<Parcel>[], posted: Posted, nowMs: number): void {
+  #answered(entries: readonly OutboxEntry<Parcel>[], posted: Posted, nowMs: number): void {
     this.#requests -= 1;
     const alone = this.#lone !== undefined && entries.length === 1 && entries[0]?.ord === this.#lone;
     if (alone) this.#lone = undefined;
@@ -215,7 +215,7 @@ export class PushDelivery implements Delivery {
       return this.#down(entries, reason, nowMs);
     }
     for (const { ord } of entries) this.#acquit(ord);
-    const answers = answersOf(entries, posted, this.#push.contentMode === 'batch');
+    const answers = pushAnswers(entries, posted, this.#push.contentMode === 'batch');
     if (entries.length > 1 && answers.every(refused)) {
       this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
       for (const entry of entries)
@@ -231,7 +231,7 @@ export class PushDelivery implements Delivery {
   }
 
   /** The consumer may have gone because of one of these: each goes alone from now on. */
-  #lost(entries: readonly Entry<Parcel>[], alone: boolean, nowMs: number): void {
+  #lost(entries: readonly OutboxEntry<Parcel>[], alone: boolean, nowMs: number): void {
     const [only] = entries;
     const convicted = alone && only !== undefined && this.#suspects.lostAlone(only.ord);
     for (const { ord } of entries) if (this.#suspects.accuse(ord)) this.#outbox.suspect(ord, true);
@@ -239,7 +239,7 @@ export class PushDelivery implements Delivery {
     if (convicted) this.#bury(only, CRASH, nowMs);
   }
 
-  #down(entries: readonly Entry<Parcel>[], reason: HoldReason, nowMs: number): void {
+  #down(entries: readonly OutboxEntry<Parcel>[], reason: HoldReason, nowMs: number): void {
     this.#hold({ kind: 'hold', reason }, nowMs);
     for (const entry of entries) this.#outbox.retry(entry.ord, 0, nowMs, false);
   }
@@ -250,7 +250,7 @@ export class PushDelivery implements Delivery {
     this.#outbox.suspect(ord, false);
   }
 
-  #outcome(entry: Entry<Parcel>, answer: Answer, nowMs: number): void {
+  #outcome(entry: OutboxEntry<Parcel>, answer: Answer, nowMs: number): void {
     switch (answer.kind) {
       case 'ack':
       case 'drop':
@@ -276,7 +276,7 @@ export class PushDelivery implements Delivery {
   }
 
   #failed(
-    entry: Entry<Parcel>,
+    entry: OutboxEntry<Parcel>,
     why: { readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: number },
     nowMs: number,
   ): void {
@@ -287,7 +287,7 @@ export class PushDelivery implements Delivery {
   }
 
   /** Dead-letters one event, unless so many die that the consumer must be at fault. */
-  #bury(entry: Entry<Parcel>, reason: string, nowMs: number): void {
+  #bury(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): void {
     // A conviction says nothing about the consumer that it has not proved already.
     const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
     if (effects.some((effect) => effect.kind === 'spare')) return this.#spare(entry, nowMs);
@@ -302,7 +302,7 @@ export class PushDelivery implements Delivery {
     );
   }
 
-  #buried(entry: Entry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
+  #buried(entry: OutboxEntry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
     this.#burying -= 1;
     if (answer === 'stored') {
       this.#suspects.clear(entry.ord);
@@ -313,7 +313,7 @@ export class PushDelivery implements Delivery {
     this.#spare(entry, nowMs);
   }
 
-  #spare(entry: Entry<Parcel>, nowMs: number): void {
+  #spare(entry: OutboxEntry<Parcel>, nowMs: number): void {
     this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
   }
 
@@ -382,7 +382,7 @@ const COMMA = Buffer.from(',');
 const OPEN = Buffer.from('[');
 const CLOSE = Buffer.from(']');
 
-function batchOf(entries: readonly Entry<Parcel>[]): Buffer {
+function batchOf(entries: readonly OutboxEntry<Parcel>[]): Buffer {
   const parts: Buffer[] = [OPEN];
   entries.forEach((entry, index) => {
     if (index > 0) parts.push(COMMA);

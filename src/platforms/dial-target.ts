@@ -8,7 +8,7 @@ export interface Hosts {
   readonly streaming: string;
 }
 
-export interface DialRequest {
+export interface DialFacts {
   readonly hosts: Hosts;
   readonly path: string | undefined;
   readonly topics: readonly string[];
@@ -42,7 +42,7 @@ export function hostsOf(
 /**
  * URL, headers and subprotocols of one upgrade. The URL may carry the token (where the endpoint has no other way): never log it.
  */
-export function dialTarget(profile: Profile, request: DialRequest): DialTarget {
+export function dialTarget(profile: Profile, request: DialFacts): DialTarget {
   const url = new URL(request.hosts.streaming + profile.path.replace('{path}', request.path ?? ''));
   const { auth, resume, topics, hello } = profile;
   const headers: Record<string, string> = {};

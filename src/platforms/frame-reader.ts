@@ -1,7 +1,7 @@
 import { parseSequence, type Sequence } from '../core/events/sequence.ts';
 import type { Control } from '../core/session/session-model.ts';
 import type { FieldPaths, Position, Profile } from './profile.ts';
-import { MemberScanner, skipSpace, skipValue } from './json-scanner.ts';
+import { JsonScanner, skipSpace, skipValue } from './json-scanner.ts';
 
 /** Where the codec puts what it found. Views are valid only during the call: copy what outlives it. */
 export interface FrameSink {
@@ -39,7 +39,7 @@ const COMMA = 0x2c;
 /** Reads the frames of one stream. Never throws on input; what cannot be read is poison, with its bytes. */
 export class FrameReader implements EventView {
   readonly #profile: Profile;
-  readonly #scanner: MemberScanner;
+  readonly #scanner: JsonScanner;
   readonly #roles: Readonly<Record<(typeof ROLES)[number], readonly number[]>>;
   readonly #nested: Readonly<Record<(typeof ROLES)[number], readonly string[]>>;
   readonly #type: number;
@@ -54,7 +54,7 @@ export class FrameReader implements EventView {
   constructor(profile: Profile, fields: FieldPaths) {
     this.#profile = profile;
     const flat = ROLES.flatMap((role) => fields[role].filter((path) => !path.includes('.')));
-    this.#scanner = new MemberScanner([...flat, 'type', 'eventType', 'correlationId']);
+    this.#scanner = new JsonScanner([...flat, 'type', 'eventType', 'correlationId']);
     const slots = (role: (typeof ROLES)[number]): number[] =>
       fields[role].filter((path) => !path.includes('.')).map((name) => this.#scanner.slot(name));
     this.#roles = {

@@ -26,7 +26,7 @@ interface Name {
 }
 
 /** Finds the members of one object whose names it was told. One instance per stream; results stand until the next `object` call. */
-export class MemberScanner {
+export class JsonScanner {
   readonly #byLength = new Map<number, Name[]>();
   readonly #slots: ReadonlyMap<string, number>;
   readonly starts: Int32Array;

@@ -1,4 +1,4 @@
-import { OTHER, Outbox, type HandOver, type OutboxPolicy } from '../../src/core/events/outbox.ts';
+import { OTHER, Outbox, type DispatchMode, type OutboxPolicy } from '../../src/core/events/outbox.ts';
 
 /**
  * npm run bench:outbox: what one operation on the way of an event costs, against how much waits and how many keys there are, beside a plain Map loop of the
@@ -12,7 +12,7 @@ class Road {
   readonly #outbox: Outbox<number>;
   #pushed = 0;
 
-  constructor(window: number, order: HandOver) {
+  constructor(window: number, order: DispatchMode) {
     const policy: OutboxPolicy = {
       maxInFlight: window,
       maxUncheckpointed: window,
@@ -72,7 +72,7 @@ interface Size {
 interface Mode {
   readonly name: string;
   readonly window: number;
-  readonly order: HandOver;
+  readonly order: DispatchMode;
   prepare(road: Road, size: Size): void;
   work(road: Road, size: Size, operations: number): void;
 }
@@ -88,7 +88,12 @@ function fill(road: Road, { entries, keys }: Size): void {
 }
 
 /** One event comes, one goes, one is acknowledged, its checkpoint is stored: as much waits after it as before. */
-function turning(name: string, order: HandOver, take: (road: Road) => readonly number[], checkpointEvery = 1): Mode {
+function turning(
+  name: string,
+  order: DispatchMode,
+  take: (road: Road) => readonly number[],
+  checkpointEvery = 1,
+): Mode {
   let since = 0;
   return {
     name,

@@ -77,7 +77,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-09',
     say: 'after the last checkpoint, before the lease is given away',
     by: 'drain',
-    edits: before('src/sidecar/leadership/election.ts', 'this.#leases.transfer( entry.contender.lease,'),
+    edits: before('src/sidecar/leadership/election.ts', 'this.#leases.transfer( entry.candidate.lease,'),
   },
   {
     id: 'crash-10',

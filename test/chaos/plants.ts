@@ -145,7 +145,7 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/stream/intake.ts',
-        find: 'settledAtEpochMs: this.#hole.vouchedUntil(receivedEpochMs),',
+        find: 'settledAtEpochMs: this.#timeGap.vouchedUntil(receivedEpochMs),',
         replace: `settledAtEpochMs: ${MARK} ?? receivedEpochMs,`,
       },
       {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { ATTACHED, BY_HAND, type Installation } from '../../src/config/installation.ts';
 import { checkDocuments } from '../../src/config/load-documents.ts';
-import { tokenFileProblem } from '../../src/config/token-files.ts';
-import { plansOf } from '../../src/cli/read-plans.ts';
+import { tokenFileProblem } from '../../src/config/token-file-problem.ts';
+import { readPlans } from '../../src/cli/read-plans.ts';
 import { ConfigError } from '../../src/config/config-problem.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 
@@ -103,7 +103,8 @@ describe('what the author of an EventStream cannot reach', () => {
         .map((one) => stringify(one))
         .join('---\n'),
     );
-    const read = (name: string | undefined) => plansOf([documents], [], { installation: BY_HAND, passwordFile: name });
+    const read = (name: string | undefined) =>
+      readPlans([documents], [], { installation: BY_HAND, passwordFile: name });
     const found = await read(passwordFile).catch((error: unknown) => error);
     expect(found).to.be.instanceOf(ConfigError);
     expect(JSON.stringify((found as ConfigError).problems))
@@ -115,7 +116,7 @@ describe('what the author of an EventStream cannot reach', () => {
     symlinkSync(passwordFile, join(root, 'tokens/token'));
     writeFileSync(documents, readFileSync(documents, 'utf8').replace(join(root, 'token'), join(root, 'tokens/token')));
     const installation = { ...ATTACHED, tokensDirectory: join(root, 'tokens') };
-    const attached = await plansOf([documents], [], { installation, passwordFile: undefined }).catch(
+    const attached = await readPlans([documents], [], { installation, passwordFile: undefined }).catch(
       (error: unknown) => error,
     );
     expect(attached).to.be.instanceOf(ConfigError);

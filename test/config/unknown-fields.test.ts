@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { ATTACHED, BY_HAND } from '../../src/config/installation.ts';
 import { checkDocuments } from '../../src/config/load-documents.ts';
 import { compileDocuments } from '../../src/operator/attach/compile-documents.ts';
-import { inject } from '../../src/operator/attach/workload-yaml.ts';
+import { injectWorkloads } from '../../src/operator/attach/workload-yaml.ts';
 import { DEFAULT_SETTINGS } from '../../src/operator/attach/attach.ts';
 import type { ClientObject, StreamObject } from '../../src/operator/api/resources.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
@@ -75,7 +75,7 @@ describe('documents of a newer version', () => {
       metadata: { name: 'p', labels: { 'holdfast.dev/client': 'c' } },
       spec: { containers: [{ name: 'app' }] },
     };
-    const { problems } = inject(
+    const { problems } = injectWorkloads(
       [client, stream, pod].map((one) => JSON.stringify(one)).join('\n---\n'),
       DEFAULT_SETTINGS,
     );

@@ -5,9 +5,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
+import { parseStoreUrl } from '../../src/coordination/store-url.ts';
 import { EmbeddedStore } from '../../src/coordination/embedded/embedded-store.ts';
-import { ClientKeys } from '../../src/coordination/redis/redis-keys.ts';
-import { parseStore } from '../../src/coordination/open-store.ts';
+import { RedisKeys } from '../../src/coordination/redis/redis-keys.ts';
 import { SCRIPTS } from '../../src/coordination/redis/scripts/store-scripts.ts';
 import { seal, unseal } from '../../src/coordination/sealed-value.ts';
 import {
@@ -297,7 +297,7 @@ describe('RedisStore', () => {
     await store.claim('c', 'a', 0);
     await raw.script('FLUSH');
     expect(await store.claim('c', 'a', 0)).to.be.greaterThan(0);
-    const { fence } = new ClientKeys('x', 'c');
+    const { fence } = new RedisKeys('x', 'c');
     await raw.hset(fence, 'epoch', 'many');
     expect(await codeOf(store.claim('c', 'a', 0))).to.equal('HF_STORE_CORRUPT');
     await raw.hset(fence, 'epoch', '9223372036854775807');
@@ -326,15 +326,15 @@ describe('RedisStore', () => {
   });
 });
 
-describe('parseStore', () => {
+describe('parseStoreUrl', () => {
   it('reads every form', () => {
-    expect(parseStore('embedded:dir', 'hf', undefined)).to.deep.equal({ kind: 'embedded', directory: 'dir' });
-    expect(parseStore('redis://h:1/2', 'hf', 'pw')).to.deep.include({
+    expect(parseStoreUrl('embedded:dir', 'hf', undefined)).to.deep.equal({ kind: 'embedded', directory: 'dir' });
+    expect(parseStoreUrl('redis://h:1/2', 'hf', 'pw')).to.deep.include({
       kind: 'redis',
       options: { host: 'h', port: 1, db: 2, password: 'pw' },
     });
-    expect(parseStore('rediss://user@h', 'hf', undefined)).to.have.nested.property('options.tls.servername', 'h');
-    expect(parseStore('redis+sentinel://a:1,b/mymaster', 'hf', undefined)).to.deep.include({
+    expect(parseStoreUrl('rediss://user@h', 'hf', undefined)).to.have.nested.property('options.tls.servername', 'h');
+    expect(parseStoreUrl('redis+sentinel://a:1,b/mymaster', 'hf', undefined)).to.deep.include({
       options: {
         sentinels: [
           { host: 'a', port: 1 },
@@ -357,10 +357,10 @@ describe('parseStore', () => {
       'redis+sentinel://a:x/m',
       'embedded:',
     ]) {
-      expect(parseStore(value, 'hf', undefined), value).to.include.keys('rule', 'remedy');
+      expect(parseStoreUrl(value, 'hf', undefined), value).to.include.keys('rule', 'remedy');
     }
     for (const prefix of ['', 'a b', 'a{b}', '*', 'x'.repeat(100)])
-      expect(parseStore('redis://h', prefix, undefined), prefix).to.include.keys('rule', 'remedy');
+      expect(parseStoreUrl('redis://h', prefix, undefined), prefix).to.include.keys('rule', 'remedy');
   });
 });
 

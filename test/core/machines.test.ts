@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
-  admit,
-  askAdmission,
-  holdAdmission,
-  openAdmission,
+  grantDials,
+  queueDial,
+  pauseDials,
+  emptyDialQueue,
   reportDial,
-  type AdmissionPolicy,
-  type AdmissionState,
+  type DialPolicy,
+  type DialQueue,
 } from '../../src/core/dialing/dial-queue.ts';
 import { backoffDelay, salted, type BackoffPolicy } from '../../src/core/dialing/backoff.ts';
 import {
@@ -18,9 +18,9 @@ import {
   closedBreaker,
   tripBreaker,
   type BreakerPolicy,
-  type BreakerState,
+  type CircuitBreaker,
 } from '../../src/core/dialing/circuit-breaker.ts';
-import { gateAsk, gateDone, openGate, type GatePolicy } from '../../src/core/dialing/rate-gate.ts';
+import { gateAsk, gateDone, openGate, type RateGatePolicy } from '../../src/core/dialing/rate-gate.ts';
 import {
   livenessDeadline,
   openedLiveness,
@@ -84,17 +84,17 @@ describe('the circuit breaker', () => {
   const policy: BreakerPolicy = { failureRatePercent: 80, windowMs: 60_000, minSamples: 5, openMs: 300_000 };
   it('is never opened by a success, even one that completes the samples', () => {
     const few: BreakerPolicy = { failureRatePercent: 50, windowMs: 3000, minSamples: 3, openMs: 6000 };
-    let state: BreakerState = closedBreaker;
+    let state: CircuitBreaker = closedBreaker;
     for (const ok of [false, false, true]) state = breakerRecorded(few, state, ok, 1000);
     expect(state.kind).to.equal('closed');
     expect(breakerShown(tripBreaker(few, 0), 5999)).to.equal('open');
     expect(breakerShown(tripBreaker(few, 0), 6000), 'its time is over').to.equal('closed');
   });
 
-  const fail = (state: BreakerState, nowMs: number): BreakerState => breakerRecorded(policy, state, false, nowMs);
+  const fail = (state: CircuitBreaker, nowMs: number): CircuitBreaker => breakerRecorded(policy, state, false, nowMs);
 
   it('opens above 80 % failures of at least five attempts, for five minutes, then lets one probe through', () => {
-    let state: BreakerState = closedBreaker;
+    let state: CircuitBreaker = closedBreaker;
     for (let n = 0; n < 4; n += 1) state = fail(state, n * 1000);
     expect(state.kind).to.equal('closed');
     state = fail(state, 4000);
@@ -108,13 +108,13 @@ describe('the circuit breaker', () => {
   });
 
   it('stays closed at exactly 80 %', () => {
-    let state: BreakerState = closedBreaker;
+    let state: CircuitBreaker = closedBreaker;
     for (const ok of [true, false, false, false, false]) state = breakerRecorded(policy, state, ok, 1000);
     expect(state.kind).to.equal('closed');
   });
 
   it('forgets by elapsed time: failures of an hour ago do not count', () => {
-    let state: BreakerState = closedBreaker;
+    let state: CircuitBreaker = closedBreaker;
     for (let n = 0; n < 4; n += 1) state = fail(state, n);
     state = fail(state, 3_600_000);
     expect(state.kind).to.equal('closed');
@@ -123,7 +123,7 @@ describe('the circuit breaker', () => {
   it('agrees with a plain count over the window', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 20_000 }), fc.boolean()), { maxLength: 60 }), (steps) => {
-        let state: BreakerState = closedBreaker;
+        let state: CircuitBreaker = closedBreaker;
         let now = 0;
         const seen: { readonly at: number; readonly ok: boolean }[] = [];
         for (const [delta, ok] of steps) {
@@ -153,7 +153,7 @@ describe('the gate', () => {
           concurrent: fc.integer({ min: 1, max: 4 }),
         }),
         fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.boolean()), { maxLength: 200 }),
-        (policy: GatePolicy, steps) => {
+        (policy: RateGatePolicy, steps) => {
           let state = openGate;
           let now = 0;
           const granted: number[] = [];
@@ -185,7 +185,7 @@ describe('the gate', () => {
   });
 
   it('a full bucket gives its capacity at once, then one permit a refill', () => {
-    const policy: GatePolicy = { capacity: 3, refillEveryMs: 1000, concurrent: 10 };
+    const policy: RateGatePolicy = { capacity: 3, refillEveryMs: 1000, concurrent: 10 };
     let state = openGate;
     const grantedAt = (nowMs: number): boolean => {
       const asked = gateAsk(policy, state, nowMs);
@@ -199,19 +199,19 @@ describe('the gate', () => {
 });
 
 describe('admission', () => {
-  const policy: AdmissionPolicy = {
+  const policy: DialPolicy = {
     gate: { capacity: 3, refillEveryMs: 6000, concurrent: 1 },
     breaker: { failureRatePercent: 80, windowMs: 60_000, minSamples: 5, openMs: 300_000 },
     maxStreams: 50,
   };
-  const ask = (state: AdmissionState, stream: string, priority: 0 | 1 | 2, at: number): AdmissionState =>
-    askAdmission(state, { stream, priority, askedAtMs: at });
+  const ask = (state: DialQueue, stream: string, priority: 0 | 1 | 2, at: number): DialQueue =>
+    queueDial(state, { stream, priority, askedAtMs: at });
 
   it('grants the more important first, then the longer waiting, one at a time', () => {
-    let state = ask(ask(ask(openAdmission, 'low', 2, 0), 'first', 1, 1), 'second', 1, 2);
+    let state = ask(ask(ask(emptyDialQueue, 'low', 2, 0), 'first', 1, 1), 'second', 1, 2);
     const order: string[] = [];
     for (let now = 10; order.length < 3 && now < 100_000; now += 1000) {
-      const answer = admit(policy, state, now);
+      const answer = grantDials(policy, state, now);
       order.push(...answer.granted);
       state = answer.granted.length > 0 ? reportDial(policy, answer.state, 'ok', now) : answer.state;
     }
@@ -219,24 +219,24 @@ describe('admission', () => {
   });
 
   it('keeps everybody waiting until Retry-After is over', () => {
-    const state = holdAdmission(ask(openAdmission, 'a', 1, 0), 7000, 'rate_limited');
-    expect(admit(policy, state, 6999)).to.deep.include({ granted: [], lookAgainAtMs: 7000 });
-    expect(admit(policy, state, 7000).granted).to.deep.equal(['a']);
+    const state = pauseDials(ask(emptyDialQueue, 'a', 1, 0), 7000, 'rate_limited');
+    expect(grantDials(policy, state, 6999)).to.deep.include({ granted: [], lookAgainAtMs: 7000 });
+    expect(grantDials(policy, state, 7000).granted).to.deep.equal(['a']);
   });
 
   it('of two holds the longer one stands', () => {
-    const long = holdAdmission(ask(openAdmission, 'a', 1, 0), 7000, 'rate_limited');
-    expect(admit(policy, holdAdmission(long, 1000, 'rate_limited'), 5000).granted).to.deep.equal([]);
-    expect(admit(policy, holdAdmission(long, 9000, 'rate_limited'), 7000).lookAgainAtMs).to.equal(9000);
+    const long = pauseDials(ask(emptyDialQueue, 'a', 1, 0), 7000, 'rate_limited');
+    expect(grantDials(policy, pauseDials(long, 1000, 'rate_limited'), 5000).granted).to.deep.equal([]);
+    expect(grantDials(policy, pauseDials(long, 9000, 'rate_limited'), 7000).lookAgainAtMs).to.equal(9000);
   });
 
   it('50 streams dropped at once: every window of attempts stays under the gate', () => {
-    let state = openAdmission;
+    let state = emptyDialQueue;
     for (let n = 0; n < 50; n += 1) state = ask(state, `s${String(n)}`, 1, 0);
     const at: number[] = [];
     let now = 0;
     while (at.length < 50) {
-      const answer = admit(policy, state, now);
+      const answer = grantDials(policy, state, now);
       state = answer.state;
       for (const _ of answer.granted) {
         at.push(now);
@@ -250,11 +250,11 @@ describe('admission', () => {
   });
 
   it('a probe whose end says nothing about the network makes room for another', () => {
-    const state: AdmissionState = { ...ask(openAdmission, 'a', 1, 0), breaker: { kind: 'open', untilMs: 100 } };
-    const granted = admit(policy, state, 100);
+    const state: DialQueue = { ...ask(emptyDialQueue, 'a', 1, 0), breaker: { kind: 'open', untilMs: 100 } };
+    const granted = grantDials(policy, state, 100);
     expect(granted.granted).to.deep.equal(['a']);
     const after = reportDial(policy, granted.state, 'neutral', 101);
-    expect(admit(policy, ask(after, 'b', 1, 101), 7000).granted).to.deep.equal(['b']);
+    expect(grantDials(policy, ask(after, 'b', 1, 101), 7000).granted).to.deep.equal(['b']);
   });
 });
 

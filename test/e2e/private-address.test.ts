@@ -6,7 +6,7 @@ import { isPrivateAddress } from '../../src/config/private-addresses.ts';
 import {
   COMMON_CLOSE_CODES,
   COMMON_STATUSES,
-  classify,
+  classifyFailure,
   type Failure,
 } from '../../src/core/session/classify-failure.ts';
 import { Simulator } from '../../src/simulator/simulator.ts';
@@ -111,7 +111,9 @@ describe('a name that resolves to a private address', () => {
         { opened: noOne, message: noOne, serverPing: noOne, pong: noOne, ended: resolve },
       );
     });
-    expect(classify({ closeCodes: COMMON_CLOSE_CODES, statuses: COMMON_STATUSES }, failure, false)).to.deep.equal({
+    expect(
+      classifyFailure({ closeCodes: COMMON_CLOSE_CODES, statuses: COMMON_STATUSES }, failure, false),
+    ).to.deep.equal({
       disposition: 'retry',
       reason: 'private_address',
     });

@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { parseStore } from '../../src/coordination/open-store.ts';
+import { parseStoreUrl } from '../../src/coordination/store-url.ts';
 import { issue, type Certificates } from '../../src/operator/webhook/certificates.ts';
 import { Fleet, statusOf } from '../support/fleet.ts';
 import { freePort, TestRedis } from '../support/redis.ts';
@@ -108,7 +108,7 @@ describe('Redis over TLS', () => {
 
   it('an address needs no server name, a host has one', () => {
     const tlsOf = (url: string): unknown =>
-      (parseStore(url, 'hf', undefined) as { readonly options?: { readonly tls?: unknown } }).options?.tls;
+      (parseStoreUrl(url, 'hf', undefined) as { readonly options?: { readonly tls?: unknown } }).options?.tls;
     expect(tlsOf('rediss://redis.example:6380')).to.deep.equal({ minVersion: 'TLSv1.2', servername: 'redis.example' });
     expect(tlsOf('rediss://10.0.0.1:6380')).to.deep.equal({ minVersion: 'TLSv1.2' });
     expect(tlsOf('rediss://[::1]:6380')).to.deep.equal({ minVersion: 'TLSv1.2' });

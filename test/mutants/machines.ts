@@ -188,7 +188,7 @@ const RESTRAINT: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/dialing/dial-queue.ts',
-        find: 'return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs',
+        find: 'return state.pausedUntilMs !== undefined && state.pausedUntilMs >= untilMs',
         replace: 'return false',
       },
     ],

@@ -214,7 +214,7 @@ const SHARED: readonly Mutant[] = [
     only: 'never grants more than the bucket',
     edits: [
       {
-        file: 'src/coordination/redis/redis-limits.ts',
+        file: 'src/coordination/redis/scripts/limit-scripts.ts',
         find: "'epoch') or '0') or 0) > tonumber(ARGV[1]) then return {-1} end",
         replace: "'epoch') or '0') or 0) >= tonumber(ARGV[1]) then return {-1} end",
       },
@@ -227,7 +227,7 @@ const SHARED: readonly Mutant[] = [
     only: 'a full bucket gives its capacity at once',
     edits: [
       {
-        file: 'src/coordination/redis/redis-limits.ts',
+        file: 'src/coordination/redis/scripts/limit-scripts.ts',
         find: 'local first = tat - (tonumber(ARGV[3]) - 1) * refill',
         replace: 'local first = tat - tonumber(ARGV[3]) * refill',
       },
@@ -240,7 +240,7 @@ const SHARED: readonly Mutant[] = [
     only: 'a hold and an open breaker stand',
     edits: [
       {
-        file: 'src/coordination/redis/redis-limits.ts',
+        file: 'src/coordination/redis/scripts/limit-scripts.ts',
         find: "if ARGV[4] ~= '1' or till > old",
         replace: 'if true or till > old',
       },
@@ -253,7 +253,7 @@ const SHARED: readonly Mutant[] = [
     only: 'never exceeds its limit',
     edits: [
       {
-        file: 'src/coordination/redis/redis-pool.ts',
+        file: 'src/coordination/redis/scripts/pool-scripts.ts',
         find: "if limit - redis.call('ZCARD', KEYS[1]) > place then",
         replace: "if limit - redis.call('ZCARD', KEYS[1]) >= place then",
       },
@@ -265,7 +265,7 @@ const SHARED: readonly Mutant[] = [
     tests: shared,
     only: 'ageing lifts',
     edits: [
-      { file: 'src/coordination/redis/redis-pool.ts', find: 'if c > 0 and aged < 1 then aged = 1 end', replace: '' },
+      { file: 'src/coordination/redis/scripts/pool-scripts.ts', find: 'if c > 0 and aged < 1 then aged = 1 end', replace: '' },
     ],
   },
   {
@@ -275,7 +275,7 @@ const SHARED: readonly Mutant[] = [
     only: 'ageing lifts',
     edits: [
       {
-        file: 'src/coordination/redis/redis-pool.ts',
+        file: 'src/coordination/redis/scripts/pool-scripts.ts',
         find: 'local aged = c - math.floor((now - since) / ageMs)',
         replace: 'local aged = c',
       },
@@ -286,7 +286,7 @@ const SHARED: readonly Mutant[] = [
     say: 'a stream takes the place of an equal',
     tests: shared,
     only: 'preempts no equal',
-    edits: [{ file: 'src/coordination/redis/redis-pool.ts', find: 'if c > class and', replace: 'if c >= class and' }],
+    edits: [{ file: 'src/coordination/redis/scripts/pool-scripts.ts', find: 'if c > class and', replace: 'if c >= class and' }],
   },
   {
     id: 'pool-preempts-at-once',
@@ -295,7 +295,7 @@ const SHARED: readonly Mutant[] = [
     only: 'preempts no equal',
     edits: [
       {
-        file: 'src/coordination/redis/redis-pool.ts',
+        file: 'src/coordination/redis/scripts/pool-scripts.ts',
         find: 'and now - since >= tonumber(ARGV[5]) and',
         replace: 'and',
       },
@@ -308,7 +308,7 @@ const SHARED: readonly Mutant[] = [
     only: 'preempts no equal',
     edits: [
       {
-        file: 'src/coordination/redis/redis-pool.ts',
+        file: 'src/coordination/redis/scripts/pool-scripts.ts',
         find: "if redis.call('HLEN', KEYS[5]) <= place then",
         replace: 'do',
       },

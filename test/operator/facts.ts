@@ -1,5 +1,5 @@
 import { ATTACHED } from '../../src/config/installation.ts';
-import { sidecarOf, type Sidecar } from '../../src/operator/controller/sidecar-report.ts';
+import { sidecarOf, type SidecarReport } from '../../src/operator/controller/sidecar-report.ts';
 import type { ClientObject, StreamObject } from '../../src/operator/api/resources.ts';
 import type { Facts } from '../../src/operator/controller/conditions.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
@@ -37,7 +37,7 @@ export const report = (over: Record<string, unknown> = {}): Record<string, unkno
   notices: [],
   ...over,
 });
-export const sidecar = (over: Record<string, unknown> = {}, ageMs = 100): Sidecar =>
+export const sidecar = (over: Record<string, unknown> = {}, ageMs = 100): SidecarReport =>
   sidecarOf({ replica: 'p-0/u0', ageMs, content: report(over) });
 export const facts = (over: Partial<Facts> = {}): Facts => ({
   client,

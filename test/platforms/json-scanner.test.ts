@@ -4,7 +4,7 @@ import { PROFILES } from '../../src/platforms/index.ts';
 import { FrameReader, type EventView, type FrameSink } from '../../src/platforms/frame-reader.ts';
 import { dialTarget, hostsOf } from '../../src/platforms/dial-target.ts';
 import { helloFrame, refreshFrame } from '../../src/platforms/client-frames.ts';
-import { MemberScanner } from '../../src/platforms/json-scanner.ts';
+import { JsonScanner } from '../../src/platforms/json-scanner.ts';
 
 /** Any JSON text, with white space and escapes thrown in, and sometimes broken. */
 const jsonText = fc
@@ -23,7 +23,7 @@ function parses(text: string): boolean {
 
 describe('MemberScanner', () => {
   it('accepts exactly what JSON.parse accepts, on hostile objects, and finds the same members', () => {
-    const scanner = new MemberScanner(['sequence', 'id', 'type']);
+    const scanner = new JsonScanner(['sequence', 'id', 'type']);
     fc.assert(
       fc.property(
         fc.array(member, { maxLength: 6 }),
@@ -54,7 +54,7 @@ describe('MemberScanner', () => {
   });
 
   it('does not take a member from inside a string or a nested object', () => {
-    const scanner = new MemberScanner(['sequence']);
+    const scanner = new JsonScanner(['sequence']);
     const bytes = Buffer.from('{"a":"\\"sequence\\":9","b":{"sequence":8},"c":[{"sequence":7}]}');
     expect(scanner.object(bytes, 0)).to.equal(bytes.length);
     expect(scanner.kind(scanner.slot('sequence'))).to.equal('none');

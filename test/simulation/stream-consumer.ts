@@ -1,4 +1,4 @@
-import type { Entry } from '../../src/core/events/outbox.ts';
+import type { OutboxEntry } from '../../src/core/events/outbox.ts';
 import type { Parcel } from '../../src/delivery/envelope.ts';
 import type { PullConsumer, PullDelivery } from '../../src/delivery/pull-delivery.ts';
 import type { Posted } from '../../src/delivery/push-answers.ts';
@@ -264,7 +264,7 @@ export class ConsumerModel {
   }
 
   #pulled(
-    entries: readonly Entry<Parcel>[],
+    entries: readonly OutboxEntry<Parcel>[],
     to: {
       readonly delivery: PullDelivery;
       readonly epoch: number;

@@ -1,11 +1,11 @@
 import type { StreamPlan } from '../../src/config/plan.ts';
 import type { DialTarget } from '../../src/platforms/dial-target.ts';
 import type { Position } from '../../src/platforms/profile.ts';
-import type { StreamClient } from '../../src/sidecar/client/client-port.ts';
+import type { ClientPort } from '../../src/sidecar/client/client-port.ts';
 import type { Deps } from '../../src/sidecar/runtime/environment.ts';
 import { StoreTrouble } from '../../src/sidecar/runtime/store-trouble.ts';
 import { StreamDriver } from '../../src/sidecar/stream/stream-driver.ts';
-import type { Link } from '../../src/sidecar/runtime/transports.ts';
+import type { PlatformSocket } from '../../src/sidecar/runtime/transports.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import type { SocketHandlers } from '../../src/upstream/stream-socket.ts';
 import type { ConsumerModel } from './stream-consumer.ts';
@@ -104,7 +104,7 @@ export class Term {
       log: SILENT,
       secrets: SILENT,
       schedule: schedulerOf(time, alive),
-      ways: {
+      transports: {
         link: (target: DialTarget, _options: unknown, handlers: SocketHandlers) => this.#dial(target, handlers),
         push: () => consumer.transport({ mode, limitMs: plan.delivery.ackTimeout }, this.epoch, alive),
       },
@@ -118,7 +118,7 @@ export class Term {
     return base as unknown as Deps;
   }
 
-  #client(): StreamClient {
+  #client(): ClientPort {
     let asked = 0;
     const nothing = (): void => undefined;
     return {
@@ -147,7 +147,7 @@ export class Term {
     };
   }
 
-  #dial(target: DialTarget, handlers: SocketHandlers): Link {
+  #dial(target: DialTarget, handlers: SocketHandlers): PlatformSocket {
     const link = new SimLink(this.#out, handlers, {
       alive: () => this.alive,
       ended: (one) => this.#links.delete(one),
@@ -179,7 +179,7 @@ interface LinkOwner {
 }
 
 /** One connection. */
-class SimLink implements Link {
+class SimLink implements PlatformSocket {
   readonly #out: Outside;
   readonly #handlers: SocketHandlers;
   readonly #pod: LinkOwner;

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { SampleConsumer, type Received } from '../../src/simulator/sample-consumer.ts';
 import { Simulator } from '../../src/simulator/simulator.ts';
-import { ClientKeys } from '../../src/coordination/redis/redis-keys.ts';
+import { RedisKeys } from '../../src/coordination/redis/redis-keys.ts';
 import { PROFILES } from '../../src/platforms/index.ts';
 import type { Dialect } from '../../src/platforms/profile.ts';
 import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
@@ -113,7 +113,7 @@ export class Fleet {
   /** Where the client's keys begin. */
   get leaseKey(): string {
     const profile = PROFILES[this.#options.dialect];
-    return new ClientKeys('hf', `${profile.platform}:local:${SIM_CLIENT.clientId}`).fence.replace(/:fence$/, '');
+    return new RedisKeys('hf', `${profile.platform}:local:${SIM_CLIENT.clientId}`).fence.replace(/:fence$/, '');
   }
 
   /** Starts one more replica. @param credentials its files, if they are not those of the platform's client. */

@@ -1,4 +1,4 @@
-import { LeaseGuard } from '../../src/sidecar/leadership/watchdog.ts';
+import { Watchdog } from '../../src/sidecar/leadership/watchdog.ts';
 
 /** A process whose lease ends soon: `BLOCK` in its arguments keeps its main thread busy from the start, SIGCONT keeps it busy for a moment. */
 const DEADLINE_MS = 150;
@@ -10,7 +10,7 @@ function busy(ms: number): void {
   while (performance.now() < endsAt);
 }
 
-const guard = new LeaseGuard(() => performance.now());
+const guard = new Watchdog(() => performance.now());
 process.on('SIGCONT', () => {
   busy(CATCHING_UP_MS);
   process.stdout.write('caught up\n');

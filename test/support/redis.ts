@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RedisLink, type RedisTarget } from '../../src/coordination/redis/redis-connection.ts';
+import { RedisConnection, type RedisTarget } from '../../src/coordination/redis/redis-connection.ts';
 import { RedisStore } from '../../src/coordination/redis/redis-store.ts';
 import type { LetterLimits } from '../../src/coordination/store.ts';
 
@@ -87,8 +87,8 @@ export async function freePort(): Promise<number> {
 }
 
 /** A link to a server of the test's own, already opening. */
-export function redisLink(target: RedisTarget, ttlMs = 6000): RedisLink {
-  const link = new RedisLink(target, { ttlMs, onTrouble: () => undefined });
+export function redisLink(target: RedisTarget, ttlMs = 6000): RedisConnection {
+  const link = new RedisConnection(target, { ttlMs, onTrouble: () => undefined });
   link.open();
   return link;
 }

@@ -3,6 +3,8 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { noSharedLimits } from '../../src/coordination/shared-limits.ts';
+import { noStreamPool } from '../../src/coordination/stream-pool.ts';
 import { loadDocuments } from '../../src/config/load-documents.ts';
 import { resolve } from '../../src/config/plan.ts';
 import { EmbeddedStore } from '../../src/coordination/embedded/embedded-store.ts';
@@ -10,12 +12,10 @@ import type { Store } from '../../src/coordination/store.ts';
 import { DeliveryServer } from '../../src/delivery/delivery-server.ts';
 import { AdminServer } from '../../src/sidecar/replica/admin-server.ts';
 import type { Leases } from '../../src/coordination/leases.ts';
-import { openPool } from '../../src/coordination/redis/redis-pool.ts';
-import { noRestraint } from '../../src/coordination/redis/redis-limits.ts';
 import { LocalLeases } from '../../src/coordination/embedded/local-leases.ts';
-import type { World } from '../../src/sidecar/runtime/environment.ts';
+import type { Environment } from '../../src/sidecar/runtime/environment.ts';
 import { systemScheduler } from '../../src/sidecar/runtime/scheduler.ts';
-import { SYSTEM_WAYS } from '../../src/sidecar/runtime/transports.ts';
+import { SYSTEM_TRANSPORTS } from '../../src/sidecar/runtime/transports.ts';
 import { Supervisor } from '../../src/sidecar/replica/supervisor.ts';
 import { AuditLog } from '../../src/telemetry/audit-log.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
@@ -64,7 +64,7 @@ export interface ClientStatus {
 /** The real sidecar inside the test's process: real sockets, real store, captured output. */
 export class TestSidecar {
   readonly supervisor: Supervisor;
-  readonly deps: World;
+  readonly deps: Environment;
   readonly store: Store;
   readonly #lines: string[] = [];
   readonly #admin: AdminServer;
@@ -99,12 +99,12 @@ export class TestSidecar {
       },
       store,
       leases,
-      restraint: noRestraint,
-      pool: openPool,
+      limits: noSharedLimits,
+      pool: noStreamPool,
       registry: undefined,
       reports: undefined,
       schedule: systemScheduler(() => performance.now()),
-      ways: SYSTEM_WAYS,
+      transports: SYSTEM_TRANSPORTS,
       registryEveryMs: { beat: 5000, sweep: 10_000 },
       metrics: createMetrics(),
       audit: new AuditLog(sink, () => Date.now()),

@@ -1,12 +1,12 @@
 import { Redis } from 'ioredis';
-import type { RedisLink } from '../../src/coordination/redis/redis-connection.ts';
+import type { RedisConnection } from '../../src/coordination/redis/redis-connection.ts';
 import { redisLink, TestRedis } from './redis.ts';
 
 /** A Redis for one suite: started before it and gone after it, with everything that was linked to it. */
 export class SuiteRedis {
   #server: TestRedis | undefined;
   #raw: Redis | undefined;
-  readonly #links: RedisLink[] = [];
+  readonly #links: RedisConnection[] = [];
 
   constructor() {
     before(async () => {
@@ -32,7 +32,7 @@ export class SuiteRedis {
   }
 
   /** A link of our own, up. */
-  async link(prefix: string): Promise<RedisLink> {
+  async link(prefix: string): Promise<RedisConnection> {
     const link = redisLink({ options: { host: '127.0.0.1', port: this.server.port }, prefix });
     this.#links.push(link);
     if (!(await link.ready(5000))) throw new Error('the store does not answer');

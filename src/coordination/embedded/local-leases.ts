@@ -1,5 +1,5 @@
 import type { AcquireAnswer, Leases, Notice, RenewAnswer, RenewRequest, SelfReport, Sighting } from '../leases.ts';
-import type { LinkState } from '../redis/redis-connection.ts';
+import type { RedisConnectionState } from '../redis/redis-connection.ts';
 import type { Store } from '../store.ts';
 
 /** Leadership where there is only one replica: it always leads. The epoch still grows with every start, because checkpoints are fenced all the same. */
@@ -14,7 +14,7 @@ export class LocalLeases implements Leases {
     this.#nowMs = nowMs;
   }
 
-  onLink(listener: (state: LinkState) => void): void {
+  onLink(listener: (state: RedisConnectionState) => void): void {
     setImmediate(() => {
       listener('up');
     });

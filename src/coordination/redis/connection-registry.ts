@@ -1,4 +1,4 @@
-import type { RedisLink } from './redis-connection.ts';
+import type { RedisConnection } from './redis-connection.ts';
 import { ADOPT, HEARTBEAT, OVERDUE, REAP, REMOVE } from './scripts/registry-scripts.ts';
 
 /** One open connection to a platform, as other replicas see it (S4: ws:conn:{connectionId}). */
@@ -37,12 +37,12 @@ const MAX_ID = 128;
 
 /** The registry of connections and its reaper, over Redis. Replicas write what they hold; one of them at a time removes what nobody holds any more. */
 export class ConnectionRegistry {
-  readonly #link: RedisLink;
+  readonly #link: RedisConnection;
   readonly #policy: RegistryPolicy;
   readonly #base: string;
   #cursor = '0';
 
-  constructor(link: RedisLink, policy: RegistryPolicy) {
+  constructor(link: RedisConnection, policy: RegistryPolicy) {
     this.#link = link;
     this.#policy = policy;
     this.#base = `${link.prefix}:ws:conn:`;

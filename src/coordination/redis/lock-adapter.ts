@@ -1,8 +1,8 @@
 import RedlockModule, { type Lock } from 'redlock';
-import type { RedisLink } from './redis-connection.ts';
+import type { Script } from './scripts/script-prelude.ts';
+import type { RedisConnection } from './redis-connection.ts';
 import { storeError } from './redis-connection.ts';
 import { ACQUIRE, EXTEND, type releaseScript } from './scripts/lease-scripts.ts';
-import type { Script } from './scripts/store-scripts.ts';
 
 type Release = ReturnType<typeof releaseScript>;
 
@@ -31,7 +31,7 @@ const Redlock: RedlockClass =
 export class RedlockAdapter implements LockAdapter {
   readonly #redlock: RedlockModule;
 
-  constructor(link: RedisLink, release: Release) {
+  constructor(link: RedisConnection, release: Release) {
     // Hooks must be functions: the package takes a string for "not given".
     const scripts = {
       acquireScript: () => ACQUIRE.lua,
@@ -85,11 +85,11 @@ async function voteOf(error: unknown): Promise<Error | undefined> {
 
 /** The same lock without redlock. */
 export class PlainAdapter implements LockAdapter {
-  readonly #link: RedisLink;
+  readonly #link: RedisConnection;
   readonly #release: Script;
   readonly #token: () => string;
 
-  constructor(link: RedisLink, release: Release, token: () => string) {
+  constructor(link: RedisConnection, release: Release, token: () => string) {
     this.#link = link;
     this.#release = release;
     this.#token = token;

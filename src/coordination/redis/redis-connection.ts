@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Redis, type RedisOptions } from 'ioredis';
+import type { Script } from './scripts/script-prelude.ts';
 import { HoldfastError } from '../../core/errors.ts';
-import type { Script } from './scripts/store-scripts.ts';
 
 /** A command that has not answered by then has failed. */
 const COMMAND_TIMEOUT_MS = 800;
@@ -27,16 +27,16 @@ export interface LinkIdentity {
 }
 
 /** up: commands are answered. lost: the connection closed. refused: and nothing listens at the other end. */
-export type LinkState = 'up' | 'lost' | 'refused';
+export type RedisConnectionState = 'up' | 'lost' | 'refused';
 
 /**
  * The one connection to Redis of a process: commands and subscriptions (RESP3). ioredis is set so that it never repeats a command by itself (its
  * defaults run a script twice after a reconnect) and never queues while disconnected: whoever asked decides whether to ask again.
  */
-export class RedisLink {
+export class RedisConnection {
   readonly redis: Redis;
   readonly prefix: string;
-  readonly #listeners: ((state: LinkState) => void)[] = [];
+  readonly #listeners: ((state: RedisConnectionState) => void)[] = [];
   #identity: LinkIdentity | undefined;
   #refused = false;
   #closed = false;
@@ -85,7 +85,7 @@ export class RedisLink {
     return this.#identity;
   }
 
-  onState(listener: (state: LinkState) => void): void {
+  onState(listener: (state: RedisConnectionState) => void): void {
     this.#listeners.push(listener);
     if (this.#identity !== undefined) listener('up');
   }
@@ -155,7 +155,7 @@ export class RedisLink {
     if (!this.#closed) this.#tell(this.#refused ? 'refused' : 'lost');
   }
 
-  #tell(state: LinkState): void {
+  #tell(state: RedisConnectionState): void {
     for (const listener of this.#listeners) listener(state);
   }
 }

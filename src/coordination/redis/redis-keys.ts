@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 const TAGS = 64;
 
 /** The names of one client's keys. All share one hash tag, so that one script may touch them in a cluster. docs/redis-keys.md */
-export class ClientKeys {
+export class RedisKeys {
   readonly lock: string;
   readonly fence: string;
   /** Random id of the data set; another one means that the store lost its data. Shared by all clients of one tag. */

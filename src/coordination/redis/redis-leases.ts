@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { LeaseView } from '../../core/lease/lease.ts';
 import type { Member } from '../../core/lease/candidate-ranking.ts';
-import { ClientKeys } from './redis-keys.ts';
+import { RedisKeys } from './redis-keys.ts';
 import type { AcquireAnswer, Leases, Notice, RenewAnswer, RenewRequest, SelfReport, Sighting } from '../leases.ts';
 import {
   BREAK,
@@ -12,7 +12,7 @@ import {
   RENEW_MANY,
   TRANSFER,
 } from './scripts/lease-scripts.ts';
-import type { LinkState, RedisLink } from './redis-connection.ts';
+import type { RedisConnectionState, RedisConnection } from './redis-connection.ts';
 import { PlainAdapter, RedlockAdapter, type LockAdapter } from './lock-adapter.ts';
 
 /** Leases per call: more would block the server for everybody else. */
@@ -25,7 +25,7 @@ const FORGET_MEMBER_MS = 300_000;
 
 /** Leadership over Redis (docs/leadership.md). The lock goes through redlock or, with the plain adapter, through the same scripts without it. */
 export class RedisLeases implements Leases {
-  readonly #link: RedisLink;
+  readonly #link: RedisConnection;
   readonly #channel: string;
   readonly #lock: LockAdapter;
   readonly #byFence = new Map<string, string>();
@@ -36,7 +36,7 @@ export class RedisLeases implements Leases {
   readonly #written = new Map<string, { readonly record: string; readonly atMs: number }>();
   #subscribed = false;
 
-  constructor(link: RedisLink, adapter: 'redlock' | 'plain') {
+  constructor(link: RedisConnection, adapter: 'redlock' | 'plain') {
     this.#link = link;
     this.#channel = `${link.prefix}:ev`;
     const release = releaseScript(this.#channel);
@@ -52,7 +52,7 @@ export class RedisLeases implements Leases {
     });
   }
 
-  onLink(listener: (state: LinkState) => void): void {
+  onLink(listener: (state: RedisConnectionState) => void): void {
     this.#link.onState(listener);
   }
 
@@ -248,8 +248,8 @@ export class RedisLeases implements Leases {
     );
   }
 
-  #keys(lease: string): ClientKeys {
-    const keys = new ClientKeys(this.#link.prefix, lease);
+  #keys(lease: string): RedisKeys {
+    const keys = new RedisKeys(this.#link.prefix, lease);
     this.#byFence.set(keys.fence, lease);
     return keys;
   }
@@ -263,7 +263,7 @@ export class RedisLeases implements Leases {
   *#parts<T>(all: readonly T[], leaseOf: (one: T) => string): Generator<readonly T[]> {
     const groups =
       this.#link.identity?.cluster === true
-        ? Map.groupBy(all, (one) => new ClientKeys(this.#link.prefix, leaseOf(one)).shard).values()
+        ? Map.groupBy(all, (one) => new RedisKeys(this.#link.prefix, leaseOf(one)).shard).values()
         : [all];
     for (const group of groups)
       for (let at = 0; at < group.length; at += PER_CALL) yield group.slice(at, at + PER_CALL);

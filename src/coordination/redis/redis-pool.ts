@@ -1,34 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { RedisLink } from './redis-connection.ts';
-import { CLOCK, ROOM, WHOLE } from './scripts/script-prelude.ts';
-import type { Script } from './scripts/store-scripts.ts';
+import { POOL_PLACE_MS, type PoolPlace, type PoolRequest, type StreamPool } from '../stream-pool.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { ADMIT, LEAVE_POOL } from './scripts/pool-scripts.ts';
 
-/** How a stream stands in its tenant's pool. */
-export type Slot =
-  | { readonly kind: 'granted' }
-  /** Place in the queue from 0; look again after `retryMs`. */
-  | { readonly kind: 'queued'; readonly place: number; readonly retryMs: number }
-  /** A more important stream needs the slot: give it up within `withinMs`. */
-  | { readonly kind: 'revoked'; readonly withinMs: number };
-
-export interface SlotRequest {
-  readonly tenant: string;
-  /** Unique among all streams of the tenant. */
-  readonly stream: string;
-  /** 0 High, 1 Normal, 2 Low. */
-  readonly priority: 0 | 1 | 2;
-  readonly limit: number;
-}
-
-/** Streams one tenant holds at a time (S4: 50), with a queue by priority, ageing and preemption. Throws HoldfastError HF_STORE_UNAVAILABLE. */
-export interface Pool {
-  /** Asks for a slot, or renews the one held: call it well within `POOL_SLOT_MS`. */
-  admit(request: SlotRequest): Promise<Slot>;
-  leave(request: SlotRequest): Promise<void>;
-}
-
-/** A slot that nobody renews is free after this. */
-export const POOL_SLOT_MS = 15_000;
 /** A stream is left alone for this long before a more important one may take its slot. */
 const MIN_HOLD_MS = 30_000;
 /** Time a preempted stream has to store its checkpoint and close. */
@@ -37,111 +11,27 @@ const PREEMPT_MS = 10_000;
 const AGE_MS = 600_000;
 const RETRY_MS = 1000;
 
-/**
- * KEYS slots (zset: stream -> expiry), info (hash: stream -> "class since"), wait (zset: stream -> since), seen (zset: waiter -> expiry), pre (hash: victim ->
- * deadline). ARGV stream, class, limit, slot ms, min hold ms, preempt ms, age ms.
- * Returns {1}, {0, place} or {2, ms left}. Slots never exceed the limit: a victim's slot ends before it is given on.
- */
-export const ADMIT: Script = {
-  name: 'hfAdmit',
-  keys: 5,
-  lua: `${CLOCK}${ROOM}${WHOLE}
-local now = clock()
-room(KEYS[2])
-local me, class = ARGV[1], tonumber(ARGV[2])
-local limit, slotMs, ageMs = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
-  redis.call('ZREM', KEYS[1], gone)
-  redis.call('HDEL', KEYS[2], gone)
-  redis.call('HDEL', KEYS[5], gone)
-end
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now)) do
-  redis.call('ZREM', KEYS[4], gone)
-  redis.call('ZREM', KEYS[3], gone)
-  redis.call('HDEL', KEYS[2], gone)
-end
-if redis.call('ZSCORE', KEYS[1], me) then
-  local deadline = redis.call('HGET', KEYS[5], me)
-  if deadline then return {2, whole(tonumber(deadline) - now)} end
-  redis.call('ZADD', KEYS[1], now + slotMs, me)
-  return {1}
-end
-if not redis.call('ZSCORE', KEYS[3], me) then
-  redis.call('ZADD', KEYS[3], now, me)
-  redis.call('HSET', KEYS[2], me, ARGV[2] .. ' ' .. whole(now))
-end
-redis.call('ZADD', KEYS[4], now + slotMs, me)
-local function weight(stream, since)
-  local c = tonumber(string.match(redis.call('HGET', KEYS[2], stream) or '2', '^%d')) or 2
-  local aged = c - math.floor((now - since) / ageMs)
-  if c > 0 and aged < 1 then aged = 1 end
-  return aged * 2199023255552 + since
-end
-local waiting = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
-local mine, place = weight(me, tonumber(redis.call('ZSCORE', KEYS[3], me))), 0
-for i = 1, #waiting, 2 do
-  if waiting[i] ~= me and weight(waiting[i], tonumber(waiting[i + 1])) < mine then place = place + 1 end
-end
-if limit - redis.call('ZCARD', KEYS[1]) > place then
-  redis.call('ZREM', KEYS[3], me)
-  redis.call('ZREM', KEYS[4], me)
-  redis.call('ZADD', KEYS[1], now + slotMs, me)
-  redis.call('HSET', KEYS[2], me, ARGV[2] .. ' ' .. whole(now))
-  return {1}
-end
-if redis.call('HLEN', KEYS[5]) <= place then
-  local victim, worst
-  for _, held in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    local info = redis.call('HGET', KEYS[2], held) or '2 0'
-    local c, since = string.match(info, '^(%d) (%d+)$')
-    c, since = tonumber(c or '2'), tonumber(since or '0')
-    if c > class and now - since >= tonumber(ARGV[5]) and redis.call('HEXISTS', KEYS[5], held) == 0 then
-      local w = c * 2199023255552 + since
-      if not worst or w > worst then victim, worst = held, w end
-    end
-  end
-  if victim then
-    local deadline = now + tonumber(ARGV[6])
-    redis.call('HSET', KEYS[5], victim, whole(deadline))
-    redis.call('ZADD', KEYS[1], deadline, victim)
-  end
-end
-return {0, place}
-`,
-};
-
-/** KEYS as ADMIT. ARGV stream. */
-export const LEAVE_POOL: Script = {
-  name: 'hfLeavePool',
-  keys: 5,
-  lua: `
-redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[3], ARGV[1])
-redis.call('ZREM', KEYS[4], ARGV[1])
-redis.call('HDEL', KEYS[5], ARGV[1])
-return 1
-`,
-};
-
 export interface PoolTiming {
   readonly minHoldMs: number;
   readonly preemptMs: number;
   readonly ageMs: number;
 }
 
-export class RedisPool implements Pool {
-  readonly #link: RedisLink;
+export class RedisPool implements StreamPool {
+  readonly #link: RedisConnection;
   readonly #timing: PoolTiming;
 
-  constructor(link: RedisLink, timing: PoolTiming = { minHoldMs: MIN_HOLD_MS, preemptMs: PREEMPT_MS, ageMs: AGE_MS }) {
+  constructor(
+    link: RedisConnection,
+    timing: PoolTiming = { minHoldMs: MIN_HOLD_MS, preemptMs: PREEMPT_MS, ageMs: AGE_MS },
+  ) {
     this.#link = link;
     this.#timing = timing;
   }
 
-  async admit({ tenant, stream, priority, limit }: SlotRequest): Promise<Slot> {
+  async admit({ tenant, stream, priority, limit }: PoolRequest): Promise<PoolPlace> {
     const { minHoldMs, preemptMs, ageMs } = this.#timing;
-    const args = [stream, priority, limit, POOL_SLOT_MS, minHoldMs, preemptMs, ageMs].map(String);
+    const args = [stream, priority, limit, POOL_PLACE_MS, minHoldMs, preemptMs, ageMs].map(String);
     const [code, value] = (await this.#link.script(ADMIT, this.#keys(tenant), args)) as [number, (string | number)?];
     if (code === 1) return { kind: 'granted' };
     return code === 2
@@ -149,7 +39,7 @@ export class RedisPool implements Pool {
       : { kind: 'queued', place: Number(value), retryMs: RETRY_MS };
   }
 
-  async leave({ tenant, stream }: SlotRequest): Promise<void> {
+  async leave({ tenant, stream }: PoolRequest): Promise<void> {
     await this.#link.script(LEAVE_POOL, this.#keys(tenant), [stream]);
   }
 
@@ -158,6 +48,3 @@ export class RedisPool implements Pool {
     return ['slots', 'info', 'wait', 'seen', 'pre'].map((name) => `${this.#link.prefix}:{t${tag}}:pool:${name}`);
   }
 }
-
-/** The pool of one replica: a plain count would do, and core/admission.ts has the queue. */
-export const openPool: Pool = { admit: () => Promise.resolve({ kind: 'granted' }), leave: () => Promise.resolve() };

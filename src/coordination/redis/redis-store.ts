@@ -1,6 +1,6 @@
 import { HoldfastError } from '../../core/errors.ts';
-import { ClientKeys } from './redis-keys.ts';
-import type { RedisLink } from './redis-connection.ts';
+import { RedisKeys } from './redis-keys.ts';
+import type { RedisConnection } from './redis-connection.ts';
 import { ADD_LETTER, CLAIM, PURGE_LETTERS, REMOVE_LETTER, SAVE, SAVE_SEALED, SEED } from './scripts/store-scripts.ts';
 import {
   LETTER_LIMITS,
@@ -26,11 +26,11 @@ export interface StoreCondition {
 /** The shared store: what must survive a replica, written through the process's one connection. */
 export class RedisStore implements Store {
   readonly kind = 'redis';
-  readonly link: RedisLink;
+  readonly link: RedisConnection;
 
   readonly #limits: LetterLimits;
 
-  constructor(link: RedisLink, limits: LetterLimits = LETTER_LIMITS) {
+  constructor(link: RedisConnection, limits: LetterLimits = LETTER_LIMITS) {
     this.link = link;
     this.#limits = limits;
   }
@@ -153,8 +153,8 @@ export class RedisStore implements Store {
     return Promise.resolve();
   }
 
-  #keys(client: string): ClientKeys {
-    return new ClientKeys(this.link.prefix, client);
+  #keys(client: string): RedisKeys {
+    return new RedisKeys(this.link.prefix, client);
   }
 
   #letterKeys(client: string, stream: string): readonly [string, string, string] {

@@ -1,6 +1,5 @@
-import type { RedisLink } from './redis-connection.ts';
-import { CLOCK, WHOLE } from './scripts/script-prelude.ts';
-import type { Script } from './scripts/store-scripts.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { READ_REPORTS, REPORT } from './scripts/report-scripts.ts';
 
 /** A report older than this says nothing any more. */
 export const REPORT_LIFE_MS = 30_000;
@@ -8,37 +7,6 @@ export const REPORT_LIFE_MS = 30_000;
 const MANY = 64;
 /** Larger ones are not written: a report is a summary. */
 const MAX_BYTES = 256 * 1024;
-
-/** A full server refuses it: who watches can wait. KEYS[1] hash of one client's reports. ARGV replica, text, life ms, many. */
-export const REPORT: Script = {
-  name: 'hfReport',
-  keys: 1,
-  lua: `${CLOCK}${WHOLE}
-local now = clock()
-redis.call('HSET', KEYS[1], ARGV[1], whole(now) .. ' ' .. ARGV[2])
-redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[3]) * 4)
-if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
-  local all = redis.call('HGETALL', KEYS[1])
-  -- RESP3 connections still hand Lua a flat list.
-  for i = 1, #all, 2 do
-    local at = tonumber(string.match(all[i + 1], '^(%d+) ') or '0')
-    if now - at > tonumber(ARGV[3]) then redis.call('HDEL', KEYS[1], all[i]) end
-  end
-end
-return 1
-`,
-};
-
-/** KEYS[1] as REPORT. Returns {now, field, value, ...}. */
-export const READ_REPORTS: Script = {
-  name: 'hfReadReports',
-  keys: 1,
-  lua: `${CLOCK}${WHOLE}
-local out = {whole(clock())}
-for _, part in ipairs(redis.call('HGETALL', KEYS[1])) do out[#out + 1] = part end
-return out
-`,
-};
 
 export interface Report {
   readonly replica: string;
@@ -52,10 +20,10 @@ export interface Report {
  * What sidecars say of themselves, for whoever watches (the controller, the kubectl plugin). Nothing in the data plane reads it. Throws HoldfastError
  * HF_STORE_UNAVAILABLE.
  */
-export class Reports {
-  readonly #link: RedisLink;
+export class SidecarReports {
+  readonly #link: RedisConnection;
 
-  constructor(link: RedisLink) {
+  constructor(link: RedisConnection) {
     this.#link = link;
   }
 

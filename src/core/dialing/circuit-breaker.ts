@@ -14,7 +14,7 @@ interface Bucket {
   readonly failed: number;
 }
 
-export type BreakerState =
+export type CircuitBreaker =
   | { readonly kind: 'closed'; readonly buckets: readonly Bucket[] }
   | { readonly kind: 'open'; readonly untilMs: Millis }
   | { readonly kind: 'half-open'; readonly probing: boolean };
@@ -22,16 +22,16 @@ export type BreakerState =
 /** Outcomes are gathered in this many buckets per window; they leave by elapsed time, not by call count. */
 const BUCKETS = 12;
 
-export const closedBreaker: BreakerState = { kind: 'closed', buckets: [] };
+export const closedBreaker: CircuitBreaker = { kind: 'closed', buckets: [] };
 
 /** Opens the breaker for `openMs` from now, whatever it counted (used when retries are exhausted). */
-export function tripBreaker(policy: BreakerPolicy, nowMs: Millis): BreakerState {
+export function tripBreaker(policy: BreakerPolicy, nowMs: Millis): CircuitBreaker {
   return { kind: 'open', untilMs: nowMs + policy.openMs };
 }
 
 /** May an attempt start now? `waitUntilMs` says when to ask again; undefined while a probe is out. */
 export function breakerAllows(
-  state: BreakerState,
+  state: CircuitBreaker,
   nowMs: Millis,
 ): { readonly allowed: true } | { readonly allowed: false; readonly waitUntilMs: Millis | undefined } {
   if (state.kind === 'closed') return { allowed: true };
@@ -41,17 +41,22 @@ export function breakerAllows(
 }
 
 /** As it is to be shown: one whose time is over keeps nobody out. */
-export function breakerShown(state: BreakerState, nowMs: Millis): 'closed' | 'open' | 'half-open' {
+export function breakerShown(state: CircuitBreaker, nowMs: Millis): 'closed' | 'open' | 'half-open' {
   return state.kind === 'open' && nowMs >= state.untilMs ? 'closed' : state.kind;
 }
 
 /** Call when an attempt that `breakerAllows` allowed begins: an expired open breaker becomes half-open with one probe out. */
-export function breakerStarted(state: BreakerState): BreakerState {
+export function breakerStarted(state: CircuitBreaker): CircuitBreaker {
   return state.kind === 'closed' ? state : { kind: 'half-open', probing: true };
 }
 
 /** Records how an attempt ended. A failed probe opens again for the whole `openMs`. */
-export function breakerRecorded(policy: BreakerPolicy, state: BreakerState, ok: boolean, nowMs: Millis): BreakerState {
+export function breakerRecorded(
+  policy: BreakerPolicy,
+  state: CircuitBreaker,
+  ok: boolean,
+  nowMs: Millis,
+): CircuitBreaker {
   if (state.kind === 'half-open') return ok ? closedBreaker : tripBreaker(policy, nowMs);
   if (state.kind === 'open') return state;
   const width = policy.windowMs / BUCKETS;

@@ -5,21 +5,21 @@ import {
   closedBreaker,
   tripBreaker,
   type BreakerPolicy,
-  type BreakerState,
+  type CircuitBreaker,
 } from './circuit-breaker.ts';
-import { gateAsk, gateDone, openGate, type GatePolicy, type GateState } from './rate-gate.ts';
+import { gateAsk, gateDone, openGate, type RateGatePolicy, type RateGate } from './rate-gate.ts';
 import { earliest, type Millis } from '../units.ts';
 
 /** Everything that limits how often one OAuth client may dial: the gate, the circuit breaker, Retry-After, maintenance. */
-export interface AdmissionPolicy {
-  readonly gate: GatePolicy;
+export interface DialPolicy {
+  readonly gate: RateGatePolicy;
   readonly breaker: BreakerPolicy;
   /** Streams one OAuth client may hold (S4: 50 per tenant). */
   readonly maxStreams: number;
 }
 
 /** Why nobody dials: the platform said so, the calendar did, or replicas together have used up their share. */
-export type HoldCause = 'rate_limited' | 'cooldown' | 'shared_gate';
+export type PauseCause = 'rate_limited' | 'cooldown' | 'shared_gate';
 
 export interface DialRequest {
   readonly stream: string;
@@ -28,50 +28,50 @@ export interface DialRequest {
   readonly askedAtMs: Millis;
 }
 
-export interface AdmissionState {
-  readonly gate: GateState;
-  readonly breaker: BreakerState;
+export interface DialQueue {
+  readonly gate: RateGate;
+  readonly breaker: CircuitBreaker;
   /** Nobody dials before this instant: Retry-After, or a maintenance window. */
-  readonly holdUntilMs: Millis | undefined;
-  readonly holdReason: HoldCause | undefined;
+  readonly pausedUntilMs: Millis | undefined;
+  readonly pauseCause: PauseCause | undefined;
   readonly queue: readonly DialRequest[];
 }
 
-export const openAdmission: AdmissionState = {
+export const emptyDialQueue: DialQueue = {
   gate: openGate,
   breaker: closedBreaker,
-  holdUntilMs: undefined,
-  holdReason: undefined,
+  pausedUntilMs: undefined,
+  pauseCause: undefined,
   queue: [],
 };
 
 /** Puts a stream in the queue; a stream that waits already keeps its place. */
-export function askAdmission(state: AdmissionState, request: DialRequest): AdmissionState {
+export function queueDial(state: DialQueue, request: DialRequest): DialQueue {
   if (state.queue.some((waiting) => waiting.stream === request.stream)) return state;
   const queue = [...state.queue, request].sort((a, b) => a.priority - b.priority || a.askedAtMs - b.askedAtMs);
   return { ...state, queue };
 }
 
-export function cancelAdmission(state: AdmissionState, stream: string): AdmissionState {
+export function cancelDial(state: DialQueue, stream: string): DialQueue {
   return { ...state, queue: state.queue.filter((waiting) => waiting.stream !== stream) };
 }
 
-export interface Admitted {
-  readonly state: AdmissionState;
+export interface GrantedDials {
+  readonly state: DialQueue;
   readonly granted: readonly string[];
   /** When to look again; undefined when only another input can change the answer. */
   readonly lookAgainAtMs: Millis | undefined;
 }
 
 /** Grants as many waiting dials as gate, breaker and hold allow now. Call after every input and at `lookAgainAtMs`. */
-export function admit(policy: AdmissionPolicy, state: AdmissionState, nowMs: Millis): Admitted {
+export function grantDials(policy: DialPolicy, state: DialQueue, nowMs: Millis): GrantedDials {
   const granted: string[] = [];
   let current = state;
   for (;;) {
     const head = current.queue[0];
     if (head === undefined) return { state: current, granted, lookAgainAtMs: undefined };
-    if (current.holdUntilMs !== undefined && nowMs < current.holdUntilMs)
-      return { state: current, granted, lookAgainAtMs: current.holdUntilMs };
+    if (current.pausedUntilMs !== undefined && nowMs < current.pausedUntilMs)
+      return { state: current, granted, lookAgainAtMs: current.pausedUntilMs };
     const breaker = breakerAllows(current.breaker, nowMs);
     if (!breaker.allowed) return { state: current, granted, lookAgainAtMs: breaker.waitUntilMs };
     const gate = gateAsk(policy.gate, current.gate, nowMs);
@@ -82,19 +82,19 @@ export function admit(policy: AdmissionPolicy, state: AdmissionState, nowMs: Mil
       gate: gate.state,
       breaker: breakerStarted(current.breaker),
       queue: current.queue.slice(1),
-      holdUntilMs: undefined,
-      holdReason: undefined,
+      pausedUntilMs: undefined,
+      pauseCause: undefined,
     };
   }
 }
 
 /** How a granted dial ended. `neutral` (authentication, our own doing) frees the slot without speaking for or against the network. */
 export function reportDial(
-  policy: AdmissionPolicy,
-  state: AdmissionState,
+  policy: DialPolicy,
+  state: DialQueue,
   outcome: 'ok' | 'failed' | 'neutral',
   nowMs: Millis,
-): AdmissionState {
+): DialQueue {
   const gate = gateDone(state.gate);
   if (outcome !== 'neutral')
     return { ...state, gate, breaker: breakerRecorded(policy.breaker, state.breaker, outcome === 'ok', nowMs) };
@@ -103,18 +103,18 @@ export function reportDial(
 }
 
 /** A platform's or a calendar's "not before". The longest one holds. */
-export function holdAdmission(state: AdmissionState, untilMs: Millis, reason: HoldCause): AdmissionState {
-  return state.holdUntilMs !== undefined && state.holdUntilMs >= untilMs
+export function pauseDials(state: DialQueue, untilMs: Millis, reason: PauseCause): DialQueue {
+  return state.pausedUntilMs !== undefined && state.pausedUntilMs >= untilMs
     ? state
-    : { ...state, holdUntilMs: untilMs, holdReason: reason };
+    : { ...state, pausedUntilMs: untilMs, pauseCause: reason };
 }
 
 /** Retries of a stream are exhausted and the policy says `breaker`. */
-export function tripAdmission(policy: AdmissionPolicy, state: AdmissionState, nowMs: Millis): AdmissionState {
+export function tripDials(policy: DialPolicy, state: DialQueue, nowMs: Millis): DialQueue {
   return { ...state, breaker: tripBreaker(policy.breaker, nowMs) };
 }
 
 /** The earliest instant at which anything here changes by itself. */
-export function admissionDeadline(policy: AdmissionPolicy, state: AdmissionState, nowMs: Millis): Millis | undefined {
-  return earliest(admit(policy, state, nowMs).lookAgainAtMs);
+export function admissionDeadline(policy: DialPolicy, state: DialQueue, nowMs: Millis): Millis | undefined {
+  return earliest(grantDials(policy, state, nowMs).lookAgainAtMs);
 }

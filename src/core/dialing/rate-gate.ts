@@ -1,27 +1,27 @@
 import type { Millis } from '../units.ts';
 
 /** Attempts in any window of w ms never exceed capacity + w / refillEveryMs, nor `concurrent` at one time. Jitter alone cannot hold a rate. */
-export interface GatePolicy {
+export interface RateGatePolicy {
   readonly capacity: number;
   readonly refillEveryMs: Millis;
   readonly concurrent: number;
 }
 
-export interface GateState {
+export interface RateGate {
   /** Theoretical arrival time (GCRA): when the bucket will be full again. */
   readonly tatMs: Millis;
   readonly inFlight: number;
 }
 
-export const openGate: GateState = { tatMs: Number.NEGATIVE_INFINITY, inFlight: 0 };
+export const openGate: RateGate = { tatMs: Number.NEGATIVE_INFINITY, inFlight: 0 };
 
 /** Takes one permit, or says when to ask again (undefined: when an attempt in flight ends). */
 export function gateAsk(
-  policy: GatePolicy,
-  state: GateState,
+  policy: RateGatePolicy,
+  state: RateGate,
   nowMs: Millis,
 ):
-  | { readonly granted: true; readonly state: GateState }
+  | { readonly granted: true; readonly state: RateGate }
   | { readonly granted: false; readonly waitUntilMs: Millis | undefined } {
   if (state.inFlight >= policy.concurrent) return { granted: false, waitUntilMs: undefined };
   const tatMs = Math.max(state.tatMs, nowMs);
@@ -31,6 +31,6 @@ export function gateAsk(
 }
 
 /** An attempt that was granted has ended, in whatever way. */
-export function gateDone(state: GateState): GateState {
+export function gateDone(state: RateGate): RateGate {
   return { ...state, inFlight: Math.max(0, state.inFlight - 1) };
 }

@@ -1,8 +1,8 @@
-import type { Entry } from './outbox-entry.ts';
+import type { OutboxEntry } from './outbox-entry.ts';
 import type { Millis } from '../units.ts';
 
 interface Expected<T> {
-  readonly entry: Entry<T>;
+  readonly entry: OutboxEntry<T>;
   readonly dueAtMs: Millis;
 }
 
@@ -19,7 +19,7 @@ export class AckDeadlines<T> {
   #at = 0;
 
   /** The entry was handed over, or its time begins anew; `entry.dueAtMs` says when it is overdue. */
-  expect(entry: Entry<T>, outstanding: number): void {
+  expect(entry: OutboxEntry<T>, outstanding: number): void {
     this.#records.push({ entry, dueAtMs: entry.dueAtMs });
     if (this.#records.length > 2 * outstanding + SWEEP_AT) this.#sweep();
   }
@@ -35,13 +35,13 @@ export class AckDeadlines<T> {
   }
 
   /** All entries whose acknowledgement is expected. */
-  entries(): readonly Entry<T>[] {
+  entries(): readonly OutboxEntry<T>[] {
     return [...this.#sweep()];
   }
 
   /** One record of each entry stays: one handed over twice within the same instant has two that stand. @returns the entries. */
-  #sweep(): Iterable<Entry<T>> {
-    const standing = new Map<Entry<T>, Expected<T>>();
+  #sweep(): Iterable<OutboxEntry<T>> {
+    const standing = new Map<OutboxEntry<T>, Expected<T>>();
     for (const one of this.#records.slice(this.#at)) if (one !== undefined && stands(one)) standing.set(one.entry, one);
     this.#records = [...standing.values()];
     this.#at = 0;

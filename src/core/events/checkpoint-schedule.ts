@@ -12,7 +12,7 @@ export interface CheckpointPolicy {
   readonly backoff: BackoffPolicy;
 }
 
-export interface CheckpointState {
+export interface CheckpointSchedule {
   readonly writing: boolean;
   readonly notBeforeMs: Millis;
   readonly failures: number;
@@ -21,7 +21,7 @@ export interface CheckpointState {
   readonly large: boolean;
 }
 
-export const freshCheckpoint: CheckpointState = {
+export const freshCheckpoint: CheckpointSchedule = {
   writing: false,
   notBeforeMs: 0,
   failures: 0,
@@ -32,7 +32,7 @@ export const freshCheckpoint: CheckpointState = {
 /** Whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored one does not. */
 export function checkpointDue(
   policy: CheckpointPolicy,
-  state: CheckpointState,
+  state: CheckpointSchedule,
   waiting: number,
   at: { readonly nowMs: Millis; readonly urgent: boolean },
 ): boolean {
@@ -44,9 +44,9 @@ export function checkpointDue(
 /** @param large the record is so large that it must not be written at every turn. */
 export function checkpointWriting(
   policy: CheckpointPolicy,
-  state: CheckpointState,
+  state: CheckpointSchedule,
   at: { readonly nowMs: Millis; readonly large: boolean },
-): CheckpointState {
+): CheckpointSchedule {
   const { nowMs, large } = at;
   return { ...state, writing: true, large, notBeforeMs: nowMs + (large ? policy.everyLargeMs : policy.everyMs) };
 }
@@ -54,10 +54,10 @@ export function checkpointWriting(
 /** The store's answer. A refused epoch is final: another replica leads, and this process must stop delivering. */
 export function checkpointAnswered(
   policy: CheckpointPolicy,
-  state: CheckpointState,
+  state: CheckpointSchedule,
   answer: 'stored' | 'fenced' | 'failed',
   at: { readonly nowMs: Millis; readonly unit: number },
-): CheckpointState {
+): CheckpointSchedule {
   if (answer === 'stored') return { ...state, writing: false, failures: 0 };
   if (answer === 'fenced') return { ...state, writing: false, fenced: true };
   return {
@@ -68,6 +68,6 @@ export function checkpointAnswered(
   };
 }
 
-export function checkpointDeadline(state: CheckpointState, waiting: number): Millis | undefined {
+export function checkpointDeadline(state: CheckpointSchedule, waiting: number): Millis | undefined {
   return state.fenced || state.writing || waiting <= 0 ? undefined : state.notBeforeMs;
 }

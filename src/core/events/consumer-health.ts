@@ -96,7 +96,7 @@ export interface ConsumerPolicy {
   };
 }
 
-export interface ConsumerState {
+export interface ConsumerHealth {
   readonly hold:
     | {
         readonly reason: HoldReason;
@@ -120,7 +120,7 @@ export interface ConsumerState {
   readonly spared: { readonly event: number; readonly times: number };
 }
 
-export const readyConsumer: ConsumerState = {
+export const readyConsumer: ConsumerHealth = {
   hold: undefined,
   dead: [],
   windowStartMs: 0,
@@ -138,7 +138,7 @@ export type ConsumerEffect =
   | { readonly kind: 'spare' };
 
 /** May deliveries start now, and how many at once? `probe`: first look whether the consumer is there. */
-export function consumerAllows(state: ConsumerState, nowMs: Millis): 'all' | 'one' | 'none' | 'probe' {
+export function consumerAllows(state: ConsumerHealth, nowMs: Millis): 'all' | 'one' | 'none' | 'probe' {
   const { hold } = state;
   if (hold === undefined) return state.probing ? 'one' : 'all';
   if (hold.reason !== 'consumer_down') return nowMs >= hold.untilMs ? 'one' : 'none';
@@ -147,18 +147,18 @@ export function consumerAllows(state: ConsumerState, nowMs: Millis): 'all' | 'on
 }
 
 /** When `consumerAllows` says something else without an outside reason; undefined: not by time alone. */
-export function consumerDeadline({ hold }: ConsumerState, nowMs: Millis): Millis | undefined {
+export function consumerDeadline({ hold }: ConsumerHealth, nowMs: Millis): Millis | undefined {
   const waits = hold !== undefined && hold.untilMs > nowMs && hold.probe === 'due';
   return waits ? hold.untilMs : undefined;
 }
 
 /** The consumer is being looked for. */
-export function consumerProbed(state: ConsumerState): ConsumerState {
+export function consumerProbed(state: ConsumerHealth): ConsumerHealth {
   return state.hold === undefined ? state : { ...state, hold: { ...state.hold, probe: 'asked' } };
 }
 
 /** The consumer was looked for: found, one event goes; else it is looked for again. */
-export function consumerFound(state: ConsumerState, there: boolean, nowMs: Millis): ConsumerState {
+export function consumerFound(state: ConsumerHealth, there: boolean, nowMs: Millis): ConsumerHealth {
   const { hold } = state;
   if (hold?.reason !== 'consumer_down') return state;
   return {
@@ -181,10 +181,10 @@ export function redeliveryDelay(
 /** Takes note of one outcome and decides whether the stream is held or released. */
 export function stepConsumer(
   policy: ConsumerPolicy,
-  state: ConsumerState,
+  state: ConsumerHealth,
   answer: Answer,
   at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
-): Step<ConsumerState, ConsumerEffect> {
+): Step<ConsumerHealth, ConsumerEffect> {
   switch (answer.kind) {
     case 'ack':
     case 'drop':
@@ -200,7 +200,7 @@ export function stepConsumer(
   }
 }
 
-function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): Step<ConsumerState, ConsumerEffect> {
+function settled(state: ConsumerHealth, nowMs: Millis, policy: ConsumerPolicy): Step<ConsumerHealth, ConsumerEffect> {
   const counted = counting(state, nowMs, policy);
   const next = {
     ...counted,
@@ -214,24 +214,24 @@ function settled(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): S
 }
 
 /** Whoever answers is not down, whatever the answer is. */
-function answered(state: ConsumerState): Step<ConsumerState, ConsumerEffect> {
+function answered(state: ConsumerHealth): Step<ConsumerHealth, ConsumerEffect> {
   if (state.hold?.reason !== 'consumer_down') return { state, effects: [] };
   return { state: { ...state, hold: undefined, probing: false }, effects: [{ kind: 'released' }] };
 }
 
 const NOTHING: readonly number[] = [];
 
-function counting(state: ConsumerState, nowMs: Millis, policy: ConsumerPolicy): ConsumerState {
+function counting(state: ConsumerHealth, nowMs: Millis, policy: ConsumerPolicy): ConsumerHealth {
   if (nowMs - state.windowStartMs < policy.storm.windowMs) return state;
   return { ...state, windowStartMs: nowMs, settledInWindow: 0, deadInWindow: 0 };
 }
 
 function held(
   policy: ConsumerPolicy,
-  state: ConsumerState,
+  state: ConsumerHealth,
   { reason, retryAfterMs }: { readonly reason: HoldReason; readonly retryAfterMs?: Millis },
   at: { readonly nowMs: Millis; readonly unit: number },
-): Step<ConsumerState, ConsumerEffect> {
+): Step<ConsumerHealth, ConsumerEffect> {
   const attempt = state.hold === undefined ? 0 : state.hold.attempt + 1;
   const delayMs =
     reason === 'consumer_down'
@@ -246,9 +246,9 @@ function held(
 /** Counted per event, so that one odd answer of one handler does not hold the stream. */
 function onUnknown(
   policy: ConsumerPolicy,
-  state: ConsumerState,
+  state: ConsumerHealth,
   at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
-): Step<ConsumerState, ConsumerEffect> {
+): Step<ConsumerHealth, ConsumerEffect> {
   const unknown = state.unknown.includes(at.event) ? state.unknown : [...state.unknown, at.event].slice(-UNKNOWN_HOLDS);
   const there = answered({ ...state, unknown });
   if (unknown.length < UNKNOWN_HOLDS) return there;
@@ -258,9 +258,9 @@ function onUnknown(
 
 function onDeadLetter(
   policy: ConsumerPolicy,
-  state: ConsumerState,
+  state: ConsumerHealth,
   at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
-): Step<ConsumerState, ConsumerEffect> {
+): Step<ConsumerHealth, ConsumerEffect> {
   const counted = counting(state, at.nowMs, policy);
   // An event that is refused again and again, because the store does not take its letter or it was spared, is one event.
   const known = counted.dead.includes(at.event);

@@ -1,9 +1,9 @@
 import { MinQueue } from '../min-queue.ts';
-import type { Entry, EntryState, Lane } from './outbox-entry.ts';
+import type { OutboxEntry, EntryState, Lane } from './outbox-entry.ts';
 import type { Millis } from '../units.ts';
 
 /** How entries leave: `stream`, oldest first, one by one (pull); `run`, strictly one run after the other; `key`, in order within each key. */
-export type HandOver = 'stream' | 'run' | 'key';
+export type DispatchMode = 'stream' | 'run' | 'key';
 
 /**
  * Keeps the order in which queued entries may leave: redeliveries that are due and heads of keys, the oldest first. It knows nothing of windows.
@@ -13,17 +13,17 @@ export class DispatchOrder<T> {
   readonly #keyed: boolean;
   readonly #lanes = new Map<string, Lane<T>>();
   /** Heads of keys that were never handed over, by age. */
-  readonly #fresh = new MinQueue<Entry<T>>();
+  readonly #fresh = new MinQueue<OutboxEntry<T>>();
   /** To go again and due, by age; then those that are not due yet, by their time. */
-  readonly #again = new MinQueue<Entry<T>>();
-  readonly #later = new MinQueue<Entry<T>>();
+  readonly #again = new MinQueue<OutboxEntry<T>>();
+  readonly #later = new MinQueue<OutboxEntry<T>>();
 
   constructor(keyed: boolean) {
     this.#keyed = keyed;
   }
 
   /** Adds an entry behind the others of its key. */
-  release(entry: Entry<T>): void {
+  release(entry: OutboxEntry<T>): void {
     const lane = this.#lanes.get(entry.key);
     if (lane === undefined) {
       entry.lane = { head: entry, tail: entry, out: 0 };
@@ -37,21 +37,21 @@ export class DispatchOrder<T> {
   }
 
   /** The entry may go as soon as it is due. */
-  offer(entry: Entry<T>): void {
+  offer(entry: OutboxEntry<T>): void {
     if (entry.suspect) return;
     if (entry.attempts > 0) this.#later.push(entry.dueAtMs, entry);
     else this.#fresh.push(entry.ord, entry);
   }
 
   /** The oldest redelivery that is due. */
-  dueAgain(nowMs: Millis): Entry<T> | undefined {
+  dueAgain(nowMs: Millis): OutboxEntry<T> | undefined {
     this.#ripen(nowMs);
     while (this.#again.top !== undefined && !this.#takeable(this.#again.top)) this.#again.pop();
     return this.#again.top;
   }
 
   /** The oldest head of a key that was never handed over. */
-  freshHead(): Entry<T> | undefined {
+  freshHead(): OutboxEntry<T> | undefined {
     for (let top = this.#fresh.top; top !== undefined; top = this.#fresh.top) {
       if (top.attempts === 0 && this.#takeable(top)) return top;
       this.#fresh.pop();
@@ -60,19 +60,19 @@ export class DispatchOrder<T> {
   }
 
   /** The next entry of the same key, if it may go behind this one at once. */
-  after(entry: Entry<T>, nowMs: Millis): Entry<T> | undefined {
+  after(entry: OutboxEntry<T>, nowMs: Millis): OutboxEntry<T> | undefined {
     let { next } = entry;
     while (next?.state === 'settled') next = next.next;
     return next?.state === 'queued' && next.dueAtMs <= nowMs && !next.suspect ? next : undefined;
   }
 
   /** The entry leaves: its key has it out. */
-  left(entry: Entry<T>): void {
+  left(entry: OutboxEntry<T>): void {
     if (entry.lane !== undefined) entry.lane.out += 1;
   }
 
   /** The entry was settled, or is queued again: its key's oldest one may go when none is out. */
-  back(entry: Entry<T>, was: EntryState): void {
+  back(entry: OutboxEntry<T>, was: EntryState): void {
     const { lane } = entry;
     if (lane === undefined) return;
     if (was === 'sent' || was === 'dying') lane.out -= 1;
@@ -84,7 +84,7 @@ export class DispatchOrder<T> {
   }
 
   /** Whether it is the oldest entry of its key, and none of the key is out. */
-  isHead(entry: Entry<T>): boolean {
+  isHead(entry: OutboxEntry<T>): boolean {
     const { lane } = entry;
     return lane?.head === entry && lane.out === 0;
   }
@@ -105,7 +105,7 @@ export class DispatchOrder<T> {
     }
   }
 
-  #takeable(entry: Entry<T>): boolean {
+  #takeable(entry: OutboxEntry<T>): boolean {
     return entry.state === 'queued' && !entry.suspect && (!this.#keyed || this.isHead(entry));
   }
 }

@@ -21,7 +21,7 @@ export const EVENT: Traits = { barrier: false, redriven: false, number: 'first' 
 export const NEXT_EVENT: Traits = { barrier: false, redriven: false, number: 'next' };
 
 /** One event or control event on its way to the consumer. `ord` counts from 1 within this process and epoch. */
-export interface Entry<T> extends Traits {
+export interface OutboxEntry<T> extends Traits {
   readonly ord: number;
   readonly key: string;
   readonly bytes: number;
@@ -36,15 +36,15 @@ export interface Entry<T> extends Traits {
   /** It may have ended the consumer: it goes alone. */
   suspect: boolean;
   /** The next entry of the same key, once that is released. */
-  next: Entry<T> | undefined;
+  next: OutboxEntry<T> | undefined;
   /** Of its key, once it is released. */
   lane: Lane<T> | undefined;
 }
 
 /** What of one key waits or is out, oldest first. */
 export interface Lane<T> {
-  head: Entry<T> | undefined;
-  tail: Entry<T> | undefined;
+  head: OutboxEntry<T> | undefined;
+  tail: OutboxEntry<T> | undefined;
   /** Handed over, or on its way into the dead letters. */
   out: number;
 }
@@ -53,7 +53,7 @@ const SMALLEST = 1024;
 
 /** Keeps entries by their number in a ring that doubles when it is full: nothing is ever moved to make room at its front. */
 export class EntryRing<T> {
-  #slots: (Entry<T> | undefined)[] = new Array<undefined>(SMALLEST).fill(undefined);
+  #slots: (OutboxEntry<T> | undefined)[] = new Array<undefined>(SMALLEST).fill(undefined);
   #first = 1;
   #next = 1;
 
@@ -62,13 +62,13 @@ export class EntryRing<T> {
     return this.#next - 1;
   }
 
-  at(ord: number): Entry<T> | undefined {
+  at(ord: number): OutboxEntry<T> | undefined {
     return ord >= this.#first && ord < this.#next ? this.#slots[ord % this.#slots.length] : undefined;
   }
 
-  push(item: T, key: string, bytes: number, { barrier, redriven, number }: Traits): Entry<T> {
+  push(item: T, key: string, bytes: number, { barrier, redriven, number }: Traits): OutboxEntry<T> {
     if (this.#next - this.#first >= this.#slots.length) this.#grow();
-    const entry: Entry<T> = {
+    const entry: OutboxEntry<T> = {
       ord: this.#next,
       key,
       bytes,
@@ -96,7 +96,7 @@ export class EntryRing<T> {
   }
 
   #grow(): void {
-    const slots = new Array<Entry<T> | undefined>(this.#slots.length * 2).fill(undefined);
+    const slots = new Array<OutboxEntry<T> | undefined>(this.#slots.length * 2).fill(undefined);
     for (let ord = this.#first; ord < this.#next; ord += 1) slots[ord % slots.length] = this.at(ord);
     this.#slots = slots;
   }

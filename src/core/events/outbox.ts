@@ -1,14 +1,14 @@
 import { AckDeadlines } from './ack-deadlines.ts';
 import { BinaryHeap } from '../binary-heap.ts';
 import { DeliveryWindow, type OutboxPolicy } from './delivery-window.ts';
-import { DispatchOrder, type HandOver } from './dispatch-order.ts';
-import { EntryRing, type Entry, type EntryState, type Traits } from './outbox-entry.ts';
+import { DispatchOrder, type DispatchMode } from './dispatch-order.ts';
+import { EntryRing, type OutboxEntry, type EntryState, type Traits } from './outbox-entry.ts';
 import { SettledRuns, type Run } from './settled-runs.ts';
 import { earliest, type Millis } from '../units.ts';
 
 export { SETTLED_AHEAD_LIMIT, type OutboxPolicy } from './delivery-window.ts';
-export type { HandOver } from './dispatch-order.ts';
-export { CONTROL, EVENT, NEXT_EVENT, OTHER, REDRIVEN, type Entry, type Traits } from './outbox-entry.ts';
+export type { DispatchMode } from './dispatch-order.ts';
+export { CONTROL, EVENT, NEXT_EVENT, OTHER, REDRIVEN, type OutboxEntry, type Traits } from './outbox-entry.ts';
 
 /** What a checkpoint would say now. */
 export interface Snapshot<T> {
@@ -26,7 +26,7 @@ export interface Snapshot<T> {
  */
 export class Outbox<T> {
   readonly #policy: OutboxPolicy;
-  readonly #order: HandOver;
+  readonly #order: DispatchMode;
   readonly #slim: (item: T) => T;
   readonly #ring = new EntryRing<T>();
   /** The next entry that leaves for the first time is not below this one. `key`: released into its lane up to here. */
@@ -43,7 +43,7 @@ export class Outbox<T> {
   readonly #acks = new AckDeadlines<T>();
 
   /** @param slim what is kept of an item that is settled while an older one is not: its numbers, not its bytes. */
-  constructor(policy: OutboxPolicy, order: HandOver, slim: (item: T) => T = (item) => item) {
+  constructor(policy: OutboxPolicy, order: DispatchMode, slim: (item: T) => T = (item) => item) {
     this.#policy = policy;
     this.#order = order;
     this.#slim = slim;
@@ -88,7 +88,7 @@ export class Outbox<T> {
   }
 
   /** Adds one entry at the end. @param bytes what it keeps alive. */
-  push(item: T, key: string, bytes: number, traits: Traits): Entry<T> {
+  push(item: T, key: string, bytes: number, traits: Traits): OutboxEntry<T> {
     const entry = this.#ring.push(item, key, bytes, traits);
     if (traits.redriven) this.#redrivenBytes += bytes;
     else this.#bufferedBytes += bytes;
@@ -104,12 +104,12 @@ export class Outbox<T> {
     this.#advance();
   }
 
-  entry(ord: number): Entry<T> | undefined {
+  entry(ord: number): OutboxEntry<T> | undefined {
     return ord > this.#floor ? this.#ring.at(ord) : undefined;
   }
 
   /** The oldest entry that is not settled: the one the floor waits for. */
-  get oldest(): Entry<T> | undefined {
+  get oldest(): OutboxEntry<T> | undefined {
     return this.#ring.at(this.#floor + 1);
   }
 
@@ -124,8 +124,8 @@ export class Outbox<T> {
   }
 
   /** The next entries in stream order: redeliveries that are due, then fresh ones. Marks them sent. */
-  take(max: number, nowMs: Millis): Entry<T>[] {
-    const out: Entry<T>[] = [];
+  take(max: number, nowMs: Millis): OutboxEntry<T>[] {
+    const out: OutboxEntry<T>[] = [];
     while (out.length < max) {
       const entry = this.#next(nowMs);
       if (entry === undefined) break;
@@ -135,8 +135,8 @@ export class Outbox<T> {
   }
 
   /** The contiguous run from the oldest unsettled entry, unless one is handed over already. A barrier, and a suspect, go alone. */
-  takeRun(max: number, nowMs: Millis): Entry<T>[] {
-    const out: Entry<T>[] = [];
+  takeRun(max: number, nowMs: Millis): OutboxEntry<T>[] {
+    const out: OutboxEntry<T>[] = [];
     if (this.#window.out > 0) return out;
     for (let ord = this.#floor + 1; out.length < max; ord += 1) {
       const entry = this.#ring.at(ord);
@@ -150,15 +150,15 @@ export class Outbox<T> {
   }
 
   /** The oldest entry that may go: one per key at a time, barriers across all keys. Marks it sent. undefined: nothing may go now. */
-  takeKeyed(nowMs: Millis): Entry<T> | undefined {
+  takeKeyed(nowMs: Millis): OutboxEntry<T> | undefined {
     const entry = this.#next(nowMs);
     return entry === undefined ? undefined : this.#send(entry, nowMs);
   }
 
   /** As takeKeyed, several at once: of each key as many as are due, in order; a barrier goes alone. Marks them sent. */
-  takeBatch(max: number, nowMs: Millis): Entry<T>[] {
-    const out: Entry<T>[] = [];
-    const followers = new BinaryHeap<Entry<T>>();
+  takeBatch(max: number, nowMs: Millis): OutboxEntry<T>[] {
+    const out: OutboxEntry<T>[] = [];
+    const followers = new BinaryHeap<OutboxEntry<T>>();
     while (out.length < max) {
       const next = this.#next(nowMs);
       const follower = followers.top;
@@ -174,7 +174,7 @@ export class Outbox<T> {
   }
 
   /** Takes this very entry, if it could go but for the suspicion on it. Marks it sent. */
-  takeOne(ord: number, nowMs: Millis): Entry<T> | undefined {
+  takeOne(ord: number, nowMs: Millis): OutboxEntry<T> | undefined {
     const entry = this.entry(ord);
     if (entry?.state !== 'queued' || entry.dueAtMs > nowMs || !this.#mayGo(entry)) return undefined;
     if (this.#order === 'key' && !this.#queues.isHead(entry)) return undefined;
@@ -244,7 +244,7 @@ export class Outbox<T> {
   }
 
   /** The consumer is gone: everything handed over goes again, in order. Returns these entries. */
-  recall(nowMs: Millis): Entry<T>[] {
+  recall(nowMs: Millis): OutboxEntry<T>[] {
     const out = [...this.#acks.entries()];
     for (const entry of out) this.retry(entry.ord, 0, nowMs, false);
     return out.sort((a, b) => a.ord - b.ord);
@@ -262,8 +262,8 @@ export class Outbox<T> {
   }
 
   /** Entries whose acknowledgement is overdue; each is put back to go again and counts as a fault. */
-  expire(nowMs: Millis): Entry<T>[] {
-    const out: Entry<T>[] = [];
+  expire(nowMs: Millis): OutboxEntry<T>[] {
+    const out: OutboxEntry<T>[] = [];
     for (let due = this.#acks.first(); due !== undefined && due.dueAtMs <= nowMs; due = this.#acks.first()) {
       this.retry(due.entry.ord, 0, nowMs, true);
       out.push(due.entry);
@@ -309,17 +309,17 @@ export class Outbox<T> {
     this.#window.stored(ord, ahead);
   }
 
-  #mayStart(entry: Entry<T>): boolean {
+  #mayStart(entry: OutboxEntry<T>): boolean {
     // The entry that holds the floor goes whatever else is settled ahead of it.
     return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));
   }
 
-  #mayGo(entry: Entry<T>): boolean {
+  #mayGo(entry: OutboxEntry<T>): boolean {
     return entry.attempts > 0 ? this.#window.mayRepeat : this.#mayStart(entry);
   }
 
   /** The oldest entry that may go now; undefined: none. */
-  #next(nowMs: Millis): Entry<T> | undefined {
+  #next(nowMs: Millis): OutboxEntry<T> | undefined {
     const again = this.#queues.dueAgain(nowMs);
     const fresh = this.#order === 'key' ? this.#freshHead() : this.#freshEntry();
     const startable = fresh !== undefined && this.#mayGo(fresh) ? fresh : undefined;
@@ -327,12 +327,12 @@ export class Outbox<T> {
     return startable !== undefined && startable.ord < again.ord ? startable : again;
   }
 
-  #freshHead(): Entry<T> | undefined {
+  #freshHead(): OutboxEntry<T> | undefined {
     this.#release();
     return this.#queues.freshHead();
   }
 
-  #freshEntry(): Entry<T> | undefined {
+  #freshEntry(): OutboxEntry<T> | undefined {
     for (; this.#freshOrd <= this.lastOrd; this.#freshOrd += 1) {
       const entry = this.entry(this.#freshOrd);
       if (entry?.state === 'queued' && entry.attempts === 0 && !entry.suspect) return entry;
@@ -340,7 +340,7 @@ export class Outbox<T> {
     return undefined;
   }
 
-  #send(entry: Entry<T>, nowMs: Millis): Entry<T> {
+  #send(entry: OutboxEntry<T>, nowMs: Millis): OutboxEntry<T> {
     this.#move(entry, 'sent');
     entry.attempts += 1;
     if (this.#order === 'stream') this.#expect(entry, nowMs);
@@ -361,7 +361,7 @@ export class Outbox<T> {
   }
 
   /** Returns the state it had. */
-  #move(entry: Entry<T>, to: EntryState): EntryState {
+  #move(entry: OutboxEntry<T>, to: EntryState): EntryState {
     const was = entry.state;
     this.#window.moved(was, to, entry.attempts > 0);
     entry.state = to;
@@ -369,13 +369,13 @@ export class Outbox<T> {
   }
 
   /** An entry that may go as soon as it is due and there is room. */
-  #offer(entry: Entry<T>): void {
+  #offer(entry: OutboxEntry<T>): void {
     if (this.#order === 'run') return;
     if (this.#order === 'key' || entry.attempts > 0) this.#queues.offer(entry);
     else this.#freshOrd = Math.min(this.#freshOrd, entry.ord);
   }
 
-  #noteAhead(entry: Entry<T>): void {
+  #noteAhead(entry: OutboxEntry<T>): void {
     if (this.#policy.cover !== 'ahead' || entry.number === 'none' || entry.ord === this.#floor + 1) return;
     this.#runs.add(entry.ord, entry.number === 'next', this.#ring.at(entry.ord + 1)?.number === 'next');
   }
@@ -389,7 +389,7 @@ export class Outbox<T> {
     }
   }
 
-  #expect(entry: Entry<T>, nowMs: Millis): void {
+  #expect(entry: OutboxEntry<T>, nowMs: Millis): void {
     entry.dueAtMs = nowMs + this.#policy.ackTimeoutMs;
     this.#acks.expect(entry, this.#window.sent);
   }

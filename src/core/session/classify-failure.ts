@@ -93,13 +93,13 @@ export const COMMON_STATUSES: Readonly<Record<number, Disposition>> = {
   429: 'throttled',
 };
 
-export interface Verdict {
+export interface FailureVerdict {
   readonly disposition: Disposition;
   readonly reason: Reason;
 }
 
 /** Classifies a failure. `resuming` says whether the dial asked for a position, without which none can have expired. */
-export function classify(tables: DispositionTables, failure: Failure, resuming: boolean): Verdict {
+export function classifyFailure(tables: DispositionTables, failure: Failure, resuming: boolean): FailureVerdict {
   if (failure.reason !== undefined) return { disposition: 'retry', reason: failure.reason };
   if (failure.status !== undefined) return ofStatus(tables.statuses[failure.status] ?? 'retry', failure, resuming);
   if (failure.closeCode !== undefined) {
@@ -125,7 +125,7 @@ const REASON_OF: Readonly<Partial<Record<Disposition, Reason>>> = {
   final: 'platform_final',
 };
 
-function ofStatus(disposition: Disposition, failure: Failure, resuming: boolean): Verdict {
+function ofStatus(disposition: Disposition, failure: Failure, resuming: boolean): FailureVerdict {
   if (disposition === 'position-expired' && !resuming) return { disposition: 'retry', reason: 'upgrade_refused' };
   if (disposition === 'throttled') return { disposition, reason: 'rate_limited' };
   if (disposition === 'retry' && failure.status === 503 && failure.retryAfterMs !== undefined)

@@ -1,7 +1,7 @@
 import type { Step } from '../step.ts';
 import { earliest, type Millis } from '../units.ts';
 
-export type Verdict = 'HEALTHY' | 'DEGRADED' | 'DEAD';
+export type LivenessVerdict = 'HEALTHY' | 'DEGRADED' | 'DEAD';
 
 /** How one endpoint shows that it lives. Every part is optional because the platforms differ; at least one should be set. */
 export interface LivenessPolicy {
@@ -17,7 +17,7 @@ export interface LivenessPolicy {
 }
 
 export interface LivenessState {
-  readonly verdict: Verdict;
+  readonly verdict: LivenessVerdict;
   readonly lastFrameAtMs: Millis;
   /** The last ping of the server, or the opening. */
   readonly lastServerPingAtMs: Millis;

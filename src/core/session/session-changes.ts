@@ -1,11 +1,11 @@
-import { adoptToken, putLink, type Draft } from './session-draft.ts';
+import { adoptToken, putLink, type SessionDraft } from './session-draft.ts';
 import type { DialPurpose, Link, TokenRef } from './session-model.ts';
 
 /**
  * Planned changes: token rotation and maintenance notices. One mechanism, overlap: a second link is opened and becomes the main one,
  * then the first is closed; positions tell duplicates apart. Where the endpoint can take a new token in the stream, that is tried first.
  */
-export function beginChange(draft: Draft, purpose: DialPurpose): void {
+export function beginChange(draft: SessionDraft, purpose: DialPurpose): void {
   const { s } = draft;
   if (s.goal !== 'run' || s.next !== undefined || s.change?.asked === true || s.main?.phase !== 'open') return;
   draft.s = { ...s, change: { purpose, asked: true, notBeforeMs: draft.nowMs } };
@@ -13,7 +13,7 @@ export function beginChange(draft: Draft, purpose: DialPurpose): void {
 }
 
 /** A validated token is ready; links that use an older one change over. */
-export function onStaged(draft: Draft, token: TokenRef): void {
+export function onStaged(draft: SessionDraft, token: TokenRef): void {
   draft.s = { ...draft.s, staged: token };
   const { main, phase } = draft.s;
   if (phase.kind === 'halted' && (phase.reason === 'forbidden' || phase.reason === 'auth_failed')) {
@@ -32,13 +32,13 @@ export function onStaged(draft: Draft, token: TokenRef): void {
   else beginChange(draft, 'rotate');
 }
 
-function refreshInStream(draft: Draft, main: Link, token: TokenRef): void {
+function refreshInStream(draft: SessionDraft, main: Link, token: TokenRef): void {
   putLink(draft, { ...main, refreshing: { token, untilMs: draft.nowMs + draft.policy.inStream.ackTimeoutMs } });
   draft.out.push({ kind: 'refresh', gen: main.gen, token });
 }
 
 /** Looks at the clock for everything planned: an unacknowledged refresh, a retry of a change, the end of an overlap. */
-export function onTickChange(draft: Draft): void {
+export function onTickChange(draft: SessionDraft): void {
   const { nowMs } = draft;
   if (draft.s.handOverAtMs !== undefined && nowMs >= draft.s.handOverAtMs) promote(draft);
   const main = draft.s.main;
@@ -53,7 +53,7 @@ export function onTickChange(draft: Draft): void {
 }
 
 /** The old token stays in use; another try later, and overlap before the old token ends. */
-function onRefreshUnanswered(draft: Draft, main: Link, token: TokenRef): void {
+function onRefreshUnanswered(draft: SessionDraft, main: Link, token: TokenRef): void {
   putLink(draft, { ...main, refreshing: undefined });
   const fallBackAtMs = main.token.expiresAtMs - draft.policy.inStream.fallBackBeforeExpiryMs;
   const retryAtMs = draft.nowMs + draft.policy.inStream.retryMs;
@@ -62,7 +62,7 @@ function onRefreshUnanswered(draft: Draft, main: Link, token: TokenRef): void {
 }
 
 /** The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are dropped). */
-export function promote(draft: Draft): void {
+export function promote(draft: SessionDraft): void {
   const { main, next } = draft.s;
   if (next === undefined) return;
   draft.s = {

@@ -3,7 +3,7 @@ import type { DialPurpose, Link, SessionEffect, SessionPolicy, SessionState } fr
 import type { Millis } from '../units.ts';
 
 /** One step under construction: a private copy of the state and the effects so far, in order. */
-export interface Draft {
+export interface SessionDraft {
   readonly policy: SessionPolicy;
   readonly nowMs: Millis;
   s: SessionState;
@@ -16,17 +16,17 @@ export function linkOf(state: SessionState, gen: number): Link | undefined {
   return state.next?.gen === gen ? state.next : undefined;
 }
 
-export function putLink(draft: Draft, link: Link): void {
+export function putLink(draft: SessionDraft, link: Link): void {
   draft.s = draft.s.main?.gen === link.gen ? { ...draft.s, main: link } : { ...draft.s, next: link };
 }
 
-export function ask(draft: Draft, purpose: DialPurpose): void {
+export function ask(draft: SessionDraft, purpose: DialPurpose): void {
   draft.s = { ...draft.s, phase: { kind: 'asking', purpose } };
   draft.out.push({ kind: 'ask', purpose });
 }
 
 /** Close with a handshake that may take `closeTimeoutMs`; a link that is not open yet has none, so it is terminated. */
-export function closeLink(draft: Draft, link: Link, code: number, reason: Reason): void {
+export function closeLink(draft: SessionDraft, link: Link, code: number, reason: Reason): void {
   if (link.phase === 'closing') return;
   if (link.phase === 'dialing') {
     draft.out.push({ kind: 'terminate', gen: link.gen, reason }, { kind: 'report', outcome: 'neutral' });
@@ -44,12 +44,12 @@ export function closeLink(draft: Draft, link: Link, code: number, reason: Reason
 }
 
 /** Everything of this stream uses the token now. */
-export function adoptToken(draft: Draft, id: string): void {
+export function adoptToken(draft: SessionDraft, id: string): void {
   if (draft.s.staged?.id === id) draft.s = { ...draft.s, staged: undefined };
   draft.out.push({ kind: 'token-adopted', id });
 }
 
-export function resetEpisode(draft: Draft): void {
+export function resetEpisode(draft: SessionDraft): void {
   draft.s = {
     ...draft.s,
     attempt: 0,

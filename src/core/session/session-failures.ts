@@ -1,7 +1,7 @@
 import { backoffDelay } from '../dialing/backoff.ts';
-import { classify, type Failure, type Reason, type Verdict } from './classify-failure.ts';
+import { classifyFailure, type Failure, type Reason, type FailureVerdict } from './classify-failure.ts';
 import { promote } from './session-changes.ts';
-import { ask, linkOf, type Draft } from './session-draft.ts';
+import { ask, linkOf, type SessionDraft } from './session-draft.ts';
 import type { Link } from './session-model.ts';
 import type { Millis } from '../units.ts';
 
@@ -10,7 +10,7 @@ const AT_ONCE_JITTER_MS: Millis = 100;
 const AT_ONCE_QUIET_MS: Millis = 60_000;
 
 /** A dial failed or a link is gone. Called once per generation; `error` followed by `close` counts once. */
-export function onEnded(draft: Draft, gen: number, failure: Failure, unit: number): void {
+export function onEnded(draft: SessionDraft, gen: number, failure: Failure, unit: number): void {
   const link = linkOf(draft.s, gen);
   if (link === undefined) return;
   if (draft.s.next?.gen === gen) return onNextEnded(draft, link, failure);
@@ -30,8 +30,8 @@ export function onEnded(draft: Draft, gen: number, failure: Failure, unit: numbe
   if (draft.s.goal === 'run') react(draft, link, verdict, { unit, retryAfterMs: failure.retryAfterMs });
 }
 
-function verdictOf(draft: Draft, link: Link, failure: Failure): Verdict {
-  const verdict = classify(draft.policy.tables, failure, link.resuming && !draft.s.positionExpired);
+function verdictOf(draft: SessionDraft, link: Link, failure: Failure): FailureVerdict {
+  const verdict = classifyFailure(draft.policy.tables, failure, link.resuming && !draft.s.positionExpired);
   // T9: a link that ends once its token is over ended because of the token.
   const tokenOver = draft.nowMs >= link.token.expiresAtMs && failure.status === undefined;
   return tokenOver && verdict.disposition === 'retry'
@@ -39,19 +39,19 @@ function verdictOf(draft: Draft, link: Link, failure: Failure): Verdict {
     : verdict;
 }
 
-function onClosedByUs(draft: Draft): void {
+function onClosedByUs(draft: SessionDraft): void {
   draft.s = { ...draft.s, phase: { kind: 'idle' } };
   if (draft.s.goal === 'run') ask(draft, 'resume'); // parked and wanted again before the close was through
 }
 
-function interrupt(draft: Draft, reason: Reason): void {
+function interrupt(draft: SessionDraft, reason: Reason): void {
   if (draft.s.interrupted) return;
   draft.s = { ...draft.s, interrupted: true };
   draft.out.push({ kind: 'interrupted', reason });
 }
 
 /** The gate's slot is freed, and the breaker told, only for attempts that had not been reported as successful. */
-function reportAttempt(draft: Draft, link: Link, verdict: Verdict, failure: Failure): void {
+function reportAttempt(draft: SessionDraft, link: Link, verdict: FailureVerdict, failure: Failure): void {
   if (verdict.disposition === 'throttled' && failure.retryAfterMs !== undefined)
     draft.out.push({ kind: 'hold', forMs: failure.retryAfterMs });
   if (link.phase === 'dialing' || link.phase === 'acking') {
@@ -63,7 +63,7 @@ function reportAttempt(draft: Draft, link: Link, verdict: Verdict, failure: Fail
   }
 }
 
-function onNextEnded(draft: Draft, link: Link, failure: Failure): void {
+function onNextEnded(draft: SessionDraft, link: Link, failure: Failure): void {
   const verdict = verdictOf(draft, link, failure);
   reportAttempt(draft, link, verdict, failure);
   draft.s = { ...draft.s, next: undefined, handOverAtMs: undefined };
@@ -87,15 +87,15 @@ function onNextEnded(draft: Draft, link: Link, failure: Failure): void {
   };
 }
 
-function remaining(draft: Draft): Millis {
+function remaining(draft: SessionDraft): Millis {
   const main = draft.s.main;
   return main === undefined ? 0 : Math.max(draft.policy.backoff.baseMs, (main.token.expiresAtMs - draft.nowMs) / 2);
 }
 
 function react(
-  draft: Draft,
+  draft: SessionDraft,
   link: Link,
-  verdict: Verdict,
+  verdict: FailureVerdict,
   { unit, retryAfterMs }: { readonly unit: number; readonly retryAfterMs: Millis | undefined },
 ): void {
   switch (verdict.disposition) {
@@ -128,13 +128,13 @@ function react(
  * Says whether the loss of a link is followed by a dial without delay: only where it had been open, and either for a stable minute or without another
  * redial in the last one. Refusals never come here. The gate and the breaker are asked afterwards, as for every dial.
  */
-function mayRedialAtOnce({ s, policy, nowMs }: Draft, link: Link, reason: Reason): boolean {
+function mayRedialAtOnce({ s, policy, nowMs }: SessionDraft, link: Link, reason: Reason): boolean {
   if (link.phase !== 'open' || link.openedAtMs === undefined || reason === 'empty_batches') return false;
   const longAgo = (atMs: Millis | undefined): boolean => atMs === undefined || nowMs - atMs >= AT_ONCE_QUIET_MS;
   return longAgo(s.refusedAtMs) && (longAgo(s.redialedAtMs) || nowMs - link.openedAtMs >= policy.stableMs);
 }
 
-function reauthenticate(draft: Draft, link: Link, verdict: Verdict, unit: number): void {
+function reauthenticate(draft: SessionDraft, link: Link, verdict: FailureVerdict, unit: number): void {
   draft.out.push({ kind: 'token-rejected', id: link.token.id });
   draft.s = { ...draft.s, authFailures: draft.s.authFailures + 1 };
   // One forced refresh, then one retry at once (through the gate). A second refusal is not cured by hammering.
@@ -150,15 +150,15 @@ function reauthenticate(draft: Draft, link: Link, verdict: Verdict, unit: number
   ask(draft, draft.s.everOpened ? 'resume' : 'first');
 }
 
-function halt(draft: Draft, reason: Reason): void {
+function halt(draft: SessionDraft, reason: Reason): void {
   draft.s = { ...draft.s, phase: { kind: 'halted', reason } };
   draft.out.push({ kind: 'halted', reason });
 }
 
 function retry(
-  draft: Draft,
+  draft: SessionDraft,
   link: Link,
-  verdict: Verdict,
+  verdict: FailureVerdict,
   how: {
     readonly unit: number;
     readonly extended: boolean;

@@ -1,6 +1,6 @@
 import type { Reason } from './classify-failure.ts';
 import { stepLiveness, livenessDeadline, openedLiveness, type LivenessInput } from './liveness.ts';
-import { adoptToken, ask, closeLink, linkOf, putLink, resetEpisode, type Draft } from './session-draft.ts';
+import { adoptToken, ask, closeLink, linkOf, putLink, resetEpisode, type SessionDraft } from './session-draft.ts';
 import { onEnded } from './session-failures.ts';
 import { beginChange, onStaged, onTickChange, promote } from './session-changes.ts';
 import type { Link, SessionEffect, SessionInput, SessionPolicy, SessionState } from './session-model.ts';
@@ -48,7 +48,7 @@ export function stepSession(
   input: SessionInput,
   nowMs: Millis,
 ): Step<SessionState, SessionEffect> {
-  const draft: Draft = { policy, nowMs, s: state, out: [] };
+  const draft: SessionDraft = { policy, nowMs, s: state, out: [] };
   apply(draft, input);
   return { state: draft.s, effects: draft.out };
 }
@@ -82,7 +82,7 @@ function unsettledEpisode(state: SessionState): boolean {
   return state.attempt > 0 || state.authFailures > 0 || state.frameFaults > 0;
 }
 
-function apply(draft: Draft, input: SessionInput): void {
+function apply(draft: SessionDraft, input: SessionInput): void {
   switch (input.kind) {
     case 'start':
       return onStart(draft);
@@ -117,7 +117,7 @@ function apply(draft: Draft, input: SessionInput): void {
   }
 }
 
-function onStart(draft: Draft): void {
+function onStart(draft: SessionDraft): void {
   if (draft.s.goal === 'run' && draft.s.phase.kind !== 'halted') return;
   draft.s = { ...draft.s, goal: 'run' };
   if (draft.s.main === undefined || draft.s.phase.kind !== 'linked')
@@ -125,7 +125,7 @@ function onStart(draft: Draft): void {
 }
 
 /** Stops or parks: links are closed politely, nothing is asked for any more. */
-function leave(draft: Draft, goal: 'park' | 'stop', reason: Reason): void {
+function leave(draft: SessionDraft, goal: 'park' | 'stop', reason: Reason): void {
   if (draft.s.goal === goal) return;
   const lost = draft.s.goal === 'run' && draft.s.phase.kind === 'linked' && !draft.s.interrupted;
   if (draft.s.phase.kind === 'asking' || draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
@@ -145,7 +145,7 @@ function leave(draft: Draft, goal: 'park' | 'stop', reason: Reason): void {
   }
 }
 
-function onAdmitted(draft: Draft, token: Link['token'], resuming: boolean): void {
+function onAdmitted(draft: SessionDraft, token: Link['token'], resuming: boolean): void {
   const { s } = draft;
   const change = s.change?.asked === true ? s.change : undefined;
   const purpose = change?.purpose ?? (s.phase.kind === 'asking' ? s.phase.purpose : undefined);
@@ -186,7 +186,7 @@ function onAdmitted(draft: Draft, token: Link['token'], resuming: boolean): void
   });
 }
 
-function onOpened(draft: Draft, gen: number): void {
+function onOpened(draft: SessionDraft, gen: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.phase !== 'dialing') return;
   const opened: Link = { ...link, openedAtMs: draft.nowMs, deadlineMs: undefined };
@@ -200,7 +200,7 @@ function onOpened(draft: Draft, gen: number): void {
   putLink(draft, { ...opened, phase: 'acking', deadlineMs: draft.nowMs + hello.ackTimeoutMs });
 }
 
-function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
+function onReady(draft: SessionDraft, link: Link, acknowledged: boolean): void {
   const ready: Link = {
     ...link,
     phase: 'open',
@@ -235,7 +235,7 @@ function onReady(draft: Draft, link: Link, acknowledged: boolean): void {
   }
 }
 
-function onLiveness(draft: Draft, gen: number, input: LivenessInput, unit: number): void {
+function onLiveness(draft: SessionDraft, gen: number, input: LivenessInput, unit: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.liveness === undefined || link.phase !== 'open') return;
   const step = stepLiveness(draft.policy.liveness, link.liveness, input, draft.nowMs);
@@ -267,14 +267,14 @@ function onLiveness(draft: Draft, gen: number, input: LivenessInput, unit: numbe
 }
 
 /** The retry counter is reset by an event, never by a handshake (S2): a server that accepts and drops must not be hammered. */
-function onEvent(draft: Draft, gen: number): void {
+function onEvent(draft: SessionDraft, gen: number): void {
   const link = linkOf(draft.s, gen);
   if (link === undefined) return;
   putLink(draft, { ...link, sawEvent: true, emptyBatches: 0 });
   resetEpisode(draft);
 }
 
-function onEmptyBatch(draft: Draft, gen: number): void {
+function onEmptyBatch(draft: SessionDraft, gen: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.phase !== 'open') return;
   const emptyBatches = link.emptyBatches + 1;
@@ -287,7 +287,7 @@ function onEmptyBatch(draft: Draft, gen: number): void {
   onEnded(draft, gen, { stage: 'stream', reason: 'empty_batches' }, NO_UNIT);
 }
 
-function onControl(draft: Draft, input: Extract<SessionInput, { kind: 'control' }>): void {
+function onControl(draft: SessionDraft, input: Extract<SessionInput, { kind: 'control' }>): void {
   const link = linkOf(draft.s, input.gen);
   if (link === undefined) return;
   switch (input.control) {
@@ -322,7 +322,7 @@ function onControl(draft: Draft, input: Extract<SessionInput, { kind: 'control' 
 }
 
 /** A hole was seen: ask the platform once more from the last good position before it is called a gap. */
-function onRedial(draft: Draft): void {
+function onRedial(draft: SessionDraft): void {
   const link = draft.s.main;
   if (link === undefined || draft.s.goal !== 'run' || link.phase === 'dialing') return;
   // A planned successor is under way and asks from the same position: it answers the question.
@@ -334,7 +334,7 @@ function onRedial(draft: Draft): void {
   ask(draft, 'gap');
 }
 
-function onTick(draft: Draft, unit: number): void {
+function onTick(draft: SessionDraft, unit: number): void {
   const { s, nowMs } = draft;
   if (s.phase.kind === 'backoff' && nowMs >= s.phase.untilMs) ask(draft, s.everOpened ? 'resume' : 'first');
   for (const gen of [draft.s.next?.gen, draft.s.main?.gen]) {
@@ -350,7 +350,7 @@ function onTick(draft: Draft, unit: number): void {
   if (stable && unsettledEpisode(draft.s)) resetEpisode(draft);
 }
 
-function onLinkDeadline(draft: Draft, link: Link, unit: number): void {
+function onLinkDeadline(draft: SessionDraft, link: Link, unit: number): void {
   const reason =
     link.phase === 'dialing'
       ? 'dial_timeout'

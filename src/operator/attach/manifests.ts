@@ -8,7 +8,7 @@ import { LABELS } from '../api/resources.ts';
  *
  * @returns path and text.
  */
-export function generatedFiles(note: string): ReadonlyMap<string, string> {
+export function manifests(note: string): ReadonlyMap<string, string> {
   const template = sidecarTemplate();
   return new Map([
     ['charts/holdfast/templates/_sidecar.tpl', template],

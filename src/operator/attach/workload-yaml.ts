@@ -12,7 +12,7 @@ import {
 import { compileDocuments } from './compile-documents.ts';
 import { LABELS, type ClientObject, type StreamObject } from '../api/resources.ts';
 
-export interface Injected {
+export interface InjectedWorkloads {
   readonly text: string;
   readonly attached: readonly string[];
   readonly problems: readonly string[];
@@ -32,7 +32,11 @@ interface Workload {
  * Attaches the sidecar to every workload of some YAML whose pods carry the label. The StreamClient and its EventStreams are taken from the same text or from
  * `more`; without them the sidecar waits for its documents.
  */
-export function inject(text: string, settings: AttachSettings, more: readonly unknown[] = []): Injected {
+export function injectWorkloads(
+  text: string,
+  settings: AttachSettings,
+  more: readonly unknown[] = [],
+): InjectedWorkloads {
   const documents = parseAllDocuments(text);
   const broken = documents.flatMap((document) =>
     document.errors.map((error) => error.message.split('\n')[0] ?? 'not YAML'),

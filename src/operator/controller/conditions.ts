@@ -3,7 +3,7 @@ import type { Installation } from '../../config/installation.ts';
 import { NEARLY_FULL } from '../../coordination/redis/redis-store.ts';
 import { percent } from '../../core/events/continuity.ts';
 import { compileDocuments } from '../attach/compile-documents.ts';
-import type { Sidecar, StreamReport } from './sidecar-report.ts';
+import type { SidecarReport, StreamReport } from './sidecar-report.ts';
 import type {
   ClientObject,
   ClientState,
@@ -27,7 +27,7 @@ export interface Facts {
   readonly client: ClientObject;
   readonly streams: readonly StreamObject[];
   readonly pods: readonly PodFacts[];
-  readonly sidecars: readonly Sidecar[];
+  readonly sidecars: readonly SidecarReport[];
   /** The reports cannot be read for some time. */
   readonly unread: boolean;
   /** By which the sidecars check their documents. */
@@ -42,7 +42,7 @@ const no = (reason: string, message: string): Finding => ({ status: 'False', rea
 const unknown = (reason: string, message: string): Finding => ({ status: 'Unknown', reason, message });
 
 /** Of the replicas that were heard of lately the one that leads with the newest epoch; undefined: nobody does. */
-export function leaderOf(sidecars: readonly Sidecar[]): Sidecar | undefined {
+export function leaderOf(sidecars: readonly SidecarReport[]): SidecarReport | undefined {
   return sidecars
     .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= FRESH_MS)
     .sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
@@ -56,7 +56,7 @@ export function leaderOf(sidecars: readonly Sidecar[]): Sidecar | undefined {
 export function roleShown(
   uid: string,
   before: string | undefined,
-  sidecars: readonly Sidecar[],
+  sidecars: readonly SidecarReport[],
 ): 'leader' | 'standby' | 'gone' | undefined {
   const own = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS);
   const said = own?.client?.role;
@@ -167,7 +167,7 @@ function accepted({ client, streams, installation }: Facts): Finding {
     : yes('Valid', `${String(streams.length)} EventStreams`);
 }
 
-function elected({ pods, sidecars, unread }: Facts, leader: Sidecar | undefined): Finding {
+function elected({ pods, sidecars, unread }: Facts, leader: SidecarReport | undefined): Finding {
   if (unread) return unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report');
   if (leader !== undefined)
     return leader.client?.open === true
@@ -200,7 +200,7 @@ function elected({ pods, sidecars, unread }: Facts, leader: Sidecar | undefined)
   );
 }
 
-function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): Finding {
+function authenticated(live: readonly SidecarReport[], leader: SidecarReport | undefined): Finding {
   const missing = live.flatMap((one) => one.problems).find((one) => one.code === 'HF_CONFIG_SECRET');
   if (leader?.client === undefined)
     return missing === undefined
@@ -223,7 +223,7 @@ function authenticated(live: readonly Sidecar[], leader: Sidecar | undefined): F
 }
 
 /** A condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, the streams go on. Only where there is a limit. */
-function storeRoom(live: readonly Sidecar[]): Readonly<Record<string, Finding>> {
+function storeRoom(live: readonly SidecarReport[]): Readonly<Record<string, Finding>> {
   const fills = live.flatMap(({ storeFill }) => (storeFill === undefined ? [] : [storeFill]));
   if (fills.length === 0) return {};
   const percent = String(NEARLY_FULL * 100);
@@ -245,7 +245,7 @@ function remedyOf(why: string): string {
     : '';
 }
 
-function circuit(leader: Sidecar | undefined): Finding {
+function circuit(leader: SidecarReport | undefined): Finding {
   if (leader?.client === undefined) return unknown('NoLeader', 'nobody leads, so nobody dials');
   const { breaker, breakerOpenForMs } = leader.client;
   if (breaker === 'closed') return yes('Closed', 'connections are attempted');
@@ -256,7 +256,7 @@ function circuit(leader: Sidecar | undefined): Finding {
 }
 
 /** What the store says to whoever leads; without a leader, to whoever reports. */
-function storeOf({ unread, sidecars }: Facts, leader: Sidecar | undefined): Finding {
+function storeOf({ unread, sidecars }: Facts, leader: SidecarReport | undefined): Finding {
   if (unread) return unknown('StoreUnavailable', 'the controller cannot read from Redis what the sidecars report');
   const asked = leader === undefined ? sidecars.filter((one) => one.ageMs <= FRESH_MS) : [leader];
   const trouble = asked.find((one) => one.storeTrouble !== undefined)?.storeTrouble;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Notice, Sidecar } from './sidecar-report.ts';
+import type { ReportNotice, SidecarReport } from './sidecar-report.ts';
 
 /** An Event (events.k8s.io/v1) about one of our objects. */
 export interface EventFacts {
@@ -132,7 +132,7 @@ const QUIET: ReadonlySet<string> = new Set(['TokenRefreshFailed', 'DeadLetter', 
 const QUIET_BUCKET_MS = 60_000;
 
 /** Events of what one sidecar reports. */
-export function eventsOf(client: string, sidecar: Sidecar): readonly EventFacts[] {
+export function eventsOf(client: string, sidecar: SidecarReport): readonly EventFacts[] {
   return sidecar.notices.flatMap((notice) => {
     const meaning = MEANINGS[notice.event];
     const atEpochMs = Date.parse(notice.timestamp);
@@ -144,7 +144,12 @@ export function eventsOf(client: string, sidecar: Sidecar): readonly EventFacts[
   });
 }
 
-function facts(client: string, sidecar: Sidecar, notice: Notice, meaning: Meaning): Omit<EventFacts, 'atEpochMs'> {
+function facts(
+  client: string,
+  sidecar: SidecarReport,
+  notice: ReportNotice,
+  meaning: Meaning,
+): Omit<EventFacts, 'atEpochMs'> {
   const stream = typeof notice.fields['stream'] === 'string' ? notice.fields['stream'] : undefined;
   const about =
     meaning.about === 'stream' && stream !== undefined

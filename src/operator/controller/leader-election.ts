@@ -1,6 +1,6 @@
 import { ApiError, microTime, type Kube } from '../api/kube.ts';
 
-export interface ElectorPolicy {
+export interface LeaderElectionPolicy {
   /** A lease that was not renewed for so long may be taken. */
   readonly leaseMs: number;
   /** The holder stops writing when its last renewal is older. Less than leaseMs. */
@@ -23,12 +23,12 @@ interface LeaseObject {
  * Which of the controllers writes: one at a time, by a coordination.k8s.io Lease and the API server's compare of resource versions. Others' clocks are not
  * read: a lease counts from the moment this process saw it change. Streams never depend on it.
  */
-export class Elector {
+export class LeaderElection {
   readonly #kube: Kube;
   readonly #path: string;
   readonly #name: string;
   readonly #id: string;
-  readonly #policy: ElectorPolicy;
+  readonly #policy: LeaderElectionPolicy;
   readonly #nowMs: () => number;
   readonly #nowEpochMs: () => number;
   #renewedMs = -Infinity;
@@ -40,7 +40,7 @@ export class Elector {
   constructor(
     kube: Kube,
     lease: { readonly namespace: string; readonly name: string; readonly id: string },
-    policy: ElectorPolicy,
+    policy: LeaderElectionPolicy,
     clock: { readonly nowMs: () => number; readonly nowEpochMs: () => number },
   ) {
     this.#kube = kube;

@@ -1,12 +1,12 @@
 import type { Installation } from '../../config/installation.ts';
 import type { Leases } from '../../coordination/leases.ts';
-import type { Report, Reports } from '../../coordination/redis/sidecar-reports.ts';
+import type { Report, SidecarReports } from '../../coordination/redis/sidecar-reports.ts';
 import { attached, CONTAINER } from '../attach/attach.ts';
 import { compileDocuments } from '../attach/compile-documents.ts';
 import { eventsOf, idOf, type EventFacts } from './kubernetes-events.ts';
 import { ApiError, microTime, type Kube, type KubeObject } from '../api/kube.ts';
 import { Reflector, type ReflectorClock } from '../api/reflector.ts';
-import { sidecarOf, type Sidecar } from './sidecar-report.ts';
+import { sidecarOf, type SidecarReport } from './sidecar-report.ts';
 import {
   ANNOTATIONS,
   GROUP,
@@ -28,7 +28,7 @@ import {
   type PodFacts,
 } from './conditions.ts';
 
-export interface ControllerSettings {
+export interface ReconcilerSettings {
   /** Namespaces that are watched; empty: all. */
   readonly namespaces: readonly string[];
   /** Version of this program: sidecars of another one are out of date. */
@@ -42,9 +42,9 @@ export interface ControllerSettings {
   readonly installation: Installation;
 }
 
-export interface ControllerDeps extends ReflectorClock {
+export interface ReconcilerDeps extends ReflectorClock {
   readonly kube: Kube;
-  readonly reports: Pick<Reports, 'read'>;
+  readonly reports: Pick<SidecarReports, 'read'>;
   readonly leases: Pick<Leases, 'publish'>;
   /** May this process write now? Asked before each write. */
   readonly leading: () => boolean;
@@ -87,9 +87,9 @@ interface ContainerStatus {
  * Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of pods; brings changed documents to
  * their sidecars; passes on orders. A mirror: nothing in the data plane waits for it, and it holds no state that it could not read again.
  */
-export class Controller {
-  readonly #settings: ControllerSettings;
-  readonly #deps: ControllerDeps;
+export class Reconciler {
+  readonly #settings: ReconcilerSettings;
+  readonly #deps: ReconcilerDeps;
   readonly #clients: Reflector[];
   readonly #streams: Reflector[];
   readonly #pods: Reflector[];
@@ -109,7 +109,7 @@ export class Controller {
   rounds = 0;
   lastRoundMs = -Infinity;
 
-  constructor(settings: ControllerSettings, deps: ControllerDeps) {
+  constructor(settings: ReconcilerSettings, deps: ReconcilerDeps) {
     this.#settings = settings;
     this.#deps = deps;
     const host = {
@@ -326,7 +326,7 @@ export class Controller {
   }
 
   /** A leader whose container has ended: the others are told to look now instead of at the next time they would. */
-  async #lastWord(pod: Pod, sidecars: readonly Sidecar[]): Promise<void> {
+  async #lastWord(pod: Pod, sidecars: readonly SidecarReport[]): Promise<void> {
     const dead = over(pod) ? sidecars.find((one) => one.uid === pod.metadata.uid) : undefined;
     const id = idOf('ended', pod.metadata.uid ?? '');
     if (dead?.client === undefined || dead !== leaderOf(sidecars) || this.#written.has(id)) return;
@@ -455,7 +455,7 @@ function uidsOf({ client, streams }: Facts): ReadonlyMap<string, string> {
 }
 
 /** Whoever may write to the store may write reports; only pods that the cluster knows are believed. */
-function ownOnly(sidecars: readonly Sidecar[], pods: readonly Pod[]): readonly Sidecar[] {
+function ownOnly(sidecars: readonly SidecarReport[], pods: readonly Pod[]): readonly SidecarReport[] {
   const known = new Set(pods.map((pod) => `${pod.metadata.name}/${pod.metadata.uid ?? ''}`));
   return sidecars.filter((one) => known.has(`${one.pod}/${one.uid}`));
 }

@@ -1,7 +1,7 @@
 import type { Report } from '../../coordination/redis/sidecar-reports.ts';
 
 /** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
-export interface Sidecar {
+export interface SidecarReport {
   readonly pod: string;
   readonly uid: string;
   readonly version: string;
@@ -37,7 +37,7 @@ export interface Sidecar {
       }
     | undefined;
   readonly streams: readonly StreamReport[];
-  readonly notices: readonly Notice[];
+  readonly notices: readonly ReportNotice[];
 }
 
 export interface StreamReport {
@@ -61,7 +61,7 @@ export interface StreamReport {
 }
 
 /** One audit record that is worth an Event. */
-export interface Notice {
+export interface ReportNotice {
   readonly event: string;
   readonly timestamp: string;
   readonly fields: Readonly<Record<string, unknown>>;
@@ -70,7 +70,7 @@ export interface Notice {
 type Loose = Readonly<Record<string, unknown>>;
 
 /** Reads a report; a hostile or broken one becomes an empty one, never an exception. */
-export function sidecarOf({ replica, ageMs, content }: Report): Sidecar {
+export function sidecarOf({ replica, ageMs, content }: Report): SidecarReport {
   const it = loose(content);
   const store = loose(it['store']);
   const client = it['client'] === undefined ? undefined : loose(it['client']);

@@ -38,7 +38,7 @@ export interface Known {
  * Answers one pod: the sidecar as a JSON patch, or a sentence that says what to do. Pure: a dry run gets the same answer as a real one. Whoever may create
  * a pod may put the label on it; there are no lists of names.
  */
-export function answer(request: AdmissionRequest, known: Known, settings: AttachSettings): AdmissionResponse {
+export function admissionReview(request: AdmissionRequest, known: Known, settings: AttachSettings): AdmissionResponse {
   const { uid, namespace, object: pod } = request;
   const name = pod.metadata?.labels?.[LABELS.client];
   // Selectors are reported to be ignored in places: the label is looked at here too.

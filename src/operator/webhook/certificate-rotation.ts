@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { ApiError, type Kube } from '../api/kube.ts';
 import { BACKDATE_MS, dueForRotation, issue, type Certificates } from './certificates.ts';
 
-export interface KeeperSettings {
+export interface RotationSettings {
   readonly namespace: string;
   readonly secret: string;
   readonly webhook: string;
@@ -25,9 +25,9 @@ interface Secret {
  * Keeps the injector's certificates: in one Secret that its replicas share, in the webhook configuration that trusts them, and in the server. Rotation:
  * store the new pair, let the configuration trust old and new, and only then serve the new one. Nothing but this Secret is read.
  */
-export class CertificateKeeper {
+export class CertificateRotation {
   readonly #kube: Kube;
-  readonly #settings: KeeperSettings;
+  readonly #settings: RotationSettings;
   readonly #clock: { readonly nowEpochMs: () => number };
   readonly #serve: (certificates: Certificates) => void;
   #serving = '';
@@ -39,7 +39,7 @@ export class CertificateKeeper {
 
   constructor(
     kube: Kube,
-    settings: KeeperSettings,
+    settings: RotationSettings,
     clock: { readonly nowEpochMs: () => number },
     serve: (certificates: Certificates) => void,
   ) {

@@ -2,13 +2,13 @@ import { createServer as createPlainServer, type IncomingMessage, type Server, t
 import { createServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { listenOn } from '../../config/listen-on.ts';
-import { answer, type AdmissionRequest, type Known } from './admission-review.ts';
+import { admissionReview, type AdmissionRequest, type Known } from './admission-review.ts';
 import type { AttachSettings } from '../attach/attach.ts';
 
 /** Largest pod the API server can send. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
-export interface InjectorHost {
+export interface WebhookHost {
   readonly known: Known;
   readonly settings: AttachSettings;
   /** What is known of the cluster is complete: before that no pod is answered. */
@@ -19,12 +19,12 @@ export interface InjectorHost {
 }
 
 /** The admission webhook: POST /mutate over TLS; probes and metrics over plain HTTP on a port of their own. */
-export class Injector {
-  readonly #host: InjectorHost;
+export class WebhookServer {
+  readonly #host: WebhookHost;
   readonly #tls: TlsServer;
   readonly #plain: Server;
 
-  constructor(host: InjectorHost) {
+  constructor(host: WebhookHost) {
     this.#host = host;
     this.#tls = createServer({ minVersion: 'TLSv1.2', requestTimeout: 10_000 }, (request, response) => {
       this.#mutate(request, response).catch(() => {
@@ -81,7 +81,7 @@ export class Injector {
     if (review === undefined)
       return end(response, 400, 'text/plain', 'not an AdmissionReview of admission.k8s.io/v1\n');
     if (!this.#host.ready()) return end(response, 503, 'text/plain', 'not ready yet\n');
-    const answered = answer(review, this.#host.known, this.#host.settings);
+    const answered = admissionReview(review, this.#host.known, this.#host.settings);
     this.#host.answered(
       answered.patch !== undefined ? 'attached' : answered.allowed ? 'unchanged' : 'denied',
       this.#host.nowMs() - began,

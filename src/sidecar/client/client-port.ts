@@ -2,7 +2,7 @@ import type { StreamPlan } from '../../config/plan.ts';
 import type { SessionEffect, TokenRef } from '../../core/session/session-model.ts';
 
 /** What a stream needs of its OAuth client: a place among the dials, a token, the lease. */
-export interface StreamClient {
+export interface ClientPort {
   ask(plan: StreamPlan): void;
   cancel(plan: StreamPlan): void;
   report(outcome: Extract<SessionEffect, { kind: 'report' }>['outcome']): void;
@@ -37,7 +37,7 @@ export interface ClientStream {
 }
 
 /** What a term of office knows of its lease. */
-export interface LeaseView {
+export interface LeaseGrant {
   open(): boolean;
   /** Also before the lease is ours, where an heir connects first. */
   mayDial(): boolean;

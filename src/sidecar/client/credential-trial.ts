@@ -2,7 +2,7 @@ import type { ClientPlan } from '../../config/plan.ts';
 import { credentialsRefused } from '../../core/token.ts';
 import { credentialsVersion } from '../../upstream/credentials.ts';
 import type { Deps } from '../runtime/environment.ts';
-import { Permits } from './shared-permits.ts';
+import { SharedPermits } from './shared-permits.ts';
 import { TokenSource, tokenFailureOf, type SharedToken } from './token-source.ts';
 
 /** Of a token's life so much must be left for it to be used again. */
@@ -55,7 +55,7 @@ export class CredentialTrial {
    */
   async run(epoch: number): Promise<boolean> {
     if (this.#good() !== undefined) return true;
-    const permit = await new Permits(this.#plan, this.#deps, epoch).token();
+    const permit = await new SharedPermits(this.#plan, this.#deps, epoch).token();
     if (permit.kind !== 'granted') return this.#told(permit.kind === 'wait' ? 'throttled' : 'fenced', false);
     const source = new TokenSource(this.#plan, this.#deps, epoch);
     try {

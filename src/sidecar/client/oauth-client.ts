@@ -2,14 +2,14 @@ import type { Agent } from 'undici';
 import { PRIVATE_ADDRESS } from '../../config/private-addresses.ts';
 import type { ClientPlan, StreamPlan } from '../../config/plan.ts';
 import {
-  admit,
-  askAdmission,
-  cancelAdmission,
-  holdAdmission,
-  openAdmission,
+  grantDials,
+  queueDial,
+  cancelDial,
+  pauseDials,
+  emptyDialQueue,
   reportDial,
-  tripAdmission,
-  type AdmissionState,
+  tripDials,
+  type DialQueue,
 } from '../../core/dialing/dial-queue.ts';
 import { breakerShown } from '../../core/dialing/circuit-breaker.ts';
 import { HoldfastError } from '../../core/errors.ts';
@@ -30,10 +30,10 @@ import { credentialsVersion } from '../../upstream/credentials.ts';
 import { call, createAgent } from '../../upstream/http-client.ts';
 import type { FetchedToken } from '../../upstream/oauth.ts';
 import type { Deps } from '../runtime/environment.ts';
-import type { ClientStream, LeaseView, StreamClient } from './client-port.ts';
-import { cooldownMs } from './maintenance-cooldown.ts';
-import { Permits } from './shared-permits.ts';
-import { Slots } from './stream-quota.ts';
+import type { ClientStream, LeaseGrant, ClientPort } from './client-port.ts';
+import { maintenanceCooldown } from './maintenance-cooldown.ts';
+import { SharedPermits } from './shared-permits.ts';
+import { StreamQuota } from './stream-quota.ts';
 import { DeadlineTimer } from '../runtime/deadline-timer.ts';
 import { TokenSource, tokenFailureOf, type SharedToken } from './token-source.ts';
 
@@ -46,7 +46,7 @@ const SECRETS_EVERY_LOOPBACK_MS = 500;
 const SKEW_FAULT_MS = 60_000;
 
 /** One OAuth client: its token, its gate, its breaker. Drives two pure machines and performs what they decide. */
-export class ClientDriver implements StreamClient {
+export class OauthClient implements ClientPort {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
   readonly #streams = new Map<string, ClientStream>();
@@ -54,12 +54,12 @@ export class ClientDriver implements StreamClient {
   readonly #restAgent: Agent;
   readonly #timer: DeadlineTimer;
   readonly #source: TokenSource;
-  readonly #permits: Permits;
-  readonly #slots: Slots;
+  readonly #permits: SharedPermits;
+  readonly #slots: StreamQuota;
   readonly #epoch: number;
-  readonly #lease: LeaseView;
+  readonly #lease: LeaseGrant;
   #token: TokenState = noToken;
-  #admission: AdmissionState = openAdmission;
+  #admission: DialQueue = emptyDialQueue;
   #serial = 0;
   /** When gate, breaker and hold said to ask again; never computed anew at another instant, where the answer could be "now" and nobody would wake us. */
   #lookAtMs: number | undefined;
@@ -69,14 +69,14 @@ export class ClientDriver implements StreamClient {
   #warnedOddity = false;
   #stopped = false;
 
-  constructor(plan: ClientPlan, deps: Deps, term: { readonly epoch: number; readonly lease: LeaseView }) {
+  constructor(plan: ClientPlan, deps: Deps, term: { readonly epoch: number; readonly lease: LeaseGrant }) {
     this.plan = plan;
     this.#deps = deps;
     this.#epoch = term.epoch;
     this.#lease = term.lease;
     this.#source = new TokenSource(plan, deps, term.epoch);
-    this.#permits = new Permits(plan, deps, term.epoch);
-    this.#slots = new Slots(plan, deps, {
+    this.#permits = new SharedPermits(plan, deps, term.epoch);
+    this.#slots = new StreamQuota(plan, deps, {
       granted: (stream) => {
         this.#enqueue(stream);
       },
@@ -118,10 +118,10 @@ export class ClientDriver implements StreamClient {
 
   /** Nobody of this client may dial now, wherever it is. */
   get restrained(): boolean {
-    const { breaker, holdUntilMs } = this.#admission;
+    const { breaker, pausedUntilMs } = this.#admission;
     return (
       breakerShown(breaker, this.#deps.nowMs()) !== 'closed' ||
-      (holdUntilMs !== undefined && holdUntilMs > this.#deps.nowMs())
+      (pausedUntilMs !== undefined && pausedUntilMs > this.#deps.nowMs())
     );
   }
 
@@ -161,7 +161,7 @@ export class ClientDriver implements StreamClient {
   #enqueue(name: string): void {
     const stream = this.#streams.get(name)?.plan;
     if (stream === undefined || this.#stopped) return;
-    this.#admission = askAdmission(this.#admission, {
+    this.#admission = queueDial(this.#admission, {
       stream: stream.name,
       priority: stream.priority,
       askedAtMs: this.#deps.nowMs(),
@@ -176,7 +176,7 @@ export class ClientDriver implements StreamClient {
 
   cancel(stream: StreamPlan): void {
     this.#slots.cancel(stream.name);
-    this.#admission = cancelAdmission(this.#admission, stream.name);
+    this.#admission = cancelDial(this.#admission, stream.name);
   }
 
   report(outcome: 'ok' | 'failed' | 'neutral'): void {
@@ -186,12 +186,12 @@ export class ClientDriver implements StreamClient {
 
   hold(forMs: number): void {
     this.#permits.hold(forMs);
-    this.#admission = holdAdmission(this.#admission, this.#deps.nowMs() + forMs, 'rate_limited');
+    this.#admission = pauseDials(this.#admission, this.#deps.nowMs() + forMs, 'rate_limited');
     this.#pump();
   }
 
   tripBreaker(): void {
-    this.#setAdmission(tripAdmission(this.plan.admission, this.#admission, this.#deps.nowMs()));
+    this.#setAdmission(tripDials(this.plan.admission, this.#admission, this.#deps.nowMs()));
   }
 
   tokenRejected(id: string): void {
@@ -246,7 +246,7 @@ export class ClientDriver implements StreamClient {
   status(): Record<string, unknown> {
     const now = this.#deps.nowMs();
     const token = currentToken(this.#token);
-    const { breaker, holdUntilMs, holdReason, queue } = this.#admission;
+    const { breaker, pausedUntilMs, pauseCause, queue } = this.#admission;
     this.#deps.metrics.tokenExpiry.set(
       { client: this.plan.name },
       token === undefined ? 0 : Math.max(0, token.expiresAtMs - now) / 1000,
@@ -264,8 +264,8 @@ export class ClientDriver implements StreamClient {
       credentials: this.#source.problem === '' ? 'ok' : this.#source.problem,
       breaker: breakerShown(breaker, now),
       breakerOpenForMs: breaker.kind === 'open' ? Math.max(0, Math.round(breaker.untilMs - now)) : undefined,
-      holdMs: holdUntilMs === undefined ? undefined : Math.max(0, Math.round(holdUntilMs - now)),
-      holdReason,
+      holdMs: pausedUntilMs === undefined ? undefined : Math.max(0, Math.round(pausedUntilMs - now)),
+      holdReason: pauseCause,
       waiting: queue.map((one) => one.stream),
       waitingForPool: this.#slots.waiting,
     };
@@ -304,9 +304,9 @@ export class ClientDriver implements StreamClient {
       return this.#arm();
     }
     if (this.#suspect) return;
-    const cooldown = cooldownMs(this.plan.maintenance, this.#deps.nowEpochMs());
-    if (cooldown > 0) this.#admission = holdAdmission(this.#admission, now + cooldown, 'cooldown');
-    const admitted = admit(this.plan.admission, this.#admission, now);
+    const cooldown = maintenanceCooldown(this.plan.maintenance, this.#deps.nowEpochMs());
+    if (cooldown > 0) this.#admission = pauseDials(this.#admission, now + cooldown, 'cooldown');
+    const admitted = grantDials(this.plan.admission, this.#admission, now);
     this.#setAdmission(admitted.state);
     this.#lookAtMs = admitted.lookAgainAtMs;
     for (const name of admitted.granted) this.#permit(name, { id: token.id, expiresAtMs: token.expiresAtMs });
@@ -325,12 +325,12 @@ export class ClientDriver implements StreamClient {
         this.#setAdmission(reportDial(this.plan.admission, this.#admission, 'neutral', now));
         if (permit.kind === 'fenced') {
           this.#lease.doubt();
-          this.#admission = holdAdmission(this.#admission, now + NOT_OPEN_RETRY_MS, 'shared_gate');
+          this.#admission = pauseDials(this.#admission, now + NOT_OPEN_RETRY_MS, 'shared_gate');
         }
         if (permit.kind === 'wait' && permit.why === 'breaker')
           this.#setAdmission({ ...this.#admission, breaker: { kind: 'open', untilMs: now + permit.ms } });
         else if (permit.kind === 'wait')
-          this.#admission = holdAdmission(
+          this.#admission = pauseDials(
             this.#admission,
             now + permit.ms,
             permit.why === 'hold' ? 'rate_limited' : 'shared_gate',
@@ -342,7 +342,7 @@ export class ClientDriver implements StreamClient {
       });
   }
 
-  #setAdmission(next: AdmissionState): void {
+  #setAdmission(next: DialQueue): void {
     const before = this.#admission.breaker.kind;
     this.#admission = next;
     if (before === next.breaker.kind) return;

@@ -1,5 +1,5 @@
+import type { Bucket, Permit } from '../../coordination/shared-limits.ts';
 import type { ClientPlan } from '../../config/plan.ts';
-import type { Bucket, Permit } from '../../coordination/redis/redis-limits.ts';
 import type { Deps } from '../runtime/environment.ts';
 
 /** Attempts of all clients behind one egress address (reliability 3.1). Not asked for toward loopback. */
@@ -14,7 +14,7 @@ const NO_HOLD = 'the hold is not shared: the next leader does not know of it';
 const NO_BREAKER = 'the breaker is not shared: the next leader does not know of it';
 
 /** Permits that all replicas share. Where the store does not answer the client's own gate decides alone; the lease bounds for how long. */
-export class Permits {
+export class SharedPermits {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
   readonly #epoch: number;
@@ -28,30 +28,28 @@ export class Permits {
   async dial(): Promise<Permit> {
     const { gate } = this.#plan.admission;
     return this.#shared(NO_GATE, async () => {
-      const own = await this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'dial', {
+      const own = await this.#deps.limits.permit(this.#plan.lease, this.#epoch, 'dial', {
         capacity: gate.capacity,
         refillEveryMs: gate.refillEveryMs,
       });
       if (own.kind !== 'granted' || this.#plan.loopback) return own;
-      return this.#deps.restraint.egress(this.#deps.identity.egress, EGRESS);
+      return this.#deps.limits.egress(this.#deps.identity.egress, EGRESS);
     });
   }
 
   async token(): Promise<Permit> {
     if (this.#plan.loopback) return GRANTED;
-    return this.#shared(NO_TOKEN_GATE, () =>
-      this.#deps.restraint.permit(this.#plan.lease, this.#epoch, 'token', TOKENS),
-    );
+    return this.#shared(NO_TOKEN_GATE, () => this.#deps.limits.permit(this.#plan.lease, this.#epoch, 'token', TOKENS));
   }
 
   /** Leaves a mark for the next leader. */
   hold(ms: number): void {
-    void this.#shared(NO_HOLD, () => this.#deps.restraint.hold(this.#plan.lease, this.#epoch, ms).then(() => GRANTED));
+    void this.#shared(NO_HOLD, () => this.#deps.limits.hold(this.#plan.lease, this.#epoch, ms).then(() => GRANTED));
   }
 
   breaker(ms: number): void {
     void this.#shared(NO_BREAKER, () =>
-      this.#deps.restraint.breaker(this.#plan.lease, this.#epoch, ms).then(() => GRANTED),
+      this.#deps.limits.breaker(this.#plan.lease, this.#epoch, ms).then(() => GRANTED),
     );
   }
 

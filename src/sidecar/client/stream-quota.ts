@@ -1,9 +1,8 @@
+import { type PoolRequest, POOL_PLACE_MS } from '../../coordination/stream-pool.ts';
 import type { ClientPlan, StreamPlan } from '../../config/plan.ts';
-import type { SlotRequest } from '../../coordination/redis/redis-pool.ts';
-import { POOL_SLOT_MS } from '../../coordination/redis/redis-pool.ts';
 import type { Deps } from '../runtime/environment.ts';
 
-export interface SlotHost {
+export interface QuotaHost {
   granted(stream: string): void;
   /** A more important stream of the tenant needs the slot. */
   revoked(stream: string): void;
@@ -12,19 +11,19 @@ export interface SlotHost {
 /** A polite close takes no longer. */
 const LEAVE_AFTER_MS = 1000;
 /** A held slot is renewed this often. */
-const RENEW_EVERY_MS = POOL_SLOT_MS / 3;
+const RENEW_EVERY_MS = POOL_PLACE_MS / 3;
 
 /** The places of one client's streams in their tenant's pool. A store that does not answer takes nothing away: slots outlast it for a while. */
-export class Slots {
+export class StreamQuota {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
-  readonly #host: SlotHost;
+  readonly #host: QuotaHost;
   readonly #held = new Set<string>();
   readonly #asking = new Map<string, NodeJS.Timeout | undefined>();
   #renewer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(plan: ClientPlan, deps: Deps, host: SlotHost) {
+  constructor(plan: ClientPlan, deps: Deps, host: QuotaHost) {
     this.#plan = plan;
     this.#deps = deps;
     this.#host = host;
@@ -113,7 +112,7 @@ export class Slots {
     );
   }
 
-  #request(name: string): SlotRequest {
+  #request(name: string): PoolRequest {
     const stream: StreamPlan | undefined = this.#plan.streams.find((one) => one.name === name);
     return {
       tenant: `${this.#plan.platform}:${this.#plan.tenantId}`,

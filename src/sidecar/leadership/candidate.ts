@@ -2,7 +2,7 @@ import type { LeasePolicy } from '../../core/lease/lease.ts';
 import type { Unfit } from './fitness.ts';
 
 /** What holds one lease's streams while it leads. Calls come in order; `lead` and `lost` alternate. */
-export interface Contender {
+export interface Candidate {
   readonly lease: string;
   readonly client: string;
   readonly policy: LeasePolicy;

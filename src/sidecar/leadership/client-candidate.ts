@@ -6,12 +6,12 @@ import { aliveUntil } from '../../core/events/continuity.ts';
 import { HoldfastError } from '../../core/errors.ts';
 import type { LeasePolicy } from '../../core/lease/lease.ts';
 import { PullDelivery } from '../../delivery/pull-delivery.ts';
-import { PullSeat } from '../../delivery/pull-endpoint.ts';
+import { PullEndpoint } from '../../delivery/pull-endpoint.ts';
 import { reachable } from '../../upstream/http-client.ts';
-import { ClientDriver } from '../client/oauth-client.ts';
+import { OauthClient } from '../client/oauth-client.ts';
 import { CredentialTrial } from '../client/credential-trial.ts';
 import type { Deps } from '../runtime/environment.ts';
-import type { Contender } from './candidate.ts';
+import type { Candidate } from './candidate.ts';
 import { Fitness, type Unfit } from './fitness.ts';
 import { StreamDriver } from '../stream/stream-driver.ts';
 
@@ -22,8 +22,8 @@ const EARLY_LIMIT_MS = 1500;
 /** How long they stay open if the lease does not come after all. */
 const EARLY_LIFE_MS = 10_000;
 
-/** What a seat may ask of the election about its lease. */
-export interface SeatElection {
+/** What a candidate may ask of the election about its lease. */
+export interface CandidateElection {
   open(): boolean;
   doubt(): void;
   /** Who holds the lease, as far as was seen; empty: nobody. */
@@ -33,7 +33,7 @@ export interface SeatElection {
 /** One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
 interface Term {
   readonly epoch: number;
-  readonly client: ClientDriver;
+  readonly client: OauthClient;
   readonly streams: Map<string, StreamDriver>;
   /** Set when the term is over: whatever is still being started stops. */
   over: boolean;
@@ -44,14 +44,14 @@ interface Term {
 }
 
 /** What one OAuth client is in this replica: nothing but a candidate, or the leader with its streams. */
-export class Seat implements Contender {
+export class ClientCandidate implements Candidate {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
-  readonly #election: SeatElection;
+  readonly #election: CandidateElection;
   readonly #fitness: Fitness;
   readonly #trial: CredentialTrial;
   /** Consumers that pull keep their places whoever leads. */
-  readonly pulls: ReadonlyMap<string, PullSeat>;
+  readonly pulls: ReadonlyMap<string, PullEndpoint>;
   /** What we last knew of each stream's checkpoint: the second copy, should the store lose the first. */
   readonly #copies = new Map<string, Checkpoint>();
   /** When the store first said that it has no record of a stream: what it says later it may say because it forgot. */
@@ -68,7 +68,7 @@ export class Seat implements Contender {
   /** Streams that cannot be held until somebody intervenes, and why. */
   readonly broken = new Map<string, string>();
 
-  constructor(plan: ClientPlan, deps: Deps, election: SeatElection) {
+  constructor(plan: ClientPlan, deps: Deps, election: CandidateElection) {
     this.plan = plan;
     this.#deps = deps;
     this.#election = election;
@@ -77,7 +77,7 @@ export class Seat implements Contender {
     this.pulls = new Map(
       plan.streams
         .filter((stream) => stream.delivery.push === undefined)
-        .map((stream) => [stream.name, new PullSeat()]),
+        .map((stream) => [stream.name, new PullEndpoint()]),
     );
     const pulled = plan.streams.filter((stream) => !stream.suspend);
     this.#fitness = new Fitness(plan, deps, () => pulled.every(({ name }) => this.pulls.get(name)?.occupied !== false));
@@ -174,7 +174,7 @@ export class Seat implements Contender {
     return this.#term === undefined ? this.#trial.refused : this.#term.client.refusedForMs !== undefined;
   }
 
-  get driver(): ClientDriver | undefined {
+  get driver(): OauthClient | undefined {
     return this.#term?.client;
   }
 
@@ -313,7 +313,7 @@ export class Seat implements Contender {
       over: false,
       draining: false,
       early,
-      client: new ClientDriver(this.plan, this.#deps, {
+      client: new OauthClient(this.plan, this.#deps, {
         epoch,
         lease: {
           open: () => this.#term === term && this.#election.open(),

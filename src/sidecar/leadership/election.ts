@@ -13,11 +13,11 @@ import { noEscape, stepEscape, type EscapeState } from '../../core/lease/escape.
 import { alive, heirsOf, rankOf, toGiveAway, type Member } from '../../core/lease/candidate-ranking.ts';
 import { unreachable } from '../../core/step.ts';
 import { earliest } from '../../core/units.ts';
-import type { Contender } from './candidate.ts';
+import type { Candidate } from './candidate.ts';
 import type { Deps } from '../runtime/environment.ts';
 import type { Unfit } from './fitness.ts';
 import { LeaseCalls } from './lease-calls.ts';
-import { factsOf, handingOver } from './lease-status.ts';
+import { leaseStatus, handingOver } from './lease-status.ts';
 import { DeadlineTimer } from '../runtime/deadline-timer.ts';
 
 const LINK_WORDS = {
@@ -26,7 +26,7 @@ const LINK_WORDS = {
 } as const;
 
 interface Entry {
-  readonly contender: Contender;
+  readonly candidate: Candidate;
   state: LeaseState;
   members: readonly Member[];
   holder: string;
@@ -81,12 +81,12 @@ export class Election {
   /** Called after every step with the earliest deadline of an open lease; the guard watches it. */
   onDeadline: (deadlineMs: number | undefined) => void = () => undefined;
 
-  constructor(contenders: readonly Contender[], deps: Deps) {
+  constructor(candidates: readonly Candidate[], deps: Deps) {
     this.#leases = deps.leases;
     this.#deps = deps;
-    for (const contender of contenders)
-      this.#entries.set(contender.lease, {
-        contender,
+    for (const candidate of candidates)
+      this.#entries.set(candidate.lease, {
+        candidate,
         state: newLease,
         members: [],
         holder: '',
@@ -186,11 +186,14 @@ export class Election {
   /** What `/status` and the metrics show of a lease. */
   facts(lease: string): LeaseFacts {
     const entry = this.#entries.get(lease);
-    return factsOf(entry === undefined ? undefined : { ...entry, alive: this.#alive(entry), gone: this.#gone(entry) }, {
-      own: this.#self().id,
-      lease,
-      nowMs: this.#deps.nowMs(),
-    });
+    return leaseStatus(
+      entry === undefined ? undefined : { ...entry, alive: this.#alive(entry), gone: this.#gone(entry) },
+      {
+        own: this.#self().id,
+        lease,
+        nowMs: this.#deps.nowMs(),
+      },
+    );
   }
 
   // --- the driver ---
@@ -198,28 +201,28 @@ export class Election {
   #dispatch(entry: Entry, input: LeaseInput): void {
     if (input.kind === 'renewed' || input.kind === 'acquired') this.#deps.storeTrouble.over('lease');
     const wasHandingOver = handingOver(entry.state);
-    const step = stepLease(entry.contender.policy, entry.state, input, this.#deps.nowMs());
+    const step = stepLease(entry.candidate.policy, entry.state, input, this.#deps.nowMs());
     entry.state = step.state;
     for (const effect of step.effects) this.#perform(entry, effect);
     if (wasHandingOver && !handingOver(entry.state))
-      for (const done of this.#done.get(entry.contender.lease)?.splice(0) ?? []) done();
+      for (const done of this.#done.get(entry.candidate.lease)?.splice(0) ?? []) done();
     this.#arm();
   }
 
   #perform(entry: Entry, effect: LeaseEffect): void {
-    const { contender } = entry;
+    const { candidate } = entry;
     switch (effect.kind) {
       case 'observe':
-        return this.#calls.look(contender.lease);
+        return this.#calls.look(candidate.lease);
       case 'renew':
-        return this.#calls.renew(contender.lease, effect, contender.policy.ttlMs);
+        return this.#calls.renew(candidate.lease, effect, candidate.policy.ttlMs);
       case 'prove':
-        return this.#calls.prove(contender.lease, effect.conn);
+        return this.#calls.prove(candidate.lease, effect.conn);
       case 'acquire':
         return this.#acquire(entry, effect);
       case 'break':
         return this.#ask(
-          this.#leases.break(contender.lease, {
+          this.#leases.break(candidate.lease, {
             token: effect.token,
             conn: effect.why === 'no_renewal' ? undefined : effect.conn,
             beat: effect.beat,
@@ -232,13 +235,13 @@ export class Election {
           },
         );
       case 'release':
-        this.#calls.forget(contender.lease);
-        return this.#ask(this.#leases.release(contender.lease, effect.token), () => undefined);
+        this.#calls.forget(candidate.lease);
+        return this.#ask(this.#leases.release(candidate.lease, effect.token), () => undefined);
       case 'offer':
         return this.#ask(
           this.#leases.publish({
             kind: 'offer',
-            lease: contender.lease,
+            lease: candidate.lease,
             heir: effect.heir,
             epoch: effect.nextEpoch,
             prove: entry.proving,
@@ -253,17 +256,17 @@ export class Election {
         return this.#onLead(entry, effect);
       case 'shut':
         this.#audit(entry, 'lease.shut', { why: effect.why });
-        return contender.shut(effect.why);
+        return candidate.shut(effect.why);
       case 'reopen':
         this.#audit(entry, 'lease.reopened', { storeLostData: effect.storeLostData });
-        return contender.reopen(effect.storeLostData);
+        return candidate.reopen(effect.storeLostData);
       case 'close-sockets':
-        return contender.closeSockets();
+        return candidate.closeSockets();
       case 'lost':
         return this.#onLost(entry, effect.why);
       case 'quarantined':
         return this.#deps.log.info(
-          { client: contender.client, why: effect.why, forMs: Math.round(effect.untilMs - this.#deps.nowMs()) },
+          { client: candidate.client, why: effect.why, forMs: Math.round(effect.untilMs - this.#deps.nowMs()) },
           'waiting one lease before taking over: the last holder may still act',
         );
       default:
@@ -278,22 +281,22 @@ export class Election {
       epoch: String(effect.epoch),
       how: effect.how,
     });
-    this.#deps.metrics.leaderChanges.inc({ client: entry.contender.client });
+    this.#deps.metrics.leaderChanges.inc({ client: entry.candidate.client });
     entry.movedAtMs = this.#deps.nowMs();
     entry.kept = undefined;
-    entry.contender.lead(effect.epoch, effect);
+    entry.candidate.lead(effect.epoch, effect);
   }
 
   #onLost(entry: Entry, why: string): void {
     this.#audit(entry, 'lease.lost', { why });
-    entry.contender.lost(why);
+    entry.candidate.lost(why);
   }
 
   #acquire(
     entry: Entry,
     { gen, incarnation, fenceToken, beat, floor }: Extract<LeaseEffect, { kind: 'acquire' }>,
   ): void {
-    const { lease, policy } = entry.contender;
+    const { lease, policy } = entry.candidate;
     this.#ask(
       this.#leases.acquire(lease, { ttlMs: policy.ttlMs, incarnation, fenceToken, beat, floor }, this.#self()),
       (answer) => {
@@ -314,12 +317,12 @@ export class Election {
   #drain(entry: Entry, limitMs: number): void {
     const { role } = entry.state;
     const epoch = role.kind === 'leading' ? role.epoch : 0;
-    entry.contender.drain(Math.max(limitMs / 2, limitMs - DRAIN_MARGIN_MS)).then(
+    entry.candidate.drain(Math.max(limitMs / 2, limitMs - DRAIN_MARGIN_MS)).then(
       () => {
         this.#dispatch(entry, { kind: 'drained', epoch });
       },
       (error: unknown) => {
-        this.#deps.log.error({ err: error, client: entry.contender.client }, 'the drain failed');
+        this.#deps.log.error({ err: error, client: entry.candidate.client }, 'the drain failed');
         this.#dispatch(entry, { kind: 'drained', epoch });
       },
     );
@@ -331,10 +334,10 @@ export class Election {
   ): void {
     this.#leases
       .transfer(
-        entry.contender.lease,
+        entry.candidate.lease,
         { token, epoch },
         { heir, token: heirToken, epoch: nextEpoch },
-        entry.contender.policy.ttlMs,
+        entry.candidate.policy.ttlMs,
       )
       .then(
         (ok) => {
@@ -351,7 +354,7 @@ export class Election {
 
   #seen(entry: Entry, sighting: Sighting, sentAtMs: number): void {
     this.#deps.storeTrouble.over('lease');
-    const { lease } = entry.contender;
+    const { lease } = entry.candidate;
     this.#noteMembers(entry, sighting);
     entry.holder = sighting.holder;
     if (sighting.holder !== this.#self().id) entry.previous = sighting.holder;
@@ -386,8 +389,8 @@ export class Election {
 
   /** We are to be the heir: make ready, then say which token the transfer is to name. */
   #accept(entry: Entry, { epoch, prove }: { readonly epoch: number; readonly prove: boolean }): void {
-    const { lease } = entry.contender;
-    entry.contender
+    const { lease } = entry.candidate;
+    entry.candidate
       .warm(epoch, prove)
       .then(async (ready) => {
         // Meanwhile we may have been told to stop, or lead already.
@@ -402,7 +405,7 @@ export class Election {
         await this.#leases.publish({ kind: 'warm', lease, heir: this.#self().id, token });
       })
       .catch((error: unknown) => {
-        this.#deps.log.warn({ err: error, client: entry.contender.client }, 'not ready to take over');
+        this.#deps.log.warn({ err: error, client: entry.candidate.client }, 'not ready to take over');
       });
   }
 
@@ -411,7 +414,7 @@ export class Election {
     entry: Entry,
     { final, limitMs = Infinity, why }: { readonly final: boolean; readonly limitMs?: number; readonly why?: Unfit },
   ): Promise<number> {
-    const { lease } = entry.contender;
+    const { lease } = entry.candidate;
     if (entry.state.role.kind === 'leading') await this.#refresh(entry);
     const alive = this.#alive(entry);
     // One whose credentials are refused does not work either; it is asked only where it can prove that they are no
@@ -438,7 +441,7 @@ export class Election {
   /** The list of candidates, as fresh as it can be; the old one when the store does not answer. */
   async #refresh(entry: Entry): Promise<void> {
     try {
-      const sighting = (await this.#leases.observe([entry.contender.lease], this.#self())).get(entry.contender.lease);
+      const sighting = (await this.#leases.observe([entry.candidate.lease], this.#self())).get(entry.candidate.lease);
       if (sighting !== undefined) this.#noteMembers(entry, sighting);
     } catch (error) {
       this.#trouble(entry, error);
@@ -452,19 +455,19 @@ export class Election {
   #lookAtMembers(): void {
     const now = this.#deps.nowMs();
     const due = [...this.#entries.values()].filter(
-      ({ state, seenAt, contender }) =>
-        state.role.kind === 'leading' && state.linked && now - seenAt.nowMs >= contender.policy.ttlMs * LOOK_SHARE,
+      ({ state, seenAt, candidate }) =>
+        state.role.kind === 'leading' && state.linked && now - seenAt.nowMs >= candidate.policy.ttlMs * LOOK_SHARE,
     );
     if (due.length === 0 || this.#lookingAtMembers) return;
     this.#lookingAtMembers = true;
     this.#leases
       .observe(
-        due.map((entry) => entry.contender.lease),
+        due.map((entry) => entry.candidate.lease),
         this.#self(),
       )
       .then((sightings) => {
         for (const entry of due) {
-          const sighting = sightings.get(entry.contender.lease);
+          const sighting = sightings.get(entry.candidate.lease);
           if (sighting !== undefined) this.#noteMembers(entry, sighting);
         }
       })
@@ -479,7 +482,7 @@ export class Election {
   /** A leader that cannot do its work gives the lease to one that can; in vain, it stays and waits twice as long before the next try. */
   #escape(): void {
     for (const entry of this.#entries.values()) {
-      const why = entry.state.role.kind === 'leading' ? entry.contender.unfit() : undefined;
+      const why = entry.state.role.kind === 'leading' ? entry.candidate.unfit() : undefined;
       if (why === undefined) entry.kept = undefined;
       if (handingOver(entry.state)) continue;
       const { state, due } = stepEscape(entry.escape, why !== undefined, this.#deps.nowMs());
@@ -496,7 +499,7 @@ export class Election {
     const retryInMs = Math.max(0, Math.round(entry.escape.nextMs - this.#deps.nowMs()));
     this.#audit(entry, 'lease.kept', { why, asked, retryInMs });
     this.#deps.log.warn(
-      { client: entry.contender.client, why, asked, retryInMs },
+      { client: entry.candidate.client, why, asked, retryInMs },
       'this replica cannot do its work, and no other one was found that can: it stays the leader',
     );
   }
@@ -511,7 +514,7 @@ export class Election {
         if (mine.length < 2) return;
         const movable = mine
           .filter((entry) => now - entry.movedAtMs > REST_AFTER_MOVE_MS)
-          .map((entry) => entry.contender.lease);
+          .map((entry) => entry.candidate.lease);
         const members = this.#alive(first);
         const storeMs = Math.max(0, ...members.map((member) => member.seenStoreMs));
         const gift = toGiveAway(this.#self().id, movable, members, { settleMs: SETTLE_MS, storeMs });
@@ -527,7 +530,7 @@ export class Election {
 
   #self(): SelfReport {
     const held = [...this.#entries.values()].filter((entry) => entry.state.role.kind === 'leading').length;
-    const fit = [...this.#entries.values()].every((entry) => entry.contender.fit);
+    const fit = [...this.#entries.values()].every((entry) => entry.candidate.fit);
     const { namespace, pod, uid } = this.#deps.identity;
     const entries = [...this.#entries.values()];
     return {
@@ -535,7 +538,7 @@ export class Election {
       revision: this.#deps.identity.revision,
       load: held,
       ready: fit && !this.#stopping,
-      refusedLeases: entries.filter(({ contender }) => contender.refused).map(({ contender }) => contender.lease),
+      refusedLeases: entries.filter(({ candidate }) => candidate.refused).map(({ candidate }) => candidate.lease),
     };
   }
 
@@ -545,7 +548,7 @@ export class Election {
   }
 
   #alive(entry: Entry): readonly Member[] {
-    const there = alive(entry.members, this.#storeMs(entry), entry.contender.policy.ttlMs);
+    const there = alive(entry.members, this.#storeMs(entry), entry.candidate.policy.ttlMs);
     const own = entry.members.find((member) => member.id === this.#self().id);
     return own === undefined || there.includes(own) ? there : [...there, own];
   }
@@ -566,7 +569,7 @@ export class Election {
   #tick(): void {
     const now = this.#deps.nowMs();
     for (const entry of this.#entries.values()) {
-      const slackMs = entry.contender.policy.renewEveryMs * SLACK_SHARE;
+      const slackMs = entry.candidate.policy.renewEveryMs * SLACK_SHARE;
       const dueMs = leaseDeadline(entry.state);
       if (dueMs !== undefined && dueMs <= now + slackMs)
         this.#dispatch(entry, { kind: 'tick', unit: this.#deps.random(), slackMs });
@@ -612,10 +615,10 @@ export class Election {
 
   #trouble(entry: Entry, error: unknown): void {
     this.#deps.storeTrouble.note('lease', error);
-    this.#deps.log.debug({ err: error, client: entry.contender.client }, 'the store did not answer about the lease');
+    this.#deps.log.debug({ err: error, client: entry.candidate.client }, 'the store did not answer about the lease');
   }
 
   #audit(entry: Entry, event: Parameters<Deps['audit']['write']>[0], fields: Readonly<Record<string, unknown>>): void {
-    this.#deps.audit.write(event, entry.contender.client, { lease: entry.contender.lease, ...fields });
+    this.#deps.audit.write(event, entry.candidate.client, { lease: entry.candidate.lease, ...fields });
   }
 }

@@ -19,7 +19,7 @@ export function handingOver({ role }: LeaseState): boolean {
 }
 
 /** What `/status` and the metrics show of a lease. */
-export function factsOf(
+export function leaseStatus(
   known: Known | undefined,
   { own, lease, nowMs }: { readonly own: string; readonly lease: string; readonly nowMs: number },
 ): LeaseFacts {

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 
 /** Layout of the memory shared with the worker: two 32-bit words (a change counter, the answers of the main thread), then the deadline in ns. */
-export const GUARD_BYTES = 16;
+export const WATCHDOG_BYTES = 16;
 export const CHANGED = 0;
 export const ANSWERED = 1;
 export const DEADLINE_AT = 8;
@@ -12,7 +12,7 @@ export const DEADLINE_AT = 8;
  * nobody else leads before that), or a second after the process (or this thread alone) was stopped: one that goes on answers within 30 ms on an idle machine,
  * and must not be killed on a busy one. Exit by SIGKILL (137), one line on stderr before. Costs nothing while the lease is renewed.
  */
-export class LeaseGuard {
+export class Watchdog {
   readonly #words: Int32Array;
   readonly #deadline: BigInt64Array;
   readonly #worker: Worker;
@@ -20,7 +20,7 @@ export class LeaseGuard {
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
-    const memory = new SharedArrayBuffer(GUARD_BYTES);
+    const memory = new SharedArrayBuffer(WATCHDOG_BYTES);
     this.#words = new Int32Array(memory, 0, 2);
     this.#deadline = new BigInt64Array(memory, DEADLINE_AT, 1);
     const file = import.meta.url.endsWith('.ts') ? './watchdog-thread.ts' : './watchdog-thread.js';

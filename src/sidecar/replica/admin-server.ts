@@ -4,7 +4,7 @@ import { listenOn } from '../../config/listen-on.ts';
 import { HoldfastError } from '../../core/errors.ts';
 import { originProblem, urlOf } from '../../delivery/delivery-server.ts';
 import { createAdminServer } from './connection-limits.ts';
-import type { World } from '../runtime/environment.ts';
+import type { Environment } from '../runtime/environment.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** A scrape is answered from memory when the last one is younger than this: 100 scrapes a second must not cost the streams anything. */
@@ -13,14 +13,14 @@ const METRICS_CACHE_MS = 250;
 /** /healthz, /readyz and /metrics for probes and Prometheus; /status and /audit only from loopback. */
 export class AdminServer {
   readonly #supervisor: Supervisor;
-  readonly #deps: World;
+  readonly #deps: Environment;
   readonly #server: Server;
   readonly #drainMs: number;
   #metrics = '';
   #metricsAtMs = -Infinity;
 
   /** @param drainMs budget of an ordered drain. */
-  constructor(supervisor: Supervisor, deps: World, drainMs: number) {
+  constructor(supervisor: Supervisor, deps: Environment, drainMs: number) {
     this.#drainMs = drainMs;
     this.#supervisor = supervisor;
     this.#deps = deps;

@@ -10,7 +10,7 @@ const NOT_SWEPT = 'the sweep was cut short: dead connections stay in the registr
  * Reports this replica's connections to the registry, takes part in the reaper's rounds, and passes on what was declared dead. Nothing depends on it but
  * other people's view: a registry that is lost is written again with the next heartbeat.
  */
-export class Heartbeats {
+export class ConnectionHeartbeats {
   readonly #deps: Deps;
   readonly #held: () => readonly Heartbeat[];
   readonly #everyMs: number;

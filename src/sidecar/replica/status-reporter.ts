@@ -1,6 +1,6 @@
 import { HOLDFAST_VERSION } from '../../config/version.ts';
 import type { AuditEvent } from '../../telemetry/audit-log.ts';
-import type { World } from '../runtime/environment.ts';
+import type { Environment } from '../runtime/environment.ts';
 
 /** How often this replica says how it is. The controller promises a true status within 5 s. */
 export const REPORT_EVERY_MS = 1500;
@@ -26,7 +26,7 @@ const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>([
 const NOTICES = 20;
 
 /** What a report begins with, whatever state the sidecar is in. */
-export function reportHead(identity: World['identity'], configHash: string): Record<string, unknown> {
+export function reportHead(identity: Environment['identity'], configHash: string): Record<string, unknown> {
   return {
     v: 1,
     version: HOLDFAST_VERSION,
@@ -45,14 +45,14 @@ export interface Reporting {
 }
 
 /** Writes this replica's report for each client into the store, for the controller. Nothing depends on it. */
-export class Reporter {
-  readonly #deps: World;
+export class StatusReporter {
+  readonly #deps: Environment;
   readonly #what: Reporting;
   readonly #timer: NodeJS.Timeout | undefined;
   #writing = false;
   #warned = false;
 
-  constructor(deps: World, what: Reporting) {
+  constructor(deps: Environment, what: Reporting) {
     this.#deps = deps;
     this.#what = what;
     if (deps.reports === undefined) return;

@@ -1,5 +1,5 @@
 import type { StoreCondition } from '../../coordination/redis/redis-store.ts';
-import type { World } from '../runtime/environment.ts';
+import type { Environment } from '../runtime/environment.ts';
 
 /** How often the server is asked how it is. */
 const LOOK_EVERY_MS = 30_000;
@@ -13,12 +13,12 @@ export interface WatchedStore {
 /** Says what about the shared store is unsafe: each warning once in the log when it begins, and all of them in the status for as long as they last. */
 export class StoreWatch {
   readonly #store: WatchedStore;
-  readonly #log: World['log'];
+  readonly #log: Environment['log'];
   readonly #told: (condition: StoreCondition) => void;
   readonly #timer: NodeJS.Timeout;
   #known: ReadonlySet<string> = new Set();
 
-  constructor(store: WatchedStore, log: World['log'], told: (condition: StoreCondition) => void) {
+  constructor(store: WatchedStore, log: Environment['log'], told: (condition: StoreCondition) => void) {
     this.#store = store;
     this.#log = log;
     this.#told = told;

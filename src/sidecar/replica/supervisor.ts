@@ -1,41 +1,41 @@
 import type { ClientPlan } from '../../config/plan.ts';
 import type { StoreCondition } from '../../coordination/redis/redis-store.ts';
-import { DeadLetters } from '../../delivery/dead-letter-routes.ts';
+import { DeadLetterRoutes } from '../../delivery/dead-letter-routes.ts';
 import type { ServedStream } from '../../delivery/delivery-server.ts';
 import { DeadHints } from './dead-hints.ts';
-import type { Deps, World } from '../runtime/environment.ts';
+import type { Deps, Environment } from '../runtime/environment.ts';
 import { Election } from '../leadership/election.ts';
-import { Heartbeats } from './connection-heartbeats.ts';
+import { ConnectionHeartbeats } from './connection-heartbeats.ts';
 import { cursorKnown } from '../stream/positions.ts';
-import { Refusals } from '../runtime/store-refusals.ts';
-import { Seat } from '../leadership/client-candidate.ts';
-import { beginSeries } from './initial-series.ts';
+import { StoreRefusals } from '../runtime/store-refusals.ts';
+import { ClientCandidate } from '../leadership/client-candidate.ts';
+import { initialSeries } from './initial-series.ts';
 import { StoreTrouble } from '../runtime/store-trouble.ts';
 import type { StreamDriver } from '../stream/stream-driver.ts';
 
 /** One replica: a candidate for each OAuth client's lease, and what it leads. Starts, stops in order, tells how things are. */
 export class Supervisor {
   readonly #deps: Deps;
-  readonly #seats: readonly Seat[];
+  readonly #candidates: readonly ClientCandidate[];
   readonly election: Election;
   readonly #startedEpochMs: number;
   readonly #storeTrouble = new StoreTrouble();
   /** What about the store is unsafe for us, and how full it is. */
   storeCondition: StoreCondition = { warnings: [], fill: undefined };
-  readonly #heartbeats: Heartbeats;
+  readonly #heartbeats: ConnectionHeartbeats;
   #stopping = false;
 
-  constructor(plans: readonly ClientPlan[], deps: World) {
+  constructor(plans: readonly ClientPlan[], deps: Environment) {
     this.#deps = {
       ...deps,
       storeTrouble: this.#storeTrouble,
-      refusals: new Refusals(deps.log),
+      refusals: new StoreRefusals(deps.log),
     };
     this.#startedEpochMs = deps.nowEpochMs();
-    beginSeries(deps.metrics, plans);
-    const seats: Seat[] = plans.map(
+    initialSeries(deps.metrics, plans);
+    const candidates: ClientCandidate[] = plans.map(
       (plan) =>
-        new Seat(plan, this.#deps, {
+        new ClientCandidate(plan, this.#deps, {
           open: () => this.election.open(plan.lease),
           holder: () => this.election.facts(plan.lease).holder,
           doubt: () => {
@@ -43,17 +43,17 @@ export class Supervisor {
           },
         }),
     );
-    this.#seats = seats;
-    this.election = new Election(seats, this.#deps);
-    this.#heartbeats = new Heartbeats(
+    this.#candidates = candidates;
+    this.election = new Election(candidates, this.#deps);
+    this.#heartbeats = new ConnectionHeartbeats(
       this.#deps,
-      () => seats.flatMap((seat) => seat.heartbeats()),
+      () => candidates.flatMap((candidate) => candidate.heartbeats()),
       deps.registryEveryMs,
     );
     const hints = new DeadHints(
-      () => seats.flatMap((seat) => seat.heartbeats()),
+      () => candidates.flatMap((candidate) => candidate.heartbeats()),
       (connection) => {
-        for (const seat of seats) seat.tearDown(connection);
+        for (const candidate of candidates) candidate.tearDown(connection);
       },
       deps.nowMs,
     );
@@ -64,18 +64,18 @@ export class Supervisor {
 
   /** Begins in the background; a store that does not answer is waited for, never a reason to exit. */
   start(): void {
-    for (const seat of this.#seats) seat.start();
+    for (const candidate of this.#candidates) candidate.start();
     this.election.start();
   }
 
   /** Gives every lease away: no new delivery, acknowledgements are awaited, checkpoints written, sockets closed with 1000. */
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true;
-    for (const seat of this.#seats) seat.stop();
+    for (const candidate of this.#candidates) candidate.stop();
     await this.election.stop(limitMs);
-    for (const seat of this.#seats) {
-      seat.lost('stopped');
-      for (const pull of seat.pulls.values()) pull.dismiss();
+    for (const candidate of this.#candidates) {
+      candidate.lost('stopped');
+      for (const pull of candidate.pulls.values()) pull.dismiss();
     }
     await this.#heartbeats.stop();
   }
@@ -83,35 +83,35 @@ export class Supervisor {
   /** Gives every lease away and stays up, retired: what preStop asks for. @returns false when something is still held. */
   async drain(limitMs: number): Promise<boolean> {
     this.#stopping = true;
-    for (const seat of this.#seats) seat.stop();
+    for (const candidate of this.#candidates) candidate.stop();
     return this.election.stop(limitMs);
   }
 
   /** This replica leads some client. */
   get leads(): boolean {
-    return this.#seats.some((seat) => this.election.facts(seat.lease).role === 'leader');
+    return this.#candidates.some((candidate) => this.election.facts(candidate.lease).role === 'leader');
   }
 
   /** A planned hand-over of one client. @returns false when it is unknown here or not led by this replica. */
   async handOver(client: string): Promise<boolean> {
-    const seat = this.#seats.find((one) => one.plan.name === client);
-    if (seat === undefined || this.election.facts(seat.lease).role !== 'leader') return false;
-    await this.election.handOver(seat.lease);
-    return this.election.facts(seat.lease).role !== 'leader';
+    const candidate = this.#candidates.find((one) => one.plan.name === client);
+    if (candidate === undefined || this.election.facts(candidate.lease).role !== 'leader') return false;
+    await this.election.handOver(candidate.lease);
+    return this.election.facts(candidate.lease).role !== 'leader';
   }
 
   /** The streams as the delivery server sees them. */
   served(): ReadonlyMap<string, ServedStream> {
     const out = new Map<string, ServedStream>();
-    for (const seat of this.#seats) {
-      const { epoch } = this.election.facts(seat.lease);
-      for (const { name, delivery } of seat.plan.streams) {
-        const stream = seat.streams.get(name);
+    for (const candidate of this.#candidates) {
+      const { epoch } = this.election.facts(candidate.lease);
+      for (const { name, delivery } of candidate.plan.streams) {
+        const stream = candidate.streams.get(name);
         out.set(name, {
           name,
           epoch: stream?.epoch ?? epoch,
-          pull: seat.pulls.get(name),
-          letters: stream === undefined ? undefined : new DeadLetters(stream.letters),
+          pull: candidate.pulls.get(name),
+          letters: stream === undefined ? undefined : new DeadLetterRoutes(stream.letters),
           maxInFlight: delivery.maxInFlight,
           cursorKnown: (cursor) => stream !== undefined && cursorKnown(cursor, stream.epoch, stream.outbox.lastOrd),
         });
@@ -125,9 +125,9 @@ export class Supervisor {
     return (
       !this.#stopping &&
       this.#storeTrouble.text === undefined &&
-      this.#seats.every((seat) => {
-        const facts = this.election.facts(seat.lease);
-        return facts.role === 'leader' ? seat.complete : facts.observed;
+      this.#candidates.every((candidate) => {
+        const facts = this.election.facts(candidate.lease);
+        return facts.role === 'leader' ? candidate.complete : facts.observed;
       })
     );
   }
@@ -142,32 +142,32 @@ export class Supervisor {
       startedAt: new Date(this.#startedEpochMs).toISOString(),
       ready: this.ready,
       store: { kind: this.#deps.store.kind, trouble: this.#storeTrouble.text, ...this.storeCondition },
-      broken: Object.fromEntries(this.#seats.flatMap((seat) => [...seat.broken])),
-      clients: this.#seats.map((seat) => this.#clientStatus(seat)),
+      broken: Object.fromEntries(this.#candidates.flatMap((candidate) => [...candidate.broken])),
+      clients: this.#candidates.map((candidate) => this.#clientStatus(candidate)),
       streams: this.#streams().map(([, stream]) => stream.status()),
     };
   }
 
-  #clientStatus(seat: Seat): Record<string, unknown> {
-    const facts = this.election.facts(seat.lease);
-    const client = seat.plan.name;
+  #clientStatus(candidate: ClientCandidate): Record<string, unknown> {
+    const facts = this.election.facts(candidate.lease);
+    const client = candidate.plan.name;
     this.#deps.metrics.leader.set({ client }, facts.role === 'leader' ? 1 : 0);
     this.#deps.metrics.leaseOpen.set({ client }, facts.open ? 1 : 0);
     this.#deps.metrics.epoch.set({ client }, facts.epoch);
     this.#deps.metrics.leaseRemaining.set({ client }, (facts.remainingMs ?? 0) / 1000);
-    const driver = seat.driver?.status() ?? {
+    const driver = candidate.driver?.status() ?? {
       name: client,
-      platform: seat.plan.platform,
-      region: seat.plan.region,
+      platform: candidate.plan.platform,
+      region: candidate.plan.region,
       token: { state: 'absent' },
       credentials: 'ok',
       breaker: 'closed',
       waiting: [],
     };
-    return { ...driver, ...facts, lease: seat.lease };
+    return { ...driver, ...facts, lease: candidate.lease };
   }
 
   #streams(): readonly (readonly [string, StreamDriver])[] {
-    return this.#seats.flatMap((seat) => [...seat.streams]);
+    return this.#candidates.flatMap((candidate) => [...candidate.streams]);
   }
 }

@@ -1,17 +1,17 @@
+import type { SharedLimits } from '../../coordination/shared-limits.ts';
+import type { StreamPool } from '../../coordination/stream-pool.ts';
 import type { Leases } from '../../coordination/leases.ts';
-import type { Pool } from '../../coordination/redis/redis-pool.ts';
-import type { Reports } from '../../coordination/redis/sidecar-reports.ts';
+import type { SidecarReports } from '../../coordination/redis/sidecar-reports.ts';
 import type { ConnectionRegistry } from '../../coordination/redis/connection-registry.ts';
-import type { Restraint } from '../../coordination/redis/redis-limits.ts';
 import type { Store } from '../../coordination/store.ts';
 import type { SecretRegistry } from '../../core/secret-registry.ts';
 import type { AuditLog } from '../../telemetry/audit-log.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
-import type { Refusals } from './store-refusals.ts';
+import type { StoreRefusals } from './store-refusals.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { StoreTrouble } from './store-trouble.ts';
-import type { Ways } from './transports.ts';
+import type { Transports } from './transports.ts';
 
 /** Who this replica is. Only the random part is relied on to be unique. */
 export interface Identity {
@@ -27,16 +27,16 @@ export interface Identity {
 }
 
 /** The world as the sidecar sees it; built once, in cli/. */
-export interface World {
+export interface Environment {
   readonly identity: Identity;
   readonly store: Store;
   readonly leases: Leases;
-  readonly restraint: Restraint;
-  readonly pool: Pool;
+  readonly limits: SharedLimits;
+  readonly pool: StreamPool;
   /** undefined: there is nobody to tell. */
   readonly registry: ConnectionRegistry | undefined;
   /** undefined: nobody would read them. */
-  readonly reports: Reports | undefined;
+  readonly reports: SidecarReports | undefined;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly log: Logger;
@@ -44,7 +44,7 @@ export interface World {
   /** Period of heartbeats and of the reaper's rounds. */
   readonly registryEveryMs: { readonly beat: number; readonly sweep: number };
   readonly schedule: Scheduler;
-  readonly ways: Ways;
+  readonly transports: Transports;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
   /** Wall clock, only written down. */
@@ -54,7 +54,7 @@ export interface World {
   readonly randomId: () => string;
 }
 
-export interface Deps extends World {
+export interface Deps extends Environment {
   readonly storeTrouble: StoreTrouble;
-  readonly refusals: Refusals;
+  readonly refusals: StoreRefusals;
 }

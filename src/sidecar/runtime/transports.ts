@@ -4,18 +4,18 @@ import type { DialTarget } from '../../platforms/dial-target.ts';
 import { StreamSocket, type SocketHandlers, type SocketOptions } from '../../upstream/stream-socket.ts';
 
 /** One connection to the platform, as the stream uses it. */
-export type Link = Pick<StreamSocket, 'send' | 'pause' | 'ping' | 'close' | 'terminate'>;
+export type PlatformSocket = Pick<StreamSocket, 'send' | 'pause' | 'ping' | 'close' | 'terminate'>;
 
 /** The ways out of the process. The simulation puts its own in this place. */
-export interface Ways {
+export interface Transports {
   /** Dials the platform; what happens is told to the handlers. */
-  link(target: DialTarget, options: SocketOptions, handlers: SocketHandlers): Link;
+  link(target: DialTarget, options: SocketOptions, handlers: SocketHandlers): PlatformSocket;
   /** The way to the consumer of one stream. */
   push(plan: StreamPlan, push: Push): PushTransport;
 }
 
 /** Real sockets. */
-export const SYSTEM_WAYS: Ways = {
+export const SYSTEM_TRANSPORTS: Transports = {
   link: (target, options, handlers) => new StreamSocket(target, options, handlers),
   push: (plan, push) =>
     new HttpPushTransport(push, {

@@ -6,7 +6,7 @@ import {
   checkpointDue,
   checkpointWriting,
   freshCheckpoint,
-  type CheckpointState,
+  type CheckpointSchedule,
 } from '../../core/events/checkpoint-schedule.ts';
 import { HoldfastError } from '../../core/errors.ts';
 import type { Outbox } from '../../core/events/outbox.ts';
@@ -47,7 +47,7 @@ export class Checkpointer {
   readonly #deps: Deps;
   readonly #outbox: Outbox<Parcel>;
   readonly #wake: () => void;
-  #state: CheckpointState = freshCheckpoint;
+  #state: CheckpointSchedule = freshCheckpoint;
   #answers: Answer[] = [];
   #notes: Fenced[] = [];
   /** The last record written, for a store that lost it. */

@@ -1,6 +1,6 @@
 import type { StreamPlan } from '../../config/plan.ts';
 import type { DeadLetter } from '../../coordination/store.ts';
-import type { Entry, Outbox } from '../../core/events/outbox.ts';
+import type { OutboxEntry, Outbox } from '../../core/events/outbox.ts';
 import type { LetterPort, LetterView } from '../../delivery/dead-letter-routes.ts';
 import type { DeadLetterSink } from '../../delivery/delivery-ports.ts';
 import { attributesOf, eventIdOf, type Parcel } from '../../delivery/envelope.ts';
@@ -14,7 +14,7 @@ export const REDRIVE_LIMIT_BYTES = 1024 * 1024;
 export type Redeliver = (attributes: string, data: Buffer, eventId: string) => number;
 
 /** The dead letters of one stream: kept before the event counts as settled, removed after a redelivery was settled. */
-export class LetterBox implements LetterPort, DeadLetterSink {
+export class DeadLetterBox implements LetterPort, DeadLetterSink {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
   readonly #outbox: Outbox<Parcel>;
@@ -33,7 +33,7 @@ export class LetterBox implements LetterPort, DeadLetterSink {
     this.#deliver = deliver;
   }
 
-  async add(entry: Entry<Parcel>, reason: string): Promise<'stored' | 'full'> {
+  async add(entry: OutboxEntry<Parcel>, reason: string): Promise<'stored' | 'full'> {
     const { item } = entry;
     const redriven = this.#redriving.get(entry.ord);
     if (redriven !== undefined) {

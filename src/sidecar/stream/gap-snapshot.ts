@@ -1,9 +1,9 @@
 import type { StreamPlan } from '../../config/plan.ts';
 import type { Deps } from '../runtime/environment.ts';
 import type { Intake } from './intake.ts';
-import type { GapData } from './intake-notes.ts';
+import type { GapData } from './intake-note.ts';
 
-export interface AfterGap {
+export interface GapSnapshot {
   readonly deps: Deps;
   readonly intake: Intake;
   /** GET of a REST path of the platform; undefined when it did not answer 200. */
@@ -14,7 +14,7 @@ export interface AfterGap {
  * What follows an announced gap: the snapshot of the platform's REST API where one is configured, else, where the consumer's picture is certainly
  * out of date, the request to resynchronise. A snapshot gives state, not the lost transitions.
  */
-export function afterGap(plan: StreamPlan, gap: GapData, { deps, intake, rest }: AfterGap): void {
+export function gapSnapshot(plan: StreamPlan, gap: GapData, { deps, intake, rest }: GapSnapshot): void {
   const { from, to, cause } = gap;
   const resync = (): void => {
     intake.pushControl('resync.required', { stream: plan.name, from, to, cause });

@@ -21,8 +21,8 @@ import { FrameReader, type EventView, type FrameSink } from '../../platforms/fra
 import type { Position } from '../../platforms/profile.ts';
 import type { Covering } from './checkpointer.ts';
 import type { Deps } from '../runtime/environment.ts';
-import { Hole } from './time-gap.ts';
-import type { GapData, IntakeNote, IntakeStage } from './intake-notes.ts';
+import { TimeGap } from './time-gap.ts';
+import type { GapData, IntakeNote, IntakeStage } from './intake-note.ts';
 import { isoOf, positionOf, printOf } from './positions.ts';
 import { RecentTimes } from './recent-times.ts';
 import { ReplayMark } from './replay-mark.ts';
@@ -85,7 +85,7 @@ export class Intake implements FrameSink {
   /** Since when frames may wait on the way because reading was paused; until it has caught up. */
   #behindSinceEpochMs: number | undefined;
   #readingSinceMs = 0;
-  readonly #hole = new Hole();
+  readonly #timeGap = new TimeGap();
   received = 0;
   duplicates = 0;
   poisoned = 0;
@@ -202,10 +202,10 @@ export class Intake implements FrameSink {
   }
   /** What came since then cannot be asked for again: it is announced when the stream is open. */
   holeSince(epochMs: number): void {
-    this.#hole.since(epochMs);
+    this.#timeGap.since(epochMs);
   }
   get holed(): boolean {
-    return this.#hole.pending;
+    return this.#timeGap.pending;
   }
 
   get held(): number {
@@ -310,7 +310,7 @@ export class Intake implements FrameSink {
 
   /** A class C hole, or the hole a restart left: times are all that is known. Nothing when there is none. */
   announceHole(cause: GapCause): void {
-    const fromEpochMs = this.#hole.announcedAs(this.#outbox.lastOrd + 1);
+    const fromEpochMs = this.#timeGap.announcedAs(this.#outbox.lastOrd + 1);
     if (fromEpochMs === undefined) return;
     const toEpochMs = this.#deps.nowEpochMs();
     const fromTime = new Date(Math.min(fromEpochMs, toEpochMs)).toISOString();
@@ -326,7 +326,7 @@ export class Intake implements FrameSink {
   /** The record of what is settled; undefined while there is nothing that it could name. */
   checkpointAt({ ord, item: floor, runs }: Snapshot<Parcel>): Covering | undefined {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
-    this.#hole.settled(ord);
+    this.#timeGap.settled(ord);
     const floorEpochMs = floor?.heardEpochMs ?? this.lastReceivedEpochMs;
     const receivedEpochMs = Math.min(floorEpochMs, this.#behindSinceEpochMs ?? Infinity);
     const base = {
@@ -336,7 +336,7 @@ export class Intake implements FrameSink {
       era: floor?.era ?? this.#era,
       distinct,
       missing: this.#baseMissing + this.#tracker.missing,
-      settledAtEpochMs: this.#hole.vouchedUntil(receivedEpochMs),
+      settledAtEpochMs: this.#timeGap.vouchedUntil(receivedEpochMs),
     };
     if (this.#plan.profile.streamClass === 'A') {
       const known = { start: this.#start, tracker: this.#tracker, before: this.#settledBefore, outbox: this.#outbox };
@@ -350,7 +350,7 @@ export class Intake implements FrameSink {
 
   /** Where a stream stands that has settled no event. While a hole is open nothing may vouch for a position: a crash would hide the hole. */
   get #start(): string {
-    return this.#hole.open ? '' : this.#beforeFirst;
+    return this.#timeGap.open ? '' : this.#beforeFirst;
   }
 
   #sequenced(view: EventView): void {

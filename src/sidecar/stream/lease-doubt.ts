@@ -2,7 +2,7 @@
 const HOLD_MS = 30_000;
 
 /** Keeps or closes a stream's sockets while its lease is in doubt: A and B at once, C after 30 s. */
-export class Bar {
+export class LeaseDoubt {
   readonly #holdMs: number;
   #downSinceMs: number | undefined;
   #closed = false;

@@ -2,7 +2,7 @@ import type { StreamPlan } from '../../config/plan.ts';
 import { newerOf, type Checkpoint } from '../../coordination/store.ts';
 import { downForMs } from '../../core/events/continuity.ts';
 import type { Failure, Reason } from '../../core/session/classify-failure.ts';
-import { Outbox, type HandOver } from '../../core/events/outbox.ts';
+import { Outbox, type DispatchMode } from '../../core/events/outbox.ts';
 import { sessionDeadline } from '../../core/session/session.ts';
 import type { SessionEffect, TokenRef } from '../../core/session/session-model.ts';
 import { salted } from '../../core/dialing/backoff.ts';
@@ -14,19 +14,19 @@ import { PushDelivery } from '../../delivery/push-delivery.ts';
 import { dialTarget, type DialTarget } from '../../platforms/dial-target.ts';
 import { refreshFrame } from '../../platforms/client-frames.ts';
 import { Backpressure, mayUnpark, type Fill } from './backpressure.ts';
-import { Bar } from './lease-doubt.ts';
+import { LeaseDoubt } from './lease-doubt.ts';
 import { Checkpointer } from './checkpointer.ts';
-import type { StreamClient } from '../client/client-port.ts';
+import type { ClientPort } from '../client/client-port.ts';
 import type { Deps } from '../runtime/environment.ts';
-import { afterGap } from './gap-snapshot.ts';
+import { gapSnapshot } from './gap-snapshot.ts';
 import { helloText } from './hello-text.ts';
 import { Intake } from './intake.ts';
-import type { IntakeNote } from './intake-notes.ts';
-import { LetterBox } from './dead-letter-box.ts';
-import { StreamReport } from './stream-telemetry.ts';
+import type { IntakeNote } from './intake-note.ts';
+import { DeadLetterBox } from './dead-letter-box.ts';
+import { StreamTelemetry } from './stream-telemetry.ts';
 import { oldestOffered } from './positions.ts';
 import { SessionLoop } from './session-loop.ts';
-import { Sockets } from './stream-sockets.ts';
+import { StreamSockets } from './stream-sockets.ts';
 import { DeadlineTimer } from '../runtime/deadline-timer.ts';
 import { Waits } from '../runtime/waits.ts';
 
@@ -43,18 +43,18 @@ export class StreamDriver {
   readonly outbox: Outbox<Parcel>;
   readonly delivery: Delivery;
   readonly intake: Intake;
-  readonly letters: LetterBox;
+  readonly letters: DeadLetterBox;
   readonly #deps: Deps;
-  readonly client: StreamClient;
+  readonly client: ClientPort;
   readonly #checkpointer: Checkpointer;
-  readonly #report: StreamReport;
+  readonly #report: StreamTelemetry;
   readonly #timer: DeadlineTimer;
-  readonly sockets: Sockets;
+  readonly sockets: StreamSockets;
   readonly #backpressure: Backpressure;
   readonly #waits = new Waits();
   readonly session: SessionLoop;
   /** Lowered while the lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
-  readonly bar: Bar;
+  readonly leaseDoubt: LeaseDoubt;
   #turnDue = false;
   #heard = 0;
   #heardFrame = false;
@@ -74,7 +74,7 @@ export class StreamDriver {
   #ended = false;
   #fencedForGood = false;
 
-  constructor(plan: StreamPlan, epoch: number, client: StreamClient, world: Deps) {
+  constructor(plan: StreamPlan, epoch: number, client: ClientPort, world: Deps) {
     this.plan = plan;
     this.epoch = epoch;
     this.client = client;
@@ -93,12 +93,12 @@ export class StreamDriver {
         this.#arm();
       },
     });
-    this.sockets = new Sockets(plan, deps);
-    this.bar = new Bar(plan.profile.streamClass);
+    this.sockets = new StreamSockets(plan, deps);
+    this.leaseDoubt = new LeaseDoubt(plan.profile.streamClass);
     this.#backpressure = new Backpressure(plan.session.liveness);
-    this.#report = new StreamReport(plan, deps);
+    this.#report = new StreamTelemetry(plan, deps);
     this.intake = new Intake(plan, deps, { outbox: this.outbox, epoch, wake });
-    this.letters = new LetterBox(plan, deps, this.outbox, (attributes, data, eventId) =>
+    this.letters = new DeadLetterBox(plan, deps, this.outbox, (attributes, data, eventId) =>
       this.intake.redrive(attributes, data, eventId),
     );
     this.#checkpointer = new Checkpointer(plan, epoch, deps, { outbox: this.outbox, wake });
@@ -120,7 +120,7 @@ export class StreamDriver {
       wake,
     };
     if (push === undefined) return new PullDelivery(plan, this.outbox, ports);
-    return new PushDelivery(plan, this.outbox, ports, { push, transport: this.#deps.ways.push(plan, push) });
+    return new PushDelivery(plan, this.outbox, ports, { push, transport: this.#deps.transports.push(plan, push) });
   }
 
   /** A uniform sample in [0, 1), shifted by this replica's salt. */
@@ -232,7 +232,7 @@ export class StreamDriver {
 
   /** The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are. */
   reopen(storeLostData: boolean): void {
-    this.bar.lift();
+    this.leaseDoubt.lift();
     this.#checkpointer.reopened(storeLostData);
     if (this.#parkedForLease && this.session.state.goal === 'park' && !this.#stopping)
       this.session.dispatch({ kind: 'start' });
@@ -242,7 +242,7 @@ export class StreamDriver {
 
   /** The lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
   shut(): void {
-    this.bar.lower(this.#deps.nowMs());
+    this.leaseDoubt.lower(this.#deps.nowMs());
     this.#soon();
   }
 
@@ -271,7 +271,7 @@ export class StreamDriver {
   #end(): void {
     this.#ended = true;
     this.#report.over();
-    this.bar.lift();
+    this.leaseDoubt.lift();
     this.#waits.end();
     this.#timer.clear();
     this.#checkpointer.stop();
@@ -296,7 +296,7 @@ export class StreamDriver {
 
   /** A parked stream connects again once its buffer has room, whatever made it park; not while the lease is in doubt. */
   #unpark(): void {
-    if (this.session.state.goal !== 'park' || this.bar.down || this.#stopping || !mayUnpark(this.#fill)) return;
+    if (this.session.state.goal !== 'park' || this.leaseDoubt.down || this.#stopping || !mayUnpark(this.#fill)) return;
     this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
     this.session.dispatch({ kind: 'start' });
   }
@@ -527,7 +527,7 @@ export class StreamDriver {
     for (const { final } of this.#checkpointer.takeNotes()) this.#onFenced(final);
     this.delivery.pump(nowMs);
     this.letters.sweep();
-    if (this.bar.closes(nowMs)) this.#parkForLease();
+    if (this.leaseDoubt.closes(nowMs)) this.#parkForLease();
     this.#regulate();
     this.#unpark();
     this.#checkpoint(nowMs);
@@ -554,7 +554,7 @@ export class StreamDriver {
         return this.session.dispatch({ kind: 'redial', purpose: 'gap' });
       case 'gap':
         this.#report.gap(note.data);
-        return afterGap(this.plan, note.data, {
+        return gapSnapshot(this.plan, note.data, {
           deps: this.#deps,
           rest: (path) => this.client.rest(path),
           intake: this.intake,
@@ -607,7 +607,7 @@ export class StreamDriver {
         this.client.open() ? this.delivery.deadline(this.#deps.nowMs()) : undefined,
         this.#begun ? this.#checkpointer.deadline() : undefined,
         this.#waits.deadline(),
-        this.bar.deadline(),
+        this.leaseDoubt.deadline(),
         this.#backpressure.deadline(),
       ),
     );
@@ -615,7 +615,7 @@ export class StreamDriver {
 }
 
 /** How events leave, by mode. */
-function handOverOf({ delivery }: StreamPlan): HandOver {
+function handOverOf({ delivery }: StreamPlan): DispatchMode {
   if (delivery.mode === 'Pull') return 'stream';
   return delivery.order === 'stream' ? 'run' : 'key';
 }

@@ -6,7 +6,7 @@ import { HELD_REASONS, type HeldReason } from '../../core/vocabulary.ts';
 import type { Delivery } from '../../delivery/delivery-ports.ts';
 import type { Parcel } from '../../delivery/envelope.ts';
 import type { Deps } from '../runtime/environment.ts';
-import type { GapData } from './intake-notes.ts';
+import type { GapData } from './intake-note.ts';
 
 export interface GaugeFacts {
   readonly outbox: Outbox<Parcel>;

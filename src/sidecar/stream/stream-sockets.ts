@@ -4,15 +4,15 @@ import type { SessionState } from '../../core/session/session-model.ts';
 import type { DialTarget } from '../../platforms/dial-target.ts';
 import type { SocketHandlers } from '../../upstream/stream-socket.ts';
 import type { Deps } from '../runtime/environment.ts';
-import type { Link } from '../runtime/transports.ts';
+import type { PlatformSocket } from '../runtime/transports.ts';
 
 interface OpenSocket {
-  readonly socket: Link;
+  readonly socket: PlatformSocket;
   readonly connectionId: string;
 }
 
 /** The sockets of one stream, by the session's generation numbers: at most the main one, its successor, and some that are still closing. */
-export class Sockets {
+export class StreamSockets {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
   readonly #open = new Map<number, OpenSocket>();
@@ -36,7 +36,7 @@ export class Sockets {
       nowEpochMs: this.#deps.nowEpochMs,
     };
     try {
-      this.#open.set(gen, { socket: this.#deps.ways.link(target(), options, handlers), connectionId });
+      this.#open.set(gen, { socket: this.#deps.transports.link(target(), options, handlers), connectionId });
     } catch (error) {
       this.#deps.log.error({ err: error, stream: this.#plan.name }, 'the dial could not begin');
       queueMicrotask(() => {
@@ -45,7 +45,7 @@ export class Sockets {
     }
   }
 
-  of(gen: number): Link | undefined {
+  of(gen: number): PlatformSocket | undefined {
     return this.#open.get(gen)?.socket;
   }
 

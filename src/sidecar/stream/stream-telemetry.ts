@@ -1,7 +1,7 @@
 import { PRIVATE_ADDRESS_REMEDY } from '../../config/private-addresses.ts';
 import type { StreamPlan } from '../../config/plan.ts';
 import type { Failure, Reason } from '../../core/session/classify-failure.ts';
-import type { Entry, Outbox } from '../../core/events/outbox.ts';
+import type { OutboxEntry, Outbox } from '../../core/events/outbox.ts';
 import type { Control, SessionEffect, SessionState } from '../../core/session/session-model.ts';
 import { nextAttempt } from '../../core/session/next-attempt.ts';
 import { unreachable } from '../../core/step.ts';
@@ -10,7 +10,7 @@ import type { Delivery, DeliveryTelemetry } from '../../delivery/delivery-ports.
 import type { Parcel } from '../../delivery/envelope.ts';
 import type { Deps } from '../runtime/environment.ts';
 import type { Intake } from './intake.ts';
-import type { GapData } from './intake-notes.ts';
+import type { GapData } from './intake-note.ts';
 import { StreamGauges, type Standing } from './stream-gauges.ts';
 import { deadLetterLabel } from '../../core/vocabulary.ts';
 
@@ -32,7 +32,7 @@ export interface StatusFacts {
 }
 
 /** Everything one stream says about itself: audit records, metrics, log lines, status. It decides nothing. */
-export class StreamReport implements DeliveryTelemetry {
+export class StreamTelemetry implements DeliveryTelemetry {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
   readonly #labels: { readonly client: string; readonly stream: string };
@@ -236,7 +236,7 @@ export class StreamReport implements DeliveryTelemetry {
     this.#deps.metrics.emptyBatches.inc(this.#labels);
   }
 
-  handed(entries: readonly Entry<Parcel>[]): void {
+  handed(entries: readonly OutboxEntry<Parcel>[]): void {
     let again = 0;
     for (const entry of entries) if (entry.attempts > 1) again += 1;
     this.#redelivered += again;

@@ -8,7 +8,7 @@ export const IN_FLIGHT_MS = 1500;
  * A hole of which only times are known: since when nothing can be vouched for. Until the notice of it is settled every stored record must go on saying so, or
  * a crash in between would hide it.
  */
-export class Hole {
+export class TimeGap {
   /** Not announced yet. */
   #pendingSinceEpochMs: number | undefined;
   /** Announced by the entry `ord`, or not at all, and not settled. */

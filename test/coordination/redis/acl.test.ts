@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { Reports } from '../../../src/coordination/redis/sidecar-reports.ts';
+import { SidecarReports } from '../../../src/coordination/redis/sidecar-reports.ts';
 import { RedisPool } from '../../../src/coordination/redis/redis-pool.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { ConnectionRegistry } from '../../../src/coordination/redis/connection-registry.ts';
-import { RedisRestraint } from '../../../src/coordination/redis/redis-limits.ts';
+import { RedisLimits } from '../../../src/coordination/redis/redis-limits.ts';
 import { RedisStore } from '../../../src/coordination/redis/redis-store.ts';
 import { redisLink, TestRedis } from '../../support/redis.ts';
 
@@ -72,7 +72,7 @@ describe('the shipped ACL', () => {
     expect((await store.listDeadLetters('L', 's', undefined, 10)).length).to.equal(1);
     expect(await store.removeDeadLetter('L', 's', '1')).to.equal(true);
     await store.purgeDeadLetters('L', 's');
-    const restraint = new RedisRestraint(link);
+    const restraint = new RedisLimits(link);
     expect((await restraint.permit('L', won.epoch, 'dial', { capacity: 1, refillEveryMs: 10 })).kind).to.equal(
       'granted',
     );
@@ -96,7 +96,7 @@ describe('the shipped ACL', () => {
       },
     ]);
     await registry.sweep();
-    const reports = new Reports(link);
+    const reports = new SidecarReports(link);
     expect(await reports.write({ namespace: 'n', name: 'c' }, 'pod/uid', '{"v":1}')).to.equal(true);
     expect(await reports.read({ namespace: 'n', name: 'c' })).to.have.length(1);
     await restraint.hold('L', won.epoch, 10);

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { ClientKeys } from '../../../src/coordination/redis/redis-keys.ts';
+import { RedisKeys } from '../../../src/coordination/redis/redis-keys.ts';
 import type { SelfReport } from '../../../src/coordination/leases.ts';
-import type { RedisLink } from '../../../src/coordination/redis/redis-connection.ts';
+import type { RedisConnection } from '../../../src/coordination/redis/redis-connection.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { RedisStore } from '../../../src/coordination/redis/redis-store.ts';
 import { checkpoint, letter } from '../../support/records.ts';
@@ -16,7 +16,7 @@ const me: SelfReport = { id: 'a', revision: 'r1', load: 0, ready: true, refusedL
 /** Found and mended: A25. */
 describe('a Redis Cluster', () => {
   let server: TestRedis;
-  let link: RedisLink;
+  let link: RedisConnection;
   before(async () => {
     server = await TestRedis.start(['--cluster-enabled', 'yes']);
     const raw = new Redis({ host: '127.0.0.1', port: server.port });
@@ -32,7 +32,7 @@ describe('a Redis Cluster', () => {
   });
 
   it('serves several clients whose keys lie in several slots', async () => {
-    expect(new Set(LEASES.map((lease) => new ClientKeys('hf', lease).shard)).size).to.be.greaterThan(5);
+    expect(new Set(LEASES.map((lease) => new RedisKeys('hf', lease).shard)).size).to.be.greaterThan(5);
     const leases = new RedisLeases(link, 'redlock');
     const store = new RedisStore(link);
     const sightings = await leases.observe(LEASES, me);

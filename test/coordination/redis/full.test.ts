@@ -1,15 +1,15 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
-import { ClientKeys } from '../../../src/coordination/redis/redis-keys.ts';
+import { RedisKeys } from '../../../src/coordination/redis/redis-keys.ts';
 import type { SelfReport } from '../../../src/coordination/leases.ts';
-import type { RedisLink } from '../../../src/coordination/redis/redis-connection.ts';
+import type { RedisConnection } from '../../../src/coordination/redis/redis-connection.ts';
 import { RedisPool } from '../../../src/coordination/redis/redis-pool.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { RedisStore, type StoreCondition } from '../../../src/coordination/redis/redis-store.ts';
 import { ConnectionRegistry } from '../../../src/coordination/redis/connection-registry.ts';
-import { Reports } from '../../../src/coordination/redis/sidecar-reports.ts';
-import { RedisRestraint } from '../../../src/coordination/redis/redis-limits.ts';
+import { SidecarReports } from '../../../src/coordination/redis/sidecar-reports.ts';
+import { RedisLimits } from '../../../src/coordination/redis/redis-limits.ts';
 import { HoldfastError } from '../../../src/core/errors.ts';
 import { StoreWatch } from '../../../src/sidecar/replica/store-watch.ts';
 import { checkpoint, letter } from '../../support/records.ts';
@@ -23,7 +23,7 @@ const me = (id: string): SelfReport => ({ id, revision: 'r1', load: 0, ready: tr
 describe('a Redis that is full (maxmemory, noeviction)', () => {
   let server: TestRedis;
   let raw: Redis;
-  let link: RedisLink;
+  let link: RedisConnection;
   let leases: RedisLeases;
   let store: RedisStore;
   before(async () => {
@@ -75,10 +75,10 @@ describe('a Redis that is full (maxmemory, noeviction)', () => {
     const renew = async (token: string, epoch: number, lease = L) =>
       (await leases.renew([{ lease, token, epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(lease);
     expect(await renew(held.token, held.epoch), 'a renewal').to.deep.include({ kind: 'renewed' });
-    await raw.pexpire(new ClientKeys('hf', L).lock, 1000);
+    await raw.pexpire(new RedisKeys('hf', L).lock, 1000);
     expect(await renew(held.token, held.epoch)).to.deep.include({ kind: 'renewed' });
-    expect(await raw.pttl(new ClientKeys('hf', L).lock), 'the life of the lock').to.be.greaterThan(1000);
-    await raw.del(new ClientKeys('hf', L).incarnation);
+    expect(await raw.pttl(new RedisKeys('hf', L).lock), 'the life of the lock').to.be.greaterThan(1000);
+    await raw.del(new RedisKeys('hf', L).incarnation);
     expect(await renew(held.token, held.epoch), 'with a new incarnation').to.deep.include({ kind: 'renewed' });
     expect((await leases.observe([L], me('b'))).get(L)?.members.map((one) => one.id)).to.include('b');
     expect(await store.save(L, held.epoch, { s: checkpoint(held.epoch, 2, { tail: ['x'.repeat(2000)] }) })).to.equal(
@@ -95,7 +95,7 @@ describe('a Redis that is full (maxmemory, noeviction)', () => {
     }
     expect(await store.claim('other', 'b', 0)).to.be.greaterThan(0);
     expect(await store.seed(L, 'lost', checkpoint(1, 1))).to.equal(true);
-    const restraint = new RedisRestraint(link);
+    const restraint = new RedisLimits(link);
     expect((await restraint.permit(L, to.epoch + 1e9, 'dial', { capacity: 1, refillEveryMs: 1 })).kind).to.equal(
       'granted',
     );
@@ -111,9 +111,10 @@ describe('a Redis that is full (maxmemory, noeviction)', () => {
       'a heartbeat of a connection',
     ).to.equal('OOM');
     expect(await refusal(store.addDeadLetter(L, letter('1'))), 'a dead letter').to.equal('OOM');
-    expect(await refusal(new Reports(link).write({ namespace: 'n', name: 'c' }, 'pod', '{}')), 'a report').to.equal(
-      'OOM',
-    );
+    expect(
+      await refusal(new SidecarReports(link).write({ namespace: 'n', name: 'c' }, 'pod', '{}')),
+      'a report',
+    ).to.equal('OOM');
   });
 
   it('is announced from 80 % of its memory on, once', async () => {

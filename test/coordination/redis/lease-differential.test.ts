@@ -1,12 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { ClientKeys } from '../../../src/coordination/redis/redis-keys.ts';
+import { RedisKeys } from '../../../src/coordination/redis/redis-keys.ts';
 import type { SelfReport } from '../../../src/coordination/leases.ts';
-import { RedisLink } from '../../../src/coordination/redis/redis-connection.ts';
-import { CLOCK } from '../../../src/coordination/redis/scripts/script-prelude.ts';
+import { RedisConnection } from '../../../src/coordination/redis/redis-connection.ts';
+import { CLOCK, type Script } from '../../../src/coordination/redis/scripts/script-prelude.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { RedisStore } from '../../../src/coordination/redis/redis-store.ts';
-import type { Script } from '../../../src/coordination/redis/scripts/store-scripts.ts';
 import type { LeaseView } from '../../../src/core/lease/lease.ts';
 import { StoreModel } from '../../simulation/store.ts';
 import { checkpoint } from '../../support/records.ts';
@@ -22,7 +21,7 @@ const START_MS = 1_000_000;
 const me: SelfReport = { id: 'me', revision: '', load: 0, ready: true, refusedLeases: [] };
 
 /** The scripts as they are, but for the clock, which is a key. */
-class ClockedLink extends RedisLink {
+class ClockedLink extends RedisConnection {
   readonly #clocked = new Map<string, Script>();
 
   override script(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
@@ -92,17 +91,17 @@ class Pair {
   readonly #store: RedisStore;
   readonly #suite: SuiteRedis;
   readonly #lease: string;
-  readonly #keys: ClientKeys;
+  readonly #keys: RedisKeys;
   readonly #grants: { readonly token: string; readonly epoch: number }[] = [{ token: 'nobody', epoch: 7 }];
   readonly #seen: Seen[] = [];
   #wipes = 0;
 
-  constructor(suite: SuiteRedis, link: RedisLink, leases: RedisLeases, lease: string) {
+  constructor(suite: SuiteRedis, link: RedisConnection, leases: RedisLeases, lease: string) {
     this.#suite = suite;
     this.#leases = leases;
     this.#store = new RedisStore(link);
     this.#lease = lease;
-    this.#keys = new ClientKeys(link.prefix, lease);
+    this.#keys = new RedisKeys(link.prefix, lease);
     this.model.clockAheadMs = 0;
   }
 

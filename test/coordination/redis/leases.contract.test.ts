@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ClientKeys } from '../../../src/coordination/redis/redis-keys.ts';
+import { RedisKeys } from '../../../src/coordination/redis/redis-keys.ts';
 import {
   ACQUIRE,
   CLAIM_LEASE,
@@ -9,7 +9,7 @@ import {
 } from '../../../src/coordination/redis/scripts/lease-scripts.ts';
 import type { SelfReport } from '../../../src/coordination/leases.ts';
 import { PlainAdapter, RedlockAdapter } from '../../../src/coordination/redis/lock-adapter.ts';
-import type { RedisLink } from '../../../src/coordination/redis/redis-connection.ts';
+import type { RedisConnection } from '../../../src/coordination/redis/redis-connection.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { HoldfastError } from '../../../src/core/errors.ts';
 import { SuiteRedis } from '../../support/suite-redis.ts';
@@ -28,16 +28,16 @@ for (const adapter of ['redlock', 'plain'] as const) {
     async function pair(): Promise<{
       readonly a: RedisLeases;
       readonly b: RedisLeases;
-      readonly keys: ClientKeys;
-      readonly linkA: RedisLink;
+      readonly keys: RedisKeys;
+      readonly linkA: RedisConnection;
     }> {
       serial += 1;
-      const make = (): Promise<RedisLink> => suite.link(`p${String(serial)}`);
+      const make = (): Promise<RedisConnection> => suite.link(`p${String(serial)}`);
       const linkA = await make();
       return {
         a: new RedisLeases(linkA, adapter),
         b: new RedisLeases(await make(), adapter),
-        keys: new ClientKeys(`p${String(serial)}`, L),
+        keys: new RedisKeys(`p${String(serial)}`, L),
         linkA,
       };
     }
@@ -251,12 +251,12 @@ for (const adapter of ['redlock', 'plain'] as const) {
 
     it('a key of ours that holds something else blinds nobody to the other leases', async () => {
       const { a } = await pair();
-      const other = new ClientKeys(`p${String(serial)}`, 'bad');
+      const other = new RedisKeys(`p${String(serial)}`, 'bad');
       await suite.raw.set(other.fence, 'text');
       const seen = await a.observe([L, 'bad'], me('a'));
       expect([...seen.keys()]).to.deep.equal([L]);
       await suite.raw.set(other.members, 'text');
-      await suite.raw.hset(new ClientKeys(`p${String(serial)}`, L).fence, 'epoch', 'many');
+      await suite.raw.hset(new RedisKeys(`p${String(serial)}`, L).fence, 'epoch', 'many');
       expect((await a.observe([L], me('a'))).size).to.equal(0);
       let code = '';
       const incarnation = seen.get(L)?.view.incarnation ?? '';

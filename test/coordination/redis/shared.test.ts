@@ -1,16 +1,17 @@
 import { expect } from 'chai';
-import { ClientKeys } from '../../../src/coordination/redis/redis-keys.ts';
-import type { RedisLink } from '../../../src/coordination/redis/redis-connection.ts';
-import { RedisPool, type SlotRequest } from '../../../src/coordination/redis/redis-pool.ts';
+import type { PoolRequest } from '../../../src/coordination/stream-pool.ts';
+import { RedisKeys } from '../../../src/coordination/redis/redis-keys.ts';
+import type { RedisConnection } from '../../../src/coordination/redis/redis-connection.ts';
+import { RedisPool } from '../../../src/coordination/redis/redis-pool.ts';
 import { ConnectionRegistry, type Heartbeat } from '../../../src/coordination/redis/connection-registry.ts';
-import { RedisRestraint } from '../../../src/coordination/redis/redis-limits.ts';
+import { RedisLimits } from '../../../src/coordination/redis/redis-limits.ts';
 import { SuiteRedis } from '../../support/suite-redis.ts';
 import { until } from '../../support/until.ts';
 
 const suite = new SuiteRedis();
 let serial = 0;
 
-function fresh(): Promise<RedisLink> {
+function fresh(): Promise<RedisConnection> {
   serial += 1;
   return suite.link(`g${String(serial)}`);
 }
@@ -131,9 +132,9 @@ describe('the registry of connections and its reaper', () => {
 describe('restraint that outlives a leader', () => {
   it('never grants more than the bucket in any window, whoever asks', async () => {
     const link = await fresh();
-    const keys = new ClientKeys(link.prefix, 'L');
+    const keys = new RedisKeys(link.prefix, 'L');
     await suite.raw.hset(keys.fence, 'epoch', '5');
-    const restraint = new RedisRestraint(link);
+    const restraint = new RedisLimits(link);
     const bucket = { capacity: 3, refillEveryMs: 200 };
     const granted: number[] = [];
     const endsAt = performance.now() + 1000;
@@ -152,8 +153,8 @@ describe('restraint that outlives a leader', () => {
 
   it('a full bucket gives its capacity at once, and says how long the next one waits', async () => {
     const link = await fresh();
-    await suite.raw.hset(new ClientKeys(link.prefix, 'L').fence, 'epoch', '5');
-    const restraint = new RedisRestraint(link);
+    await suite.raw.hset(new RedisKeys(link.prefix, 'L').fence, 'epoch', '5');
+    const restraint = new RedisLimits(link);
     const bucket = { capacity: 3, refillEveryMs: 600_000 };
     const kinds: string[] = [];
     for (let n = 0; n < 3; n += 1) kinds.push((await restraint.permit('L', 5, 'dial', bucket)).kind);
@@ -165,9 +166,9 @@ describe('restraint that outlives a leader', () => {
 
   it('a hold and an open breaker stand for the next leader; another epoch gets nothing', async () => {
     const link = await fresh();
-    const { fence } = new ClientKeys(link.prefix, 'L');
+    const { fence } = new RedisKeys(link.prefix, 'L');
     await suite.raw.hset(fence, 'epoch', '5');
-    const restraint = new RedisRestraint(link);
+    const restraint = new RedisLimits(link);
     const bucket = { capacity: 3, refillEveryMs: 200 };
     await restraint.hold('L', 5, 60_000);
     await restraint.hold('L', 5, 1000);
@@ -177,7 +178,7 @@ describe('restraint that outlives a leader', () => {
     expect(held).to.deep.include({ kind: 'wait', why: 'hold' });
     expect(held.kind === 'wait' ? held.ms : 0).to.be.within(55_000, 60_000);
     expect((await restraint.permit('L', 6, 'token', bucket)).kind, 'tokens are another matter').to.equal('granted');
-    await suite.raw.del(new ClientKeys(link.prefix, 'L').gate);
+    await suite.raw.del(new RedisKeys(link.prefix, 'L').gate);
     await restraint.breaker('L', 6, 5000);
     expect(await restraint.permit('L', 6, 'dial', bucket)).to.deep.include({ kind: 'wait', why: 'breaker' });
     await restraint.breaker('L', 6, 0);
@@ -186,7 +187,7 @@ describe('restraint that outlives a leader', () => {
 });
 
 describe('the pool of a tenant', () => {
-  const ask = (stream: string, priority: 0 | 1 | 2, limit = 2): SlotRequest => ({
+  const ask = (stream: string, priority: 0 | 1 | 2, limit = 2): PoolRequest => ({
     tenant: 'acme',
     stream,
     priority,

@@ -6,7 +6,7 @@ import {
   checkpointWriting,
   freshCheckpoint,
   type CheckpointPolicy,
-  type CheckpointState,
+  type CheckpointSchedule,
 } from '../../../src/core/events/checkpoint-schedule.ts';
 
 const POLICY: CheckpointPolicy = {
@@ -15,12 +15,15 @@ const POLICY: CheckpointPolicy = {
   urgentAfter: 10,
   backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 1, jitterHigh: 1 },
 };
-const due = (state: CheckpointState, waiting: number, nowMs: number, urgent = false): boolean =>
+const due = (state: CheckpointSchedule, waiting: number, nowMs: number, urgent = false): boolean =>
   checkpointDue(POLICY, state, waiting, { nowMs, urgent });
-const writing = (state: CheckpointState, nowMs: number, large = false): CheckpointState =>
+const writing = (state: CheckpointSchedule, nowMs: number, large = false): CheckpointSchedule =>
   checkpointWriting(POLICY, state, { nowMs, large });
-const answered = (state: CheckpointState, answer: 'stored' | 'fenced' | 'failed', nowMs: number): CheckpointState =>
-  checkpointAnswered(POLICY, state, answer, { nowMs, unit: 0 });
+const answered = (
+  state: CheckpointSchedule,
+  answer: 'stored' | 'fenced' | 'failed',
+  nowMs: number,
+): CheckpointSchedule => checkpointAnswered(POLICY, state, answer, { nowMs, unit: 0 });
 
 describe('when a checkpoint is written', () => {
   // Survivor of the mutants by hand: a failed write counts as stored.

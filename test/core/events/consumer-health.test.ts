@@ -11,7 +11,7 @@ import {
   stepConsumer,
   type Answer,
   type ConsumerPolicy,
-  type ConsumerState,
+  type ConsumerHealth,
 } from '../../../src/core/events/consumer-health.ts';
 
 const POLICY: ConsumerPolicy = {
@@ -28,7 +28,7 @@ const DOWN: Answer = { kind: 'hold', reason: 'consumer_down' };
 
 /** One consumer, told answers; what it makes of each. */
 class Told {
-  state: ConsumerState = readyConsumer;
+  state: ConsumerHealth = readyConsumer;
   readonly policy: ConsumerPolicy;
   constructor(storm: Partial<ConsumerPolicy['storm']> = {}) {
     this.policy = { ...POLICY, storm: { ...POLICY.storm, ...storm } };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { CONTROL, EVENT, NEXT_EVENT, Outbox, type Entry } from '../../../src/core/events/outbox.ts';
+import { CONTROL, EVENT, NEXT_EVENT, Outbox, type OutboxEntry } from '../../../src/core/events/outbox.ts';
 import type { OutboxPolicy } from '../../../src/core/events/outbox.ts';
 
 /** Keys drawn unevenly: a few hot ones, many rare ones. */
@@ -62,7 +62,7 @@ class Trial {
     return got.length;
   }
 
-  #handedOver({ ord, key: lane, attempts }: Entry<number>): void {
+  #handedOver({ ord, key: lane, attempts }: OutboxEntry<number>): void {
     expect(this.settled.has(ord), `settled ${String(ord)} handed over again`).to.equal(false);
     expect(this.flying.has(ord), `${String(ord)} handed over twice at once`).to.equal(false);
     if (this.mode !== 'stream' && attempts === 1) {

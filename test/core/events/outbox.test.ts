@@ -5,8 +5,8 @@ import {
   NEXT_EVENT,
   OTHER,
   Outbox,
-  type Entry,
-  type HandOver,
+  type OutboxEntry,
+  type DispatchMode,
 } from '../../../src/core/events/outbox.ts';
 import type { OutboxPolicy } from '../../../src/core/events/outbox.ts';
 
@@ -17,7 +17,7 @@ const POLICY: OutboxPolicy = {
   ackTimeoutMs: 100,
   cover: 'prefix',
 };
-const box = (order: HandOver = 'stream', more: Partial<OutboxPolicy> = {}): Outbox<number> =>
+const box = (order: DispatchMode = 'stream', more: Partial<OutboxPolicy> = {}): Outbox<number> =>
   new Outbox<number>({ ...POLICY, ...more }, order);
 const fill = (outbox: Outbox<number>, count: number, key = (n: number): string => `k${String(n % 3)}`): void => {
   for (let n = 1; n <= count; n += 1) outbox.push(n, key(n), 10, n === 1 ? EVENT : NEXT_EVENT);
@@ -76,7 +76,7 @@ describe('Outbox', () => {
   it('after one retried key everything goes on, one by one and in batches', () => {
     for (const batch of [false, true]) {
       const outbox = new Outbox<string>({ ...POLICY, maxInFlight: 256, maxUncheckpointed: 256 }, 'key');
-      const take = (nowMs: number): readonly Entry<string>[] => {
+      const take = (nowMs: number): readonly OutboxEntry<string>[] => {
         if (batch) return outbox.takeBatch(100, nowMs);
         const one = outbox.takeKeyed(nowMs);
         return one === undefined ? [] : [one];

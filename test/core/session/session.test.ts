@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { classify } from '../../../src/core/session/classify-failure.ts';
+import { classifyFailure } from '../../../src/core/session/classify-failure.ts';
 import { sessionDeadline, stepSession } from '../../../src/core/session/session.ts';
 import type { SessionInput } from '../../../src/core/session/session-model.ts';
 import { close, policy, refused, T1, T2, Trace } from '../../support/session-trace.ts';
@@ -213,7 +213,9 @@ describe('stepSession', () => {
   });
 
   it('classifies the illegal close code 401 as authentication', () => {
-    expect(classify(policy.tables, { stage: 'stream', closeCode: 401 }, false).disposition).to.equal('reauthenticate');
+    expect(classifyFailure(policy.tables, { stage: 'stream', closeCode: 401 }, false).disposition).to.equal(
+      'reauthenticate',
+    );
   });
 
   it('for any history: one report per admission, no dial unasked, no effect for abandoned links, deadlines that ticks clear', () => {

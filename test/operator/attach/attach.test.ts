@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { identityOf } from '../../../src/cli/run.ts';
-import { answer, type Known } from '../../../src/operator/webhook/admission-review.ts';
+import { admissionReview, type Known } from '../../../src/operator/webhook/admission-review.ts';
 import {
   applyTo,
   attach,
@@ -12,7 +12,7 @@ import {
   type PodLike,
 } from '../../../src/operator/attach/attach.ts';
 import { compileDocuments } from '../../../src/operator/attach/compile-documents.ts';
-import { inject } from '../../../src/operator/attach/workload-yaml.ts';
+import { injectWorkloads } from '../../../src/operator/attach/workload-yaml.ts';
 import type { ClientObject, StreamObject } from '../../../src/operator/api/resources.ts';
 import { eventStream, streamClient } from '../../kubernetes/plane.ts';
 
@@ -163,7 +163,7 @@ describe("the consumer's token out of a Secret", () => {
     spec: { containers: [{ name: 'app' }] },
   };
   const review = (streams: readonly StreamObject[], settings = DEFAULT_SETTINGS) =>
-    answer(
+    admissionReview(
       { uid: 'u', namespace: 'apps', operation: 'CREATE', object: pod },
       { ...known, streamsOf: () => streams },
       settings,
@@ -221,7 +221,7 @@ describe("the consumer's token out of a Secret", () => {
 
   it('a Secret of credentials goes to no host of the choice of whoever writes the StreamClient', () => {
     const thief = streamClient('orders', { hosts: { login: 'https://evil.example' } }) as unknown as ClientObject;
-    const { status } = answer(
+    const { status } = admissionReview(
       { uid: 'u', namespace: 'apps', operation: 'CREATE', object: pod },
       { ...known, client: () => thief },
       DEFAULT_SETTINGS,
@@ -241,7 +241,7 @@ describe("the consumer's token out of a Secret", () => {
 
 describe('the answer to a pod', () => {
   const review = (pod: PodLike, namespace = 'apps') =>
-    answer({ uid: 'u', namespace, operation: 'CREATE', object: pod }, known, DEFAULT_SETTINGS);
+    admissionReview({ uid: 'u', namespace, operation: 'CREATE', object: pod }, known, DEFAULT_SETTINGS);
   const asks: PodLike = {
     metadata: { labels: { 'holdfast.dev/client': 'orders' } },
     spec: { containers: [{ name: 'app' }] },
@@ -284,7 +284,7 @@ describe('the answer to a pod', () => {
       const pod = { ...asks, spec: { ...asks.spec, ...spec } };
       expect(review(pod).status?.message).to.match(sentence);
       const text = [client, { kind: 'Pod', ...pod }].map((one) => JSON.stringify(one)).join('\n---\n');
-      expect(inject(text, DEFAULT_SETTINGS).problems.join()).to.match(sentence);
+      expect(injectWorkloads(text, DEFAULT_SETTINGS).problems.join()).to.match(sentence);
     });
 
   it('warns of an application that wants a port of the sidecar, also when only OpenTelemetry says so', () => {
@@ -338,17 +338,17 @@ describe('inject', () => {
   }
 
   it('attaches to every kind of workload, with the documents of the same text, and is idempotent', () => {
-    const done = inject(text, DEFAULT_SETTINGS);
+    const done = injectWorkloads(text, DEFAULT_SETTINGS);
     expect(done.attached).to.deep.equal(['CronJob c', 'Deployment d']);
     expect(done.problems).to.deep.equal([]);
     expect(done.text).to.include('holdfast.dev/config').and.include('restartPolicy: Always');
-    expect(inject(done.text, DEFAULT_SETTINGS).text).to.equal(done.text);
+    expect(injectWorkloads(done.text, DEFAULT_SETTINGS).text).to.equal(done.text);
   });
 
   it('says what is not YAML, and what lacks its client', () => {
-    expect(inject('a: [', DEFAULT_SETTINGS).problems).to.not.deep.equal([]);
+    expect(injectWorkloads('a: [', DEFAULT_SETTINGS).problems).to.not.deep.equal([]);
     expect(
-      inject(
+      injectWorkloads(
         JSON.stringify({ kind: 'Deployment', metadata: { name: 'd' }, spec: { template: asTemplate() } }),
         DEFAULT_SETTINGS,
       ).warnings[0],

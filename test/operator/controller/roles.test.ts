@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { eventsOf } from '../../../src/operator/controller/kubernetes-events.ts';
-import { sidecarOf, type Sidecar } from '../../../src/operator/controller/sidecar-report.ts';
+import { sidecarOf, type SidecarReport } from '../../../src/operator/controller/sidecar-report.ts';
 import { clientStatus, roleShown } from '../../../src/operator/controller/conditions.ts';
 import { facts, report, sidecar } from '../facts.ts';
 
 // Found and mended: B16
 describe('the role of a pod', () => {
   const led = sidecar();
-  const of = (uid: string, role: string, ageMs: number): Sidecar =>
+  const of = (uid: string, role: string, ageMs: number): SidecarReport =>
     sidecarOf({ replica: `p/${uid}`, ageMs, content: report({ pod: 'p', uid, client: { role } }) });
 
   it('is gone once its sidecar is silent while another one leads', () => {

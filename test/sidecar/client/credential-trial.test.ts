@@ -1,12 +1,12 @@
+import type { Permit } from '../../../src/coordination/shared-limits.ts';
 import { StoreTrouble } from '../../../src/sidecar/runtime/store-trouble.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { loadDocuments } from '../../../src/config/load-documents.ts';
 import { resolve, type ClientPlan } from '../../../src/config/plan.ts';
-import type { Permit } from '../../../src/coordination/redis/redis-limits.ts';
 import { CredentialTrial } from '../../../src/sidecar/client/credential-trial.ts';
-import { Refusals } from '../../../src/sidecar/runtime/store-refusals.ts';
+import { StoreRefusals } from '../../../src/sidecar/runtime/store-refusals.ts';
 import { Simulator } from '../../../src/simulator/simulator.ts';
 import { SIM_CLIENT } from '../../../src/simulator/token-office.ts';
 import { writeDocuments } from '../../support/documents.ts';
@@ -41,14 +41,14 @@ describe('a candidate that is to prove its credentials', () => {
     ends.push(() => store.close());
     const [plan] = resolve(loadDocuments([file]));
     if (plan === undefined) throw new Error('the documents hold no client');
-    const restraint = {
-      ...deps.restraint,
+    const limits = {
+      ...deps.limits,
       permit: (_lease: string, epoch: number, kind: string) => {
         asked.push([epoch, kind]);
         return Promise.resolve(permit);
       },
     };
-    const all = { ...deps, restraint, storeTrouble: new StoreTrouble(), refusals: new Refusals(deps.log) };
+    const all = { ...deps, limits, storeTrouble: new StoreTrouble(), refusals: new StoreRefusals(deps.log) };
     return { trial: new CredentialTrial({ ...plan, loopback: false }, all), plan };
   }
   const grants = (): readonly unknown[] => sim.history.of('tok.req').map((record) => record['grant']);

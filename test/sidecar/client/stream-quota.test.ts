@@ -1,14 +1,14 @@
 import { expect } from 'chai';
+import type { StreamPool, PoolRequest } from '../../../src/coordination/stream-pool.ts';
 import type { ClientPlan } from '../../../src/config/plan.ts';
-import type { Pool, SlotRequest } from '../../../src/coordination/redis/redis-pool.ts';
 import type { Deps } from '../../../src/sidecar/runtime/environment.ts';
-import { Slots } from '../../../src/sidecar/client/stream-quota.ts';
+import { StreamQuota } from '../../../src/sidecar/client/stream-quota.ts';
 
 describe('the places of a client in its pool', () => {
   // Found and mended: A23.
   it('a stream that starts while its term ends takes none', async () => {
-    const asked: SlotRequest[] = [];
-    const pool: Pool = {
+    const asked: PoolRequest[] = [];
+    const pool: StreamPool = {
       admit: (request) => {
         asked.push(request);
         return Promise.resolve({ kind: 'granted' });
@@ -17,7 +17,7 @@ describe('the places of a client in its pool', () => {
     };
     const granted: string[] = [];
     const plan = { platform: 'p', tenantId: 't', lease: 'L', streams: [], admission: { maxStreams: 1 } };
-    const slots = new Slots(plan as unknown as ClientPlan, { pool } as unknown as Deps, {
+    const slots = new StreamQuota(plan as unknown as ClientPlan, { pool } as unknown as Deps, {
       granted: (stream) => granted.push(stream),
       revoked: () => undefined,
     });

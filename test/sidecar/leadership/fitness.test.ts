@@ -4,8 +4,8 @@ import { loadDocuments } from '../../../src/config/load-documents.ts';
 import { resolve } from '../../../src/config/plan.ts';
 import { SampleConsumer } from '../../../src/simulator/sample-consumer.ts';
 import { Simulator } from '../../../src/simulator/simulator.ts';
-import { Refusals } from '../../../src/sidecar/runtime/store-refusals.ts';
-import { Seat } from '../../../src/sidecar/leadership/client-candidate.ts';
+import { StoreRefusals } from '../../../src/sidecar/runtime/store-refusals.ts';
+import { ClientCandidate } from '../../../src/sidecar/leadership/client-candidate.ts';
 import { writeDocuments, type DocumentOptions } from '../../support/documents.ts';
 import { TestSidecar } from '../../support/sidecar.ts';
 import { until } from '../../support/until.ts';
@@ -15,7 +15,7 @@ const LATER_MS = 3_600_000;
 /** A seat that leads one client with one stream, without an election, on a clock that the test can put forward. */
 class LeadingSeat {
   readonly world: TestSidecar;
-  readonly seat: Seat;
+  readonly seat: ClientCandidate;
   epoch = 0;
   aheadMs = 0;
 
@@ -25,13 +25,13 @@ class LeadingSeat {
     const [plan] = resolve(loadDocuments([file]));
     if (plan === undefined) throw new Error('the documents hold no client');
     const { deps } = this.world;
-    this.seat = new Seat(
+    this.seat = new ClientCandidate(
       plan,
       {
         ...deps,
         nowMs: () => deps.nowMs() + this.aheadMs,
         storeTrouble: new StoreTrouble(),
-        refusals: new Refusals(deps.log),
+        refusals: new StoreRefusals(deps.log),
       },
       { open: () => true, doubt: () => undefined, holder: () => '' },
     );

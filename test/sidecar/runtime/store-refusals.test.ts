@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { pino } from 'pino';
 import { ConnectionRegistry } from '../../../src/coordination/redis/connection-registry.ts';
 import { HoldfastError } from '../../../src/core/errors.ts';
-import { Refusals } from '../../../src/sidecar/runtime/store-refusals.ts';
+import { StoreRefusals } from '../../../src/sidecar/runtime/store-refusals.ts';
 import { SuiteRedis } from '../../support/suite-redis.ts';
 
 const POLICY = { lifeMs: 10_000, deadAfterMs: 1000, sweepEveryMs: 100 };
@@ -24,7 +24,7 @@ describe('what the store refuses and the streams can do without', () => {
 
   it('is said once as a warning, again when it is another refusal or one after a success, and only at debug when the store is away', async () => {
     const lines: Record<string, unknown>[] = [];
-    const refusals = new Refusals(
+    const refusals = new StoreRefusals(
       pino(
         { level: 'debug', formatters: { level: (level) => ({ level }) } },
         {

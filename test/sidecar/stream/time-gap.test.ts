@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { Hole, IN_FLIGHT_MS } from '../../../src/sidecar/stream/time-gap.ts';
+import { TimeGap, IN_FLIGHT_MS } from '../../../src/sidecar/stream/time-gap.ts';
 
 describe('a hole of which only times are known', () => {
   it('is vouched for by no record until its notice is settled', () => {
-    const hole = new Hole();
+    const hole = new TimeGap();
     expect(hole.vouchedUntil(900)).to.equal(900);
     hole.since(500);
     hole.settled(3);
@@ -16,7 +16,7 @@ describe('a hole of which only times are known', () => {
   });
 
   it('opens again from its beginning when another one comes before the first notice is settled', () => {
-    const hole = new Hole();
+    const hole = new TimeGap();
     hole.since(500);
     hole.announcedAs(5);
     hole.since(700);
@@ -28,7 +28,7 @@ describe('a hole of which only times are known', () => {
   });
 
   it('begins where the earliest of several begins, and is announced once', () => {
-    const hole = new Hole();
+    const hole = new TimeGap();
     hole.since(700);
     hole.since(500);
     expect(hole.announcedAs(1)).to.equal(500 - IN_FLIGHT_MS);

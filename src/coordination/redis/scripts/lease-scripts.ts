@@ -1,5 +1,4 @@
-import { CLOCK, ROOM, WHOLE } from './script-prelude.ts';
-import type { Script } from './store-scripts.ts';
+import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 
 /**
  * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster (redis-leases.ts). No clock but the

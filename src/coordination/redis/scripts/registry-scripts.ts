@@ -1,5 +1,4 @@
-import { CLOCK, WHOLE } from './script-prelude.ts';
-import type { Script } from './store-scripts.ts';
+import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
 
 /** The scripts of the connection registry. Time is the store's; the reaper never believes a single look. A full server refuses them: only others' view depends on them. */
 

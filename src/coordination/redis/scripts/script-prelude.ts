@@ -1,3 +1,10 @@
+/** A script with its declared number of keys; a test compares the two. */
+export interface Script {
+  readonly name: string;
+  readonly keys: number;
+  readonly lua: string;
+}
+
 /**
  * What the Lua scripts begin with. The only clock of all of them stands here, once: test/coordination/differential.test.ts puts a key in its place.
  * `clock()` returns the store's time in ms.

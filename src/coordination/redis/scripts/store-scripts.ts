@@ -1,16 +1,9 @@
-import { CLOCK, ROOM, WHOLE } from './script-prelude.ts';
+import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 
 /**
  * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock; each is idempotent:
  * the same call twice gives the same answer. Numbers travel as strings: Lua would round epochs above 2^53 in arithmetic we do not need.
  */
-
-/** A script with its declared number of keys; a test compares the two. */
-export interface Script {
-  readonly name: string;
-  readonly keys: number;
-  readonly lua: string;
-}
 
 /**
  * Takes the next fencing number of a client.
