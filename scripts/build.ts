@@ -17,7 +17,9 @@ await build({
   target: 'node22',
   // CommonJS packages inside an ES module bundle still ask for require.
   banner: {
-    js: "import { createRequire as holdfastRequire } from 'node:module'; const require = holdfastRequire(import.meta.url);",
+    js:
+      "import { createRequire as holdfastRequire } from 'node:module'; const require = " +
+      'holdfastRequire(import.meta.url);',
   },
   sourcemap: true,
   legalComments: 'none',

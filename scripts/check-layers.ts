@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 
 /**
- * Runs dependency-cruiser over the given folders (default src) and fails on any violation, and also when it saw no modules: some versions
- * print "0 modules" and exit 0.
+ * Runs dependency-cruiser over the given folders (default src) and fails on any violation, and also when it saw no
+ * modules: some versions print "0 modules" and exit 0.
  */
 const targets = process.argv.slice(2).length > 0 ? process.argv.slice(2) : ['src'];
 const run = spawnSync(

@@ -3,7 +3,10 @@ import { z } from 'zod';
 import { eventStream, streamClient } from '../src/config/schema.ts';
 import { ERROR_CODES } from '../src/core/errors.ts';
 
-/** Writes docs/configuration.md from the schema. With --check: fails when the file differs, or when docs/errors.md misses a code. */
+/**
+ * Writes docs/configuration.md from the schema. With --check: fails when the file differs, or when docs/errors.md
+ * misses a code.
+ */
 interface Node {
   readonly type?: string | readonly string[];
   readonly description?: string;
@@ -35,7 +38,8 @@ function rows(node: Node, path: string, mandatory: boolean, out: string[]): void
       : `\`${JSON.stringify(node.default)}\``;
   if (path !== '')
     out.push(
-      `| \`${path}\` | ${typeOf(node)} | ${fallback} | ${allowed} | ${(node.description ?? '').replaceAll('|', '\\|')} |`,
+      `| \`${path}\` | ${typeOf(node)} | ${fallback} | ${allowed} | ` +
+        `${(node.description ?? '').replaceAll('|', '\\|')} |`,
     );
   for (const [name, child] of inner)
     rows(

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { NODE_FLAG } from '../src/cli/node-flag.ts';
 
 /**
- * Writes bin/holdfast and bin/kubectl-holdfast for the image: they run without a shell, so their first line names the image's own Node.
- * Usage: launchers.ts DIR [NODE], NODE default /nodejs/bin/node (distroless).
+ * Writes bin/holdfast and bin/kubectl-holdfast for the image: they run without a shell, so their first line names the
+ * image's own Node. Usage: launchers.ts DIR [NODE], NODE default /nodejs/bin/node (distroless).
  */
 const [directory = '/out', node = '/nodejs/bin/node'] = process.argv.slice(2);
 mkdirSync(join(directory, 'bin'), { recursive: true });
@@ -19,5 +19,6 @@ for (const [name, entry] of [
   chmodSync(file, 0o755);
 }
 process.stdout.write(
-  `launchers: ${directory}/bin, version ${(JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version}\n`,
+  `launchers: ${directory}/bin, version ` +
+    `${(JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string }).version}\n`,
 );

@@ -52,7 +52,10 @@ export interface ValuesField {
   readonly description: string;
 }
 
-/** The strict schema of a chart's values, and its fields for a README: types and defaults from values.yaml, descriptions from its "# --" comments. */
+/**
+ * The strict schema of a chart's values, and its fields for a README: types and defaults from values.yaml,
+ * descriptions from its "# --" comments.
+ */
 export function valuesSchema(text: string): {
   readonly schema: Record<string, unknown>;
   readonly fields: readonly ValuesField[];

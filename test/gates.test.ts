@@ -15,7 +15,8 @@ describe('the gates', function () {
     const planted = 'src/core/planted.ts';
     writeFileSync(
       planted,
-      "import { createServer } from 'node:http';\nimport { PROFILES } from '../platforms/index.ts';\nexport const both = [createServer, PROFILES];\n",
+      "import { createServer } from 'node:http';\nimport { PROFILES } from '../platforms/index.ts';\nexport " +
+        'const both = [createServer, PROFILES];\n',
     );
     try {
       const bad = run('scripts/check-layers.ts', ['src']);
@@ -34,7 +35,9 @@ describe('the gates', function () {
     const planted = 'src/core/planted.ts';
     writeFileSync(
       planted,
-      "export async function a(): Promise<number> {\n  return Promise.resolve(Date.now() + Math.random());\n}\nexport function b(kind: 'x' | 'y'): number {\n  a();\n  switch (kind) {\n    case 'x':\n      return 1;\n  }\n  return 2;\n}\n",
+      'export async function a(): Promise<number> {\n  return Promise.resolve(Date.now() + ' +
+        "Math.random());\n}\nexport function b(kind: 'x' | 'y'): number {\n  a();\n  switch (kind) {\n    case " +
+        "'x':\n      return 1;\n  }\n  return 2;\n}\n",
     );
     try {
       const result = run('node_modules/eslint/bin/eslint.js', [planted]);

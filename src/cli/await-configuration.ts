@@ -13,9 +13,15 @@ import type { Identity } from '../sidecar/runtime/environment.ts';
 import { REPORT_EVERY_MS, reportHead } from '../sidecar/replica/status-reporter.ts';
 import { EXIT_OK } from './options.ts';
 
-/** How often the files are looked at. The kubelet writes a changed annotation within seconds, a changed Secret within a minute or two. */
+/**
+ * How often the files are looked at. The kubelet writes a changed annotation within seconds, a changed Secret within a
+ * minute or two.
+ */
 const LOOK_EVERY_MS = 1000;
-/** After a change standbys begin anew first, the leader when one of them runs the new configuration; it does not wait longer than this. */
+/**
+ * After a change standbys begin anew first, the leader when one of them runs the new configuration; it does not wait
+ * longer than this.
+ */
 const STANDBY_SPREAD_MS = 3000;
 const LEADER_WAITS_MS = 120_000;
 /** Looks without a further change before anything is done. */
@@ -39,7 +45,8 @@ export interface Waiting {
 }
 
 /**
- * Short name of what the files hold now: the revision that compiled documents state, else a hash of the content. Empty when one cannot be read.
+ * Short name of what the files hold now: the revision that compiled documents state, else a hash of the content. Empty
+ * when one cannot be read.
  */
 export function configHash(files: readonly string[]): string {
   try {
@@ -54,8 +61,9 @@ export function configHash(files: readonly string[]): string {
 const REVISION = /"holdfast\.dev\/revision":"([0-9a-f]{16})"/;
 
 /**
- * Reads the configuration of an attached sidecar. What is missing or wrong is waited for, not a reason to end: meanwhile the process is healthy, says in
- * the log and in its report what it waits for, and the application beside it starts.
+ * Reads the configuration of an attached sidecar. What is missing or wrong is waited for, not a reason to end:
+ * meanwhile the process is healthy, says in the log and in its report what it waits for, and the application beside it
+ * starts.
  */
 export async function awaitConfiguration(waiting: Waiting): Promise<Configuration> {
   let room: WaitingRoom | undefined;
@@ -110,7 +118,10 @@ export interface Renewal {
   readonly othersRun: (hash: string) => Promise<boolean>;
 }
 
-/** Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew: standbys first, the leader when one of them is ready to take over. */
+/**
+ * Resolves when the files hold another, readable configuration and it is this replica's turn to begin anew: standbys
+ * first, the leader when one of them is ready to take over.
+ */
 export async function changedConfiguration(renewal: Renewal): Promise<void> {
   const { files, also, random, leads, othersRun } = renewal;
   const name = (): string => `${configHash(files)} ${configHash(also)}`;
@@ -125,7 +136,8 @@ export async function changedConfiguration(renewal: Renewal): Promise<void> {
     seen = now;
     // Several edits in a row are one change.
     if (now === running || configHash(files) === '' || stable < STABLE_LOOKS) continue;
-    // Who begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a field that is wrong.
+    // Who begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a field that is
+    // wrong.
     const problems = await renewal.usable();
     if (problems.length > 0) {
       if (refused !== now) renewal.told(problems);

@@ -109,10 +109,13 @@ class Demo {
     this.#sim.journal(STREAM_PATH);
     await this.#fleet.start(REPLICAS);
     say(
-      `simulator on 127.0.0.1:${String(simPort)}, consumer on 127.0.0.1:${String(consumerPort)}, redis-server on 127.0.0.1:${String(this.#fleet.redisPort)}, ${String(REPLICAS)} replicas, each its own process`,
+      `simulator on 127.0.0.1:${String(simPort)}, consumer on 127.0.0.1:${String(consumerPort)}, ` +
+        `redis-server on 127.0.0.1:${String(this.#fleet.redisPort)}, ${String(REPLICAS)} replicas, each its ` +
+        'own process',
     );
     say(
-      `one stream (genesys-streams, class A) at ${String(this.#rate)} events/s for ${String(Math.round(this.#forMs / 1000))} s; the leader pushes the events to the consumer`,
+      `one stream (genesys-streams, class A) at ${String(this.#rate)} events/s for ` +
+        `${String(Math.round(this.#forMs / 1000))} s; the leader pushes the events to the consumer`,
     );
     say('the first leader waits one lease (3 s): an empty store may have forgotten another one\n');
     // A stream without history begins live: what the platform made before the first connection was never offered.
@@ -170,7 +173,10 @@ class Demo {
     const reconnects = Math.max(0, this.#sim.history.of('conn.open').length - 1);
     const sent = this.#sim.history.counts.get('ev.gen') ?? 0;
     say(
-      `\ndemo: sent=${String(sent)} delivered=${String(this.#consumer.distinct)} lost=${String(lost)} duplicates=${String(this.#consumer.repeats)} gaps=${String(gaps)} reconnects=${String(reconnects)} failovers=${String(Math.max(0, this.#fleet.leaderChanges - 1))} gap_ms_max=${String(Math.round(Math.max(0, ...this.#silences)))}`,
+      `\ndemo: sent=${String(sent)} delivered=${String(this.#consumer.distinct)} lost=${String(lost)} ` +
+        `duplicates=${String(this.#consumer.repeats)} gaps=${String(gaps)} reconnects=${String(reconnects)} ` +
+        `failovers=${String(Math.max(0, this.#fleet.leaderChanges - 1))} ` +
+        `gap_ms_max=${String(Math.round(Math.max(0, ...this.#silences)))}`,
     );
     await this.#sim.close();
     await this.#consumer.close();
@@ -178,7 +184,9 @@ class Demo {
     return lost === 0 ? EXIT_OK : 1;
   }
 
-  /** Events the simulator generated that the consumer does not have. Numbers the platform skipped were never generated. */
+  /**
+   * Events the simulator generated that the consumer does not have. Numbers the platform skipped were never generated.
+   */
   #lost(): number {
     let lost = 0;
     for (const journal of this.#sim.journals)

@@ -74,7 +74,10 @@ function refused({ body }: Answer, stream: string): number {
   return EXIT_INTERNAL;
 }
 
-/** Walks over all dead letters, page by page. @returns the exit code: not 0 when the sidecar refused, which was then written. */
+/**
+ * Walks over all dead letters, page by page. @returns the exit code: not 0 when the sidecar refused, which was then
+ * written.
+ */
 async function eachPage(
   base: string,
   stream: string,

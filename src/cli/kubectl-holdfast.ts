@@ -265,7 +265,8 @@ function attach({ file, kubectl, installation }: Options): number {
   const { image, storeUrl } = { ...DEFAULT_SETTINGS, ...settings?.values };
   process.stderr.write(
     settings === undefined
-      ? 'warning: no installation was found in this cluster (or it is not yours to read): image and store are the defaults\n'
+      ? 'warning: no installation was found in this cluster (or it is not yours to read): image and store are ' +
+          'the defaults\n'
       : '',
   );
   process.stderr.write(
@@ -295,15 +296,17 @@ const CLUSTER_SCOPED = ['mutatingwebhookconfigurations', 'validatingadmissionpol
 const PART_OF = ['-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json'];
 
 /**
- * How this cluster's installation attaches sidecars: the one that cluster-scoped objects name, or the one of a namespace that was asked for. A ConfigMap of
- * any other namespace says nothing: its image would get this workload's credentials.
+ * How this cluster's installation attaches sidecars: the one that cluster-scoped objects name, or the one of a
+ * namespace that was asked for. A ConfigMap of any other namespace says nothing: its image would get this workload's
+ * credentials.
  */
 function installed(kubectl: Kubectl, namespace: string | undefined): Installed | undefined {
   const found =
     namespace === undefined ? installationsIn(CLUSTER_SCOPED.flatMap((kind) => labelled(kubectl, kind))) : [];
   if (found.length > 1)
     throw new Failed(
-      `there are several installations here (${found.map((one) => one.namespace).join(', ')}): choose one with --installation NAMESPACE`,
+      `there are several installations here (${found.map((one) => one.namespace).join(', ')}): choose one ` +
+        'with --installation NAMESPACE',
     );
   const [one] = found;
   if (one === undefined && namespace === undefined) return undefined;
@@ -317,7 +320,8 @@ function installed(kubectl: Kubectl, namespace: string | undefined): Installed |
     throw new Failed(
       map === undefined
         ? `there is no installation in namespace ${where}, or it is not yours to read`
-        : `there are several installations in namespace ${where}: ${maps.map(({ metadata }) => metadata.name).join(', ')}`,
+        : `there are several installations in namespace ${where}: ` +
+            `${maps.map(({ metadata }) => metadata.name).join(', ')}`,
     );
   return {
     values: JSON.parse(map.data?.['settings.json'] ?? '{}') as Partial<AttachSettings>,

@@ -43,7 +43,8 @@ function nodeTooOld(): string | undefined {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const old = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
   return old
-    ? `HF_RUNTIME_NODE: holdfast needs Node ${NODE_MIN.join('.')} or newer and this is ${process.versions.node}; use "npm run holdfast --" (it brings its own) or install a newer Node`
+    ? `HF_RUNTIME_NODE: holdfast needs Node ${NODE_MIN.join('.')} or newer and this is ` +
+        `${process.versions.node}; use "npm run holdfast --" (it brings its own) or install a newer Node`
     : undefined;
 }
 

@@ -66,7 +66,8 @@ async function tokenFileProblems(plan: ClientPlan, bounds: TokenBounds): Promise
   const remedy =
     bounds.below === undefined
       ? "put the consumer's token there: one line, UTF-8, nothing else, in a directory of its own"
-      : 'put the token into the Secret of tokenSecretRef; a pod that is older than the reference needs kubectl rollout restart';
+      : 'put the token into the Secret of tokenSecretRef; a pod that is older than the reference needs kubectl ' +
+        'rollout restart';
   const read = await Promise.all(
     files.map(async (file) => {
       const rule = tokenFileProblem(file, bounds);

@@ -346,7 +346,9 @@ function troubleLogger(log: Environment['log'], tls: boolean): (error: NodeJS.Er
     const hint =
       tls && word === 'ETIMEDOUT'
         ? {
-            hint: 'a server that speaks no TLS on this port does not answer either: check the port, or write redis:// in --store',
+            hint:
+              'a server that speaks no TLS on this port does not answer either: check the port, or write ' +
+              'redis:// in --store',
           }
         : {};
     log[troubles.has(word) ? 'debug' : 'warn']({ err: error, word, ...hint }, 'redis connection');

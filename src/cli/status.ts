@@ -151,7 +151,8 @@ function notesOn(status: Shown): readonly string[] {
       unfit === undefined
         ? []
         : [
-            `client ${name}: the leader cannot do its work (${unfit.why}), and none of the ${String(unfit.asked)} others ` +
+            `client ${name}: the leader cannot do its work (${unfit.why}), and none of the ` +
+              `${String(unfit.asked)} others ` +
               `asked can; the next try in ${seconds(unfit.nextTryMs)}`,
           ],
     ),
@@ -161,7 +162,8 @@ function notesOn(status: Shown): readonly string[] {
       noProgressMs === undefined
         ? []
         : [
-            `stream ${name}: ${String(backlog)} events wait, nothing holds them and nothing was settled for ${String(Math.floor(noProgressMs / 60_000))} min; hand the lease over`,
+            `stream ${name}: ${String(backlog)} events wait, nothing holds them and nothing was settled for ` +
+              `${String(Math.floor(noProgressMs / 60_000))} min; hand the lease over`,
           ],
     ),
   ];

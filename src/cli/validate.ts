@@ -31,7 +31,8 @@ export function main(args: readonly string[]): Promise<number> {
     for (const warning of warnings) process.stdout.write(`warning: ${warning}\n`);
     for (const plan of plans) {
       process.stdout.write(
-        `StreamClient ${plan.name}: ${plan.platform} ${plan.region}, token from ${plan.hosts.login}${plan.tokenEndpoint.path}\n`,
+        `StreamClient ${plan.name}: ${plan.platform} ${plan.region}, token from ` +
+          `${plan.hosts.login}${plan.tokenEndpoint.path}\n`,
       );
       for (const stream of plan.streams) {
         const { profile, delivery } = stream;
@@ -40,7 +41,8 @@ export function main(args: readonly string[]): Promise<number> {
             ? 'pulled by the consumer'
             : `pushed to ${delivery.push.url} (${delivery.push.contentMode})`;
         process.stdout.write(
-          `  EventStream ${stream.name}: ${profile.dialect}, class ${profile.streamClass}, ${stream.hosts.streaming}${profile.path.replace('{path}', stream.path ?? '')}, ${to}\n`,
+          `  EventStream ${stream.name}: ${profile.dialect}, class ${profile.streamClass}, ` +
+            `${stream.hosts.streaming}${profile.path.replace('{path}', stream.path ?? '')}, ${to}\n`,
         );
         const scopes = [...(profile.token.scopes[''] ?? []), ...(profile.token.scopes[stream.path ?? ''] ?? [])];
         if (scopes.length > 0) process.stdout.write(`    the OAuth client needs: ${[...new Set(scopes)].join(', ')}\n`);

@@ -1,4 +1,7 @@
-/** One thing that is wrong with what the user gave us: the field, the rule it breaks, what to do. Never the value of a secret. */
+/**
+ * One thing that is wrong with what the user gave us: the field, the rule it breaks, what to do. Never the value of a
+ * secret.
+ */
 export interface ConfigProblem {
   readonly code: string;
   /** Where it stands: file (and document), then the path of the field. */
@@ -15,7 +18,8 @@ export class ConfigError extends Error {
 
   constructor(problems: readonly ConfigProblem[]) {
     super(
-      `${String(problems.length)} problem(s) in the configuration; first: ${problems[0]?.field ?? '?'}: ${problems[0]?.rule ?? '?'}`,
+      `${String(problems.length)} problem(s) in the configuration; first: ${problems[0]?.field ?? '?'}: ` +
+        `${problems[0]?.rule ?? '?'}`,
     );
     this.problems = problems;
   }

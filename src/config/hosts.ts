@@ -77,7 +77,9 @@ function notAllowed(field: string, host: string): ConfigProblem {
   return {
     code: 'HF_CONFIG_HOST',
     field,
-    rule: `would send the credentials of a Secret to ${host}, which is neither a host of the vendor nor an allowed one of this installation`,
+    rule:
+      `would send the credentials of a Secret to ${host}, which is neither a host of the vendor nor an allowed ` +
+      'one of this installation',
     remedy: 'list the host in network.allowedHosts of the chart (--allowed-hosts)',
   };
 }

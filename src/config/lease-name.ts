@@ -9,8 +9,8 @@ interface Dialed {
 }
 
 /**
- * The name of a client's lease, and of everything it keeps in the store: platform, place, OAuth client. Whoever dials the same place as the same OAuth
- * client has the same name, however the region is spelled.
+ * The name of a client's lease, and of everything it keeps in the store: platform, place, OAuth client. Whoever dials
+ * the same place as the same OAuth client has the same name, however the region is spelled.
  */
 export function leaseName(dialed: Dialed, clientId: string): string {
   return `${dialed.platform}:${placeOf(dialed)}:${encodeURIComponent(clientId)}`;
@@ -32,8 +32,8 @@ function regionOf(region: string): string {
 }
 
 /**
- * What the login host stands for: with Genesys Cloud the region of the table, else the host itself. A loopback host is only a way out of this machine,
- * another one on each: there the region as configured stands, in the table's spelling.
+ * What the login host stands for: with Genesys Cloud the region of the table, else the host itself. A loopback host is
+ * only a way out of this machine, another one on each: there the region as configured stands, in the table's spelling.
  */
 function placeOf({ platform, region, hosts }: Dialed): string {
   const login = new URL(hosts.login);

@@ -190,7 +190,8 @@ function ofIssue(where: string, issue: z.core.$ZodIssue): ConfigProblem[] {
       { code, field, rule: 'matches none of the allowed forms', remedy: 'see this field in docs/configuration.md' },
     ];
   }
-  // zod names expected and received types, never the value: a secret pasted into the wrong place stays out of the message.
+  // zod names expected and received types, never the value: a secret pasted into the wrong place stays out of the
+  // message.
   return [{ code, field, rule: issue.message, remedy: 'see this field in docs/configuration.md' }];
 }
 

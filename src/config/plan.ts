@@ -310,7 +310,10 @@ function sessionPolicy(
   };
 }
 
-/** The plan with its lease named after the OAuth client: two installations that use the same one exclude each other, because the platform counts them as one. */
+/**
+ * The plan with its lease named after the OAuth client: two installations that use the same one exclude each other,
+ * because the platform counts them as one.
+ */
 export function withOAuthClient(plan: ClientPlan, clientId: string): ClientPlan {
   const lease = leaseName(plan, clientId);
   return {

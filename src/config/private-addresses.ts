@@ -3,7 +3,10 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 type Subnet = readonly [net: string, bits: number];
 
-/** Addresses that only this machine, its link or its cloud's metadata service answers: no list of an installation allows them. */
+/**
+ * Addresses that only this machine, its link or its cloud's metadata service answers: no list of an installation
+ * allows them.
+ */
 const NEVER = blockList([
   ['0.0.0.0', 8],
   ['100.100.100.200', 32],
@@ -18,7 +21,10 @@ const NEVER = blockList([
   ['fe80::', 10],
   ['ff00::', 8],
 ]);
-/** Addresses of private networks, and those that carry such an address inside (NAT64, 6to4): an installation may allow them. */
+/**
+ * Addresses of private networks, and those that carry such an address inside (NAT64, 6to4): an installation may allow
+ * them.
+ */
 const PRIVATE = blockList([
   ['10.0.0.0', 8],
   ['100.64.0.0', 10],
@@ -37,7 +43,10 @@ export const PRIVATE_ADDRESS = 'HF_PRIVATE_ADDRESS';
 export const PRIVATE_ADDRESS_REMEDY =
   'use a public address, or list its network in network.allowPrivate of the chart (--allow-private)';
 
-/** Returns true for addresses a public platform cannot have, also when written as IPv4 inside IPv6, and for what is no address. */
+/**
+ * Returns true for addresses a public platform cannot have, also when written as IPv4 inside IPv6, and for what is no
+ * address.
+ */
 export function isPrivateAddress(address: string): boolean {
   return within(NEVER, address) || within(PRIVATE, address);
 }
@@ -52,13 +61,19 @@ export function networkProblem(text: string): string | undefined {
     : undefined;
 }
 
-/** Returns a function that says which addresses are refused where `allowPrivate` are the networks that an installation allows. */
+/**
+ * Returns a function that says which addresses are refused where `allowPrivate` are the networks that an installation
+ * allows.
+ */
 export function addressRule(allowPrivate: readonly string[]): (address: string) => boolean {
   const allowed = blockList(allowPrivate.map(subnetOf).filter((one) => one !== undefined));
   return (address) => within(NEVER, address) || (within(PRIVATE, address) && !within(allowed, address));
 }
 
-/** Returns the address that a URL's host name is, without brackets; undefined when it is a name. Decimal and octal spellings were resolved by the URL parser. */
+/**
+ * Returns the address that a URL's host name is, without brackets; undefined when it is a name. Decimal and octal
+ * spellings were resolved by the URL parser.
+ */
 export function literalAddress(hostname: string): string | undefined {
   const bare = hostname.replace(/^\[|\]$/g, '');
   return isIP(bare) === 0 ? undefined : bare;
@@ -71,7 +86,10 @@ export type Resolve = (
   callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-/** Returns a name resolution that refuses private addresses at connect time, so that a name cannot be rebound after a check (SSRF). */
+/**
+ * Returns a name resolution that refuses private addresses at connect time, so that a name cannot be rebound after a
+ * check (SSRF).
+ */
 export function guardedLookup(allowPrivate: readonly string[], resolve: Resolve = dnsLookup): LookupFunction {
   const refused = addressRule(allowPrivate);
   return (hostname, options, callback) => {

@@ -81,7 +81,10 @@ function duplicates(documents: readonly Placed<{ metadata: { name: string } }>[]
   }
 }
 
-/** Two StreamClients on one OAuth client would each open its streams and refresh its token: the platform sees one client at twice its limits. */
+/**
+ * Two StreamClients on one OAuth client would each open its streams and refresh its token: the platform sees one
+ * client at twice its limits.
+ */
 function sameCredentials(clients: readonly Placed<StreamClient>[], say: Say): void {
   const seen = new Map<string, string>();
   for (const { where, value } of clients) {
@@ -233,7 +236,10 @@ function checkPush(at: (field: string) => string, push: Push | undefined, instal
   checkToken(at, push, installation, say);
 }
 
-/** The consumer's token is a file of the sidecar: whoever writes an EventStream must not choose among the sidecar's other files, nor send one anywhere. */
+/**
+ * The consumer's token is a file of the sidecar: whoever writes an EventStream must not choose among the sidecar's
+ * other files, nor send one anywhere.
+ */
 function checkToken(at: (field: string) => string, push: Push, installation: Installation, say: Say): void {
   const { tokenFile, tokenSecretRef } = push;
   if (tokenFile !== undefined && tokenSecretRef !== undefined)

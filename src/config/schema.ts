@@ -241,7 +241,10 @@ const eventStreamSpec = z
         silence: duration({ min: '10ms', max: '1h' })
           .optional()
           .describe(
-            'Silence for so long means that the connection is dead: no ping of the server (genesys-streams), no frame at all (the others). Left out, the limit of the dialect holds, and an earlier one is learned from the server: three times the longest of its last four ping intervals, at least 20s. A value switches the learning off.',
+            'Silence for so long means that the connection is dead: no ping of the server (genesys-streams), ' +
+              'no frame at all (the others). Left out, the limit of the dialect holds, and an earlier one is ' +
+              'learned from the server: three times the longest of its last four ping intervals, at least 20s. ' +
+              'A value switches the learning off.',
           ),
       })
       .prefault({})
@@ -304,7 +307,8 @@ const eventStreamSpec = z
               })
               .optional()
               .describe(
-                'Kubernetes Secret with a bearer token sent to the consumer. The attached sidecar mounts it; in a file, use tokenFile.',
+                'Kubernetes Secret with a bearer token sent to the consumer. The attached sidecar mounts it; ' +
+                  'in a file, use tokenFile.',
               ),
             allowRemote: z.boolean().default(false).describe('true: url may name another machine; https only.'),
           })

@@ -22,7 +22,10 @@ export interface SchemaNode {
 
 const SCHEMAS: Readonly<Record<Kind, z.ZodType>> = { StreamClient: streamClient, EventStream: eventStream };
 
-/** The `spec` of a kind as an OpenAPI schema: the same fields, bounds, defaults and descriptions that a file is checked against. */
+/**
+ * The `spec` of a kind as an OpenAPI schema: the same fields, bounds, defaults and descriptions that a file is checked
+ * against.
+ */
 export function specSchema(kind: Kind): SchemaNode {
   const whole = z.toJSONSchema(SCHEMAS[kind], { io: 'input', unrepresentable: 'any' }) as unknown as SchemaNode;
   const spec = whole.properties?.['spec'];

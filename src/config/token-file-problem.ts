@@ -10,8 +10,8 @@ export interface TokenBounds {
 }
 
 /**
- * Returns the rule that a token file breaks once every symbolic link and `..` in its path is followed; undefined: none, or there is no such file, which its
- * reader says.
+ * Returns the rule that a token file breaks once every symbolic link and `..` in its path is followed; undefined: none,
+ * or there is no such file, which its reader says.
  */
 export function tokenFileProblem(file: string, bounds: TokenBounds): string | undefined {
   const real = realPath(file);

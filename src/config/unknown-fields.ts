@@ -10,8 +10,8 @@ export interface Tolerated {
 }
 
 /**
- * Removes from a document the fields that a strict schema does not know. A sidecar that runs for weeks reads documents of a newer version; what it does not
- * know it can leave, what it knows must still be right.
+ * Removes from a document the fields that a strict schema does not know. A sidecar that runs for weeks reads documents
+ * of a newer version; what it does not know it can leave, what it knows must still be right.
  */
 export function withoutUnknownFields(schema: z.ZodType, document: unknown): Tolerated {
   const value = structuredClone(document);

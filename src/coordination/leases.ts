@@ -84,16 +84,23 @@ export type Notice =
   | { readonly kind: 'dead'; readonly connection: string };
 
 /**
- * Leadership in a shared store. Two adapters: Redis (any number of replicas) and local (one replica, always the leader). Every method may throw
- * HoldfastError HF_STORE_UNAVAILABLE; nothing is retried inside; every call may be made twice with the same effect as once.
+ * Leadership in a shared store. Two adapters: Redis (any number of replicas) and local (one replica, always the
+ * leader). Every method may throw HoldfastError HF_STORE_UNAVAILABLE; nothing is retried inside; every call may be made
+ * twice with the same effect as once.
  */
 export interface Leases {
-  /** How far the store's clock is ahead of this process's wall clock, ms, as the last answer told; 0 while nothing is known, and with a store of our own. */
+  /**
+   * How far the store's clock is ahead of this process's wall clock, ms, as the last answer told; 0 while nothing is
+   * known, and with a store of our own.
+   */
   readonly storeAheadMs: number;
   onLink(listener: (state: RedisConnectionState) => void): void;
   onNotice(listener: (notice: Notice) => void): void;
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>>;
-  /** @param want the data set and the last holder as they were watched for a ttl; others are refused unless the last holder stopped cleanly. */
+  /**
+   * @param want the data set and the last holder as they were watched for a ttl; others are refused unless the last
+   * holder stopped cleanly.
+   */
   acquire(
     lease: string,
     want: {

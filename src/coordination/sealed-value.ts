@@ -1,7 +1,8 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
 /**
- * Seals a value for a store that others can read (AES-256-GCM). The key is derived from the OAuth client's own secret and never stored.
+ * Seals a value for a store that others can read (AES-256-GCM). The key is derived from the OAuth client's own secret
+ * and never stored.
  * @param secret what the key is derived from; whoever may use the sealed value holds it anyway.
  */
 export function seal(value: string, secret: string, context: string): string {

@@ -10,8 +10,8 @@ export type Permit =
   | { readonly kind: 'fenced' };
 
 /**
- * Limits that outlive a leader: how often an OAuth client dials and asks for tokens, how long nobody may (Retry-After), and whether its circuit
- * breaker is open. A new leader inherits all of it. Throws HoldfastError HF_STORE_UNAVAILABLE.
+ * Limits that outlive a leader: how often an OAuth client dials and asks for tokens, how long nobody may (Retry-After),
+ * and whether its circuit breaker is open. A new leader inherits all of it. Throws HoldfastError HF_STORE_UNAVAILABLE.
  */
 export interface SharedLimits {
   permit(lease: string, epoch: number, kind: 'dial' | 'token', bucket: Bucket): Promise<Permit>;

@@ -12,12 +12,18 @@ export interface Checkpoint {
   readonly position: string;
   /** Class A: how often the platform began to count anew. */
   readonly era: number;
-  /** What is needed to recognise a replay: class A `sequence:print`, class B identities at the position. At most 512 entries. */
+  /**
+   * What is needed to recognise a replay: class A `sequence:print`, class B identities at the position. At most 512
+   * entries.
+   */
   readonly tail: readonly string[];
   readonly distinct: number;
   readonly missing: number;
   readonly settledAtEpochMs: EpochMillis;
-  /** Events that may have ended the consumer: CloudEvents id as JSON text, and connections lost under them alone. At most 16. */
+  /**
+   * Events that may have ended the consumer: CloudEvents id as JSON text, and connections lost under them alone. At
+   * most 16.
+   */
   readonly suspects?: readonly (readonly [string, number])[];
   /** Everything accepted was settled when its writer stopped. */
   readonly drained?: boolean;
@@ -83,7 +89,10 @@ export interface Store {
   /** The fencing number given last; 0: none. */
   epoch(client: string): Promise<number>;
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
-  /** Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: a stored record is further (newerOf). */
+  /**
+   * Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: a stored record is further
+   * (newerOf).
+   */
   save(
     client: string,
     epoch: number,
@@ -94,7 +103,10 @@ export interface Store {
   /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
   saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'>;
   loadSealed(client: string, name: string): Promise<string | undefined>;
-  /** Durable when it resolves. `full`: a limit would be passed and nothing was written. A letter that is there is replaced. */
+  /**
+   * Durable when it resolves. `full`: a limit would be passed and nothing was written. A letter that is there is
+   * replaced.
+   */
   addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'>;
   /** Oldest first, after the id `after`. */
   listDeadLetters(
@@ -110,7 +122,10 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Reads a stored checkpoint. @returns undefined when it is not one; `newer` when a later version of the program wrote it. */
+/**
+ * Reads a stored checkpoint. @returns undefined when it is not one; `newer` when a later version of the program wrote
+ * it.
+ */
 export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined {
   let value: unknown;
   try {
@@ -140,7 +155,10 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
-/** Of two records of one stream the one that is further: by index, then by what is settled ahead of it. The first one if neither is. */
+/**
+ * Of two records of one stream the one that is further: by index, then by what is settled ahead of it. The first one
+ * if neither is.
+ */
 export function newerOf(a: Checkpoint | undefined, b: Checkpoint | undefined): Checkpoint | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   if (a.index !== b.index) return b.index > a.index ? b : a;

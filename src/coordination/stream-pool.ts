@@ -15,7 +15,10 @@ export interface PoolRequest {
   readonly limit: number;
 }
 
-/** Streams one tenant holds at a time (S4: 50), with a queue by priority, ageing and preemption. Throws HoldfastError HF_STORE_UNAVAILABLE. */
+/**
+ * Streams one tenant holds at a time (S4: 50), with a queue by priority, ageing and preemption. Throws HoldfastError
+ * HF_STORE_UNAVAILABLE.
+ */
 export interface StreamPool {
   /** Asks for a slot, or renews the one held: call it well within `POOL_SLOT_MS`. */
   admit(request: PoolRequest): Promise<PoolPlace>;

@@ -1,4 +1,7 @@
-/** Keeps values by a number, the lowest first: O(log n) to add and to take. Values with equal numbers come in no promised order. */
+/**
+ * Keeps values by a number, the lowest first: O(log n) to add and to take. Values with equal numbers come in no
+ * promised order.
+ */
 export class BinaryHeap<V> {
   readonly #keys: number[] = [];
   readonly #values: V[] = [];

@@ -4,8 +4,8 @@ import { BinaryHeap } from './binary-heap.ts';
 const TRIM_AT = 1024;
 
 /**
- * Keeps values by a number, the lowest first. What comes in growing order, as most does, costs O(1) to add and to take; what does not, O(log n) of its
- * like. Values with equal numbers come in no promised order.
+ * Keeps values by a number, the lowest first. What comes in growing order, as most does, costs O(1) to add and to take;
+ * what does not, O(log n) of its like. Values with equal numbers come in no promised order.
  */
 export class MinQueue<V> {
   /** In growing order, from `#at` on. */

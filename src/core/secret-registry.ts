@@ -1,13 +1,17 @@
 /**
- * Removes secrets by value. Paths of fields are not enough: URLs inside strings, error texts and library objects leak around them (measured).
- * A secret is found raw, URL-encoded, base64 and JSON-escaped, whole or cut off after at least 12 characters.
+ * Removes secrets by value. Paths of fields are not enough: URLs inside strings, error texts and library objects leak
+ * around them (measured). A secret is found raw, URL-encoded, base64 and JSON-escaped, whole or cut off after at least
+ * 12 characters.
  */
 export class SecretRegistry {
   /** When each secret may be forgotten; Infinity: never. Oldest first. */
   readonly #secrets = new Map<string, { readonly spellings: readonly string[]; readonly forgetAtMs: number }>();
   /** Spellings by their first MIN_LENGTH characters. */
   #byHead: ReadonlyMap<string, readonly string[]> = new Map();
-  /** Which hashes of four characters some spelling begins with: tells most places of a text at once that nothing begins there. */
+  /**
+   * Which hashes of four characters some spelling begins with: tells most places of a text at once that nothing begins
+   * there.
+   */
   #begins = new Uint8Array(HASHES);
   readonly #encode: (value: string) => readonly string[];
 
@@ -25,7 +29,10 @@ export class SecretRegistry {
   /** A token stays a secret for so long after its end: what was written late must not show it. */
   static readonly KEPT_AFTER_END_MS = 3_600_000;
 
-  /** @param token the end of a secret that has one, and the time now, by one clock: tokens that ended long before now are forgotten. */
+  /**
+   * @param token the end of a secret that has one, and the time now, by one clock: tokens that ended long before now
+   * are forgotten.
+   */
   add(value: string, token?: { readonly endsAtMs: number; readonly nowMs: number }): void {
     if (value.length < SecretRegistry.MIN_LENGTH) return;
     const forgetAtMs = token === undefined ? Infinity : token.endsAtMs + SecretRegistry.KEPT_AFTER_END_MS;
@@ -45,8 +52,8 @@ export class SecretRegistry {
   }
 
   /**
-   * The text with every known secret replaced, and what of one was cut off. Secrets that overlap are replaced together. Linear in the text's length, however
-   * many secrets are known.
+   * The text with every known secret replaced, and what of one was cut off. Secrets that overlap are replaced together.
+   * Linear in the text's length, however many secrets are known.
    */
   scrub(text: string): string {
     let out = '';

@@ -16,7 +16,10 @@ export interface TokenPolicy {
   readonly backoff: BackoffPolicy;
 }
 
-/** A token by name only: the string itself never enters core. All instants are monotonic, counted from the moment of asking. */
+/**
+ * A token by name only: the string itself never enters core. All instants are monotonic, counted from the moment of
+ * asking.
+ */
 export interface Token {
   readonly id: string;
   readonly askedAtMs: Millis;
@@ -105,7 +108,10 @@ export function credentialsRefused(failure: TokenFailure): boolean {
   return REFUSALS.has(failure);
 }
 
-/** The hard floors must not make a short-lived token loop: they never exceed this share of its life (a 300 s token would never be good enough). */
+/**
+ * The hard floors must not make a short-lived token loop: they never exceed this share of its life (a 300 s token
+ * would never be good enough).
+ */
 const FLOOR_SHARE_OF_LIFE = 0.2;
 
 /** The token new dials use. */
@@ -113,7 +119,9 @@ export function currentToken(state: TokenState): Token | undefined {
   return state.staging ?? state.active;
 }
 
-/** Rotation is due at the earlier of `rotateAtPercent` of life and `leadMs` before expiry, never before half the life. */
+/**
+ * Rotation is due at the earlier of `rotateAtPercent` of life and `leadMs` before expiry, never before half the life.
+ */
 export function rotateAtMs(policy: TokenPolicy, token: Token): Millis {
   const life = token.expiresAtMs - token.askedAtMs;
   const due = Math.min(token.askedAtMs + (life * policy.rotateAtPercent) / 100, token.expiresAtMs - policy.leadMs);
@@ -137,7 +145,9 @@ export function tokenDeadline(policy: TokenPolicy, state: TokenState): Millis | 
   );
 }
 
-/** Single flight: at most one request or validation is out at any time; what is asked meanwhile waits for its result. */
+/**
+ * Single flight: at most one request or validation is out at any time; what is asked meanwhile waits for its result.
+ */
 export function stepToken(
   policy: TokenPolicy,
   state: TokenState,

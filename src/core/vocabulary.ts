@@ -1,8 +1,8 @@
 import { HOLD_REASONS } from './events/consumer-health.ts';
 
 /**
- * Closed vocabularies of metric labels. Every series of a closed label exists at 0 from the start of the process: `increase()` of Prometheus does not
- * see the first count of a series that is born with it.
+ * Closed vocabularies of metric labels. Every series of a closed label exists at 0 from the start of the process:
+ * `increase()` of Prometheus does not see the first count of a series that is born with it.
  */
 
 /** Causes of gaps. */
@@ -30,7 +30,9 @@ export const DEAD_LETTER_REASONS = [
 ] as const;
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
 
-/** Returns the label of a dead letter's reason, which may carry the consumer's own words after a colon and any status. */
+/**
+ * Returns the label of a dead letter's reason, which may carry the consumer's own words after a colon and any status.
+ */
 export function deadLetterLabel(reason: string): DeadLetterReason {
   const word = reason.split(':')[0] ?? '';
   const known = DEAD_LETTER_REASONS.find((one) => one === word);

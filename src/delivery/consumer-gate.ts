@@ -14,7 +14,9 @@ import {
 } from '../core/events/consumer-health.ts';
 import type { DeliveryPorts } from './delivery-ports.ts';
 
-/** Keeps the consumer's standing, shared by push and pull: held or not, the storm guard; and says so when it changes. */
+/**
+ * Keeps the consumer's standing, shared by push and pull: held or not, the storm guard; and says so when it changes.
+ */
 export class ConsumerGate {
   readonly #policy: ConsumerPolicy;
   readonly #ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>;

@@ -15,7 +15,10 @@ export interface LetterView {
 export interface LetterPort {
   list(after: string | undefined, limit: number): Promise<readonly LetterView[]>;
   show(id: string): Promise<(LetterView & { readonly attributes: unknown; readonly data: string }) | undefined>;
-  /** Delivers it again, same event id; it is removed once it is settled. `busy`: enough of them wait for the consumer already. */
+  /**
+   * Delivers it again, same event id; it is removed once it is settled. `busy`: enough of them wait for the consumer
+   * already.
+   */
   redrive(id: string): Promise<'redriven' | 'unknown' | 'busy'>;
   remove(id: string): Promise<boolean>;
   purge(): Promise<number>;

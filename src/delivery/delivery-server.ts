@@ -32,7 +32,9 @@ export interface ServedStream {
   cursorKnown(cursor: string): boolean;
 }
 
-/** The consumer's side of the sidecar: WebSocket and SSE pull, acknowledgements, dead letters. Bound to 127.0.0.1 only. */
+/**
+ * The consumer's side of the sidecar: WebSocket and SSE pull, acknowledgements, dead letters. Bound to 127.0.0.1 only.
+ */
 export class DeliveryServer {
   readonly #streams: () => ReadonlyMap<string, ServedStream>;
   readonly #server: Server;
@@ -148,7 +150,8 @@ export class DeliveryServer {
     const refuse = (status: number, code: string, detail: string): void => {
       const body = JSON.stringify({ status, code, detail });
       socket.end(
-        `HTTP/1.1 ${String(status)} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: ${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n${body}`,
+        `HTTP/1.1 ${String(status)} Refused\r\ncontent-type: application/problem+json\r\ncontent-length: ` +
+          `${String(Buffer.byteLength(body))}\r\nconnection: close\r\n\r\n${body}`,
       );
     };
     socket.on('error', () => socket.destroy());

@@ -37,7 +37,10 @@ export interface Parcel {
   readonly identity: string;
   readonly receivedAtMs: number;
   readonly receivedEpochMs: number;
-  /** Until when all that the platform sent is here or in an entry before this one. Our own notices and redriven letters prove nothing of it. */
+  /**
+   * Until when all that the platform sent is here or in an entry before this one. Our own notices and redriven letters
+   * prove nothing of it.
+   */
   readonly heardEpochMs: number;
 }
 
@@ -58,7 +61,10 @@ export interface Stamp {
 const ATTEMPT_WIDTH = 4;
 const SLAB_BYTES = 65_536;
 
-/** Builds the CloudEvents of one stream (CloudEvents 1.0.2, JSON format). Members of the original are copied as bytes, never decoded and encoded again. */
+/**
+ * Builds the CloudEvents of one stream (CloudEvents 1.0.2, JSON format). Members of the original are copied as bytes,
+ * never decoded and encoded again.
+ */
 export class Encoder {
   readonly #source: string;
   readonly #type: string;
@@ -265,7 +271,10 @@ const SECONDS = /^:[0-5]\d(\.\d{1,9})?Z"$/;
 const YEAR_0_MS = -62_167_219_200_000;
 const YEAR_10000_MS = 253_402_300_800_000;
 
-/** CloudEvents wants RFC 3339; epoch milliseconds are turned into it, anything else is left out (it is still in the data). */
+/**
+ * CloudEvents wants RFC 3339; epoch milliseconds are turned into it, anything else is left out (it is still in the
+ * data).
+ */
 function timeAttribute(raw: string | undefined): string {
   if (raw === undefined) return '';
   if (raw.charCodeAt(0) === 0x22)

@@ -35,7 +35,10 @@ const MAX_NACK_DELAY_MS = 3_600_000;
 
 /** Of what was with a consumer that was lost, the oldest so many are suspects: it works from the oldest on. */
 const ACCUSED_MAX = 16;
-/** What the consumer holds for so long without an answer has not ended it; doubled with each loss that follows another one soon, up to the limit. */
+/**
+ * What the consumer holds for so long without an answer has not ended it; doubled with each loss that follows another
+ * one soon, up to the limit.
+ */
 const SURVIVED_MS = 250;
 const SURVIVED_MAX_MS = 4000;
 /** A loss after so long without one is the first again. */
@@ -44,8 +47,8 @@ const LOSSES_FORGOTTEN_MS = 60_000;
 const WELL_AFTER_MS = 2000;
 
 /**
- * Pull delivery of one stream: at most one consumer, in stream order, explicit acknowledgements (docs/consumer-protocol.md, "Pull"). Control events
- * come in their place and hold nothing back.
+ * Pull delivery of one stream: at most one consumer, in stream order, explicit acknowledgements
+ * (docs/consumer-protocol.md, "Pull"). Control events come in their place and hold nothing back.
  */
 export class PullDelivery implements Delivery {
   readonly kind = 'pull';
@@ -87,7 +90,10 @@ export class PullDelivery implements Delivery {
     return (this.#outbox.inFlight === 0 || this.#consumer === undefined) && this.#burying === 0;
   }
 
-  /** Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it still waits for acknowledgements. */
+  /**
+   * Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it
+   * still waits for acknowledgements.
+   */
   attach(consumer: PullConsumer, seen?: string): void {
     this.#consumer = consumer;
     this.#attachedMs = this.#ports.clock.nowMs();
@@ -100,7 +106,9 @@ export class PullDelivery implements Delivery {
     this.#ports.wake();
   }
 
-  /** The consumer is gone: what it had not acknowledged goes again to the next one. @param how `lost`: without a word. */
+  /**
+   * The consumer is gone: what it had not acknowledged goes again to the next one. @param how `lost`: without a word.
+   */
   detach(consumer: PullConsumer, how: 'left' | 'lost'): void {
     if (this.#consumer !== consumer) return;
     this.#consumer = undefined;
@@ -232,7 +240,10 @@ export class PullDelivery implements Delivery {
     }
   }
 
-  /** Suspects go one by one, in order, before anything newer; one that was lost alone lets the others pass until one of them is taken. Returns whether the others may go. */
+  /**
+   * Suspects go one by one, in order, before anything newer; one that was lost alone lets the others pass until one of
+   * them is taken. Returns whether the others may go.
+   */
   #pumpSuspects(consumer: PullConsumer, nowMs: number): boolean {
     if (this.#lone !== undefined) {
       if (this.#lone.sinceMs + this.#survivedMs > nowMs) return false;
@@ -311,7 +322,10 @@ export class PullDelivery implements Delivery {
     return entry.attempts === 0 ? { id, reason: 'not_delivered' } : { ord, entry };
   }
 
-  /** Overdue acknowledgements. What our own socket buffer still holds cannot have been acknowledged: that is not the consumer's fault. */
+  /**
+   * Overdue acknowledgements. What our own socket buffer still holds cannot have been acknowledged: that is not the
+   * consumer's fault.
+   */
   #expire(consumer: PullConsumer, nowMs: number): void {
     if (consumer.bufferedBytes > 0) return;
     for (const entry of this.#outbox.expire(nowMs)) {

@@ -1,8 +1,9 @@
 import type { AckProblem, PullConsumer, PullDelivery } from './pull-delivery.ts';
 
 /**
- * The place of one stream's consumer, for as long as the process lives. A consumer may sit down before this replica leads, and keeps its place while leadership
- * comes and goes: it is idle then, and gets events as soon as there are any. What it acknowledges of an earlier term is refused as `older_epoch`.
+ * The place of one stream's consumer, for as long as the process lives. A consumer may sit down before this replica
+ * leads, and keeps its place while leadership comes and goes: it is idle then, and gets events as soon as there are
+ * any. What it acknowledges of an earlier term is refused as `older_epoch`.
  */
 export class PullEndpoint {
   #consumer: PullConsumer | undefined;
@@ -22,7 +23,10 @@ export class PullEndpoint {
     if (this.#delivery === delivery) this.#delivery = undefined;
   }
 
-  /** Connects a consumer; an earlier one is dismissed. `seen`: cursor of the last event it has, if it is one of this term. */
+  /**
+   * Connects a consumer; an earlier one is dismissed. `seen`: cursor of the last event it has, if it is one of this
+   * term.
+   */
   attach(consumer: PullConsumer, seen?: string): void {
     const previous = this.#consumer;
     this.#consumer = consumer;

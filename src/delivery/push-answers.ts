@@ -32,7 +32,10 @@ export function pushAnswers(
   return batch ? batchAnswers(entries, posted.text) : [answerOfBodyStatus(statusIn(posted.text))];
 }
 
-/** 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one is a retry, and a failure un-acks the later ones of its key. */
+/**
+ * 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one is a retry, and a
+ * failure un-acks the later ones of its key.
+ */
 function batchAnswers(entries: readonly OutboxEntry<Parcel>[], text: string): readonly Answer[] {
   const list = statusesIn(text);
   if (list === undefined) return entries.map(() => ({ kind: 'ack' as const }));

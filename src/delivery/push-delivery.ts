@@ -27,8 +27,9 @@ type Outcome =
   | { readonly kind: 'letter'; readonly entry: OutboxEntry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
 
 /**
- * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the next one gathers.
- * "Down is not poison": refused connections hold the stream and count for nothing. What ends the consumer again and again is isolated.
+ * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the
+ * next one gathers. "Down is not poison": refused connections hold the stream and count for nothing. What ends the
+ * consumer again and again is isolated.
  */
 export class PushDelivery implements Delivery {
   readonly kind = 'push';
@@ -53,7 +54,10 @@ export class PushDelivery implements Delivery {
   #healthy: boolean;
   #lookDueMs = 0;
   #looking = false;
-  /** Events per batch now: halved when a batch is refused as a whole, so that one bad event does not condemn its neighbours. */
+  /**
+   * Events per batch now: halved when a batch is refused as a whole, so that one bad event does not condemn its
+   * neighbours.
+   */
   #batchMax: number;
   #bearer: Readonly<Record<string, string>> = {};
 

@@ -7,14 +7,19 @@ import type { Posted } from './push-answers.ts';
 
 export type Push = NonNullable<StreamPlan['delivery']['push']>;
 
-/** What a look for the consumer found. `refused`: its name resolves to an address that the installation does not allow. */
+/**
+ * What a look for the consumer found. `refused`: its name resolves to an address that the installation does not allow.
+ */
 export type Probed = 'there' | 'away' | 'refused';
 
 /** The way to a consumer that is pushed to. The simulation puts its own in this place. */
 export interface PushTransport {
   /** Sends one request and says what became of it; never rejects. */
   post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted>;
-  /** `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or a connection stays open for a while. Never rejects. */
+  /**
+   * `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or a connection stays open
+   * for a while. Never rejects.
+   */
   probe(what: 'there' | 'well'): Promise<Probed>;
   close(): void;
 }
@@ -38,7 +43,10 @@ export interface PushLimits {
   readonly allowPrivate: StreamPlan['allowPrivate'];
 }
 
-/** HTTP/1.1 with kept connections. A request that a kept connection loses before any byte of the answer goes once more on a fresh one. */
+/**
+ * HTTP/1.1 with kept connections. A request that a kept connection loses before any byte of the answer goes once more
+ * on a fresh one.
+ */
 export class HttpPushTransport implements PushTransport {
   readonly #pool: Pool;
   /** Looks for the consumer without waiting for what is under way. */

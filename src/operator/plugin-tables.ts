@@ -88,7 +88,8 @@ export function troubles(objects: readonly (ClientObject | StreamObject)[]): rea
       .filter((one) => one.type !== 'Ready' && one.type !== 'Resumable' && one.status === 'False')
       .map(
         (one) =>
-          `${kind} ${metadata.namespace}/${metadata.name}: ${one.type} is ${one.status} (${one.reason}): ${one.message}`,
+          `${kind} ${metadata.namespace}/${metadata.name}: ${one.type} is ${one.status} (${one.reason}): ` +
+          `${one.message}`,
       ),
   );
 }
@@ -144,7 +145,8 @@ export function outdated(
       return owner === undefined
         ? []
         : [
-            `kubectl rollout restart ${owner} -n ${pod.metadata.namespace} && kubectl rollout status ${owner} -n ${pod.metadata.namespace}`,
+            `kubectl rollout restart ${owner} -n ${pod.metadata.namespace} && kubectl rollout status ` +
+              `${owner} -n ${pod.metadata.namespace}`,
           ];
     }),
   );
@@ -168,8 +170,8 @@ export interface SettingsRef {
 }
 
 /**
- * Returns the installations that cluster-scoped objects name: only who administers the cluster can make those, while anybody can make a ConfigMap in a
- * namespace of his own.
+ * Returns the installations that cluster-scoped objects name: only who administers the cluster can make those, while
+ * anybody can make a ConfigMap in a namespace of his own.
  */
 export function installationsIn(objects: readonly unknown[]): readonly SettingsRef[] {
   const named = objects.flatMap(

@@ -38,7 +38,8 @@ export function helloFrame(
     return {
       text: JSON.stringify({ type: 'subscribe', subscriptions: facts.subscriptions, clientId: facts.clientId }),
     };
-  // A sequence may exceed 2^53, so its digits are placed as they are. Without one the server's context cannot be continued.
+  // A sequence may exceed 2^53, so its digits are placed as they are. Without one the server's context cannot be
+  // continued.
   const resume = facts.position === undefined ? '' : `"lastSequence":${facts.position.value},`;
   const rest = JSON.stringify({
     subscriptions: facts.subscriptions,

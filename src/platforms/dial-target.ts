@@ -40,7 +40,8 @@ export function hostsOf(
 }
 
 /**
- * URL, headers and subprotocols of one upgrade. The URL may carry the token (where the endpoint has no other way): never log it.
+ * URL, headers and subprotocols of one upgrade. The URL may carry the token (where the endpoint has no other way):
+ * never log it.
  */
 export function dialTarget(profile: Profile, request: DialFacts): DialTarget {
   const url = new URL(request.hosts.streaming + profile.path.replace('{path}', request.path ?? ''));

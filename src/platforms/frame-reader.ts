@@ -18,7 +18,10 @@ export interface EventView {
   readonly end: number;
   /** Class A only. */
   readonly sequence: Sequence;
-  /** JSON text of the member (a string with its quotes, or a number), one character per byte (latin1); undefined when absent. */
+  /**
+   * JSON text of the member (a string with its quotes, or a number), one character per byte (latin1); undefined when
+   * absent.
+   */
   raw(role: keyof FieldPaths): string | undefined;
   /** Decoded text of the member; undefined when absent or neither string nor number. */
   text(role: keyof FieldPaths): string | undefined;
@@ -136,7 +139,8 @@ export class FrameReader implements EventView {
     }
     const raw = this.raw('position');
     if (raw === undefined) {
-      // A message with a type and nothing of an event is a control message we do not know; the rest breaks the class's rule.
+      // A message with a type and nothing of an event is a control message we do not know; the rest breaks the class's
+      // rule.
       if (type !== undefined && this.raw('id') === undefined) return sink.control('unknown', type);
       return sink.poison(data.subarray(start, end), 'sequence is missing');
     }

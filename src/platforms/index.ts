@@ -21,8 +21,8 @@ export const PROFILES: Readonly<Record<Dialect, Profile>> = Object.freeze({
 export const DIALECTS = Object.keys(PROFILES) as readonly Dialect[];
 
 /**
- * Genesys Cloud regions and their domains (platform SDK region table, 18 entries). Both columns are accepted as `region`; an unknown
- * domain is used as given, with a warning, never rewritten.
+ * Genesys Cloud regions and their domains (platform SDK region table, 18 entries). Both columns are accepted as
+ * `region`; an unknown domain is used as given, with a warning, never rewritten.
  */
 export const GENESYS_DOMAINS: Readonly<Record<string, string>> = Object.freeze({
   'us-east-1': 'mypurecloud.com',

@@ -1,7 +1,7 @@
 /**
- * A validating scan of JSON bytes (RFC 8259) that finds top-level members without building anything: a quarter of the cost of
- * JSON.parse, and it never accepts a member it has not proved to stand at the top level (a test compares it with a real parse on hostile input).
- * The bytes must be valid UTF-8; `ws` checks that for text frames.
+ * A validating scan of JSON bytes (RFC 8259) that finds top-level members without building anything: a quarter of the
+ * cost of JSON.parse, and it never accepts a member it has not proved to stand at the top level (a test compares it
+ * with a real parse on hostile input). The bytes must be valid UTF-8; `ws` checks that for text frames.
  */
 
 const QUOTE = 0x22;
@@ -25,7 +25,10 @@ interface Name {
   readonly slot: number;
 }
 
-/** Finds the members of one object whose names it was told. One instance per stream; results stand until the next `object` call. */
+/**
+ * Finds the members of one object whose names it was told. One instance per stream; results stand until the next
+ * `object` call.
+ */
 export class JsonScanner {
   readonly #byLength = new Map<number, Name[]>();
   readonly #slots: ReadonlyMap<string, number>;
@@ -55,7 +58,10 @@ export class JsonScanner {
     return slot < 0 ? 'none' : (KINDS[this.#kinds[slot] ?? 0] ?? 'none');
   }
 
-  /** The member as a plain non-negative integer of at most 15 digits; -1 when it is anything else (then look at its text). */
+  /**
+   * The member as a plain non-negative integer of at most 15 digits; -1 when it is anything else (then look at its
+   * text).
+   */
   smallInteger(bytes: Uint8Array, slot: number): number {
     const from = this.starts[slot] ?? 0;
     const to = this.ends[slot] ?? 0;

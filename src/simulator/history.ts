@@ -1,6 +1,9 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 
-/** One line of what the simulated platform did. `t` is CLOCK_MONOTONIC in nanoseconds, shared by all processes of the machine. */
+/**
+ * One line of what the simulated platform did. `t` is CLOCK_MONOTONIC in nanoseconds, shared by all processes of the
+ * machine.
+ */
 export interface HistoryRecord {
   readonly w: 'sim';
   readonly i: number;
@@ -13,7 +16,10 @@ export interface HistoryRecord {
 const KEPT = 200_000;
 const WRITE_EVERY_MS = 100;
 
-/** The simulator's own record of what it generated, sent, accepted and refused: the yardstick for every claim about loss. */
+/**
+ * The simulator's own record of what it generated, sent, accepted and refused: the yardstick for every claim about
+ * loss.
+ */
 export class History {
   readonly #file: string | undefined;
   #kept: HistoryRecord[] = [];

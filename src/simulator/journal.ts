@@ -25,7 +25,10 @@ export class Journal {
   #purgedUpToMs = -Infinity;
   /** Added to every number on the wire: platforms count beyond what a double can hold. Set before the first event. */
   base = 0n;
-  /** 1: every conversation has as many events; above: of n conversations the busiest has n ** (-1 / skew) of them. Set before the first event. */
+  /**
+   * 1: every conversation has as many events; above: of n conversations the busiest has n ** (-1 / skew) of them. Set
+   * before the first event.
+   */
   skew = 1;
 
   constructor(name: string, dialect: SimDialect, history: History) {

@@ -30,7 +30,10 @@ export interface Behaviour {
   decide: ((event: Received) => number | undefined) | undefined;
 }
 
-/** A consumer as a user would write one: takes CloudEvents by HTTP push (structured or batch), remembers ids, answers 2xx. */
+/**
+ * A consumer as a user would write one: takes CloudEvents by HTTP push (structured or batch), remembers ids, answers
+ * 2xx.
+ */
 export class SampleConsumer {
   readonly received: Received[] = [];
   readonly behaviour: Behaviour = { status: 204, delayMs: 0, hang: false, retryAfter: undefined, decide: undefined };

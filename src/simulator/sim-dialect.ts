@@ -1,4 +1,7 @@
-/** What each simulated endpoint does. Written from the source documents, on purpose without a look at the client's profiles: a shared mistake would hide. */
+/**
+ * What each simulated endpoint does. Written from the source documents, on purpose without a look at the client's
+ * profiles: a shared mistake would hide.
+ */
 export interface SimDialect {
   readonly name: string;
   readonly match: RegExp;

@@ -26,7 +26,10 @@ export interface SimulatorOptions {
 
 const TICK_MS = 5;
 
-/** Both vendors' token endpoints, REST paths and event streams on one loopback port, and a control API to make them misbehave. */
+/**
+ * Both vendors' token endpoints, REST paths and event streams on one loopback port, and a control API to make them
+ * misbehave.
+ */
 export class Simulator {
   readonly history: History;
   readonly office: TokenOffice;
@@ -233,7 +236,8 @@ export class Simulator {
       const text = JSON.stringify({ status, ...more });
       const after = retryAfter === undefined ? '' : `retry-after: ${String(retryAfter)}\r\n`;
       socket.end(
-        `HTTP/1.1 ${String(status)} Refused\r\n${after}content-type: application/json\r\ncontent-length: ${String(Buffer.byteLength(text))}\r\nconnection: close\r\n\r\n${text}`,
+        `HTTP/1.1 ${String(status)} Refused\r\n${after}content-type: application/json\r\ncontent-length: ` +
+          `${String(Buffer.byteLength(text))}\r\nconnection: close\r\n\r\n${text}`,
       );
     };
     const fault = this.faults.upgrade;

@@ -3,7 +3,10 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { SecretRegistry } from '../core/secret-registry.ts';
 
-/** Bytes of lines that wait for a slow reader; more are dropped and counted. A log collector must never stall the streams. */
+/**
+ * Bytes of lines that wait for a slow reader; more are dropped and counted. A log collector must never stall the
+ * streams.
+ */
 export const SINK_LIMIT_BYTES = 1024 * 1024;
 
 /** A line sink that scrubs, never blocks, and forgets rather than grows. */
@@ -52,7 +55,10 @@ export class LineSink {
   }
 }
 
-/** A writable on one of our own descriptors that does not block the process: Node's own stdout and stderr are synchronous on pipes. */
+/**
+ * A writable on one of our own descriptors that does not block the process: Node's own stdout and stderr are
+ * synchronous on pipes.
+ */
 export function openDescriptor(fd: 1 | 2): Writable {
   const info = fstatSync(fd);
   if (info.isFIFO() || info.isSocket()) {

@@ -3,10 +3,16 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 const STREAM = ['client', 'stream'] as const;
 /** Where lines are written. */
 export const LINE_SINKS = ['audit', 'log'] as const;
-/** Of prom-client's default metrics those that are named like counters and are none; the same is told by type in nodejs_active_resources and its like. */
+/**
+ * Of prom-client's default metrics those that are named like counters and are none; the same is told by type in
+ * nodejs_active_resources and its like.
+ */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-/** Every metric of one process. Names and labels are an interface: docs/metrics.md. Labels come from configuration and closed vocabularies only. */
+/**
+ * Every metric of one process. Names and labels are an interface: docs/metrics.md. Labels come from configuration and
+ * closed vocabularies only.
+ */
 export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

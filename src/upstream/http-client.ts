@@ -7,13 +7,19 @@ import { HoldfastError } from '../core/errors.ts';
 export const HTTP_TIMEOUT_MS = 10_000;
 export const HTTP_BODY_LIMIT_BYTES = 65_536;
 
-/** Where connections may go: anywhere on this machine, or to public addresses and the private networks that are allowed. */
+/**
+ * Where connections may go: anywhere on this machine, or to public addresses and the private networks that are
+ * allowed.
+ */
 export interface NetworkRules {
   readonly loopback: boolean;
   readonly allowPrivate: readonly string[];
 }
 
-/** A connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each other (A15). */
+/**
+ * A connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each other
+ * (A15).
+ */
 export function createAgent(plan: NetworkRules): Agent {
   return new Agent({
     connections: 4,
@@ -28,7 +34,10 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** One bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError HF_REST_FAILED, HF_PRIVATE_ADDRESS */
+/**
+ * One bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError
+ * HF_REST_FAILED, HF_PRIVATE_ADDRESS
+ */
 export async function call(
   agent: Agent,
   url: string,
@@ -80,7 +89,10 @@ export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: 
   return Number.isFinite(seconds) ? Math.min(900, Math.max(1, seconds)) * 1000 : undefined;
 }
 
-/** Does a TCP connection to the URL's host come about within `limitMs`, where the rules let it go there? Nothing is sent. */
+/**
+ * Does a TCP connection to the URL's host come about within `limitMs`, where the rules let it go there? Nothing is
+ * sent.
+ */
 export async function reachable(url: string, limitMs: number, rules: NetworkRules): Promise<boolean> {
   const { hostname, port, protocol } = new URL(url);
   return new Promise((resolve) => {

@@ -21,10 +21,10 @@ export interface FetchedToken {
 const THROTTLED_DEFAULT_MS = 5000;
 
 /**
- * Asks the token endpoint. The grant is refresh_token where one is held, else client_credentials; a refresh token that is no longer good
- * falls back to client_credentials where a secret exists (A7).
- * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_GRANT, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE,
- * HF_PRIVATE_ADDRESS
+ * Asks the token endpoint. The grant is refresh_token where one is held, else client_credentials; a refresh token that
+ * is no longer good falls back to client_credentials where a secret exists (A7).
+ * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_GRANT, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED
+ * (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE, HF_PRIVATE_ADDRESS
  */
 export async function fetchToken(
   agent: Agent,
@@ -151,7 +151,10 @@ function readToken(plan: ClientPlan, answer: HttpAnswer, nowEpochMs: number): Fe
   };
 }
 
-/** 400 invalid_client, 400 invalid_grant, 401, 403 and 429 are different conditions; the rest is the endpoint's trouble. */
+/**
+ * 400 invalid_client, 400 invalid_grant, 401, 403 and 429 are different conditions; the rest is the endpoint's
+ * trouble.
+ */
 function refused(
   answer: HttpAnswer,
   fields: Readonly<Record<string, unknown>> | undefined,

@@ -18,7 +18,10 @@ export interface SocketHandlers {
   message(data: Buffer, isBinary: boolean): void;
   serverPing(): void;
   pong(payload: string): void;
-  /** Once, last: the dial failed or the link is gone. `oldest`: the oldest position on offer, when the refusal named one. */
+  /**
+   * Once, last: the dial failed or the link is gone. `oldest`: the oldest position on offer, when the refusal named
+   * one.
+   */
   ended(failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void;
 }
 
@@ -149,7 +152,10 @@ export class StreamSocket {
     });
   }
 
-  /** Bytes beyond the last whole message that are no control frames belong to a message that is still coming. Control frames do not make it younger. */
+  /**
+   * Bytes beyond the last whole message that are no control frames belong to a message that is still coming. Control
+   * frames do not make it younger.
+   */
   #checkAge(): void {
     const now = this.#options.nowMs();
     if (this.#bytesRead() - this.#bytesAtMessage - this.#controlBytes <= 0) {
@@ -165,7 +171,8 @@ export class StreamSocket {
   #onClose(code: number, reason: string): void {
     const stage = this.#opened ? 'stream' : 'dial';
     const error = this.#error === undefined ? undefined : codeOf(this.#error);
-    // The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text that is ever read.
+    // The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text
+    // that is ever read.
     const illegal =
       error === 'WS_ERR_INVALID_CLOSE_CODE' ? /status code (\d{1,5})/.exec(this.#error?.message ?? '')?.[1] : undefined;
     const closeCode = illegal === undefined ? code : Number(illegal);

@@ -9,8 +9,8 @@ import { TestSidecar } from '../support/sidecar.ts';
 import { until } from '../support/until.ts';
 
 /**
- * npm run acceptance: what is promised of delivery, measured with the delays that a user has. Some fifteen minutes; HOLDFAST_KILLS, HOLDFAST_AWAY_S and
- * HOLDFAST_COMEBACKS change the amounts. Each figure is printed.
+ * npm run acceptance: what is promised of delivery, measured with the delays that a user has. Some fifteen minutes;
+ * HOLDFAST_KILLS, HOLDFAST_AWAY_S and HOLDFAST_COMEBACKS change the amounts. Each figure is printed.
  */
 const KILLS = Number(process.env['HOLDFAST_KILLS'] ?? 20);
 const AWAY_S = (process.env['HOLDFAST_AWAY_S'] ?? '5,30,120').split(',').map(Number);
@@ -27,7 +27,9 @@ const say = (text: string): void => {
   process.stdout.write(`      ${text}\n`);
 };
 
-/** Three replicas, 300 events/s of forty uneven conversations, one event a request, in order within each conversation. */
+/**
+ * Three replicas, 300 events/s of forty uneven conversations, one event a request, in order within each conversation.
+ */
 function fleet(dialect: Dialect): Promise<Fleet> {
   return Fleet.start({
     replicas: 3,
@@ -73,7 +75,8 @@ describe('what is promised of delivery', function () {
     }
     expect(Math.max(...repeats), 'repeated after one kill').to.be.at.most(BOUND);
     say(
-      `repeated after a kill at most ${String(Math.max(...repeats))}, silence at most ${String(Math.max(...silences))} ms`,
+      `repeated after a kill at most ${String(Math.max(...repeats))}, silence at most ` +
+        `${String(Math.max(...silences))} ms`,
     );
     await finish(one, { maxDuplicates: BOUND * KILLS, gaps: 0 });
   });

@@ -4,14 +4,18 @@ import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
 
 /**
- * The platform's side of the bench, in a process of its own: TLS, a token endpoint, and frames built beforehand whose sequence is patched in place,
- * so that the receiver is the bottleneck. argv: certificate, key, event size, events per second (0 = as fast as the socket takes them), total.
+ * The platform's side of the bench, in a process of its own: TLS, a token endpoint, and frames built beforehand whose
+ * sequence is patched in place, so that the receiver is the bottleneck. argv: certificate, key, event size, events per
+ * second (0 = as fast as the socket takes them), total.
  */
 const [, , cert = '', key = '', size = '1024', rate = '0', total = '100000'] = process.argv;
 const DIGITS = 10;
 const when = new Date(Date.now() + 3_600_000).toISOString();
 
-/** A conversation event as the platforms send them: nested members of 10 to 40 bytes, not one long string. The send time stands at the end. */
+/**
+ * A conversation event as the platforms send them: nested members of 10 to 40 bytes, not one long string. The send
+ * time stands at the end.
+ */
 function bodyOf(bytes: number): string {
   const participants: string[] = [];
   for (let k = 0; JSON.stringify(participants).length < bytes; k += 1) {

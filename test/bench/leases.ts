@@ -41,7 +41,8 @@ async function cost(pid: number, times: number, work: () => Promise<unknown>): P
 
 function say(what: string, { wallMs, nodeMs, redisMs }: Cost): void {
   process.stdout.write(
-    `${what.padEnd(52)} wall ${wallMs.toFixed(0).padStart(6)} ms   node ${nodeMs.toFixed(0).padStart(6)} ms   redis ${redisMs.toFixed(0).padStart(6)} ms\n`,
+    `${what.padEnd(52)} wall ${wallMs.toFixed(0).padStart(6)} ms   node ${nodeMs.toFixed(0).padStart(6)} ms  ` +
+      ` redis ${redisMs.toFixed(0).padStart(6)} ms\n`,
   );
 }
 
@@ -82,7 +83,11 @@ export async function leases(): Promise<void> {
   });
   say(`plain redlock: extend ${String(locks.length)} locks, 500 in flight`, theirs);
   process.stdout.write(
-    `ratio redlock / ours: redis ${(theirs.redisMs / Math.max(1, ours.redisMs)).toFixed(1)}, node ${(theirs.nodeMs / Math.max(1, ours.nodeMs)).toFixed(1)}; a renewal every 2 s costs ${((ours.redisMs / 2000) * 100).toFixed(1)} % of a Redis core, ${((ours.nodeMs / 2000) * 100).toFixed(1)} % of a Node core; ${String(Math.round(memory / LEASES))} bytes a lease\n`,
+    `ratio redlock / ours: redis ${(theirs.redisMs / Math.max(1, ours.redisMs)).toFixed(1)}, node ` +
+      `${(theirs.nodeMs / Math.max(1, ours.nodeMs)).toFixed(1)}; a renewal every 2 s costs ` +
+      `${((ours.redisMs / 2000) * 100).toFixed(1)} % of a Redis core, ` +
+      `${((ours.nodeMs / 2000) * 100).toFixed(1)} % of a Node core; ${String(Math.round(memory / LEASES))} ` +
+      `bytes a lease\n`,
   );
   await registry(redis, raw);
   raw.disconnect();
@@ -127,7 +132,9 @@ async function registry(redis: TestRedis, raw: Redis): Promise<void> {
   }
   lag.disable();
   process.stdout.write(
-    `reap ${String(DEAD)} dead hashes, two looks each: ${(performance.now() - t).toFixed(0)} ms in ${String(sweeps)} rounds, purged ${String(purged)}, event-loop delay p99 ${(lag.percentile(99) / 1e6).toFixed(1)} ms\n`,
+    `reap ${String(DEAD)} dead hashes, two looks each: ${(performance.now() - t).toFixed(0)} ms in ` +
+      `${String(sweeps)} rounds, purged ${String(purged)}, event-loop delay p99 ` +
+      `${(lag.percentile(99) / 1e6).toFixed(1)} ms\n`,
   );
   link.close();
 }

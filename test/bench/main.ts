@@ -10,9 +10,10 @@ import { WebSocket } from 'ws';
 import { NODE_FLAG } from '../../src/cli/node-flag.ts';
 
 /**
- * npm run bench: everything in one run, so that ratios can be compared: a naive ws + JSON.parse loop, and the whole path (TLS in, order, window,
- * acknowledgements, fenced checkpoints) by WebSocket pull, SSE and HTTP push in batches of 100, for 300 B, 1 KB and 4 KB; then added latency at a
- * fixed rate. CPU is that of the measured process alone (/metrics, process_cpu_seconds_total).
+ * npm run bench: everything in one run, so that ratios can be compared: a naive ws + JSON.parse loop, and the whole
+ * path (TLS in, order, window, acknowledgements, fenced checkpoints) by WebSocket pull, SSE and HTTP push in batches of
+ * 100, for 300 B, 1 KB and 4 KB; then added latency at a fixed rate. CPU is that of the measured process alone
+ * (/metrics, process_cpu_seconds_total).
  */
 const here = fileURLToPath(new URL('.', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'hf-bench-'));
@@ -104,7 +105,8 @@ async function holdfast(mode: Mode, size: number, rate: number, total: number): 
   const config = join(directory, `${mode}.yaml`);
   const delivery =
     mode === 'push'
-      ? `{ mode: Push, order: stream, push: { url: "http://127.0.0.1:${String(pushPort)}/", contentMode: batch, maxBatch: 100 } }`
+      ? `{ mode: Push, order: stream, push: { url: "http://127.0.0.1:${String(pushPort)}/", contentMode: ` +
+        'batch, maxBatch: 100 } }'
       : '{ mode: Pull }';
   writeFileSync(
     config,
@@ -304,7 +306,9 @@ function row(name: string, figures: Figures, base: Figures): string {
 }
 
 process.stdout.write(
-  `node ${process.version}, ${String(cpus().length)} cores, ${readFileSync('/proc/cpuinfo', 'utf8').match(/model name\s*: (.*)/)?.[1] ?? 'unknown CPU'}; ${String(TOTAL)} events each, TLS in\n`,
+  `node ${process.version}, ${String(cpus().length)} cores, ` +
+    `${readFileSync('/proc/cpuinfo', 'utf8').match(/model name\s*: (.*)/)?.[1] ?? 'unknown CPU'}; ` +
+    `${String(TOTAL)} events each, TLS in\n`,
 );
 for (const size of SIZES) {
   process.stdout.write(`\n${String(size)} B                           CPU/event   ratio     events/s      RSS\n`);
@@ -319,12 +323,15 @@ const TIMED = RATE * 8;
 process.stdout.write(`\nplatform to consumer at ${String(RATE)} events/s, 1 KB (one clock, ms)\n`);
 const direct = await naive(1024, RATE, TIMED);
 process.stdout.write(
-  `ws + JSON.parse (naive)         p50 ${String(direct.p50)}  p99 ${String(direct.p99)}  RSS ${direct.rssMiB.toFixed(0)} MiB  CPU ${direct.cpuUs.toFixed(1)} us\n`,
+  `ws + JSON.parse (naive)         p50 ${String(direct.p50)}  p99 ${String(direct.p99)}  RSS ` +
+    `${direct.rssMiB.toFixed(0)} MiB  CPU ${direct.cpuUs.toFixed(1)} us\n`,
 );
 for (const mode of ['ws', 'sse', 'push'] as const) {
   const figures = await holdfast(mode, 1024, RATE, TIMED);
   process.stdout.write(
-    `holdfast, ${mode.padEnd(20)}  p50 ${String(figures.p50)}  p99 ${String(figures.p99)}  RSS ${figures.rssMiB.toFixed(0)} MiB  CPU ${figures.cpuUs.toFixed(1)} us  event-loop lag p99 ${figures.loopP99Ms?.toFixed(1) ?? '-'} ms\n`,
+    `holdfast, ${mode.padEnd(20)}  p50 ${String(figures.p50)}  p99 ${String(figures.p99)}  RSS ` +
+      `${figures.rssMiB.toFixed(0)} MiB  CPU ${figures.cpuUs.toFixed(1)} us  event-loop lag p99 ` +
+      `${figures.loopP99Ms?.toFixed(1) ?? '-'} ms\n`,
   );
 }
 process.exit(0);

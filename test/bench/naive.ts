@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { WebSocket } from 'ws';
 
-/** The loop everybody writes first: ws, JSON.parse, count. No order, no acknowledgement, no checkpoint. argv: url, certificate, total. Prints CPU per event. */
+/**
+ * The loop everybody writes first: ws, JSON.parse, count. No order, no acknowledgement, no checkpoint. argv: url,
+ * certificate, total. Prints CPU per event.
+ */
 const [, , url = '', ca = '', total = '0'] = process.argv;
 const ws = new WebSocket(url, { ca: readFileSync(ca), perMessageDeflate: false });
 const warm = Math.floor(Number(total) / 5);

@@ -1,10 +1,10 @@
 import { OTHER, Outbox, type DispatchMode, type OutboxPolicy } from '../../src/core/events/outbox.ts';
 
 /**
- * npm run bench:outbox: what one operation on the way of an event costs, against how much waits and how many keys there are, beside a plain Map loop of the
- * same run. Exit code 1 when a cost is not flat: when it grows more than twice over entries, or more than four times over keys. Building a checkpoint is not
- * part of it.
- * BENCH_REPEATS, BENCH_SIZES and BENCH_KEYS change the amounts; BENCH_ONLY names the beginning of what is measured.
+ * npm run bench:outbox: what one operation on the way of an event costs, against how much waits and how many keys there
+ * are, beside a plain Map loop of the same run. Exit code 1 when a cost is not flat: when it grows more than twice over
+ * entries, or more than four times over keys. Building a checkpoint is not part of it. BENCH_REPEATS, BENCH_SIZES and
+ * BENCH_KEYS change the amounts; BENCH_ONLY names the beginning of what is measured.
  */
 
 /** Every call into the outbox that is measured. All of its interface that this file knows. */
@@ -218,8 +218,8 @@ function looks(name: string, window: number, prepare: Mode['prepare']): readonly
 }
 
 /**
- * A window is settled and no checkpoint stored, or every key (or the window) is in flight: nothing may go, and it is asked for all the same, at every frame
- * and acknowledgement.
+ * A window is settled and no checkpoint stored, or every key (or the window) is in flight: nothing may go, and it is
+ * asked for all the same, at every frame and acknowledgement.
  */
 function idle(name: string, take: (road: Road) => readonly number[], settles: boolean): Mode {
   return {
@@ -251,7 +251,9 @@ const MAP_OPERATIONS = 500_000;
 /** What costs less is called that: such differences are the clock's and the compiler's. */
 const LEAST_US = 0.1;
 
-/** CPU time of this thread so far, in us: other processes on the machine and the collector's own threads do not count. */
+/**
+ * CPU time of this thread so far, in us: other processes on the machine and the collector's own threads do not count.
+ */
 function cpuUs(): number {
   const { user, system } = process.threadCpuUsage();
   return user + system;
@@ -271,7 +273,10 @@ function measure(mode: Mode, size: Size): number {
   return (cpuUs() - startedAtUs) / done;
 }
 
-/** A Map of so many entries, of which one goes and one comes: the yardstick. As often as it takes to build it anew twice. @returns us for one operation. */
+/**
+ * A Map of so many entries, of which one goes and one comes: the yardstick. As often as it takes to build it anew
+ * twice. @returns us for one operation.
+ */
 function plainMap({ entries, keys }: Size): number {
   const waiting = new Map<number, string>();
   for (let n = 0; n < entries; n += 1) waiting.set(n, keyOf(n, keys));
@@ -294,7 +299,9 @@ interface Cell {
   readonly ratio: number;
 }
 
-/** Costs at every size; each repetition goes through all sizes, so that a slow moment of the machine hits none alone. */
+/**
+ * Costs at every size; each repetition goes through all sizes, so that a slow moment of the machine hits none alone.
+ */
 function measured(mode: Mode, sizes: readonly Size[]): readonly Cell[] {
   const samples = sizes.map((): Cell[] => []);
   for (let n = 0; n < REPEATS; n += 1) {
@@ -317,7 +324,9 @@ function growth(ratios: readonly number[]): number {
 const sizes: readonly Size[] = KEYS.flatMap((keys) => ENTRIES.map((entries) => ({ entries, keys })));
 const titles = sizes.map(({ entries, keys }) => `${String(entries)} entries, ${String(keys)} keys`);
 process.stdout.write(
-  `microseconds an operation (in plain Map operations), median of ${String(REPEATS)}\n| | ${titles.join(' | ')} | over entries | over keys | |\n|---|${titles.map(() => '---|').join('')}---|---|---|\n`,
+  `microseconds an operation (in plain Map operations), median of ${String(REPEATS)}\n| | ` +
+    `${titles.join(' | ')} | over entries | over keys | ` +
+    `|\n|---|${titles.map(() => '---|').join('')}---|---|---|\n`,
 );
 // The first use of anything pays for its compilation.
 for (const mode of MODES) measure(mode, { entries: 1000, keys: 100 });
@@ -334,12 +343,14 @@ for (const mode of MODES.filter(({ name }) => name.startsWith(only))) {
   if (!good) flat = false;
   const shown = cells.map(({ us, ratio }) => `${us.toFixed(2)} (${ratio.toFixed(1)})`).join(' | ');
   process.stdout.write(
-    `| ${mode.name} | ${shown} | ${overEntries.toFixed(1)} | ${overKeys.toFixed(1)} | ${good ? 'flat' : 'NOT FLAT'} |\n`,
+    `| ${mode.name} | ${shown} | ${overEntries.toFixed(1)} | ${overKeys.toFixed(1)} | ` +
+      `${good ? 'flat' : 'NOT FLAT'} |\n`,
   );
 }
 process.stdout.write(
   flat
     ? 'flat: no cost grows with what waits\n'
-    : `NOT FLAT: a cost grows more than ${String(FLAT_ENTRIES)} times over entries or ${String(FLAT_KEYS)} times over keys\n`,
+    : `NOT FLAT: a cost grows more than ${String(FLAT_ENTRIES)} times over entries or ${String(FLAT_KEYS)} ` +
+        `times over keys\n`,
 );
 process.exit(flat ? 0 : 1);

@@ -28,8 +28,8 @@ const COPIED_MS = 2000;
 const ACK_AFTER_MS = 5000;
 
 /**
- * Judges a history by what the platform, the consumer, the nemesis, the observer and the process starter wrote; nothing the system under test says of
- * itself counts. Rules and records are those of docs/chaos.md.
+ * Judges a history by what the platform, the consumer, the nemesis, the observer and the process starter wrote; nothing
+ * the system under test says of itself counts. Rules and records are those of docs/chaos.md.
  */
 export function judge(lines: readonly HistoryLine[], facts: RunFacts): Judgement {
   const invalid = formProblems(lines);
@@ -164,7 +164,10 @@ class Court {
     if (made !== undefined) made.acked ??= t;
   }
 
-  /** The events a gap record speaks of: by number in class A (by time where no number was known yet), by time elsewhere. */
+  /**
+   * The events a gap record speaks of: by number in class A (by time where no number was known yet), by time
+   * elsewhere.
+   */
   #covered(line: HistoryLine): readonly Made[] {
     const all = this.#bySeq.get(String(line['stream'])) ?? [];
     if (this.#facts.streamClass === 'A' && typeof line['fromT'] !== 'number')

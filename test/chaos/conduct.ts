@@ -13,8 +13,9 @@ const AUDIT_LATE_MS = 1000;
 const CLOCKS_MS = 50;
 
 /**
- * How the processes behaved, and whether what they say of themselves is true: memory and handles (C11), the ends of processes (C12), secrets (C13), restraint
- * toward a store that fails (C14), counters (C15), audit lines (C16), tokens (C17), faults that must pass unnoticed (C18), and the platform's pings (C19).
+ * How the processes behaved, and whether what they say of themselves is true: memory and handles (C11), the ends of
+ * processes (C12), secrets (C13), restraint toward a store that fails (C14), counters (C15), audit lines (C16), tokens
+ * (C17), faults that must pass unnoticed (C18), and the platform's pings (C19).
  */
 export function conduct(lines: readonly HistoryLine[], { facts, figures }: Run, say: Say): void {
   resources(lines, { facts, figures }, say);
@@ -219,7 +220,8 @@ function steady(lines: readonly HistoryLine[], say: Say): void {
       if (line.k === 'conn.end' && (on['but'] === undefined || pods.get(line['conn']) !== on['but']))
         say(
           'C18',
-          `a connection ended (${String(line['code'])} ${String(line['reason'])}) although ${String(on['kind'])} must pass unnoticed`,
+          `a connection ended (${String(line['code'])} ${String(line['reason'])}) although ` +
+            `${String(on['kind'])} must pass unnoticed`,
           line,
         );
       if (line.k === 'r.lock' && line['epoch'] !== before?.['epoch'])

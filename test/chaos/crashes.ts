@@ -54,7 +54,9 @@ export const CRASHES: readonly Crash[] = [
       {
         file: 'src/delivery/push-transport.ts',
         find: "response = await this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });",
-        replace: `const asked = this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });\n    setImmediate(() => { ${CRASH}; });\n    response = await asked;`,
+        replace:
+          `const asked = this.#pool.request({ method: 'POST', path: this.#path, headers, body, signal });\n    ` +
+          `setImmediate(() => { ${CRASH}; });\n    response = await asked;`,
       },
     ],
   },
@@ -91,7 +93,8 @@ export const CRASHES: readonly Crash[] = [
     by: 'rotation',
     edits: before(
       'src/sidecar/stream/stream-telemetry.ts',
-      "    this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose }, 'the new connection took over');",
+      "    this.#deps.log.info({ ...this.#labels, connectionId, purpose: effect.purpose }, 'the new " +
+        "connection took over');",
     ),
   },
   {

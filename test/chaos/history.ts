@@ -18,7 +18,9 @@ export interface RunFacts {
   /** The gate: so many attempts at once, one more per `refillMs`. */
   readonly capacity: number;
   readonly refillMs: number;
-  /** After the last fault a connection is open again within this, ms; events made by then are acknowledged 5 s later. */
+  /**
+   * After the last fault a connection is open again within this, ms; events made by then are acknowledged 5 s later.
+   */
   readonly convergeMs: number;
   /** Most connection attempts in a window of so many ms, below what the gate allows: what the backoff makes of it. */
   readonly attempts?: Readonly<Record<number, number>>;

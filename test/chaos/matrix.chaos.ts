@@ -8,7 +8,8 @@ import { chooseNow, CORE } from './third.ts';
 const choice = chooseNow({ rows: SCENARIOS.map(({ id }) => id), plants: PLANTS.map(({ id }) => id) });
 const seen = new Set<Seen>();
 process.stdout.write(
-  `chaos: ${String(choice.rows.length)} of ${String(SCENARIOS.length)} rows, ${choice.text}: ${choice.rows.join(' ')}\n`,
+  `chaos: ${String(choice.rows.length)} of ${String(SCENARIOS.length)} rows, ${choice.text}: ` +
+    `${choice.rows.join(' ')}\n`,
 );
 
 describe('chaos, the rows of the fault matrix', () => {

@@ -3,7 +3,10 @@ import { CRASHES } from './crashes.ts';
 import { PLANTS } from './plants.ts';
 import { edited } from '../support/edits.ts';
 
-/** Loaded before the program (node --import): replaces pieces of its source, says so, and says when the new one runs. SIGUSR2 arms a planted crash. */
+/**
+ * Loaded before the program (node --import): replaces pieces of its source, says so, and says when the new one runs.
+ * SIGUSR2 arms a planted crash.
+ */
 const id = process.env['HOLDFAST_TEST_PLANT'];
 const plant = [...PLANTS, ...CRASHES].find((one) => one.id === id);
 if (plant === undefined) throw new Error('HOLDFAST_TEST_PLANT names no plant');

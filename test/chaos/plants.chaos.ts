@@ -10,7 +10,8 @@ const PATIENCE_MS = 8000;
 const LOADER = `--import=${new URL('./plant.ts', import.meta.url).href}`;
 
 process.stdout.write(
-  `planted faults: ${String(choice.plants.length)} of ${String(PLANTS.length)}, ${choice.text}: ${choice.plants.join(' ')}\n`,
+  `planted faults: ${String(choice.plants.length)} of ${String(PLANTS.length)}, ${choice.text}: ` +
+    `${choice.plants.join(' ')}\n`,
 );
 
 describe('planted faults: the judge names each', () => {

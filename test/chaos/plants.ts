@@ -24,7 +24,9 @@ const POSITIONS: readonly Plant[] = [
       {
         file: 'src/core/events/outbox.ts',
         find: 'return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };',
-        replace: `${MARK};\n    return { ord: this.lastOrd, item: this.entry(this.lastOrd)?.item ?? this.#floorItem, runs: [] };`,
+        replace:
+          `${MARK};\n    return { ord: this.lastOrd, item: this.entry(this.lastOrd)?.item ?? this.#floorItem, ` +
+          'runs: [] };',
       },
       {
         file: 'src/core/events/outbox.ts',
@@ -55,7 +57,10 @@ const POSITIONS: readonly Plant[] = [
       {
         file: 'src/sidecar/stream/stream-driver.ts',
         find: '    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);',
-        replace: `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);`,
+        replace:
+          `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) ` +
+          `this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired, ` +
+          'this.#asked);',
       },
     ],
   },
@@ -206,7 +211,12 @@ const LEASES: readonly Plant[] = [
     edits: [
       {
         file: 'src/coordination/redis/scripts/store-scripts.ts',
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 4 do\n  local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')\n  local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0\n  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end\nend\n",
+        find:
+          "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end\nfor i = 2, #ARGV, 4 do\n  " +
+          "local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')\n  local " +
+          "index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0\n  if index > " +
+          'tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then ' +
+          'return -1 end\nend\n',
         replace: '',
       },
       {
@@ -277,9 +287,12 @@ const LEASES: readonly Plant[] = [
     edits: [
       {
         file: 'src/coordination/redis/scripts/lease-scripts.ts',
-        find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then",
+        find:
+          "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[1])\nlocal f = " +
+          "redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif f[1] == ARGV[1] then",
         replace:
-          "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')\nif true then",
+          "redis.call('DEL', KEYS[1])\nlocal f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', " +
+          "'holder')\nif true then",
       },
       {
         file: 'src/coordination/redis/redis-leases.ts',
@@ -296,7 +309,9 @@ const LEASES: readonly Plant[] = [
     edits: [
       {
         file: 'src/coordination/redis/scripts/registry-scripts.ts',
-        find: "    elseif not since then\n      redis.call('ZADD', KEYS[2], whole(now), id)\n    elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
+        find:
+          "    elseif not since then\n      redis.call('ZADD', KEYS[2], whole(now), id)\n    elseif now - " +
+          'tonumber(since) >= tonumber(ARGV[2]) then',
         replace: '    else',
       },
       {
@@ -320,7 +335,9 @@ const CONDUCT: readonly Plant[] = [
       {
         file: 'src/core/session/session.ts',
         find: '    draft.s = { ...draft.s, interrupted: false, downFor: undefined };\n    adoptToken',
-        replace: `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false, downFor: undefined };\n    adoptToken`,
+        replace:
+          `    ${MARK};\n    resetEpisode(draft);\n    draft.s = { ...draft.s, interrupted: false, downFor: ` +
+          `undefined };\n    adoptToken`,
       },
     ],
   },
@@ -351,7 +368,9 @@ const CONDUCT: readonly Plant[] = [
       {
         file: 'src/core/session/session-failures.ts',
         find: '      return retry(draft, link, verdict, { unit, extended: true, notBeforeMs: retryAfterMs });',
-        replace: `      ${MARK};\n      draft.out.splice(0, draft.out.length, ...draft.out.filter((effect) => effect.kind !== 'hold'));\n      return retry(draft, link, verdict, { unit, extended: true });`,
+        replace:
+          `      ${MARK};\n      draft.out.splice(0, draft.out.length, ...draft.out.filter((effect) => ` +
+          `effect.kind !== 'hold'));\n      return retry(draft, link, verdict, { unit, extended: true });`,
       },
     ],
   },
@@ -364,7 +383,9 @@ const CONDUCT: readonly Plant[] = [
       {
         file: 'src/core/session/classify-failure.ts',
         find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';",
-        replace: `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? 'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
+        replace:
+          `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? ` +
+          `'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
       },
     ],
   },
@@ -403,7 +424,9 @@ const CONDUCT: readonly Plant[] = [
       {
         file: 'src/sidecar/client/oauth-client.ts',
         find: '  tokenRejected(id: string): void {',
-        replace: `  tokenRejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform refused \${this.#tokens.get(id) ?? ''}"}\\n\`);`,
+        replace:
+          `  tokenRejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform ` +
+          `refused \${this.#tokens.get(id) ?? ''}"}\\n\`);`,
       },
     ],
   },

@@ -32,7 +32,10 @@ export interface RigOptions extends Partial<FleetOptions> {
   readonly patienceMs?: number;
 }
 
-/** A fleet whose every word is written down: platform, consumer, nemesis, observer, processes. The judge sees nothing else. */
+/**
+ * A fleet whose every word is written down: platform, consumer, nemesis, observer, processes. The judge sees nothing
+ * else.
+ */
 export class Rig {
   readonly fleet: Fleet;
   readonly nemesis = new Writer('nem');
@@ -113,7 +116,10 @@ export class Rig {
     return this.#sentinel;
   }
 
-  /** Begins a fault. `steady`: it must pass unnoticed. `failing`: the store refuses what it is asked. @returns what ends it. */
+  /**
+   * Begins a fault. `steady`: it must pass unnoticed. `failing`: the store refuses what it is asked. @returns what
+   * ends it.
+   */
   fault(kind: string, target: string, more: Readonly<Record<string, unknown>> = {}): () => void {
     this.#faults += 1;
     const f = `f${String(this.#faults)}`;

@@ -7,7 +7,10 @@ const RATE = 500;
 const WARM_EVENTS = 300;
 const LIMIT_MS = 150_000;
 
-/** Runs one row and asks the judge: warm up, the fault, heal, let everything arrive. `failed`: the row itself was in vain. */
+/**
+ * Runs one row and asks the judge: warm up, the fault, heal, let everything arrive. `failed`: the row itself was in
+ * vain.
+ */
 export async function play(
   scenario: Scenario,
   options: Scenario['options'] = {},

@@ -5,8 +5,8 @@ import type { Seen } from './seen.ts';
 const PARTS = 3;
 
 /**
- * Ten rows that every run plays, and what each of them makes happen: together all of SOMETIMES, so that a third of the matrix proves as much about itself as
- * the whole. The run checks each line of it.
+ * Ten rows that every run plays, and what each of them makes happen: together all of SOMETIMES, so that a third of the
+ * matrix proves as much about itself as the whole. The run checks each line of it.
  */
 export const CORE: ReadonlyMap<string, readonly Seen[]> = new Map<string, readonly Seen[]>([
   ['P1-B', ['class B', 'leader changed under load', 'redelivery']],
@@ -48,8 +48,8 @@ function every(ids: readonly string[], third: number): readonly string[] {
 }
 
 /**
- * Chooses. Of the rows outside the core each third one, beginning at the third's number, and of the planted faults likewise: the thirds together are all, so
- * every row is played by one commit in three on average.
+ * Chooses. Of the rows outside the core each third one, beginning at the third's number, and of the planted faults
+ * likewise: the thirds together are all, so every row is played by one commit in three on average.
  * @param chooser the commit or the date. @throws Error for a third that is none, and for ids that name nothing.
  */
 export function choose(

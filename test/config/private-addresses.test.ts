@@ -52,14 +52,18 @@ describe('addresses that a document may lead to', () => {
     for (const text of ['', 'ten', '10.1', '0x0a000001']) expect(isPrivateAddress(text), text).to.equal(true);
   });
 
-  it('an installation allows its own networks and nothing beside them, and never the machine, its link or its cloud', () => {
-    const refused = addressRule(['10.1.0.0/16', 'fd00::/8']);
-    expect(['10.1.2.3', '::ffff:10.1.2.3', 'fd12::1'].filter(refused)).to.deep.equal([]);
-    expect(['10.2.0.1', '192.168.0.1', 'fec0::1'].filter((one) => !refused(one))).to.deep.equal([]);
-    const everything = addressRule(['0.0.0.0/0', '::/0']);
-    expect(NEVER.filter((one) => !everything(one))).to.deep.equal([]);
-    expect(PRIVATE.filter(everything)).to.deep.equal([]);
-  });
+  it(
+    'an installation allows its own networks and nothing beside them, and never the machine, its link or its ' +
+      'cloud',
+    () => {
+      const refused = addressRule(['10.1.0.0/16', 'fd00::/8']);
+      expect(['10.1.2.3', '::ffff:10.1.2.3', 'fd12::1'].filter(refused)).to.deep.equal([]);
+      expect(['10.2.0.1', '192.168.0.1', 'fec0::1'].filter((one) => !refused(one))).to.deep.equal([]);
+      const everything = addressRule(['0.0.0.0/0', '::/0']);
+      expect(NEVER.filter((one) => !everything(one))).to.deep.equal([]);
+      expect(PRIVATE.filter(everything)).to.deep.equal([]);
+    },
+  );
 
   it('a list that is wrong is refused with the item in the sentence', () => {
     for (const text of ['10.0.0.1', '10.0.0.0/33', 'ten/8', 'fd00::/129', '127.0.0.0/8', '169.254.0.0/16', 'fe80::/64'])

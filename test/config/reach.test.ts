@@ -35,22 +35,25 @@ describe('what the author of an EventStream cannot reach', () => {
   const ofToken = (tokenFile: string, installation = ATTACHED): string =>
     problems({}, push({ tokenFile }), installation);
 
-  it("attached: a file that is not below /etc/holdfast/tokens is no consumer's token, however its path is written", () => {
-    for (const file of [
-      '/etc/holdfast/store/password',
-      '/etc/holdfast/credentials/clientSecret',
-      '/etc/holdfast/tokens/../store/password',
-      '/etc/holdfast/tokens/s/../../credentials/clientSecret',
-      '/etc/holdfast/tokens',
-      '/etc/holdfast/tokensx/token',
-      '//etc/passwd',
-      'etc/holdfast/tokens/s/token',
-      '/proc/self/environ',
-    ])
-      expect(ofToken(file), file).to.match(/push\.tokenFile is not below .*tokenSecretRef/);
-    expect(ofToken('/etc/holdfast/tokens/s/token')).to.equal('');
-    expect(ofToken('/run/secrets/token', BY_HAND), 'run by hand').to.equal('');
-  });
+  it(
+    "attached: a file that is not below /etc/holdfast/tokens is no consumer's token, however its path is " + 'written',
+    () => {
+      for (const file of [
+        '/etc/holdfast/store/password',
+        '/etc/holdfast/credentials/clientSecret',
+        '/etc/holdfast/tokens/../store/password',
+        '/etc/holdfast/tokens/s/../../credentials/clientSecret',
+        '/etc/holdfast/tokens',
+        '/etc/holdfast/tokensx/token',
+        '//etc/passwd',
+        'etc/holdfast/tokens/s/token',
+        '/proc/self/environ',
+      ])
+        expect(ofToken(file), file).to.match(/push\.tokenFile is not below .*tokenSecretRef/);
+      expect(ofToken('/etc/holdfast/tokens/s/token')).to.equal('');
+      expect(ofToken('/run/secrets/token', BY_HAND), 'run by hand').to.equal('');
+    },
+  );
 
   it('the real path is what counts: symbolic links and ".." are followed before anything is read', () => {
     const root = mkdtempSync(join(tmpdir(), 'hf-reach-'));
@@ -136,45 +139,54 @@ describe('what the author of an EventStream cannot reach', () => {
       expect(problems({}, remote, { ...ATTACHED, allowedHosts })).to.include('would send the token');
   });
 
-  it('a private address in a push URL is refused in every spelling, unless the installation allows it; loopback stays', () => {
-    for (const host of [
-      '10.0.0.5',
-      '0x0a000005',
-      '012.0.0.5',
-      '167772165',
-      '10.5',
-      '10.0.0.5.',
-      '[::ffff:10.0.0.5]',
-      '[fd00::5]',
-      '[64:ff9b::a00:5]',
-    ]) {
-      const stream = push({ url: `https://${host}:8443/`, allowRemote: true });
-      expect(problems({}, stream, BY_HAND), host).to.match(/push\.url names the private address .*--allow-private/);
-      expect(
-        problems({}, stream, { ...BY_HAND, allowPrivate: ['10.0.0.0/8', 'fd00::/8', '64:ff9b::/96'] }),
-        host,
-      ).to.equal('');
-    }
-    for (const host of [
-      '169.254.169.254',
-      '2852039166',
-      '0251.0376.0251.0376',
-      '[::ffff:169.254.169.254]',
-      '0.0.0.0',
-      '[::]',
-      '[fe80::1]',
-    ])
-      expect(
-        problems({}, push({ url: `https://${host}/`, allowRemote: true }), {
-          ...BY_HAND,
-          allowPrivate: ['0.0.0.0/0', '::/0'],
-        }),
-        host,
-      ).to.include('names the private address');
-    for (const url of ['http://127.0.0.1:8080/', 'http://localhost:8080/', 'http://[::1]:8080/', 'http://2130706433/'])
-      expect(problems({}, push({ url }), ATTACHED), url).to.equal('');
-    expect(problems({}, push({ url: 'https://8.8.8.8/', allowRemote: true }), BY_HAND)).to.equal('');
-  });
+  it(
+    'a private address in a push URL is refused in every spelling, unless the installation allows it; loopback ' +
+      'stays',
+    () => {
+      for (const host of [
+        '10.0.0.5',
+        '0x0a000005',
+        '012.0.0.5',
+        '167772165',
+        '10.5',
+        '10.0.0.5.',
+        '[::ffff:10.0.0.5]',
+        '[fd00::5]',
+        '[64:ff9b::a00:5]',
+      ]) {
+        const stream = push({ url: `https://${host}:8443/`, allowRemote: true });
+        expect(problems({}, stream, BY_HAND), host).to.match(/push\.url names the private address .*--allow-private/);
+        expect(
+          problems({}, stream, { ...BY_HAND, allowPrivate: ['10.0.0.0/8', 'fd00::/8', '64:ff9b::/96'] }),
+          host,
+        ).to.equal('');
+      }
+      for (const host of [
+        '169.254.169.254',
+        '2852039166',
+        '0251.0376.0251.0376',
+        '[::ffff:169.254.169.254]',
+        '0.0.0.0',
+        '[::]',
+        '[fe80::1]',
+      ])
+        expect(
+          problems({}, push({ url: `https://${host}/`, allowRemote: true }), {
+            ...BY_HAND,
+            allowPrivate: ['0.0.0.0/0', '::/0'],
+          }),
+          host,
+        ).to.include('names the private address');
+      for (const url of [
+        'http://127.0.0.1:8080/',
+        'http://localhost:8080/',
+        'http://[::1]:8080/',
+        'http://2130706433/',
+      ])
+        expect(problems({}, push({ url }), ATTACHED), url).to.equal('');
+      expect(problems({}, push({ url: 'https://8.8.8.8/', allowRemote: true }), BY_HAND)).to.equal('');
+    },
+  );
 });
 
 // Found and mended: A7

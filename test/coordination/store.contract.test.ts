@@ -173,30 +173,33 @@ for (const [name, make] of Object.entries(ADAPTERS)) {
     });
 
     // Found and mended: D6 (dead letters without a bound fill the Redis of every lease).
-    it('keeps dead letters up to a number and up to a sum of bytes; what is replaced, removed or purged makes room', async () => {
-      await store.close();
-      const size = letterBytes(letter('001', Buffer.alloc(300)));
-      const small = (id: string) => letter(id, Buffer.alloc(30));
-      store = await adapter.open({ count: 4, bytes: 2 * size });
-      const add = (one: DeadLetter) => store.addDeadLetter('c', one);
-      expect(await add(letter('001', Buffer.alloc(300)))).to.equal('stored');
-      expect(await add(letter('002', Buffer.alloc(301))), 'a byte too many').to.equal('full');
-      expect(await add(letter('002', Buffer.alloc(300))), 'exactly full').to.equal('stored');
-      expect(await add(small('003'))).to.equal('full');
-      expect(await add(letter('002', Buffer.alloc(300))), 'the same again').to.equal('stored');
-      expect(await store.addDeadLetter('another', small('001')), 'another client').to.equal('stored');
-      expect(await add({ ...small('001'), stream: 'other' }), 'another stream').to.equal('stored');
-      expect(await add(small('002')), 'a smaller one in its place').to.equal('stored');
-      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(true);
-      expect(await store.removeDeadLetter('c', 's', '001')).to.equal(false);
-      for (const id of ['003', '004', '005']) expect(await add(small(id)), id).to.equal('stored');
-      expect(await add(small('006')), 'too many').to.equal('full');
-      expect(await add(small('005')), 'it is there').to.equal('stored');
-      expect(await store.purgeDeadLetters('c', 's')).to.equal(4);
-      for (const id of ['001', '002']) expect(await add(letter(id, Buffer.alloc(300)))).to.equal('stored');
-      for (const id of ['001', '002']) await store.removeDeadLetter('c', 's', id);
-      expect(await add(letter('007', Buffer.alloc(300)))).to.equal('stored');
-    });
+    it(
+      'keeps dead letters up to a number and up to a sum of bytes; what is replaced, removed or purged makes ' + 'room',
+      async () => {
+        await store.close();
+        const size = letterBytes(letter('001', Buffer.alloc(300)));
+        const small = (id: string) => letter(id, Buffer.alloc(30));
+        store = await adapter.open({ count: 4, bytes: 2 * size });
+        const add = (one: DeadLetter) => store.addDeadLetter('c', one);
+        expect(await add(letter('001', Buffer.alloc(300)))).to.equal('stored');
+        expect(await add(letter('002', Buffer.alloc(301))), 'a byte too many').to.equal('full');
+        expect(await add(letter('002', Buffer.alloc(300))), 'exactly full').to.equal('stored');
+        expect(await add(small('003'))).to.equal('full');
+        expect(await add(letter('002', Buffer.alloc(300))), 'the same again').to.equal('stored');
+        expect(await store.addDeadLetter('another', small('001')), 'another client').to.equal('stored');
+        expect(await add({ ...small('001'), stream: 'other' }), 'another stream').to.equal('stored');
+        expect(await add(small('002')), 'a smaller one in its place').to.equal('stored');
+        expect(await store.removeDeadLetter('c', 's', '001')).to.equal(true);
+        expect(await store.removeDeadLetter('c', 's', '001')).to.equal(false);
+        for (const id of ['003', '004', '005']) expect(await add(small(id)), id).to.equal('stored');
+        expect(await add(small('006')), 'too many').to.equal('full');
+        expect(await add(small('005')), 'it is there').to.equal('stored');
+        expect(await store.purgeDeadLetters('c', 's')).to.equal(4);
+        for (const id of ['001', '002']) expect(await add(letter(id, Buffer.alloc(300)))).to.equal('stored');
+        for (const id of ['001', '002']) await store.removeDeadLetter('c', 's', id);
+        expect(await add(letter('007', Buffer.alloc(300)))).to.equal('stored');
+      },
+    );
   });
 }
 

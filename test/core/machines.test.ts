@@ -144,45 +144,49 @@ describe('the circuit breaker', () => {
 });
 
 describe('the gate', () => {
-  it('never lets more than capacity + w / refill attempts through in any window, nor more than `concurrent` at once', () => {
-    fc.assert(
-      fc.property(
-        fc.record({
-          capacity: fc.integer({ min: 1, max: 6 }),
-          refillEveryMs: fc.integer({ min: 1, max: 5000 }),
-          concurrent: fc.integer({ min: 1, max: 4 }),
-        }),
-        fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.boolean()), { maxLength: 200 }),
-        (policy: RateGatePolicy, steps) => {
-          let state = openGate;
-          let now = 0;
-          const granted: number[] = [];
-          for (const [delta, finish] of steps) {
-            now += delta;
-            if (finish) state = gateDone(state);
-            const asked = gateAsk(policy, state, now);
-            if (!asked.granted) {
-              if (asked.waitUntilMs !== undefined)
-                expect(
-                  gateAsk(policy, { ...state, inFlight: 0 }, asked.waitUntilMs).granted,
-                  'the stated wait is enough',
-                ).to.equal(true);
-              continue;
+  it(
+    'never lets more than capacity + w / refill attempts through in any window, nor more than `concurrent` at ' +
+      'once',
+    () => {
+      fc.assert(
+        fc.property(
+          fc.record({
+            capacity: fc.integer({ min: 1, max: 6 }),
+            refillEveryMs: fc.integer({ min: 1, max: 5000 }),
+            concurrent: fc.integer({ min: 1, max: 4 }),
+          }),
+          fc.array(fc.tuple(fc.integer({ min: 0, max: 3000 }), fc.boolean()), { maxLength: 200 }),
+          (policy: RateGatePolicy, steps) => {
+            let state = openGate;
+            let now = 0;
+            const granted: number[] = [];
+            for (const [delta, finish] of steps) {
+              now += delta;
+              if (finish) state = gateDone(state);
+              const asked = gateAsk(policy, state, now);
+              if (!asked.granted) {
+                if (asked.waitUntilMs !== undefined)
+                  expect(
+                    gateAsk(policy, { ...state, inFlight: 0 }, asked.waitUntilMs).granted,
+                    'the stated wait is enough',
+                  ).to.equal(true);
+                continue;
+              }
+              state = asked.state;
+              granted.push(now);
+              expect(state.inFlight).to.be.at.most(policy.concurrent);
             }
-            state = asked.state;
-            granted.push(now);
-            expect(state.inFlight).to.be.at.most(policy.concurrent);
-          }
-          for (let from = 0; from < granted.length; from += 1) {
-            for (let to = from; to < granted.length; to += 1) {
-              const window = (granted[to] ?? 0) - (granted[from] ?? 0);
-              expect(to - from + 1).to.be.at.most(policy.capacity + Math.floor(window / policy.refillEveryMs) + 1e-9);
+            for (let from = 0; from < granted.length; from += 1) {
+              for (let to = from; to < granted.length; to += 1) {
+                const window = (granted[to] ?? 0) - (granted[from] ?? 0);
+                expect(to - from + 1).to.be.at.most(policy.capacity + Math.floor(window / policy.refillEveryMs) + 1e-9);
+              }
             }
-          }
-        },
-      ),
-    );
-  });
+          },
+        ),
+      );
+    },
+  );
 
   it('a full bucket gives its capacity at once, then one permit a refill', () => {
     const policy: RateGatePolicy = { capacity: 3, refillEveryMs: 1000, concurrent: 10 };

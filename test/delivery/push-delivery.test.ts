@@ -99,27 +99,31 @@ describe('push, on the wire', () => {
     });
   });
 
-  it("batch: one by one by Dapr's bulk list; a missing entry is a retry, a failed one takes back the later ones of its key", async () => {
-    const tries = new Map<string, number>();
-    answer = (request, response) => {
-      const events = JSON.parse(request.body) as { id: string; data: { sequence: number } }[];
-      for (const event of events) tries.set(event.id, (tries.get(event.id) ?? 0) + 1);
-      const statuses = events.flatMap((event) => {
-        const first = tries.get(event.id) === 1;
-        if (event.data.sequence === 1 && first) return [{ entryId: event.id, status: 'RETRY' }];
-        if (event.data.sequence === 2 && first) return [];
-        return [{ entryId: event.id, status: event.data.sequence === 3 ? 'DROP' : 'SUCCESS' }];
-      });
-      response.end(JSON.stringify({ statuses }));
-    };
-    await start({ contentMode: 'batch' });
-    sim.generate(6);
-    await settled();
-    const count = (n: number): number => tries.get(sim.journals[0]?.events[n - 1]?.id ?? '') ?? 0;
-    // Three keys: 1 and 4, 2 and 5, 3 and 6.
-    expect([1, 2, 3, 4, 5, 6].map(count)).to.deep.equal([2, 2, 1, 2, 2, 1]);
-    expect(sidecar.stream.events.deadLettered).to.equal(0);
-  });
+  it(
+    "batch: one by one by Dapr's bulk list; a missing entry is a retry, a failed one takes back the later ones " +
+      'of its key',
+    async () => {
+      const tries = new Map<string, number>();
+      answer = (request, response) => {
+        const events = JSON.parse(request.body) as { id: string; data: { sequence: number } }[];
+        for (const event of events) tries.set(event.id, (tries.get(event.id) ?? 0) + 1);
+        const statuses = events.flatMap((event) => {
+          const first = tries.get(event.id) === 1;
+          if (event.data.sequence === 1 && first) return [{ entryId: event.id, status: 'RETRY' }];
+          if (event.data.sequence === 2 && first) return [];
+          return [{ entryId: event.id, status: event.data.sequence === 3 ? 'DROP' : 'SUCCESS' }];
+        });
+        response.end(JSON.stringify({ statuses }));
+      };
+      await start({ contentMode: 'batch' });
+      sim.generate(6);
+      await settled();
+      const count = (n: number): number => tries.get(sim.journals[0]?.events[n - 1]?.id ?? '') ?? 0;
+      // Three keys: 1 and 4, 2 and 5, 3 and 6.
+      expect([1, 2, 3, 4, 5, 6].map(count)).to.deep.equal([2, 2, 1, 2, 2, 1]);
+      expect(sidecar.stream.events.deadLettered).to.equal(0);
+    },
+  );
 
   it('body statuses RETRY and DEADLETTER are honoured, anything else is an acknowledgement', async () => {
     let n = 0;

@@ -26,7 +26,8 @@ describe('a consumer that sends wrong acknowledgements and reads no answer', () 
     socket.on('error', () => undefined);
     socket.write(
       'GET /v1/streams/main/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
-        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: holdfast.v1\r\n\r\n',
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ' +
+        'holdfast.v1\r\n\r\n',
     );
     await until('it is connected', () => sidecar.stream.delivery.ready);
     // Never read: whatever is answered waits in the sidecar.

@@ -65,31 +65,35 @@ describe('push: the consumer answers', () => {
   }
 
   for (const status of [400, 413, 415, 422]) {
-    it(`${String(status)}: that event becomes a dead letter at once, the rest goes on, a redrive brings it back with the same id`, async () => {
-      await start();
-      let bad = '';
-      consumer.behaviour.decide = (event) => {
-        if (bad === '' && n(event) > 0 && event.type.startsWith('com.')) bad = event.id;
-        return event.id === bad && event.replay !== 'redrive' ? status : undefined;
-      };
-      await until('the event is a dead letter', () => sidecar.stream.events.deadLettered === 1);
-      await flows();
-      expect(consumer.has(bad)).to.equal(false);
-      const base = `http://127.0.0.1:${String(sidecar.deliveryPort)}/v1/streams/main/dead-letters`;
-      const { letters } = (await (await fetch(base)).json()) as {
-        letters: { id: string; eventId: string; reason: string }[];
-      };
-      expect(letters[0]).to.deep.include({ eventId: bad, reason: `http_${String(status)}` });
-      const shown = (await (await fetch(`${base}/${letters[0]?.id ?? ''}`)).json()) as { data: string };
-      expect(JSON.parse(shown.data)).to.have.property('id', bad);
-      expect((await fetch(`${base}/${letters[0]?.id ?? ''}/redrive`, { method: 'POST' })).status).to.equal(200);
-      await until('the redriven event is taken', () => consumer.has(bad));
-      await until(
-        'its letter is gone',
-        async () => ((await (await fetch(base)).json()) as { letters: unknown[] }).letters.length === 0,
-      );
-      await finish();
-    });
+    it(
+      `${String(status)}: that event becomes a dead letter at once, the rest goes on, a redrive brings it back ` +
+        'with the same id',
+      async () => {
+        await start();
+        let bad = '';
+        consumer.behaviour.decide = (event) => {
+          if (bad === '' && n(event) > 0 && event.type.startsWith('com.')) bad = event.id;
+          return event.id === bad && event.replay !== 'redrive' ? status : undefined;
+        };
+        await until('the event is a dead letter', () => sidecar.stream.events.deadLettered === 1);
+        await flows();
+        expect(consumer.has(bad)).to.equal(false);
+        const base = `http://127.0.0.1:${String(sidecar.deliveryPort)}/v1/streams/main/dead-letters`;
+        const { letters } = (await (await fetch(base)).json()) as {
+          letters: { id: string; eventId: string; reason: string }[];
+        };
+        expect(letters[0]).to.deep.include({ eventId: bad, reason: `http_${String(status)}` });
+        const shown = (await (await fetch(`${base}/${letters[0]?.id ?? ''}`)).json()) as { data: string };
+        expect(JSON.parse(shown.data)).to.have.property('id', bad);
+        expect((await fetch(`${base}/${letters[0]?.id ?? ''}/redrive`, { method: 'POST' })).status).to.equal(200);
+        await until('the redriven event is taken', () => consumer.has(bad));
+        await until(
+          'its letter is gone',
+          async () => ((await (await fetch(base)).json()) as { letters: unknown[] }).letters.length === 0,
+        );
+        await finish();
+      },
+    );
   }
 
   it('409: retried, never counted', async () => {

@@ -40,34 +40,38 @@ describe('a name that resolves to a private address', () => {
   };
 
   for (const healthPath of [undefined, '/health'])
-    it(`of the consumer${healthPath === undefined ? '' : ' (with a health path)'}: the stream is held and says so; nobody is called`, async () => {
-      // The machine's own name is the one that resolves to a private address everywhere.
-      const { address } = await lookup(hostname());
-      expect(isPrivateAddress(address), `${hostname()} is ${address}`).to.equal(true);
-      const { port, calls } = await neighbour();
-      const sim = new Simulator({ port: 0, rate: 0, size: 300, keys: 3, serverPingEveryMs: 100 });
-      closing.push(() => sim.close());
-      const sidecar = await started(
-        writeDocuments({
-          simPort: await sim.listen(),
-          consumerPort: port,
-          dialect: 'genesys-streams',
-          push: {
-            url: `https://${hostname()}:${String(port)}/events`,
-            allowRemote: true,
-            contentMode: 'structured',
-            ...(healthPath === undefined ? {} : { healthPath }),
-          },
-        }),
-      );
-      await until('the stream is open', () => sidecar.stream.state === 'OPEN' || sidecar.stream.state === 'LIVE');
-      sim.generate(3);
-      await until('it is held', () => sidecar.stream.delivery.hold === 'consumer_address_refused');
-      expect(sidecar.audits('consumer.held').at(-1)).to.include({ reason: 'consumer_address_refused' });
-      expect(sidecar.said).to.include('network.allowPrivate');
-      expect(sidecar.stream.events.deadLettered).to.equal(0);
-      expect(calls()).to.equal(0);
-    });
+    it(
+      `of the consumer${healthPath === undefined ? '' : ' (with a health path)'}: the stream is held and says ` +
+        'so; nobody is called',
+      async () => {
+        // The machine's own name is the one that resolves to a private address everywhere.
+        const { address } = await lookup(hostname());
+        expect(isPrivateAddress(address), `${hostname()} is ${address}`).to.equal(true);
+        const { port, calls } = await neighbour();
+        const sim = new Simulator({ port: 0, rate: 0, size: 300, keys: 3, serverPingEveryMs: 100 });
+        closing.push(() => sim.close());
+        const sidecar = await started(
+          writeDocuments({
+            simPort: await sim.listen(),
+            consumerPort: port,
+            dialect: 'genesys-streams',
+            push: {
+              url: `https://${hostname()}:${String(port)}/events`,
+              allowRemote: true,
+              contentMode: 'structured',
+              ...(healthPath === undefined ? {} : { healthPath }),
+            },
+          }),
+        );
+        await until('the stream is open', () => sidecar.stream.state === 'OPEN' || sidecar.stream.state === 'LIVE');
+        sim.generate(3);
+        await until('it is held', () => sidecar.stream.delivery.hold === 'consumer_address_refused');
+        expect(sidecar.audits('consumer.held').at(-1)).to.include({ reason: 'consumer_address_refused' });
+        expect(sidecar.said).to.include('network.allowPrivate');
+        expect(sidecar.stream.events.deadLettered).to.equal(0);
+        expect(calls()).to.equal(0);
+      },
+    );
 
   it('of the token endpoint: the token fails with private_address, and the log says once what to do', async () => {
     const { port, calls } = await neighbour();

@@ -10,7 +10,10 @@ import { Verdict } from '../support/verdict.ts';
 const ROUNDS = Number(process.env['HOLDFAST_REDIALS'] ?? 2);
 const RATE = 100;
 
-/** One stream with the delays that a user has, whose connection is reset. @returns how many events it missed, all of them announced. */
+/**
+ * One stream with the delays that a user has, whose connection is reset. @returns how many events it missed, all of
+ * them announced.
+ */
 async function lose(): Promise<number> {
   const sim = new Simulator({ port: 0, rate: 0, size: 300, keys: 7 });
   const consumer = new SampleConsumer();

@@ -9,9 +9,10 @@ import { until } from '../support/until.ts';
 import { Verdict } from '../support/verdict.ts';
 
 /**
- * npm run endurance: the consumer is away, then slow at a rate it cannot follow. Nothing is lost, no dead letter, pings are answered while the stream is
- * held, the stream is parked, and memory stays flat. Thirty seconds stand for two minutes: events, retries and pings come four times as often, so there are
- * as many of each. Not shown by that: what only time brings about, such as a timer of more than thirty seconds. DOWN_S=120 RATE=1 is the real two minutes.
+ * npm run endurance: the consumer is away, then slow at a rate it cannot follow. Nothing is lost, no dead letter, pings
+ * are answered while the stream is held, the stream is parked, and memory stays flat. Thirty seconds stand for two
+ * minutes: events, retries and pings come four times as often, so there are as many of each. Not shown by that: what
+ * only time brings about, such as a timer of more than thirty seconds. DOWN_S=120 RATE=1 is the real two minutes.
  */
 const DOWN_S = Number(process.env['DOWN_S'] ?? 30);
 /** How much faster everything goes than in the two minutes it stands for. */
@@ -19,7 +20,9 @@ const RATE = Number(process.env['RATE'] ?? 4);
 const SLOW_S = 16;
 const EVENTS_PER_S = 40 * RATE;
 const PINGS_PER_S = RATE;
-/** What resident memory may grow by after it has settled: the buffer has been full once, the heap has found its size. */
+/**
+ * What resident memory may grow by after it has settled: the buffer has been full once, the heap has found its size.
+ */
 const GROWTH_LIMIT_MIB = 32;
 /** What it may never pass while a consumer is slow or away. */
 const CEILING_MIB = 256;
@@ -100,7 +103,8 @@ const status = (await program.status()) as {
   streams: { events: { deadLettered: number }; delivery: { parks: number } }[];
 };
 say(
-  `slow for ${String(SLOW_S)} s: parked ${String(status.streams[0]?.delivery.parks)} times, RSS grew by ${slow.toFixed(1)} MiB once the buffer had been full; never above ${highestMiB.toFixed(0)} MiB`,
+  `slow for ${String(SLOW_S)} s: parked ${String(status.streams[0]?.delivery.parks)} times, RSS grew by ` +
+    `${slow.toFixed(1)} MiB once the buffer had been full; never above ${highestMiB.toFixed(0)} MiB`,
 );
 if (slow > GROWTH_LIMIT_MIB) fail('memory grew');
 if ((status.streams[0]?.delivery.parks ?? 0) === 0) fail('the stream was never parked: the buffer was not full');

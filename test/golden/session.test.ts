@@ -7,8 +7,8 @@ import { idleSession, sessionDeadline, stepSession } from '../../src/core/sessio
 import type { SessionInput, SessionPolicy, SessionState } from '../../src/core/session/session-model.ts';
 
 /**
- * Readable traces of one stream's life: instant, input, effects, next deadline. A change of behaviour shows as a change of these files;
- * UPDATE_GOLDEN=1 npm test writes them anew, and the diff is what a reviewer reads.
+ * Readable traces of one stream's life: instant, input, effects, next deadline. A change of behaviour shows as a change
+ * of these files; UPDATE_GOLDEN=1 npm test writes them anew, and the diff is what a reviewer reads.
  */
 const BACKOFF = { baseMs: 1000, multiplier: 2, maxMs: 60_000, jitterLow: 0.5, jitterHigh: 1.5 };
 function policyOf(dialect: Dialect): SessionPolicy {

@@ -8,8 +8,8 @@ import { failing } from './failure.k8s.ts';
 import { install } from './plane.ts';
 
 /**
- * Everything that a real API server can prove, on one cluster, in order. Without the parts (no Go, no KUBEBUILDER_ASSETS) this is a loud skip; with
- * HOLDFAST_REQUIRE_APISERVER=1 (CI) a failure.
+ * Everything that a real API server can prove, on one cluster, in order. Without the parts (no Go, no
+ * KUBEBUILDER_ASSETS) this is a loud skip; with HOLDFAST_REQUIRE_APISERVER=1 (CI) a failure.
  */
 // What a tool printed is the evidence: all of it is shown.
 config.truncateThreshold = 0;
@@ -30,7 +30,8 @@ describe('Kubernetes', function () {
       if (process.env['HOLDFAST_REQUIRE_APISERVER'] !== undefined)
         throw new Error('no kube-apiserver: set KUBEBUILDER_ASSETS, or install Go');
       process.stderr.write(
-        '\n  SKIPPED: no kube-apiserver here. Set KUBEBUILDER_ASSETS (etcd, kube-apiserver, kube-controller-manager, kubectl, helm3, helm4), or install Go and they are built.\n',
+        '\n  SKIPPED: no kube-apiserver here. Set KUBEBUILDER_ASSETS (etcd, kube-apiserver, ' +
+          'kube-controller-manager, kubectl, helm3, helm4), or install Go and they are built.\n',
       );
       this.skip();
     }

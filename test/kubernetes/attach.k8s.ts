@@ -81,51 +81,55 @@ export function attaching(of: () => Cluster): void {
       await part.end();
     });
 
-    it('a Deployment whose template has the label gets pods with the sidecar, in a namespace that enforces restricted', async () => {
-      const deployment = {
-        apiVersion: 'apps/v1',
-        kind: 'Deployment',
-        metadata: { name: 'orders' },
-        spec: {
-          replicas: 2,
-          selector: { matchLabels: { app: 'orders' } },
-          template: {
-            metadata: { labels: { app: 'orders', 'holdfast.dev/client': 'orders' } },
-            spec: { containers: [app('app'), app('second')] },
+    it(
+      'a Deployment whose template has the label gets pods with the sidecar, in a namespace that enforces ' +
+        'restricted',
+      async () => {
+        const deployment = {
+          apiVersion: 'apps/v1',
+          kind: 'Deployment',
+          metadata: { name: 'orders' },
+          spec: {
+            replicas: 2,
+            selector: { matchLabels: { app: 'orders' } },
+            template: {
+              metadata: { labels: { app: 'orders', 'holdfast.dev/client': 'orders' } },
+              spec: { containers: [app('app'), app('second')] },
+            },
           },
-        },
-      };
-      expect(of().pipe(deployment, 'create', '-n', 'apps').err).to.equal('');
-      const pods = (): PodObject[] =>
-        (of().get('pods', '-n', 'apps', '-l', 'app=orders') as { readonly items: PodObject[] }).items;
-      await of().until('its pods are there', () => pods().length === 2, 60_000);
-      for (const one of pods()) {
-        const sidecar = sidecarOf(one.spec);
-        expect(sidecar?.['restartPolicy']).to.equal('Always');
-        seen.set('webhook', normal(sidecar));
-        // The application keeps its API token; the sidecar has none.
-        const mounts = (sidecar?.['volumeMounts'] as { readonly name: string; readonly mountPath: string }[]).filter(
-          (mount) => mount.mountPath.includes('serviceaccount'),
-        );
-        expect(mounts.map((mount) => mount.name)).to.deep.equal(['holdfast-config']);
-        expect(JSON.stringify(one.spec.containers[0])).to.include('/var/run/secrets/kubernetes.io/serviceaccount');
-        expect(one.metadata.labels?.['holdfast.dev/injected-version']).to.equal('0.1.0');
-        for (const container of one.spec.containers)
-          expect(container['env']).to.deep.equal([
-            { name: 'HOLDFAST_URL', value: 'http://127.0.0.1:9465' },
-            { name: 'HOLDFAST_CLIENT', value: 'orders' },
+        };
+        expect(of().pipe(deployment, 'create', '-n', 'apps').err).to.equal('');
+        const pods = (): PodObject[] =>
+          (of().get('pods', '-n', 'apps', '-l', 'app=orders') as { readonly items: PodObject[] }).items;
+        await of().until('its pods are there', () => pods().length === 2, 60_000);
+        for (const one of pods()) {
+          const sidecar = sidecarOf(one.spec);
+          expect(sidecar?.['restartPolicy']).to.equal('Always');
+          seen.set('webhook', normal(sidecar));
+          // The application keeps its API token; the sidecar has none.
+          const mounts = (sidecar?.['volumeMounts'] as { readonly name: string; readonly mountPath: string }[]).filter(
+            (mount) => mount.mountPath.includes('serviceaccount'),
+          );
+          expect(mounts.map((mount) => mount.name)).to.deep.equal(['holdfast-config']);
+          expect(JSON.stringify(one.spec.containers[0])).to.include('/var/run/secrets/kubernetes.io/serviceaccount');
+          expect(one.metadata.labels?.['holdfast.dev/injected-version']).to.equal('0.1.0');
+          for (const container of one.spec.containers)
+            expect(container['env']).to.deep.equal([
+              { name: 'HOLDFAST_URL', value: 'http://127.0.0.1:9465' },
+              { name: 'HOLDFAST_CLIENT', value: 'orders' },
+            ]);
+          expect(JSON.stringify(one.spec.volumes)).to.not.include('emptyDir');
+          const documents = (one.metadata.annotations?.['holdfast.dev/config'] ?? '')
+            .split('\n---\n')
+            .map((text) => JSON.parse(text) as { readonly kind: string });
+          expect(documents.map((document) => document.kind)).to.deep.equal([
+            'StreamClient',
+            'EventStream',
+            'EventStream',
           ]);
-        expect(JSON.stringify(one.spec.volumes)).to.not.include('emptyDir');
-        const documents = (one.metadata.annotations?.['holdfast.dev/config'] ?? '')
-          .split('\n---\n')
-          .map((text) => JSON.parse(text) as { readonly kind: string });
-        expect(documents.map((document) => document.kind)).to.deep.equal([
-          'StreamClient',
-          'EventStream',
-          'EventStream',
-        ]);
-      }
-    });
+        }
+      },
+    );
 
     it('the documents are what the sidecar reads', async () => {
       const file = join(mkdtempSync(join(tmpdir(), 'hf-doc-')), 'documents.yaml');
@@ -166,21 +170,24 @@ export function attaching(of: () => Cluster): void {
       expect(normal(sidecarOf(spec))).to.deep.equal(seen.get('webhook'));
     });
 
-    it('a pod that has the sidecar already is left alone, a dry run too gets it, a pod without the label does not', () => {
-      const first = got('busy');
-      const again = {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: 'again', labels: first.metadata.labels },
-        spec: { initContainers: first.spec.initContainers, containers: [app('app')], volumes: first.spec.volumes },
-      };
-      expect(of().pipe(again, 'create', '-n', 'apps').err).to.equal('');
-      expect(got('again').spec.initContainers?.length).to.equal(2);
-      const dry = create('dry', 'orders', {}, '--dry-run=server', '-o', 'json');
-      expect(sidecarOf((JSON.parse(dry.out) as PodObject).spec)).to.not.equal(undefined);
-      expect(create('bare', undefined).code).to.equal(0);
-      expect(got('bare').spec.initContainers).to.equal(undefined);
-    });
+    it(
+      'a pod that has the sidecar already is left alone, a dry run too gets it, a pod without the label does ' + 'not',
+      () => {
+        const first = got('busy');
+        const again = {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'again', labels: first.metadata.labels },
+          spec: { initContainers: first.spec.initContainers, containers: [app('app')], volumes: first.spec.volumes },
+        };
+        expect(of().pipe(again, 'create', '-n', 'apps').err).to.equal('');
+        expect(got('again').spec.initContainers?.length).to.equal(2);
+        const dry = create('dry', 'orders', {}, '--dry-run=server', '-o', 'json');
+        expect(sidecarOf((JSON.parse(dry.out) as PodObject).spec)).to.not.equal(undefined);
+        expect(create('bare', undefined).code).to.equal(0);
+        expect(got('bare').spec.initContainers).to.equal(undefined);
+      },
+    );
 
     it('an unknown client is refused with a sentence; a short grace period is warned about', () => {
       const refused = create('lost', 'nobody');

@@ -48,28 +48,32 @@ export function charting(of: () => Cluster): void {
       ]);
 
     for (const values of MATRIX) {
-      it(`renders the same twice and with Helm 3, and every object is accepted: ${values.join(' ') || '(defaults)'}`, () => {
-        for (const name of ['team-a', 'team-b', SYSTEM]) namespace(of(), name, 'privileged');
-        const first = render('helm4', values);
-        expect(first.err).to.equal('');
-        expect(render('helm4', values).out, 'twice').to.equal(first.out);
-        const plain = (text: string): string =>
-          text
-            .split('\n')
-            .filter((line) => line.trim() !== '')
-            .join('\n');
-        expect(plain(render('helm3', values).out), 'Helm 3').to.equal(plain(first.out));
-        const applied = of().pipe(
-          first.out,
-          'apply',
-          '--server-side',
-          '--force-conflicts',
-          '--dry-run=server',
-          '--validate=strict',
-          ...(values.some((value) => value.startsWith('scope.')) ? [] : ['-n', SYSTEM]),
-        );
-        expect(applied.err, applied.out).to.equal('');
-      });
+      it(
+        'renders the same twice and with Helm 3, and every object is accepted: ' +
+          `${values.join(' ') || '(defaults)'}`,
+        () => {
+          for (const name of ['team-a', 'team-b', SYSTEM]) namespace(of(), name, 'privileged');
+          const first = render('helm4', values);
+          expect(first.err).to.equal('');
+          expect(render('helm4', values).out, 'twice').to.equal(first.out);
+          const plain = (text: string): string =>
+            text
+              .split('\n')
+              .filter((line) => line.trim() !== '')
+              .join('\n');
+          expect(plain(render('helm3', values).out), 'Helm 3').to.equal(plain(first.out));
+          const applied = of().pipe(
+            first.out,
+            'apply',
+            '--server-side',
+            '--force-conflicts',
+            '--dry-run=server',
+            '--validate=strict',
+            ...(values.some((value) => value.startsWith('scope.')) ? [] : ['-n', SYSTEM]),
+          );
+          expect(applied.err, applied.out).to.equal('');
+        },
+      );
     }
 
     const refused: readonly (readonly [string, RegExp])[] = [

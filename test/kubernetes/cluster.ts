@@ -11,7 +11,10 @@ const GO_BIN = '/usr/local/go/bin';
 const STOP_LIMIT_MS = 10_000;
 const START_LIMIT_MS = Number(process.env['KUBEBUILDER_CONTROLPLANE_START_TIMEOUT'] ?? 60) * 1000;
 
-/** Where the real parts are: KUBEBUILDER_ASSETS (with helm3 and helm4 beside them), or built once with Go. undefined: not to be had here. */
+/**
+ * Where the real parts are: KUBEBUILDER_ASSETS (with helm3 and helm4 beside them), or built once with Go. undefined:
+ * not to be had here.
+ */
 export function assets(): string | undefined {
   const named = process.env['KUBEBUILDER_ASSETS'];
   if (named !== undefined && existsSync(join(named, 'kube-apiserver'))) return named;
@@ -37,7 +40,10 @@ export interface Identity {
   readonly token: string;
 }
 
-/** A real etcd, kube-apiserver and kube-controller-manager on loopback, with RBAC, Pod Security admission and an audit log. No node: Pods are objects. */
+/**
+ * A real etcd, kube-apiserver and kube-controller-manager on loopback, with RBAC, Pod Security admission and an audit
+ * log. No node: Pods are objects.
+ */
 export class Cluster {
   readonly bin: string;
   readonly directory: string;

@@ -61,7 +61,8 @@ export function controlling(of: () => Cluster): void {
         done,
         limitMs,
         () =>
-          `${JSON.stringify([client().status, stream().status])} ${sidecars.map((one) => one.output.slice(-500)).join('')}`,
+          `${JSON.stringify([client().status, stream().status])} ` +
+          `${sidecars.map((one) => one.output.slice(-500)).join('')}`,
       );
     const events = (reason: string): string =>
       of().kubectl(

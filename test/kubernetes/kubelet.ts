@@ -9,7 +9,10 @@ import type { PodObject } from './plane.ts';
 
 const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 
-/** A sidecar as its pod says it is to run: what a kubelet would do, as a process. The annotation becomes the file, its Secret a directory. */
+/**
+ * A sidecar as its pod says it is to run: what a kubelet would do, as a process. The annotation becomes the file, its
+ * Secret a directory.
+ */
 export class Sidecar {
   readonly name: string;
   readonly #namespace: string;

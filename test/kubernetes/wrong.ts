@@ -1,4 +1,7 @@
-/** Wrong objects, and what the API server says of them. The file check must refuse the same ones (test/operator/rules.test.ts). */
+/**
+ * Wrong objects, and what the API server says of them. The file check must refuse the same ones
+ * (test/operator/rules.test.ts).
+ */
 
 const credentials = { secretRef: { name: 's' } };
 /** Only in a cluster: credentials and tokens come from Secrets there. */

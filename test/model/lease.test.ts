@@ -47,7 +47,8 @@ function search(switches: readonly string[], breadth: boolean): string {
     const { error, status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', timeout: LIMIT_MS });
     if (error !== undefined || status !== 0)
       throw new Error(
-        `${command}: ${error?.message ?? `exit code ${String(status)}`} ${stderr}; scripts/ensure-spin.sh installs spin and gcc`,
+        `${command}: ${error?.message ?? `exit code ${String(status)}`} ${stderr}; scripts/ensure-spin.sh ` +
+          'installs spin and gcc',
       );
     return stdout;
   };

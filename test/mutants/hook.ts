@@ -3,8 +3,8 @@ import { pathToFileURL } from 'node:url';
 import { edited, type Edit } from '../support/edits.ts';
 
 /**
- * Loaded before mocha (node --import): gives it mutated source, says of each edited file that it was loaded, and leaves the working tree alone.
- * HOLDFAST_TEST_EDITS has the edits as JSON, their files relative to the working directory.
+ * Loaded before mocha (node --import): gives it mutated source, says of each edited file that it was loaded, and leaves
+ * the working tree alone. HOLDFAST_TEST_EDITS has the edits as JSON, their files relative to the working directory.
  */
 const edits = JSON.parse(process.env['HOLDFAST_TEST_EDITS'] ?? '[]') as readonly Edit[];
 const byUrl = new Map<string, readonly Edit[]>();

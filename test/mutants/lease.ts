@@ -109,7 +109,9 @@ export const LEASE: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/lease/lease-standby.ts',
-        find: "if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) quarantine(draft, 'early_expiry');",
+        find:
+          'if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) ' +
+          "quarantine(draft, 'early_expiry');",
         replace: '',
       },
     ],

@@ -88,7 +88,8 @@ const RESTRAINT: readonly Mutant[] = [
         file: 'src/core/dialing/backoff.ts',
         find: 'return Math.floor(capped * (policy.jitterLow + unit * (policy.jitterHigh - policy.jitterLow)));',
         replace:
-          'return Math.floor(Math.min(policy.maxMs, grown * (policy.jitterLow + unit * (policy.jitterHigh - policy.jitterLow))));',
+          'return Math.floor(Math.min(policy.maxMs, grown * (policy.jitterLow + unit * (policy.jitterHigh - ' +
+          'policy.jitterLow))));',
       },
     ],
   },

@@ -6,7 +6,10 @@ import { misfits } from '../support/edits.ts';
 import type { Mutant } from './mutant.ts';
 
 export interface Outcome {
-  /** misfit: it says nothing about the tests (the edit does not fit, the tests did not run, or are not green without it). */
+  /**
+   * misfit: it says nothing about the tests (the edit does not fit, the tests did not run, or are not green without
+   * it).
+   */
   readonly kind: 'killed' | 'survived' | 'misfit';
   /** killed: the test that failed. misfit: why. */
   readonly text: string;
@@ -122,7 +125,10 @@ async function inPlaces<T>(width: number, items: readonly T[], work: (item: T) =
   await Promise.all(Array.from({ length: width }, place));
 }
 
-/** Judges all mutants, two at a time: first that each one's tests are green without it, then with it. `tell` gets one line for each. */
+/**
+ * Judges all mutants, two at a time: first that each one's tests are green without it, then with it. `tell` gets one
+ * line for each.
+ */
 export async function playAll(
   mutants: readonly Mutant[],
   tell: (mutant: Mutant, outcome: Outcome) => void,

@@ -2,8 +2,8 @@ import { MUTANTS } from './all.ts';
 import { playAll } from './play.ts';
 
 /**
- * npm run mutants: each small wrong change of the list must make its tests fail. One line for each, exit code 1 when one survives or does not fit.
- * HOLDFAST_MUTANTS_ONLY=id,id judges some.
+ * npm run mutants: each small wrong change of the list must make its tests fail. One line for each, exit code 1 when
+ * one survives or does not fit. HOLDFAST_MUTANTS_ONLY=id,id judges some.
  */
 const SLOW_MS = 3000;
 const only = process.env['HOLDFAST_MUTANTS_ONLY']?.split(',');

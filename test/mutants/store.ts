@@ -16,7 +16,9 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end for i = 2, #ARGV, 4 do local stored",
+        find:
+          "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end for i = 2, #ARGV, 4 do local " +
+          'stored',
         replace: 'for i = 2, #ARGV, 4 do local stored',
       },
     ],
@@ -29,7 +31,9 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: 'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end',
+        find:
+          'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + ' +
+          '2]) then return -1 end',
         replace: '',
       },
     ],
@@ -42,9 +46,13 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: 'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end',
+        find:
+          'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + ' +
+          '2]) then return -1 end',
         replace:
-          "if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then return -1 end redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], ARGV[i + 3])",
+          'if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + ' +
+          "2]) then return -1 end redis.call('HSET', KEYS[2], ARGV[i] .. '#index', ARGV[i + 1], ARGV[i], " +
+          'ARGV[i + 3])',
       },
     ],
   },
@@ -56,7 +64,9 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: scripts,
-        find: "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end room(KEYS[2]) redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])",
+        find:
+          "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end room(KEYS[2]) " +
+          "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])",
         replace: "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])",
       },
     ],
@@ -82,7 +92,9 @@ const CHECKPOINTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/coordination/embedded/embedded-store.ts',
-        find: "this.#through(() => { if (this.#epoch(client) !== epoch) return 'fenced'; this.#sql( 'INSERT INTO sealed",
+        find:
+          "this.#through(() => { if (this.#epoch(client) !== epoch) return 'fenced'; this.#sql( 'INSERT INTO " +
+          'sealed',
         replace: "this.#through(() => { this.#sql( 'INSERT INTO sealed",
       },
     ],
@@ -151,7 +163,9 @@ const LEASES: readonly Mutant[] = [
     edits: [
       {
         file: leaseScripts,
-        find: "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('DEL', KEYS[1]) local f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')",
+        find:
+          "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end redis.call('DEL', KEYS[1]) local f = " +
+          "redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')",
         replace: "redis.call('DEL', KEYS[1]) local f = redis.call('HMGET', KEYS[2], 'token', 'conn', 'beat', 'holder')",
       },
     ],
@@ -186,7 +200,9 @@ const LEASES: readonly Mutant[] = [
     edits: [
       {
         file: leaseScripts,
-        find: "if f[2] == '' and f[3] == '0' and redis.call('HGET', KEYS[2], 'claimed') ~= ARGV[1] then restore(KEYS[2]) else",
+        find:
+          "if f[2] == '' and f[3] == '0' and redis.call('HGET', KEYS[2], 'claimed') ~= ARGV[1] then " +
+          'restore(KEYS[2]) else',
         replace: 'do',
       },
     ],
@@ -202,7 +218,9 @@ const SHARED: readonly Mutant[] = [
     edits: [
       {
         file: 'src/coordination/redis/scripts/registry-scripts.ts',
-        find: "elseif not since then redis.call('ZADD', KEYS[2], whole(now), id) elseif now - tonumber(since) >= tonumber(ARGV[2]) then",
+        find:
+          "elseif not since then redis.call('ZADD', KEYS[2], whole(now), id) elseif now - tonumber(since) >= " +
+          'tonumber(ARGV[2]) then',
         replace: 'else',
       },
     ],
@@ -265,7 +283,11 @@ const SHARED: readonly Mutant[] = [
     tests: shared,
     only: 'ageing lifts',
     edits: [
-      { file: 'src/coordination/redis/scripts/pool-scripts.ts', find: 'if c > 0 and aged < 1 then aged = 1 end', replace: '' },
+      {
+        file: 'src/coordination/redis/scripts/pool-scripts.ts',
+        find: 'if c > 0 and aged < 1 then aged = 1 end',
+        replace: '',
+      },
     ],
   },
   {
@@ -286,7 +308,13 @@ const SHARED: readonly Mutant[] = [
     say: 'a stream takes the place of an equal',
     tests: shared,
     only: 'preempts no equal',
-    edits: [{ file: 'src/coordination/redis/scripts/pool-scripts.ts', find: 'if c > class and', replace: 'if c >= class and' }],
+    edits: [
+      {
+        file: 'src/coordination/redis/scripts/pool-scripts.ts',
+        find: 'if c > class and',
+        replace: 'if c >= class and',
+      },
+    ],
   },
   {
     id: 'pool-preempts-at-once',

@@ -28,29 +28,41 @@ function run(
 describe('the lease, three replicas on virtual time with every fault of the store, the network and the processes', function () {
   this.timeout(120_000);
 
-  it(`${String(SEEDS)} seeds: never two that act, epochs grow, checkpoints are fenced, and somebody leads when the faults end`, () => {
-    const { violations, seen } = run(SEEDS);
-    expect(violations).to.deep.equal([]);
-    // Runs in which nothing happened prove nothing.
-    for (const kind of [
-      'kill',
-      'freeze',
-      'cut',
-      'reset',
-      'store-down',
-      'store-freeze',
-      'wipe',
-      'failover',
-      'clock',
-      'hand-over',
-      'expire',
-    ])
-      expect(seen).to.include(`fault ${kind}`);
-    for (const what of ['lead', 'reopen', 'lost', 'close-sockets', 'shut expired', 'shut link_lost', 'connection_gone'])
-      expect(seen).to.include(what);
-    for (const why of ['young', 'store_changed', 'clock_jump', 'holder_changed', 'early_expiry'])
-      expect(seen).to.include(`quarantined ${why}`);
-  });
+  it(
+    `${String(SEEDS)} seeds: never two that act, epochs grow, checkpoints are fenced, and somebody leads when ` +
+      'the faults end',
+    () => {
+      const { violations, seen } = run(SEEDS);
+      expect(violations).to.deep.equal([]);
+      // Runs in which nothing happened prove nothing.
+      for (const kind of [
+        'kill',
+        'freeze',
+        'cut',
+        'reset',
+        'store-down',
+        'store-freeze',
+        'wipe',
+        'failover',
+        'clock',
+        'hand-over',
+        'expire',
+      ])
+        expect(seen).to.include(`fault ${kind}`);
+      for (const what of [
+        'lead',
+        'reopen',
+        'lost',
+        'close-sockets',
+        'shut expired',
+        'shut link_lost',
+        'connection_gone',
+      ])
+        expect(seen).to.include(what);
+      for (const why of ['young', 'store_changed', 'clock_jump', 'holder_changed', 'early_expiry'])
+        expect(seen).to.include(`quarantined ${why}`);
+    },
+  );
 
   const plants: readonly (readonly [Plant, number, RegExp])[] = [
     ['deadline-from-reply', 6000, /S2/],

@@ -39,24 +39,28 @@ function open(answer: Answer): Extract<Answer, { kind: 'open' }> {
 describe('the model of a platform', () => {
   for (const dialect of DIALECTS) {
     for (const batch of [1, 3]) {
-      it(`${dialect}, ${String(batch)} in a frame: live events, then a resume that repeats the last one (class C: nothing)`, () => {
-        const model = new PlatformModel({ dialect, retentionMs: Infinity, batch });
-        const { link, frames } = open(model.connect(undefined, NOW));
-        expect(frames).to.deep.equal([]);
-        for (let n = 1; n <= 5; n += 1) model.make(NOW + n, `k${String(n % 2)}`);
-        const live = read(dialect, model.due(link));
-        expect(live.map((one) => one.id)).to.deep.equal(['e-1', 'e-2', 'e-3', 'e-4', 'e-5']);
-        expect(live[0]?.key).to.equal('k1');
-        expect(model.due(link), 'once').to.deep.equal([]);
-        model.disconnect(link);
-        model.make(NOW + 6, 'k');
-        expect(model.due(link), 'closed').to.deep.equal([]);
-        const again = open(model.connect(live.at(-1)?.position, NOW + 7));
-        const repeated = read(dialect, again.frames).map((one) => one.id);
-        expect(repeated).to.deep.equal(dialect === 'genesys-gateway' ? [] : ['e-5', 'e-6']);
-        model.make(NOW + 8, 'k');
-        expect(read(dialect, model.due(again.link)).map((one) => one.id)).to.deep.equal(['e-7']);
-      });
+      it(
+        `${dialect}, ${String(batch)} in a frame: live events, then a resume that repeats the last one (class ` +
+          'C: nothing)',
+        () => {
+          const model = new PlatformModel({ dialect, retentionMs: Infinity, batch });
+          const { link, frames } = open(model.connect(undefined, NOW));
+          expect(frames).to.deep.equal([]);
+          for (let n = 1; n <= 5; n += 1) model.make(NOW + n, `k${String(n % 2)}`);
+          const live = read(dialect, model.due(link));
+          expect(live.map((one) => one.id)).to.deep.equal(['e-1', 'e-2', 'e-3', 'e-4', 'e-5']);
+          expect(live[0]?.key).to.equal('k1');
+          expect(model.due(link), 'once').to.deep.equal([]);
+          model.disconnect(link);
+          model.make(NOW + 6, 'k');
+          expect(model.due(link), 'closed').to.deep.equal([]);
+          const again = open(model.connect(live.at(-1)?.position, NOW + 7));
+          const repeated = read(dialect, again.frames).map((one) => one.id);
+          expect(repeated).to.deep.equal(dialect === 'genesys-gateway' ? [] : ['e-5', 'e-6']);
+          model.make(NOW + 8, 'k');
+          expect(read(dialect, model.due(again.link)).map((one) => one.id)).to.deep.equal(['e-7']);
+        },
+      );
     }
 
     if (dialect !== 'genesys-gateway')

@@ -34,8 +34,8 @@ const RESUME = {
 } as const satisfies Partial<Readonly<Record<Dialect, string>>>;
 
 /**
- * A platform without sockets, on virtual time: what it made, what it still offers, and what each link has been sent. A resume is inclusive: the event
- * at the position comes again. Nothing here asks a clock or chance.
+ * A platform without sockets, on virtual time: what it made, what it still offers, and what each link has been sent. A
+ * resume is inclusive: the event at the position comes again. Nothing here asks a clock or chance.
  */
 export class PlatformModel {
   /** Everything that was ever made, in order. */
@@ -77,7 +77,10 @@ export class PlatformModel {
     return made;
   }
 
-  /** Opens a link from a position, or from now on. Class C ignores the position. @returns the backlog, or a refusal with the oldest position on offer. */
+  /**
+   * Opens a link from a position, or from now on. Class C ignores the position. @returns the backlog, or a refusal
+   * with the oldest position on offer.
+   */
   connect(position: Position | undefined, nowMs: number): Answer {
     this.#forget(nowMs);
     const backlog = position === undefined ? [] : this.#from(position);
@@ -124,7 +127,10 @@ export class PlatformModel {
     }
   }
 
-  /** The oldest position on offer, in the dialect's own terms; where nothing is left, the one that the next event would have. */
+  /**
+   * The oldest position on offer, in the dialect's own terms; where nothing is left, the one that the next event would
+   * have.
+   */
   #oldest(nowMs: number): string {
     const oldest = this.journal[this.#kept];
     if (this.#resume === 'sequence') return String(oldest?.sequence ?? this.journal.length + 1);

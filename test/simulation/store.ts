@@ -54,7 +54,10 @@ interface Record {
   beat: number;
 }
 
-/** The scripts of src/coordination/redis/scripts/lease-scripts.ts as a model; test/coordination/redis/lease-differential.test.ts holds the two together. */
+/**
+ * The scripts of src/coordination/redis/scripts/lease-scripts.ts as a model;
+ * test/coordination/redis/lease-differential.test.ts holds the two together.
+ */
 export class StoreModel {
   lock: { token: string; expiresAt: number } | undefined;
   fence: Record | undefined;
@@ -188,7 +191,10 @@ export class StoreModel {
     this.lostData = true;
   }
 
-  /** S1: an epoch belongs to one token; and each new one is higher than all before, unless the store lost data *and* its clock went back. */
+  /**
+   * S1: an epoch belongs to one token; and each new one is higher than all before, unless the store lost data *and*
+   * its clock went back.
+   */
   #note(epoch: number, token: string): void {
     const owner = this.epochs.get(epoch);
     if (owner !== undefined && owner !== token) this.violation ??= `S1: epoch ${String(epoch)} was given twice`;

@@ -106,7 +106,10 @@ export function disturb(fault: Exclude<Fault, LeadershipFault>, lastsMs: number,
 
 /** Stamped wrongly at one time; a checkpoint has room to name some 200 of them, beside the last 256 events. */
 const SKEWED_EVENTS = 40;
-/** Class B by time looks back at 256 events (docs/decisions/0022); what is stamped further behind than that is not promised. */
+/**
+ * Class B by time looks back at 256 events (docs/decisions/0022); what is stamped further behind than that is not
+ * promised.
+ */
 const BEHIND_EVENTS = 100;
 const BEHIND_MS = 900;
 const FAR_BEHIND_MS = 5000;

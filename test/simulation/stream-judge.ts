@@ -148,7 +148,8 @@ export class StreamJudge implements Verdicts {
       for (const one of this.#open())
         if (one.stampMs < Number(value))
           this.fault(
-            `the checkpoint says since ${value}, and e-${String(one.sequence)} of ${String(one.stampMs)} is not settled`,
+            `the checkpoint says since ${value}, and e-${String(one.sequence)} of ${String(one.stampMs)} is ` +
+              'not settled',
           );
     }
   }
@@ -187,7 +188,8 @@ export class StreamJudge implements Verdicts {
       );
       if (before !== undefined && !later)
         this.fault(
-          `e-${String(one.sequence)}, made ${String(one.atMs - EPOCH_MS)}, is missing, and a later notice said lossless: ${JSON.stringify(before)}`,
+          `e-${String(one.sequence)}, made ${String(one.atMs - EPOCH_MS)}, is missing, and a later notice ` +
+            `said lossless: ${JSON.stringify(before)}`,
         );
       if (!this.#announced(one))
         this.fault(`e-${String(one.sequence)}, made ${String(one.atMs - EPOCH_MS)}, was lost without a word`);
@@ -267,7 +269,8 @@ export class StreamJudge implements Verdicts {
     const repeated = this.#repeats.get(before) ?? new Set<number>();
     this.#repeats.set(before, repeated.add(one.n));
     this.note('repeated');
-    // Behind a position that the platform has forgotten, numbers that were settled ahead may mean other events: they are not believed.
+    // Behind a position that the platform has forgotten, numbers that were settled ahead may mean other events: they
+    // are not believed.
     if (repeated.size > this.#case.bound && this.#expiredTerm !== one.term)
       this.fault(`more than ${String(this.#case.bound)} come again in one term`);
   }

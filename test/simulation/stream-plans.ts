@@ -14,7 +14,9 @@ export type Mode = (typeof MODES)[number];
 
 const known = new Map<string, StreamPlan>();
 
-/** The plan of a stream with the product's own numbers where time is concerned, from documents as a user writes them. */
+/**
+ * The plan of a stream with the product's own numbers where time is concerned, from documents as a user writes them.
+ */
 export function planOf(dialect: PlatformOptions['dialect'], mode: Mode): StreamPlan {
   const name = `${dialect} ${mode}`;
   const there = known.get(name);

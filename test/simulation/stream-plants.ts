@@ -39,7 +39,8 @@ const MENDED: readonly StreamPlant[] = [
         file: stream,
         find: 'this.#regulate(); this.#unpark();',
         replace:
-          'this.#regulate(); const all = this as unknown as { seen?: number }; if (all.seen !== this.outbox.settledCount) this.#unpark(); all.seen = this.outbox.settledCount;',
+          'this.#regulate(); const all = this as unknown as { seen?: number }; if (all.seen !== ' +
+          'this.outbox.settledCount) this.#unpark(); all.seen = this.outbox.settledCount;',
       },
     ],
     options: {
@@ -144,7 +145,8 @@ const OTHERS: readonly StreamPlant[] = [
         file: push,
         find: 'return earliest(this.#guard.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);',
         replace:
-          'return earliest(this.#guard.hold === undefined ? this.#outbox.deadline(nowMs, false) : this.#guard.deadline(nowMs), look);',
+          'return earliest(this.#guard.hold === undefined ? this.#outbox.deadline(nowMs, false) : ' +
+          'this.#guard.deadline(nowMs), look);',
       },
     ],
     options: { faults: ['answers 429', 'answers 500'] },
@@ -156,9 +158,12 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: stream,
-        find: 'this.#checkpointer.collect(nowMs); for (const { final } of this.#checkpointer.takeNotes()) this.#onFenced(final); this.delivery.pump(nowMs);',
+        find:
+          'this.#checkpointer.collect(nowMs); for (const { final } of this.#checkpointer.takeNotes()) ' +
+          'this.#onFenced(final); this.delivery.pump(nowMs);',
         replace:
-          'this.delivery.pump(nowMs); this.#checkpointer.collect(nowMs); for (const { final } of this.#checkpointer.takeNotes()) this.#onFenced(final);',
+          'this.delivery.pump(nowMs); this.#checkpointer.collect(nowMs); for (const { final } of ' +
+          'this.#checkpointer.takeNotes()) this.#onFenced(final);',
       },
     ],
     options: { faults: ['quiet'] },
@@ -170,7 +175,12 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: stream,
-        find: "if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen); // A link that is closed for good is not held back by a pause: what has no place is asked for again by the next leader, or announced. if (this.#stopping && this.outbox.full) { this.#deaf.add(gen); this.#endedUnheard = true; } // Once something of it was left unread, what follows must not move the position past that. if (this.#deaf.has(gen)) return;",
+        find:
+          "if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen); // A link " +
+          'that is closed for good is not held back by a pause: what has no place is asked for again by the ' +
+          'next leader, or announced. if (this.#stopping && this.outbox.full) { this.#deaf.add(gen); ' +
+          'this.#endedUnheard = true; } // Once something of it was left unread, what follows must not move ' +
+          'the position past that. if (this.#deaf.has(gen)) return;',
         replace: "if (link.phase === 'closing' && this.session.state.goal === 'park') return;",
       },
     ],

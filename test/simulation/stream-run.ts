@@ -1,8 +1,9 @@
 import type { RunOptions } from './stream-world.ts';
 
 /**
- * Plays runs of the stream simulation in a process of its own, so that faults can be planted in what it loads. Arguments: first run, number of runs, options
- * as JSON. Writes the first violated run as one JSON line: {"run", "violation"}; nothing when all hold.
+ * Plays runs of the stream simulation in a process of its own, so that faults can be planted in what it loads.
+ * Arguments: first run, number of runs, options as JSON. Writes the first violated run as one JSON line: {"run",
+ * "violation"}; nothing when all hold.
  */
 const [first = '0', count = '1', options = '{}'] = process.argv.slice(2);
 const { StreamWorld } = await import('./stream-world.ts');

@@ -2,7 +2,10 @@ import { newerOf, type Checkpoint, type DeadLetter, type Store } from '../../src
 import { HoldfastError } from '../../src/core/errors.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
-/** The store as one stream sees it, on virtual time: fenced, ordered, slow, and away at times. A differential test holds its answers against the real ones. */
+/**
+ * The store as one stream sees it, on virtual time: fenced, ordered, slow, and away at times. A differential test
+ * holds its answers against the real ones.
+ */
 export class StoreModel implements Store {
   readonly kind = 'redis';
   readonly #time: VirtualTime;

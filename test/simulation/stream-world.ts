@@ -17,7 +17,10 @@ import { EPOCH_MS, Term, type Wire } from './stream-pod.ts';
 import { StoreModel } from './stream-store.ts';
 import { VirtualTime } from './virtual-time.ts';
 
-/** Length of the part of a run in which things go wrong; then everything is well, and this long at most until all is settled. */
+/**
+ * Length of the part of a run in which things go wrong; then everything is well, and this long at most until all is
+ * settled.
+ */
 const FAULTS_MS = 20_000;
 const CALM_MS = 400_000;
 const DRAIN_LIMIT_MS = 2000;
@@ -38,7 +41,10 @@ export interface RunOptions {
   readonly latencyMs?: number;
 }
 
-/** One run of a whole stream on virtual time: the real driver and stages, everything around them simulated, everything drawn from one sequence. */
+/**
+ * One run of a whole stream on virtual time: the real driver and stages, everything around them simulated, everything
+ * drawn from one sequence.
+ */
 export class StreamWorld {
   readonly judge: StreamJudge;
   readonly #time = new VirtualTime();
@@ -331,7 +337,10 @@ export class StreamWorld {
     if (hold !== undefined) this.judge.note(`held ${hold}`);
   }
 
-  /** All that the platform offered is settled and stored, and nothing is held, parked or paused, for so long that what is under way has arrived. */
+  /**
+   * All that the platform offered is settled and stored, and nothing is held, parked or paused, for so long that what
+   * is under way has arrived.
+   */
   get #settled(): boolean {
     if (!this.#still) {
       this.#stillSinceMs = Infinity;

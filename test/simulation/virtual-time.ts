@@ -4,7 +4,10 @@ import type { Scheduler } from '../../src/sidecar/runtime/scheduler.ts';
 /** Promise reactions that may follow one another before anything else happens. */
 const MICROTASKS = 12;
 
-/** A clock that stands still until everything due has been done. Things due at the same instant are done in the order in which they were asked for. */
+/**
+ * A clock that stands still until everything due has been done. Things due at the same instant are done in the order
+ * in which they were asked for.
+ */
 export class VirtualTime {
   readonly #due = new BinaryHeap<() => void>();
   #serial = 0;

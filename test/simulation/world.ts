@@ -15,7 +15,10 @@ const CONVERGE_MS = 3 * POLICY.ttlMs;
 const SETTLE_MS = 2000;
 const CHECKPOINT_EVERY_MS = 400;
 
-/** Limits of docs/leadership.md: below the first a step ahead is covered by the guard, above the second it is seen whatever the looks took. */
+/**
+ * Limits of docs/leadership.md: below the first a step ahead is covered by the guard, above the second it is seen
+ * whatever the looks took.
+ */
 const COVERED_STEP_MS = 400;
 const SEEN_STEP_MS = 2200;
 

@@ -4,8 +4,9 @@ import { expect } from 'chai';
 import { SIM_CLIENT } from '../../src/simulator/token-office.ts';
 
 /**
- * Everything the program wrote in a test (log, audit, status, metrics, stderr of child processes) is searched for secrets by value: the known ones,
- * and anything shaped like a token of the simulator. No window of 12 characters may appear.
+ * Everything the program wrote in a test (log, audit, status, metrics, stderr of child processes) is searched for
+ * secrets by value: the known ones, and anything shaped like a token of the simulator. No window of 12 characters may
+ * appear.
  */
 const TOKEN_SHAPE = /sim-(access|refresh)-\d+-[0-9a-f]{8}/g;
 const WINDOW = 12;

@@ -1,6 +1,7 @@
 /**
- * Loaded before the program (node --import): its wall clock can be set (each SIGUSR2: two hours back, right, two hours ahead, right), its monotonic clock be made
- * to run at another rate (HOLDFAST_TEST_CLOCK_RATES: one for each pod in turn, by the number in its name). Timers and other processes keep the true time.
+ * Loaded before the program (node --import): its wall clock can be set (each SIGUSR2: two hours back, right, two hours
+ * ahead, right), its monotonic clock be made to run at another rate (HOLDFAST_TEST_CLOCK_RATES: one for each pod in
+ * turn, by the number in its name). Timers and other processes keep the true time.
  */
 const STEPS_MS = [0, -7_200_000, 0, 7_200_000];
 const rates = (process.env['HOLDFAST_TEST_CLOCK_RATES'] ?? '1').split(' ').map(Number);

@@ -8,7 +8,10 @@ export interface Edit {
   readonly replace: string;
 }
 
-/** Finds a piece of code whatever its line breaks: runs of white space match any, and a trailing comma may stand before a bracket. */
+/**
+ * Finds a piece of code whatever its line breaks: runs of white space match any, and a trailing comma may stand before
+ * a bracket.
+ */
 function pattern(find: string): RegExp {
   const escaped = find
     .trim()
@@ -22,7 +25,9 @@ function pattern(find: string): RegExp {
   return new RegExp(loose, 'g');
 }
 
-/** Returns the source with the edit made. Throws when the code to replace stands there not at all, or more than once. */
+/**
+ * Returns the source with the edit made. Throws when the code to replace stands there not at all, or more than once.
+ */
 export function edited(source: string, edit: Edit): string {
   const found = source.match(pattern(edit.find))?.length ?? 0;
   if (found !== 1)

@@ -56,7 +56,10 @@ export interface Replica {
   readonly toRedis: TcpProxy | undefined;
 }
 
-/** Several replicas as processes on one real Redis, one simulated platform, one consumer that knows which replica spoke. */
+/**
+ * Several replicas as processes on one real Redis, one simulated platform, one consumer that knows which replica
+ * spoke.
+ */
 export class Fleet {
   readonly sim: Simulator;
   readonly consumer = new SampleConsumer();

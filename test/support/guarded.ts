@@ -1,6 +1,9 @@
 import { Watchdog } from '../../src/sidecar/leadership/watchdog.ts';
 
-/** A process whose lease ends soon: `BLOCK` in its arguments keeps its main thread busy from the start, SIGCONT keeps it busy for a moment. */
+/**
+ * A process whose lease ends soon: `BLOCK` in its arguments keeps its main thread busy from the start, SIGCONT keeps
+ * it busy for a moment.
+ */
 const DEADLINE_MS = 150;
 const CATCHING_UP_MS = 300;
 const STUCK_MS = 5000;

@@ -32,7 +32,10 @@ export class TcpProxy {
   /** Commands of a Redis client that went through, and connections it made. */
   commands = 0;
   connections = 0;
-  /** Told when the replica closed a connection, by our port toward the server, whether or not the server can hear of it. */
+  /**
+   * Told when the replica closed a connection, by our port toward the server, whether or not the server can hear of
+   * it.
+   */
   onClosed: (port: number) => void = () => undefined;
   port = 0;
 

@@ -78,7 +78,9 @@ async function sentinel(port: number, primary: number): Promise<ChildProcess> {
   const file = join(directory, 'sentinel.conf');
   writeFileSync(
     file,
-    `port ${String(port)}\nbind 127.0.0.1\ndir ${directory}\nsentinel monitor ${NAME} 127.0.0.1 ${String(primary)} 2\nsentinel down-after-milliseconds ${NAME} 1500\nsentinel failover-timeout ${NAME} 5000\n`,
+    `port ${String(port)}\nbind 127.0.0.1\ndir ${directory}\nsentinel monitor ${NAME} 127.0.0.1 ` +
+      `${String(primary)} 2\nsentinel down-after-milliseconds ${NAME} 1500\nsentinel failover-timeout ${NAME} ` +
+      `5000\n`,
   );
   const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise<void>((resolve) => {

@@ -68,7 +68,10 @@ export class Verdict {
     return this.offered().filter((event) => !this.#consumer.has(event.id));
   }
 
-  /** Nothing is missing that is not announced. Cheap enough to be asked every few milliseconds: it goes on where it last found one missing. */
+  /**
+   * Nothing is missing that is not announced. Cheap enough to be asked every few milliseconds: it goes on where it
+   * last found one missing.
+   */
   complete(): boolean {
     const from = this.#offeredFrom();
     for (let at = this.#settled; at < this.#all.length; at += 1) {

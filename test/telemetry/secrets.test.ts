@@ -46,7 +46,8 @@ describe('no secret in any output', () => {
     secrets.add(`${head}AAAA.signature-of-the-first-token`);
     secrets.add(`${head}BBBB.signature-of-the-second-token`);
     const out = secrets.scrub(
-      `${head}BBBB.signature-of-the-second-token and ${head}AAAA.signature-of-the-first-token and ${head}AAAA.signature`,
+      `${head}BBBB.signature-of-the-second-token and ${head}AAAA.signature-of-the-first-token and ` +
+        `${head}AAAA.signature`,
     );
     expect(out).to.equal('[redacted] and [redacted] and [redacted]');
   });

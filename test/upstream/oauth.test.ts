@@ -55,12 +55,15 @@ describe('fetchToken', () => {
     let seen = '';
     const token = await ask((request, response) => {
       request.on('data', (chunk: Buffer) => {
-        seen += `${String(request.headers.authorization)} ${String(request.headers['content-type'])} ${chunk.toString()}`;
+        seen +=
+          `${String(request.headers.authorization)} ${String(request.headers['content-type'])} ` +
+          `${chunk.toString()}`;
       });
       request.on('end', () => response.end('{"access_token":"tok","expires_in":3600}'));
     });
     expect(seen).to.equal(
-      `Basic ${Buffer.from('id:secret-value-42').toString('base64')} application/x-www-form-urlencoded grant_type=client_credentials`,
+      `Basic ${Buffer.from('id:secret-value-42').toString('base64')} application/x-www-form-urlencoded ` +
+        'grant_type=client_credentials',
     );
     expect(token).to.deep.include({ accessToken: 'tok', lifeMs: 3_600_000, refreshToken: undefined });
   });

@@ -33,7 +33,8 @@ class RawServer {
 const accept = (key: string): string =>
   createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 const upgrade = (key: string, more = ''): string =>
-  `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(key)}\r\n${more}\r\n`;
+  `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ` +
+  `${accept(key)}\r\n${more}\r\n`;
 /** One frame: first byte, payload, and optionally a false length or a mask. */
 const frame = (first: number, payload: Buffer | string = ''): Buffer => {
   const body = Buffer.from(payload);

@@ -6,7 +6,9 @@ const SQLITE_LOCKED = 6;
 const REMEDIES: Readonly<Record<number, string>> = {
   8: 'let this user write to the directory and its files, and mount the volume writable',
   10: 'look at the disk: reading or writing it failed',
-  11: 'stop, move holdfast.db and its -wal and -shm files away, start: streams begin anew, with a gap where the time is not known',
+  11:
+    'stop, move holdfast.db and its -wal and -shm files away, start: streams begin anew, with a gap where the ' +
+    'time is not known',
   13: 'free space on this volume, or give it more; what is not stored is tried again',
   14: 'the directory must exist, and this user must be allowed to read and write it and its files',
   26: 'this is no database: move the file away, or name another directory with --store embedded:DIR',
@@ -26,7 +28,10 @@ export function isHeld(error: unknown): boolean {
   return code === SQLITE_BUSY || code === SQLITE_LOCKED;
 }
 
-/** Returns an error that tells the path, SQLite's or the system's own words, and the remedy. @param path of the file or directory */
+/**
+ * Returns an error that tells the path, SQLite's or the system's own words, and the remedy. @param path of the file or
+ * directory
+ */
 export function embeddedFailure(path: string, cause: unknown): HoldfastError {
   const result = resultOf(cause);
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';

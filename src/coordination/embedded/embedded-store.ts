@@ -25,9 +25,9 @@ const TABLES = `
 `;
 
 /**
- * One replica's store: a file through Node's own SQLite. Checkpoints survive the process at once and a power cut within the last moments
- * (WAL, synchronous NORMAL): losing one costs duplicates, never an event. Dead letters and sealed values are written through (FULL).
- * A second process on the same directory is refused.
+ * One replica's store: a file through Node's own SQLite. Checkpoints survive the process at once and a power cut within
+ * the last moments (WAL, synchronous NORMAL): losing one costs duplicates, never an event. Dead letters and sealed
+ * values are written through (FULL). A second process on the same directory is refused.
  */
 export class EmbeddedStore implements Store {
   readonly kind = 'embedded';
@@ -71,7 +71,8 @@ export class EmbeddedStore implements Store {
       this.#atomic(() => {
         const epoch = Math.max(this.#epoch(client), floor) + 1;
         this.#sql(
-          'INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder',
+          'INSERT INTO clients VALUES (?, ?, ?) ON CONFLICT (client) DO UPDATE SET epoch = excluded.epoch, ' +
+            'holder = excluded.holder',
         ).run(client, epoch, holder);
         return epoch;
       }),
@@ -113,7 +114,8 @@ export class EmbeddedStore implements Store {
           if (further.get(client, stream, index, aheadCount) !== undefined) return 'regressed';
         }
         const write = this.#sql(
-          'INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = excluded.idx, ahead = excluded.ahead, record = excluded.record',
+          'INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (client, stream) DO UPDATE SET idx = ' +
+            'excluded.idx, ahead = excluded.ahead, record = excluded.record',
         );
         for (const [stream, checkpoint] of Object.entries(checkpoints))
           write.run(client, stream, checkpoint.index, checkpoint.aheadCount ?? 0, JSON.stringify(checkpoint));
@@ -283,7 +285,8 @@ function takeLock(file: string): DatabaseSync {
   const lock = new DatabaseSync(file);
   try {
     lock.exec(
-      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS held (x INTEGER) STRICT;',
+      'PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE; CREATE TABLE IF NOT EXISTS ' +
+        'held (x INTEGER) STRICT;',
     );
     return lock;
   } catch (error) {

@@ -2,7 +2,10 @@ import type { AcquireAnswer, Leases, Notice, RenewAnswer, RenewRequest, SelfRepo
 import type { RedisConnectionState } from '../redis/redis-connection.ts';
 import type { Store } from '../store.ts';
 
-/** Leadership where there is only one replica: it always leads. The epoch still grows with every start, because checkpoints are fenced all the same. */
+/**
+ * Leadership where there is only one replica: it always leads. The epoch still grows with every start, because
+ * checkpoints are fenced all the same.
+ */
 export class LocalLeases implements Leases {
   readonly #store: Store;
   readonly #nowMs: () => number;

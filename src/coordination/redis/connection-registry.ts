@@ -35,7 +35,10 @@ const REAP_LIMIT = 20_000;
 /** Longest id of ours, in bytes of ASCII. Other names under the prefix are somebody else's. */
 const MAX_ID = 128;
 
-/** The registry of connections and its reaper, over Redis. Replicas write what they hold; one of them at a time removes what nobody holds any more. */
+/**
+ * The registry of connections and its reaper, over Redis. Replicas write what they hold; one of them at a time removes
+ * what nobody holds any more.
+ */
 export class ConnectionRegistry {
   readonly #link: RedisConnection;
   readonly #policy: RegistryPolicy;
@@ -82,7 +85,10 @@ export class ConnectionRegistry {
     }
   }
 
-  /** One round of the reaper, if no other replica makes it. @returns the connections it declared dead; undefined: it was somebody else's turn. */
+  /**
+   * One round of the reaper, if no other replica makes it. @returns the connections it declared dead; undefined: it
+   * was somebody else's turn.
+   */
   async sweep(): Promise<readonly string[] | undefined> {
     const lock = `${this.#link.prefix}:reaper:lock`;
     const mine = await this.#link.ask(() =>

@@ -6,7 +6,10 @@ import { ACQUIRE, EXTEND, type releaseScript } from './scripts/lease-scripts.ts'
 
 type Release = ReturnType<typeof releaseScript>;
 
-/** The lock itself: who may write the fence record. Two adapters run the same scripts; which one is a switch (--lock-adapter). */
+/**
+ * The lock itself: who may write the fence record. Two adapters run the same scripts; which one is a switch
+ * (--lock-adapter).
+ */
 export interface LockAdapter {
   /** Tries once. @returns the token, or undefined when another one holds it. @throws HoldfastError */
   acquire(keys: LockKeys, ttlMs: number): Promise<string | undefined>;
@@ -19,14 +22,16 @@ export interface LockKeys {
   readonly fence: string;
 }
 
-// The package's types describe a module whose default export is the class; Node gives a CommonJS build's namespace under `default` once more.
+// The package's types describe a module whose default export is the class; Node gives a CommonJS build's namespace
+// under `default` once more.
 type RedlockClass = typeof RedlockModule;
 const Redlock: RedlockClass =
   'default' in RedlockModule ? (RedlockModule as unknown as { default: RedlockClass }).default : RedlockModule;
 
 /**
- * The lock through redlock 5.0.0-beta.2, with all three of its scripts replaced and none of its own judgement used: one try, no retry loop, no
- * `using`, no `expiration` (docs/decisions/0006 tells what was measured). Validity is computed by core/lease.ts from the moment of asking.
+ * The lock through redlock 5.0.0-beta.2, with all three of its scripts replaced and none of its own judgement used: one
+ * try, no retry loop, no `using`, no `expiration` (docs/decisions/0006 tells what was measured). Validity is computed
+ * by core/lease.ts from the moment of asking.
  */
 export class RedlockAdapter implements LockAdapter {
   readonly #redlock: RedlockModule;

@@ -7,7 +7,9 @@ import { HoldfastError } from '../../core/errors.ts';
 const COMMAND_TIMEOUT_MS = 800;
 /** Never more than this share of the shortest lease: several tries must fit into it. */
 const COMMAND_TIMEOUT_SHARE = 1 / 6;
-/** A connection on which nothing moves for this long is given up; without it a frozen master is never left (measured). */
+/**
+ * A connection on which nothing moves for this long is given up; without it a frozen master is never left (measured).
+ */
 const SOCKET_TIMEOUT_MS = 2500;
 const RECONNECT_MAX_MS = 1000;
 
@@ -30,8 +32,9 @@ export interface LinkIdentity {
 export type RedisConnectionState = 'up' | 'lost' | 'refused';
 
 /**
- * The one connection to Redis of a process: commands and subscriptions (RESP3). ioredis is set so that it never repeats a command by itself (its
- * defaults run a script twice after a reconnect) and never queues while disconnected: whoever asked decides whether to ask again.
+ * The one connection to Redis of a process: commands and subscriptions (RESP3). ioredis is set so that it never repeats
+ * a command by itself (its defaults run a script twice after a reconnect) and never queues while disconnected: whoever
+ * asked decides whether to ask again.
  */
 export class RedisConnection {
   readonly redis: Redis;
@@ -41,7 +44,10 @@ export class RedisConnection {
   #refused = false;
   #closed = false;
 
-  /** @param options the shortest lease kept over this link; `onTrouble` receives connection errors for log and metric, the link itself goes on trying for ever. */
+  /**
+   * @param options the shortest lease kept over this link; `onTrouble` receives connection errors for log and metric,
+   * the link itself goes on trying for ever.
+   */
   constructor(target: RedisTarget, options: { readonly ttlMs: number; readonly onTrouble: (error: Error) => void }) {
     this.prefix = target.prefix;
     this.redis = new Redis({
@@ -110,7 +116,8 @@ export class RedisConnection {
       try {
         return await this.redis.evalsha(shaOf(script), keys.length, ...keys, ...args);
       } catch (error) {
-        // The server forgot its scripts (restart, SCRIPT FLUSH). NOSCRIPT means it did not run, so sending the text cannot run it twice.
+        // The server forgot its scripts (restart, SCRIPT FLUSH). NOSCRIPT means it did not run, so sending the text
+        // cannot run it twice.
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
         return this.redis.eval(script.lua, keys.length, ...keys, ...args);
       }
@@ -168,7 +175,10 @@ function refusedAs(value: string): (error: unknown) => string {
   };
 }
 
-/** The word of a refusal. From within a script a server before 7.0 puts the place before it: `@user_script: 9: -OOM ...`. */
+/**
+ * The word of a refusal. From within a script a server before 7.0 puts the place before it:
+ * `@user_script: 9: -OOM ...`.
+ */
 function refusalIn(message: string): string | undefined {
   return /: -([A-Z]{3,20})\b/.exec(message)?.[1] ?? /^[A-Z]{3,20}\b/.exec(message)?.[0];
 }

@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 /** Hash tags in use. Fixed for ever: another number would move every key. */
 const TAGS = 64;
 
-/** The names of one client's keys. All share one hash tag, so that one script may touch them in a cluster. docs/redis-keys.md */
+/**
+ * The names of one client's keys. All share one hash tag, so that one script may touch them in a cluster.
+ * docs/redis-keys.md
+ */
 export class RedisKeys {
   readonly lock: string;
   readonly fence: string;

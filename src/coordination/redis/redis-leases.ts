@@ -23,7 +23,10 @@ const REFUSED_NAMED = 16;
 /** A member that said nothing for this long is removed from the list. */
 const FORGET_MEMBER_MS = 300_000;
 
-/** Leadership over Redis (docs/leadership.md). The lock goes through redlock or, with the plain adapter, through the same scripts without it. */
+/**
+ * Leadership over Redis (docs/leadership.md). The lock goes through redlock or, with the plain adapter, through the
+ * same scripts without it.
+ */
 export class RedisLeases implements Leases {
   readonly #link: RedisConnection;
   readonly #channel: string;
@@ -227,7 +230,10 @@ export class RedisLeases implements Leases {
     return leases.every(fresh) ? '' : record;
   }
 
-  /** What stands in the list of candidates; since when we take part is the store's own clock, known from its first answer. */
+  /**
+   * What stands in the list of candidates; since when we take part is the store's own clock, known from its first
+   * answer.
+   */
   #recordOf(self: SelfReport): string {
     const refused = self.refusedLeases.slice(0, REFUSED_NAMED).map(markOf);
     return JSON.stringify([self.revision, self.load, self.ready ? 1 : 0, this.#sinceStoreMs, ...refused]);

@@ -35,7 +35,9 @@ export class RedisStore implements Store {
     this.#limits = limits;
   }
 
-  /** What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such. */
+  /**
+   * What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such.
+   */
   async condition(): Promise<StoreCondition> {
     const info = await this.link.ask(() => this.link.redis.info());
     const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
@@ -48,12 +50,14 @@ export class RedisStore implements Store {
       out.push(`maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`);
     if (Number(field('connected_slaves')) > 0 && field('min_slaves_good_slaves') === '')
       out.push(
-        'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with min-replicas-max-lag below a third of lease.ttl',
+        'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with ' +
+          'min-replicas-max-lag below a third of lease.ttl',
       );
     const fill = Number(field('maxmemory')) > 0 ? Number(field('used_memory')) / Number(field('maxmemory')) : undefined;
     if (fill !== undefined && fill >= NEARLY_FULL)
       out.push(
-        `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
+        `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and ` +
+          'reports are refused; raise maxmemory or remove what else is in there',
       );
     return { warnings: out, fill };
   }

@@ -17,8 +17,8 @@ export interface Report {
 }
 
 /**
- * What sidecars say of themselves, for whoever watches (the controller, the kubectl plugin). Nothing in the data plane reads it. Throws HoldfastError
- * HF_STORE_UNAVAILABLE.
+ * What sidecars say of themselves, for whoever watches (the controller, the kubectl plugin). Nothing in the data plane
+ * reads it. Throws HoldfastError HF_STORE_UNAVAILABLE.
  */
 export class SidecarReports {
   readonly #link: RedisConnection;

@@ -1,6 +1,8 @@
 import type { Millis } from '../units.ts';
 
-/** One formula for the six of the sources: d = min(base * multiplier^attempt, max), then d * (low + u * (high - low)). */
+/**
+ * One formula for the six of the sources: d = min(base * multiplier^attempt, max), then d * (low + u * (high - low)).
+ */
 export interface BackoffPolicy {
   readonly baseMs: Millis;
   readonly multiplier: number;
@@ -22,7 +24,8 @@ export function backoffDelay(policy: BackoffPolicy, attempt: number, unit: numbe
 }
 
 /**
- * Shifts a uniform sample by an identity, so that replicas that share a seed do not share their delays (S2: identical jitter seeds).
+ * Shifts a uniform sample by an identity, so that replicas that share a seed do not share their delays (S2: identical
+ * jitter seeds).
  * @param unit in [0, 1). @param salt in [0, 1), from pod identity. @returns in [0, 1), uniform when `unit` is.
  */
 export function salted(unit: number, salt: number): number {

@@ -45,7 +45,10 @@ export function breakerShown(state: CircuitBreaker, nowMs: Millis): 'closed' | '
   return state.kind === 'open' && nowMs >= state.untilMs ? 'closed' : state.kind;
 }
 
-/** Call when an attempt that `breakerAllows` allowed begins: an expired open breaker becomes half-open with one probe out. */
+/**
+ * Call when an attempt that `breakerAllows` allowed begins: an expired open breaker becomes half-open with one probe
+ * out.
+ */
 export function breakerStarted(state: CircuitBreaker): CircuitBreaker {
   return state.kind === 'closed' ? state : { kind: 'half-open', probing: true };
 }

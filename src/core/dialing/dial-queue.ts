@@ -10,7 +10,9 @@ import {
 import { gateAsk, gateDone, openGate, type RateGatePolicy, type RateGate } from './rate-gate.ts';
 import { earliest, type Millis } from '../units.ts';
 
-/** Everything that limits how often one OAuth client may dial: the gate, the circuit breaker, Retry-After, maintenance. */
+/**
+ * Everything that limits how often one OAuth client may dial: the gate, the circuit breaker, Retry-After, maintenance.
+ */
 export interface DialPolicy {
   readonly gate: RateGatePolicy;
   readonly breaker: BreakerPolicy;
@@ -88,7 +90,10 @@ export function grantDials(policy: DialPolicy, state: DialQueue, nowMs: Millis):
   }
 }
 
-/** How a granted dial ended. `neutral` (authentication, our own doing) frees the slot without speaking for or against the network. */
+/**
+ * How a granted dial ended. `neutral` (authentication, our own doing) frees the slot without speaking for or against
+ * the network.
+ */
 export function reportDial(
   policy: DialPolicy,
   state: DialQueue,

@@ -1,6 +1,9 @@
 import type { Millis } from '../units.ts';
 
-/** Attempts in any window of w ms never exceed capacity + w / refillEveryMs, nor `concurrent` at one time. Jitter alone cannot hold a rate. */
+/**
+ * Attempts in any window of w ms never exceed capacity + w / refillEveryMs, nor `concurrent` at one time. Jitter alone
+ * cannot hold a rate.
+ */
 export interface RateGatePolicy {
   readonly capacity: number;
   readonly refillEveryMs: Millis;

@@ -10,8 +10,8 @@ interface Expected<T> {
 const SWEEP_AT = 1024;
 
 /**
- * Keeps which acknowledgements are expected, the soonest overdue first: all wait equally long, so that is the order in which they were asked for.
- * O(1) per hand-over, amortised.
+ * Keeps which acknowledgements are expected, the soonest overdue first: all wait equally long, so that is the order in
+ * which they were asked for. O(1) per hand-over, amortised.
  */
 export class AckDeadlines<T> {
   /** Those before `#at` are passed, and empty. */
@@ -39,7 +39,10 @@ export class AckDeadlines<T> {
     return [...this.#sweep()];
   }
 
-  /** One record of each entry stays: one handed over twice within the same instant has two that stand. @returns the entries. */
+  /**
+   * One record of each entry stays: one handed over twice within the same instant has two that stand. @returns the
+   * entries.
+   */
   #sweep(): Iterable<OutboxEntry<T>> {
     const standing = new Map<OutboxEntry<T>, Expected<T>>();
     for (const one of this.#records.slice(this.#at)) if (one !== undefined && stands(one)) standing.set(one.entry, one);

@@ -2,8 +2,8 @@ import { backoffDelay, type BackoffPolicy } from '../dialing/backoff.ts';
 import type { Millis } from '../units.ts';
 
 /**
- * When what is settled is written: one write in flight, at most every `everyMs` (`everyLargeMs` while the record is large), at once when it is urgent
- * (draining, or delivery waits for it) or when `urgentAfter` entries wait.
+ * When what is settled is written: one write in flight, at most every `everyMs` (`everyLargeMs` while the record is
+ * large), at once when it is urgent (draining, or delivery waits for it) or when `urgentAfter` entries wait.
  */
 export interface CheckpointPolicy {
   readonly everyMs: Millis;
@@ -29,7 +29,10 @@ export const freshCheckpoint: CheckpointSchedule = {
   large: false,
 };
 
-/** Whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored one does not. */
+/**
+ * Whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored one
+ * does not.
+ */
 export function checkpointDue(
   policy: CheckpointPolicy,
   state: CheckpointSchedule,

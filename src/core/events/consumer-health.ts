@@ -3,8 +3,8 @@ import type { Step } from '../step.ts';
 import type { Millis } from '../units.ts';
 
 /**
- * What one answer of the consumer means for one event (docs/consumer-protocol.md, "Push: answers"). `uncounted` retries never lead to the
- * dead letters: down is not poison.
+ * What one answer of the consumer means for one event (docs/consumer-protocol.md, "Push: answers"). `uncounted` retries
+ * never lead to the dead letters: down is not poison.
  */
 export type Answer =
   | { readonly kind: 'ack' }
@@ -30,7 +30,10 @@ export const HOLD_REASONS = [
 ] as const;
 export type HoldReason = (typeof HOLD_REASONS)[number];
 
-/** Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. 429 with Retry-After speaks for the whole consumer. */
+/**
+ * Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. 429
+ * with Retry-After speaks for the whole consumer.
+ */
 export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {
   if (status >= 200 && status < 300) return { kind: 'ack' };
   if (status === 401 || status === 403 || status === 405) return { kind: 'hold', reason: 'consumer_rejected' };
@@ -61,7 +64,10 @@ const WORDS: Readonly<Record<string, Answer>> = {
   DEADLETTER: { kind: 'dead-letter', reason: 'status_deadletter' },
 };
 
-/** The word `status` of a 2xx body, without case: Dapr's, DEADLETTER, and their common neighbours. Another word is no acknowledgement; what is not a string says nothing. */
+/**
+ * The word `status` of a 2xx body, without case: Dapr's, DEADLETTER, and their common neighbours. Another word is no
+ * acknowledgement; what is not a string says nothing.
+ */
 export function answerOfBodyStatus(status: unknown): Answer {
   if (typeof status !== 'string') return { kind: 'ack' };
   const word = status.toUpperCase();
@@ -73,11 +79,17 @@ export function answerOfBodyStatus(status: unknown): Answer {
 const WORD_SHOWN = 32;
 /** This many different events answered with unknown words hold the stream: the consumer speaks another language. */
 const UNKNOWN_HOLDS = 5;
-/** A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event, up to the limit. */
+/**
+ * A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event,
+ * up to the limit.
+ */
 const PROBE_EVERY_MS: Millis = 500;
 const PROBE_MAX_MS: Millis = 5000;
 
-/** While the stream is held, an event that was spared as often as this and is refused again becomes a dead letter: one that is poison must make way. */
+/**
+ * While the stream is held, an event that was spared as often as this and is refused again becomes a dead letter: one
+ * that is poison must make way.
+ */
 const SPARED_LIMIT = 8;
 
 export interface ConsumerPolicy {
@@ -87,7 +99,10 @@ export interface ConsumerPolicy {
   readonly backoff: BackoffPolicy;
   /** Longest Retry-After honoured. */
   readonly retryAfterMaxMs: Millis;
-  /** Dead letters in a row, or their share of a minute's outcomes, that hold the stream: a bad deploy must not drain it. */
+  /**
+   * Dead letters in a row, or their share of a minute's outcomes, that hold the stream: a bad deploy must not drain
+   * it.
+   */
   readonly storm: {
     readonly consecutive: number;
     readonly sharePercent: number;
@@ -262,7 +277,8 @@ function onDeadLetter(
   at: { readonly nowMs: Millis; readonly unit: number; readonly event: number },
 ): Step<ConsumerHealth, ConsumerEffect> {
   const counted = counting(state, at.nowMs, policy);
-  // An event that is refused again and again, because the store does not take its letter or it was spared, is one event.
+  // An event that is refused again and again, because the store does not take its letter or it was spared, is one
+  // event.
   const known = counted.dead.includes(at.event);
   const inARow = known ? counted.dead : [...counted.dead, at.event].slice(-policy.storm.consecutive - 1);
   const dead = counted.deadInWindow + (known ? 0 : 1);

@@ -9,9 +9,9 @@ interface Suspicion {
 export const SUSPECTS_LIMIT = 256;
 
 /**
- * Finds the event that ends the consumer whenever it is handed over. Every event of a request whose connection was lost is a suspect; suspects go
- * alone, and only what is lost under a lone suspect counts, and only while the consumer takes other events in between: a consumer that is merely
- * down convicts nobody.
+ * Finds the event that ends the consumer whenever it is handed over. Every event of a request whose connection was lost
+ * is a suspect; suspects go alone, and only what is lost under a lone suspect counts, and only while the consumer takes
+ * other events in between: a consumer that is merely down convicts nobody.
  */
 export class CrashSuspects {
   readonly #limit: number;
@@ -30,7 +30,10 @@ export class CrashSuspects {
     return this.#all.has(ord);
   }
 
-  /** The event was with the consumer when its connection was lost. Returns false when no more can be remembered. @param losses known from an earlier term. */
+  /**
+   * The event was with the consumer when its connection was lost. Returns false when no more can be remembered. @param
+   * losses known from an earlier term.
+   */
   accuse(ord: number, losses = 0): boolean {
     if (this.#all.has(ord)) return true;
     if (this.#all.size >= SUSPECTS_LIMIT) return false;
@@ -58,7 +61,10 @@ export class CrashSuspects {
     for (const [ord, suspicion] of this.#all) if (ord !== by) suspicion.proved = true;
   }
 
-  /** The suspects in the order of their turns: those with the fewest losses first, of these the oldest. @param inOrder the oldest first, always. */
+  /**
+   * The suspects in the order of their turns: those with the fewest losses first, of these the oldest. @param inOrder
+   * the oldest first, always.
+   */
   turns(inOrder: boolean): readonly { readonly ord: number; readonly losses: number; readonly proved: boolean }[] {
     return [...this.#all]
       .map(([ord, suspicion]) => ({ ord, ...suspicion }))

@@ -10,20 +10,23 @@ export interface OutboxPolicy {
   readonly maxBufferedBytes: number;
   readonly ackTimeoutMs: Millis;
   /**
-   * What a stored checkpoint covers: `ahead`, the settled prefix and what is settled ahead of it (class A); `prefix`, the prefix only (class B);
-   * `nothing`: no event ever comes again from the platform, so that nothing waits for a checkpoint (class C).
+   * What a stored checkpoint covers: `ahead`, the settled prefix and what is settled ahead of it (class A); `prefix`,
+   * the prefix only (class B); `nothing`: no event ever comes again from the platform, so that nothing waits for a
+   * checkpoint (class C).
    */
   readonly cover: 'ahead' | 'prefix' | 'nothing';
 }
 
-/** Entries settled ahead of the floor; at this many only the entry that holds the floor still goes for the first time. */
+/**
+ * Entries settled ahead of the floor; at this many only the entry that holds the floor still goes for the first time.
+ */
 export const SETTLED_AHEAD_LIMIT = 65_536;
 
 /**
- * Counts what is handed over and what a crash would bring again, and says how many entries may go for the first time. Whoever goes finds at most
- * maxUncheckpointed - 1 settled and not covered, and becomes at most the maxInFlight-th handed over: a crash brings back at most the sum less one.
- * The place that is left over is for the entry that holds the floor: else as many entries settled ahead of it would wait for a checkpoint that
- * waits for them.
+ * Counts what is handed over and what a crash would bring again, and says how many entries may go for the first time.
+ * Whoever goes finds at most maxUncheckpointed - 1 settled and not covered, and becomes at most the maxInFlight-th
+ * handed over: a crash brings back at most the sum less one. The place that is left over is for the entry that holds
+ * the floor: else as many entries settled ahead of it would wait for a checkpoint that waits for them.
  */
 export class DeliveryWindow {
   readonly #policy: OutboxPolicy;
@@ -54,7 +57,10 @@ export class DeliveryWindow {
     return this.#covered;
   }
 
-  /** How many entries may be handed over for the first time, the one that holds the floor aside. Redeliveries need only a place in flight. */
+  /**
+   * How many entries may be handed over for the first time, the one that holds the floor aside. Redeliveries need only
+   * a place in flight.
+   */
   room(floor: number): number {
     const { maxInFlight, maxUncheckpointed, cover } = this.#policy;
     const flight = maxInFlight - this.#handed;
@@ -64,7 +70,10 @@ export class DeliveryWindow {
     return Math.max(0, Math.min(flight, maxUncheckpointed - uncovered));
   }
 
-  /** Whether the entry that holds the floor may go for the first time although there is no room: one per stored checkpoint. */
+  /**
+   * Whether the entry that holds the floor may go for the first time although there is no room: one per stored
+   * checkpoint.
+   */
   mayStartOldest(floor: number): boolean {
     const { maxInFlight, cover } = this.#policy;
     return (cover === 'nothing' || this.storedFloor === floor) && this.#handed < maxInFlight;

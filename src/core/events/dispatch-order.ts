@@ -2,12 +2,16 @@ import { MinQueue } from '../min-queue.ts';
 import type { OutboxEntry, EntryState, Lane } from './outbox-entry.ts';
 import type { Millis } from '../units.ts';
 
-/** How entries leave: `stream`, oldest first, one by one (pull); `run`, strictly one run after the other; `key`, in order within each key. */
+/**
+ * How entries leave: `stream`, oldest first, one by one (pull); `run`, strictly one run after the other; `key`, in
+ * order within each key.
+ */
 export type DispatchMode = 'stream' | 'run' | 'key';
 
 /**
- * Keeps the order in which queued entries may leave: redeliveries that are due and heads of keys, the oldest first. It knows nothing of windows.
- * An entry may stand in a heap although it has left by another way; it is dropped when it comes to the top.
+ * Keeps the order in which queued entries may leave: redeliveries that are due and heads of keys, the oldest first. It
+ * knows nothing of windows. An entry may stand in a heap although it has left by another way; it is dropped when it
+ * comes to the top.
  */
 export class DispatchOrder<T> {
   readonly #keyed: boolean;

@@ -1,6 +1,9 @@
 import type { Millis } from '../units.ts';
 
-/** Events that could go and were not settled for this long: the stream makes no progress. Longer than the retries of one refused event by default. */
+/**
+ * Events that could go and were not settled for this long: the stream makes no progress. Longer than the retries of
+ * one refused event by default.
+ */
 export const NO_PROGRESS_MS = 300_000;
 
 export interface ProgressFacts {
@@ -17,8 +20,8 @@ export interface ProgressFacts {
 }
 
 /**
- * Returns for how long a stream has settled nothing although everything says that it could; undefined: it goes on, or something says why not. An event
- * that came after an idle time counts from its receipt.
+ * Returns for how long a stream has settled nothing although everything says that it could; undefined: it goes on, or
+ * something says why not. An event that came after an idle time counts from its receipt.
  */
 export function noProgress({ backlog, oldestMs, sinceSettledMs, held, open }: ProgressFacts): Millis | undefined {
   if (backlog === 0 || oldestMs === undefined || held || !open) return undefined;

@@ -8,7 +8,10 @@ export interface Traits {
   readonly barrier: boolean;
   /** A dead letter on its way again: it has a budget of bytes of its own. */
   readonly redriven: boolean;
-  /** Whether it has a number by which a checkpoint can name it as settled ahead; `next`: the one after the entry before it. */
+  /**
+   * Whether it has a number by which a checkpoint can name it as settled ahead; `next`: the one after the entry before
+   * it.
+   */
   readonly number: 'none' | 'first' | 'next';
 }
 
@@ -51,7 +54,10 @@ export interface Lane<T> {
 
 const SMALLEST = 1024;
 
-/** Keeps entries by their number in a ring that doubles when it is full: nothing is ever moved to make room at its front. */
+/**
+ * Keeps entries by their number in a ring that doubles when it is full: nothing is ever moved to make room at its
+ * front.
+ */
 export class EntryRing<T> {
   #slots: (OutboxEntry<T> | undefined)[] = new Array<undefined>(SMALLEST).fill(undefined);
   #first = 1;

@@ -20,9 +20,10 @@ export interface Snapshot<T> {
 }
 
 /**
- * Keeps one stream's events between platform and consumer: what waits, what is handed over, what is settled, the contiguous settled prefix.
- * Deterministic, without a clock; it owns its storage because every event passes it (docs/decisions/0003). No call costs more for a long backlog,
- * for many keys or for a wide window: O(1), or O(log n) where an order is kept.
+ * Keeps one stream's events between platform and consumer: what waits, what is handed over, what is settled, the
+ * contiguous settled prefix. Deterministic, without a clock; it owns its storage because every event passes it
+ * (docs/decisions/0003). No call costs more for a long backlog, for many keys or for a wide window: O(1), or O(log n)
+ * where an order is kept.
  */
 export class Outbox<T> {
   readonly #policy: OutboxPolicy;
@@ -95,7 +96,10 @@ export class Outbox<T> {
     return entry;
   }
 
-  /** Adds one entry that an earlier term had settled, and whose settling the stored checkpoint covers. It is never handed over. */
+  /**
+   * Adds one entry that an earlier term had settled, and whose settling the stored checkpoint covers. It is never
+   * handed over.
+   */
   pushSettled(item: T, traits: Traits): void {
     const entry = this.#ring.push(this.#slim(item), '', 0, traits);
     entry.state = 'settled';
@@ -113,7 +117,10 @@ export class Outbox<T> {
     return this.#ring.at(this.#floor + 1);
   }
 
-  /** How many entries may be handed over for the first time now, the one that holds the floor aside. Redeliveries need only a place in flight. */
+  /**
+   * How many entries may be handed over for the first time now, the one that holds the floor aside. Redeliveries need
+   * only a place in flight.
+   */
   room(): number {
     return this.#window.room(this.#floor);
   }
@@ -134,7 +141,10 @@ export class Outbox<T> {
     return out;
   }
 
-  /** The contiguous run from the oldest unsettled entry, unless one is handed over already. A barrier, and a suspect, go alone. */
+  /**
+   * The contiguous run from the oldest unsettled entry, unless one is handed over already. A barrier, and a suspect,
+   * go alone.
+   */
   takeRun(max: number, nowMs: Millis): OutboxEntry<T>[] {
     const out: OutboxEntry<T>[] = [];
     if (this.#window.out > 0) return out;
@@ -149,7 +159,10 @@ export class Outbox<T> {
     return out;
   }
 
-  /** The oldest entry that may go: one per key at a time, barriers across all keys. Marks it sent. undefined: nothing may go now. */
+  /**
+   * The oldest entry that may go: one per key at a time, barriers across all keys. Marks it sent. undefined: nothing
+   * may go now.
+   */
   takeKeyed(nowMs: Millis): OutboxEntry<T> | undefined {
     const entry = this.#next(nowMs);
     return entry === undefined ? undefined : this.#send(entry, nowMs);
@@ -227,7 +240,10 @@ export class Outbox<T> {
     else this.#offer(entry);
   }
 
-  /** The entry is on its way into the dead letters: it is neither handed over nor overdue until it is settled or goes again. */
+  /**
+   * The entry is on its way into the dead letters: it is neither handed over nor overdue until it is settled or goes
+   * again.
+   */
   bury(ord: number): void {
     const entry = this.entry(ord);
     if (entry?.state !== 'sent' && entry?.state !== 'queued') return;
@@ -250,7 +266,10 @@ export class Outbox<T> {
     return out.sort((a, b) => a.ord - b.ord);
   }
 
-  /** The consumer has everything up to `ord`: what was handed over up to there counts as handed over again, without being sent. */
+  /**
+   * The consumer has everything up to `ord`: what was handed over up to there counts as handed over again, without
+   * being sent.
+   */
   assume(ord: number, nowMs: Millis): void {
     for (let at = this.#floor + 1; at <= ord && at < this.#freshOrd; at += 1) {
       const entry = this.entry(at);
@@ -272,8 +291,8 @@ export class Outbox<T> {
   }
 
   /**
-   * When the next redelivery is due, and with `acks` the next overdue acknowledgement. An entry that could go already is no deadline: what keeps it
-   * back (room, credit, a hold) will say when it is gone.
+   * When the next redelivery is due, and with `acks` the next overdue acknowledgement. An entry that could go already
+   * is no deadline: what keeps it back (room, credit, a hold) will say when it is gone.
    */
   deadline(nowMs: Millis, acks: boolean): Millis | undefined {
     const { oldest } = this;

@@ -1,6 +1,7 @@
 /**
- * Remembers the last `limit` identities, first in first out: O(1) per event. A ring beside a Set; a Map whose oldest key is deleted on each
- * insert costs up to 20 us an event (measured), and a Bloom filter would drop events it has never seen.
+ * Remembers the last `limit` identities, first in first out: O(1) per event. A ring beside a Set; a Map whose oldest
+ * key is deleted on each insert costs up to 20 us an event (measured), and a Bloom filter would drop events it has
+ * never seen.
  */
 export class RecentIds {
   readonly #limit: number;

@@ -13,8 +13,8 @@ export interface TrackerPolicy {
 }
 
 /**
- * next: deliver it now, then `released()`. duplicate / conflict: drop (conflict = same number, other content; the first is kept).
- * held: kept here. late: belongs to an announced gap, deliver it as a repair.
+ * next: deliver it now, then `released()`. duplicate / conflict: drop (conflict = same number, other content; the first
+ * is kept). held: kept here. late: belongs to an announced gap, deliver it as a repair.
  */
 export type Offered = 'next' | 'duplicate' | 'conflict' | 'held' | 'late';
 
@@ -31,7 +31,10 @@ export interface SequencePrint {
   readonly print: number;
 }
 
-/** Fingerprints of the last this many accepted events are remembered, to tell a replay from a new numbering. Power of two. */
+/**
+ * Fingerprints of the last this many accepted events are remembered, to tell a replay from a new numbering. Power of
+ * two.
+ */
 const PRINTS = 4096;
 /** Fingerprints that go into a checkpoint. */
 const TAIL = 8;
@@ -49,8 +52,8 @@ interface Held<T> {
 }
 
 /**
- * Follows one contiguous sequence: order, duplicates, holes, continuity. Deterministic, no clock; it owns its storage because it stands in
- * the path of every event (docs/decisions/0003).
+ * Follows one contiguous sequence: order, duplicates, holes, continuity. Deterministic, no clock; it owns its storage
+ * because it stands in the path of every event (docs/decisions/0003).
  */
 export class SequenceTracker<T> {
   readonly #policy: TrackerPolicy;

@@ -1,6 +1,6 @@
 /**
- * A platform sequence number of any size. A `number` while it is a safe integer, a `bigint` above, so that
- * the usual case costs nothing and 2^53 + 1 is not rounded. `<`, `>` and `==` mix the two exactly; `+` does not: use `succ`.
+ * A platform sequence number of any size. A `number` while it is a safe integer, a `bigint` above, so that the usual
+ * case costs nothing and 2^53 + 1 is not rounded. `<`, `>` and `==` mix the two exactly; `+` does not: use `succ`.
  */
 export type Sequence = number | bigint;
 

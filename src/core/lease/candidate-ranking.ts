@@ -23,7 +23,10 @@ export function alive(members: readonly Member[], storeMs: number, ttlMs: number
   return members.filter((member) => storeMs - member.seenStoreMs <= ttlMs * PRESENCE_TTLS);
 }
 
-/** Place of a member in the order in which candidates try for a lease: 0 goes first. One that is not in the list goes last. */
+/**
+ * Place of a member in the order in which candidates try for a lease: 0 goes first. One that is not in the list goes
+ * last.
+ */
 export function rankOf(id: string, lease: string, members: readonly Member[]): number {
   const at = ordered(lease, members).findIndex((member) => member.id === id);
   return at === -1 ? members.length : at;
@@ -85,7 +88,10 @@ export interface RebalancePolicy {
   readonly settleMs: number;
 }
 
-/** A member that holds at least two more than the least loaded ready one gives one lease away: the one whose hash wants the other. undefined: stay. */
+/**
+ * A member that holds at least two more than the least loaded ready one gives one lease away: the one whose hash wants
+ * the other. undefined: stay.
+ */
 export function toGiveAway(
   own: string,
   leases: readonly string[],

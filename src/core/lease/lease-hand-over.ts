@@ -10,7 +10,10 @@ import {
 } from './lease-model.ts';
 import type { Millis } from '../units.ts';
 
-/** Planned changes of leader: offer, warm, drain, transfer; any step that is missing falls back to release, and that to expiry. */
+/**
+ * Planned changes of leader: offer, warm, drain, transfer; any step that is missing falls back to release, and that to
+ * expiry.
+ */
 
 /** No longer the leader, for whatever reason. */
 export function lose(draft: LeaseDraft, role: Leading, why: LossReason): void {
@@ -70,7 +73,8 @@ function offerNext(
   role: Leading,
   { heirs, final, drainMs }: Pick<Order, 'heirs' | 'final' | 'drainMs'>,
 ): void {
-  // Past its deadline a leader does not know what the store's clock gave others meanwhile: the epoch it would name may be below one that was given.
+  // Past its deadline a leader does not know what the store's clock gave others meanwhile: the epoch it would name may
+  // be below one that was given.
   const [heir, ...rest] = role.open && draft.nowMs < role.deadlineMs ? heirs : [];
   if (heir === undefined) {
     if (final) return drain(draft, role, { ...NOBODY, final, drainMs });

@@ -18,7 +18,10 @@ const DRIFT_MS: Millis = 2;
 /** Renewals are spread by this share to either side. */
 const RENEW_SPREAD = 0.05;
 
-/** The instant at which the holder must have stopped, from the instant at which the command that set the key was *sent*. */
+/**
+ * The instant at which the holder must have stopped, from the instant at which the command that set the key was
+ * *sent*.
+ */
 export function leaseDeadlineFrom(policy: LeasePolicy, sentAtMs: Millis): Millis {
   return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.guardMs;
 }
@@ -111,7 +114,8 @@ function nextRenew(policy: LeasePolicy, fromMs: Millis, unit: number): Millis {
 function renew(draft: LeaseDraft, role: Leading): void {
   const gen = draft.s.gen + 1;
   draft.s = { ...draft.s, gen, role: { ...role, renewal: { gen, sentAtMs: draft.nowMs } } };
-  // A store that knows nothing of us is ours to fill only while nobody can have replaced us: not after our connection was away, and not past our own deadline,
+  // A store that knows nothing of us is ours to fill only while nobody can have replaced us: not after our connection
+  // was away, and not past our own deadline,
   // whatever the store's clock says (it may have been set back).
   const sure = role.linkLostAtMs === undefined && draft.nowMs < role.deadlineMs;
   const notAfterStoreMs = sure ? role.endsAtStoreMs : 0;

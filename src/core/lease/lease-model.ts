@@ -10,24 +10,30 @@ export interface LeasePolicy {
 
 /** Time between two tries while the store does not answer; bounds the commands a failing replica sends. */
 export const LEASE_RETRY_MS: Millis = 250;
-/** Each rank waits this much longer after an expiry, so that one candidate goes first and the others find the lock taken. */
+/**
+ * Each rank waits this much longer after an expiry, so that one candidate goes first and the others find the lock
+ * taken.
+ */
 export const EXPIRY_RANK_MS: Millis = 150;
 /** The same after a notice, which all hear within a millisecond. */
 export const NOTICE_RANK_MS: Millis = 30;
 /** Random addition to either. */
 export const RANK_JITTER_MS: Millis = 20;
-/** Distance of two looks at the holder's connection. The first rank looks this often, each further one that much less. */
+/**
+ * Distance of two looks at the holder's connection. The first rank looks this often, each further one that much less.
+ */
 export const PROOF_EVERY_MS: Millis = 250;
 /** A holder that lost its own connection closes its sockets after this time: before anybody can have looked twice. */
 export const ORPHAN_SOCKETS_MS: Millis = 200;
 /**
- * Where nothing listens the store is most likely gone for everybody, and closing would be for nothing: the sockets are kept a little longer. Refused to us
- * alone, a successor is connected 300 to 500 ms after the loss at the earliest: two sockets are open together for less than a second all the same.
+ * Where nothing listens the store is most likely gone for everybody, and closing would be for nothing: the sockets are
+ * kept a little longer. Refused to us alone, a successor is connected 300 to 500 ms after the loss at the earliest: two
+ * sockets are open together for less than a second all the same.
  */
 export const REFUSED_SOCKETS_MS: Millis = 1000;
 /**
- * The store's clock and ours may drift apart this much between two looks, and by this share of the time between them. Together less than the guard: a jump
- * that goes unnoticed must not outlast it.
+ * The store's clock and ours may drift apart this much between two looks, and by this share of the time between them.
+ * Together less than the guard: a jump that goes unnoticed must not outlast it.
  */
 export const CLOCK_TOLERANCE_MS: Millis = 250;
 export const CLOCK_TOLERANCE_SHARE = 0.02;
@@ -51,7 +57,10 @@ export interface LeaseView {
   /** Token of the fence record: the last one that held the lease. */
   readonly fenceToken: string;
   readonly state: 'none' | 'held' | 'released';
-  /** Connection of the holder as the store numbers it, and the server process that gave the number; empty: unknown, no proof possible. */
+  /**
+   * Connection of the holder as the store numbers it, and the server process that gave the number; empty: unknown, no
+   * proof possible.
+   */
   readonly conn: string;
   /** The holder was this very pod, in an earlier life: its process is gone, or we could not be here. */
   readonly formerSelf: boolean;
@@ -100,7 +109,10 @@ export interface Leading {
   readonly how: 'acquired' | 'transferred';
   /** Nothing may be done in the lease's name at or after this instant. Counted from the moment the renewal was sent. */
   readonly deadlineMs: Millis;
-  /** The store's clock when the lease held by the last renewal ends; the bound of a re-assertion when the store forgot us. */
+  /**
+   * The store's clock when the lease held by the last renewal ends; the bound of a re-assertion when the store forgot
+   * us.
+   */
   readonly endsAtStoreMs: number;
   readonly open: boolean;
   /** `lead` was said. */

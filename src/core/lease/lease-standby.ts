@@ -123,7 +123,8 @@ function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');
   if (jumped(before, view, { sentAtMs, nowMs: draft.nowMs })) return quarantine(draft, 'clock_jump');
   if (view.token !== undefined || view.state === 'released') return;
-  // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may still act.
+  // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may
+  // still act.
   if (view.fenceToken !== before.fenceToken || view.beat !== before.beat) return quarantine(draft, 'holder_changed');
   if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS)
     quarantine(draft, 'early_expiry');
@@ -180,7 +181,8 @@ function onHeld(
   const { s, nowMs, policy } = draft;
   const ageMs = policy.ttlMs + policy.renewEveryMs;
   if (s.watch !== undefined && view.token !== undefined && sentAtMs - s.watch.beatSinceMs >= ageMs) {
-    // Its last renewal was sent before we first saw this beat: its deadline has passed, whatever the store's clock does to the key.
+    // Its last renewal was sent before we first saw this beat: its deadline has passed, whatever the store's clock does
+    // to the key.
     draft.out.push({ kind: 'break', token: view.token, conn: view.conn, beat: view.beat, why: 'no_renewal' });
     draft.s = { ...s, contendAtMs: undefined, nextLookMs: nowMs + LEASE_RETRY_MS };
     return;

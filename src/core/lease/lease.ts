@@ -46,9 +46,10 @@ export const newLease: LeaseState = {
 };
 
 /**
- * One lease as one replica sees it: standby, leader, and everything between (docs/leadership.md). Safety rests on three things: nothing is done at or after
- * `deadlineMs` (asked at each use with `leaseOpen`), the store refuses every epoch but the newest, and who cannot know that the last holder has
- * stopped waits one ttl. Not guaranteed: that a process stopped between the question and the deed does nothing late; the epoch bounds what that can spoil.
+ * One lease as one replica sees it: standby, leader, and everything between (docs/leadership.md). Safety rests on three
+ * things: nothing is done at or after `deadlineMs` (asked at each use with `leaseOpen`), the store refuses every epoch
+ * but the newest, and who cannot know that the last holder has stopped waits one ttl. Not guaranteed: that a process
+ * stopped between the question and the deed does nothing late; the epoch bounds what that can spoil.
  */
 export function stepLease(
   policy: LeasePolicy,

@@ -66,8 +66,8 @@ export interface DispositionTables {
 }
 
 /**
- * Close codes (platforms 4.7). Left out on purpose, hence `retry`: 1000 and 1001 from the server (S1 stops there, which is an outage
- * after maintenance), 1006, 1011, 1012.
+ * Close codes (platforms 4.7). Left out on purpose, hence `retry`: 1000 and 1001 from the server (S1 stops there, which
+ * is an outage after maintenance), 1006, 1011, 1012.
  */
 export const COMMON_CLOSE_CODES: Readonly<Record<number, Disposition>> = {
   401: 'reauthenticate', //  no legal close code, but S1 saw it; the socket shell reports the number it refused

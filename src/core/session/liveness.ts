@@ -3,13 +3,16 @@ import { earliest, type Millis } from '../units.ts';
 
 export type LivenessVerdict = 'HEALTHY' | 'DEGRADED' | 'DEAD';
 
-/** How one endpoint shows that it lives. Every part is optional because the platforms differ; at least one should be set. */
+/**
+ * How one endpoint shows that it lives. Every part is optional because the platforms differ; at least one should be
+ * set.
+ */
 export interface LivenessPolicy {
   /** Our WebSocket pings. DEGRADED after the first miss, DEAD after `maxMissed`. */
   readonly ping?: { readonly everyMs: Millis; readonly timeoutMs: Millis; readonly maxMissed: number };
   /**
-   * What must not stay away for `silenceMs`: the server's pings, or any frame at all. Where it `learns`, the silence after the last sign of life is
-   * bounded by the server's own pings as well; `silenceMs` stays the ceiling.
+   * What must not stay away for `silenceMs`: the server's pings, or any frame at all. Where it `learns`, the silence
+   * after the last sign of life is bounded by the server's own pings as well; `silenceMs` stays the ceiling.
    */
   readonly watchdog?: { readonly of: 'ping' | 'any'; readonly silenceMs: Millis; readonly learns?: boolean };
   /** Round trips kept for the latency window, and the mean above which the link counts as slow (S0: 200 ms). */
@@ -46,7 +49,9 @@ export type LivenessEffect =
   | { readonly kind: 'recovered' }
   | { readonly kind: 'dead'; readonly reason: 'pong_timeout' | 'silence' };
 
-/** Frames that arrived since the ping prove the inbound half only, so they buy this many further misses, not immunity. */
+/**
+ * Frames that arrived since the ping prove the inbound half only, so they buy this many further misses, not immunity.
+ */
 const MISSES_EXCUSED_BY_INBOUND = 2;
 
 /** What is learned: three times the longest of the last four intervals, from three on, and never less than 20 s. */
@@ -55,7 +60,10 @@ const INTERVALS_NEEDED = 3;
 const INTERVALS_MISSED = 3;
 const LEARNED_AT_LEAST_MS: Millis = 20_000;
 
-/** A link that has just opened counts as heard from. @param pingIntervalsMs what earlier links of this stream have learned. */
+/**
+ * A link that has just opened counts as heard from. @param pingIntervalsMs what earlier links of this stream have
+ * learned.
+ */
 export function openedLiveness(
   policy: LivenessPolicy,
   nowMs: Millis,

@@ -5,7 +5,10 @@ import type { Millis } from '../units.ts';
 export interface NextAttempt {
   /** Why no link is open; undefined: none was lost or refused yet. */
   readonly reason: Reason | undefined;
-  /** When the session asks for its next dial; undefined: it has asked and waits for the gate, it dials now, or it is halted. */
+  /**
+   * When the session asks for its next dial; undefined: it has asked and waits for the gate, it dials now, or it is
+   * halted.
+   */
   readonly atMs: Millis | undefined;
 }
 

@@ -2,8 +2,9 @@ import { adoptToken, putLink, type SessionDraft } from './session-draft.ts';
 import type { DialPurpose, Link, TokenRef } from './session-model.ts';
 
 /**
- * Planned changes: token rotation and maintenance notices. One mechanism, overlap: a second link is opened and becomes the main one,
- * then the first is closed; positions tell duplicates apart. Where the endpoint can take a new token in the stream, that is tried first.
+ * Planned changes: token rotation and maintenance notices. One mechanism, overlap: a second link is opened and becomes
+ * the main one, then the first is closed; positions tell duplicates apart. Where the endpoint can take a new token in
+ * the stream, that is tried first.
  */
 export function beginChange(draft: SessionDraft, purpose: DialPurpose): void {
   const { s } = draft;
@@ -61,7 +62,10 @@ function onRefreshUnanswered(draft: SessionDraft, main: Link, token: TokenRef): 
   draft.s = { ...draft.s, staged: token, change: { purpose: 'rotate', asked: false, notBeforeMs: retryAtMs } };
 }
 
-/** The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are dropped). */
+/**
+ * The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are
+ * dropped).
+ */
 export function promote(draft: SessionDraft): void {
   const { main, next } = draft.s;
   if (next === undefined) return;

@@ -80,7 +80,8 @@ function onNextEnded(draft: SessionDraft, link: Link, failure: Failure): void {
     latencyMs: draft.nowMs - link.dialedAtMs,
   });
   if (draft.s.goal !== 'run' || draft.s.main === undefined) return;
-  // The old link still lives on the old token; the change is tried again, and the token's end would bring the ordinary path.
+  // The old link still lives on the old token; the change is tried again, and the token's end would bring the ordinary
+  // path.
   draft.s = {
     ...draft.s,
     change: { purpose: link.purpose, asked: false, notBeforeMs: draft.nowMs + Math.min(retryInMs, remaining(draft)) },
@@ -125,8 +126,9 @@ function react(
 }
 
 /**
- * Says whether the loss of a link is followed by a dial without delay: only where it had been open, and either for a stable minute or without another
- * redial in the last one. Refusals never come here. The gate and the breaker are asked afterwards, as for every dial.
+ * Says whether the loss of a link is followed by a dial without delay: only where it had been open, and either for a
+ * stable minute or without another redial in the last one. Refusals never come here. The gate and the breaker are asked
+ * afterwards, as for every dial.
  */
 function mayRedialAtOnce({ s, policy, nowMs }: SessionDraft, link: Link, reason: Reason): boolean {
   if (link.phase !== 'open' || link.openedAtMs === undefined || reason === 'empty_batches') return false;

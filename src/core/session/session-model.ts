@@ -3,13 +3,19 @@ import type { DispositionTables, Failure, Reason } from './classify-failure.ts';
 import type { LivenessPolicy, LivenessState } from './liveness.ts';
 import type { Millis } from '../units.ts';
 
-/** What one endpoint and one configuration make of a stream's life. Data only; the session asks nothing else which platform it is. */
+/**
+ * What one endpoint and one configuration make of a stream's life. Data only; the session asks nothing else which
+ * platform it is.
+ */
 export interface SessionPolicy {
   readonly dialTimeoutMs: Millis;
   /** After a polite close, how long to wait for the peer before the socket is terminated. */
   readonly closeTimeoutMs: Millis;
   readonly clientFrames: 'forbidden' | 'allowed';
-  /** The endpoint wants a subscribe or reconnect frame; with `ackTimeoutMs` the link is ready only once it is acknowledged. */
+  /**
+   * The endpoint wants a subscribe or reconnect frame; with `ackTimeoutMs` the link is ready only once it is
+   * acknowledged.
+   */
   readonly hello: { readonly ackTimeoutMs: Millis | undefined; readonly reconnectOnly: boolean } | undefined;
   readonly liveness: LivenessPolicy;
   readonly backoff: BackoffPolicy;

@@ -39,8 +39,8 @@ export const idleSession: SessionState = {
 };
 
 /**
- * The life of one stream's connection: dial, open, live, drain, close, and the overlap of two links in a planned change.
- * Pure: the same inputs give the same effects. It does not know positions, payloads or the consumer.
+ * The life of one stream's connection: dial, open, live, drain, close, and the overlap of two links in a planned
+ * change. Pure: the same inputs give the same effects. It does not know positions, payloads or the consumer.
  */
 export function stepSession(
   policy: SessionPolicy,
@@ -254,9 +254,11 @@ function onLiveness(draft: SessionDraft, gen: number, input: LivenessInput, unit
         break;
       case 'dead':
         draft.out.push({ kind: 'health', gen, verdict: 'dead', reason: effect.reason });
-        // Perhaps the server pings less often now: what no interval of this link confirms is not carried on, or an idle stream would be cut for ever.
+        // Perhaps the server pings less often now: what no interval of this link confirms is not carried on, or an idle
+        // stream would be cut for ever.
         if (effect.reason === 'silence' && !step.state.measured) draft.s = { ...draft.s, pingIntervalsMs: [] };
-        // Dead sockets are terminated: a close handshake with nobody would keep them CLOSING (S4). S0 asks for a 1001 first.
+        // Dead sockets are terminated: a close handshake with nobody would keep them CLOSING (S4). S0 asks for a 1001
+        // first.
         if (draft.policy.closeDeadWith1001) draft.out.push({ kind: 'close', gen, code: 1001, reason: effect.reason });
         else draft.out.push({ kind: 'terminate', gen, reason: effect.reason });
         return onEnded(draft, gen, { stage: 'stream', reason: effect.reason }, unit);
@@ -266,7 +268,10 @@ function onLiveness(draft: SessionDraft, gen: number, input: LivenessInput, unit
   }
 }
 
-/** The retry counter is reset by an event, never by a handshake (S2): a server that accepts and drops must not be hammered. */
+/**
+ * The retry counter is reset by an event, never by a handshake (S2): a server that accepts and drops must not be
+ * hammered.
+ */
 function onEvent(draft: SessionDraft, gen: number): void {
   const link = linkOf(draft.s, gen);
   if (link === undefined) return;

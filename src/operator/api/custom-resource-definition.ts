@@ -3,7 +3,10 @@ import { TOKENS_DIR } from '../../config/installation.ts';
 import { PROFILES } from '../../platforms/index.ts';
 import { GROUP, PART_OF, VERSION } from './resources.ts';
 
-/** A rule that concerns several fields. Each stands in src/config/relations.ts too; test/operator/crd.test.ts holds the two together. */
+/**
+ * A rule that concerns several fields. Each stands in src/config/relations.ts too; test/operator/crd.test.ts holds the
+ * two together.
+ */
 export interface CelRule {
   readonly rule: string;
   readonly message: string;
@@ -38,7 +41,8 @@ const CLIENT_RULES: readonly CelRule[] = [
   {
     rule: `duration(self.reconnect.baseDelay) >= duration('1s') || (${onlyLoopback})`,
     message:
-      'reconnect.baseDelay is less than 1s: use 1s or more toward a real platform, shorter delays get the OAuth client locked out',
+      'reconnect.baseDelay is less than 1s: use 1s or more toward a real platform, shorter delays get the ' +
+      'OAuth client locked out',
   },
   {
     rule: 'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) < duration(self.lease.ttl)',
@@ -49,7 +53,9 @@ const CLIENT_RULES: readonly CelRule[] = [
     message: 'lease.guard must be less than half of ttl: keep guard < ttl / 2',
   },
   {
-    rule: 'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.guard) <= duration(self.lease.ttl)',
+    rule:
+      'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.guard) <= ' +
+      'duration(self.lease.ttl)',
     message: 'lease.ttl must be at least 2 * renewEvery + guard: lengthen ttl or shorten renewEvery',
   },
   {
@@ -106,16 +112,21 @@ const STREAM_RULES: readonly CelRule[] = [
     message: 'delivery.push.tokenSecretRef stands beside tokenFile: keep one of the two',
   },
   {
-    rule: `!has(self.delivery.push) || !has(self.delivery.push.tokenFile) || self.delivery.push.tokenFile.startsWith('${TOKENS_DIR}/')`,
+    rule:
+      '!has(self.delivery.push) || !has(self.delivery.push.tokenFile) || ' +
+      `self.delivery.push.tokenFile.startsWith('${TOKENS_DIR}/')`,
     message: `delivery.push.tokenFile is not below ${TOKENS_DIR}: name the Secret with tokenSecretRef`,
   },
   {
     rule: `!has(self.delivery.push) || self.delivery.push.allowRemote || self.delivery.push.url.matches('${LOOPBACK}')`,
     message:
-      'delivery.push.url is not loopback: deliver to the container beside this one, or set delivery.push.allowRemote: true',
+      'delivery.push.url is not loopback: deliver to the container beside this one, or set ' +
+      'delivery.push.allowRemote: true',
   },
   {
-    rule: `!has(self.delivery.push) || self.delivery.push.url.matches('^https://') || self.delivery.push.url.matches('${LOOPBACK}')`,
+    rule:
+      `!has(self.delivery.push) || self.delivery.push.url.matches('^https://') || ` +
+      `self.delivery.push.url.matches('${LOOPBACK}')`,
     message: 'delivery.push.url uses http toward a host that is not loopback: use https://',
   },
   {
@@ -123,7 +134,9 @@ const STREAM_RULES: readonly CelRule[] = [
     message: 'heartbeat.pingEvery: this dialect allows no keep-alive from the client: remove it, use heartbeat.silence',
   },
   {
-    rule: '!has(self.heartbeat.pingEvery) || !has(self.heartbeat.pongTimeout) || duration(self.heartbeat.pongTimeout) < duration(self.heartbeat.pingEvery)',
+    rule:
+      '!has(self.heartbeat.pingEvery) || !has(self.heartbeat.pongTimeout) || ' +
+      'duration(self.heartbeat.pongTimeout) < duration(self.heartbeat.pingEvery)',
     message: 'heartbeat.pongTimeout must be less than pingEvery: shorten pongTimeout or lengthen pingEvery',
   },
 ];
@@ -319,7 +332,9 @@ export const SHAPES: Readonly<Record<Kind, Shape>> = {
     status: CLIENT_STATUS,
     immutable: [['platform'], ['region']],
     selectable: '.spec.platform',
-    what: 'One OAuth client of a contact-centre platform. Of all pods that name it, exactly one leads and holds its streams.',
+    what:
+      'One OAuth client of a contact-centre platform. Of all pods that name it, exactly one leads and holds ' +
+      'its streams.',
   },
   EventStream: {
     plural: 'eventstreams',

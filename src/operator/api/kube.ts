@@ -42,7 +42,10 @@ export interface KubeObject {
 const REQUEST_LIMIT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/** The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried inside. */
+/**
+ * The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried
+ * inside.
+ */
 export class Kube {
   readonly #config: KubeConfig;
   readonly #name: string;
@@ -83,7 +86,8 @@ export class Kube {
   }
 
   /**
-   * Watches until the server closes, the connection breaks, nothing came for `silenceMs`, or `signal` is aborted. Resolves then; rejects when it was refused.
+   * Watches until the server closes, the connection breaks, nothing came for `silenceMs`, or `signal` is aborted.
+   * Resolves then; rejects when it was refused.
    */
   async watch(
     path: string,

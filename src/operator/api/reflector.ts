@@ -22,8 +22,9 @@ export interface ReflectorClock {
 }
 
 /**
- * Keeps a copy of all objects of one path: list, then watch with bookmarks; again from the last version after a break, anew after 410 or RELIST_MS. Written
- * for this program because the library's informer ends for good after one HTTP 500 and never asks for bookmarks.
+ * Keeps a copy of all objects of one path: list, then watch with bookmarks; again from the last version after a break,
+ * anew after 410 or RELIST_MS. Written for this program because the library's informer ends for good after one HTTP 500
+ * and never asks for bookmarks.
  */
 export class Reflector {
   readonly #kube: Kube;

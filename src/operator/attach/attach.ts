@@ -20,7 +20,9 @@ export interface AttachSettings {
   readonly resources: Readonly<Record<string, unknown>>;
   /** Private networks that names may resolve into: CIDRs, separated by commas; empty: none. */
   readonly allowPrivate: string;
-  /** Hosts outside the vendors' domains that credentials of a Secret may be sent to, separated by commas; empty: none. */
+  /**
+   * Hosts outside the vendors' domains that credentials of a Secret may be sent to, separated by commas; empty: none.
+   */
   readonly allowedHosts: string;
   /** Certificates of private authorities: a ConfigMap with `ca.crt` in the namespace of the pod; empty: none. */
   readonly caConfigMap: string;
@@ -114,10 +116,11 @@ export interface Attachment {
 }
 
 /**
- * What a pod of this client needs beside its own containers: one native sidecar, its volumes, two variables. Pure: the same for the webhook, the policy,
- * the library chart, the kustomize component and `kubectl holdfast inject`.
+ * What a pod of this client needs beside its own containers: one native sidecar, its volumes, two variables. Pure: the
+ * same for the webhook, the policy, the library chart, the kustomize component and `kubectl holdfast inject`.
  *
- * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller) or from elsewhere.
+ * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller)
+ * or from elsewhere.
  */
 export function attach(pod: PodLike, client: AttachedClient, settings: AttachSettings, documents?: string): Attachment {
   return {
@@ -133,7 +136,9 @@ export function attach(pod: PodLike, client: AttachedClient, settings: AttachSet
   };
 }
 
-/** Returns true for a pod that has our native sidecar; a container of its own that happens to have that name is none. */
+/**
+ * Returns true for a pod that has our native sidecar; a container of its own that happens to have that name is none.
+ */
 export function attached(pod: Pick<PodLike, 'spec'>): boolean {
   return (pod.spec.initContainers ?? []).some((one) => one.name === CONTAINER && one['restartPolicy'] === 'Always');
 }
@@ -142,12 +147,19 @@ export function attached(pod: Pick<PodLike, 'spec'>): boolean {
 export function refusalOf(pod: PodLike): string | undefined {
   const { containers, initContainers, hostNetwork, os, nodeSelector } = pod.spec;
   if ([...containers, ...(initContainers ?? [])].some((one) => one.name === CONTAINER))
-    return `the pod has a container of its own with the name "${CONTAINER}", which is that of the sidecar: give it another name`;
+    return (
+      `the pod has a container of its own with the name "${CONTAINER}", which is that of the sidecar: give it ` +
+      'another name'
+    );
   if (os?.name === 'windows' || nodeSelector?.['kubernetes.io/os'] === 'windows')
-    return `the pod is for Windows, and the sidecar runs on Linux only: remove the label ${LABELS.client}, and let a Linux pod receive the events`;
+    return (
+      `the pod is for Windows, and the sidecar runs on Linux only: remove the label ${LABELS.client}, and let ` +
+      'a Linux pod receive the events'
+    );
   // Whoever is on the node's loopback could read events and acknowledge them: they would be lost without a trace.
   return hostNetwork === true
-    ? 'hostNetwork: true would open the delivery port, which knows no password, to every process of the node: run the pod on its own network'
+    ? 'hostNetwork: true would open the delivery port, which knows no password, to every process of the node: ' +
+        'run the pod on its own network'
     : undefined;
 }
 
@@ -191,7 +203,8 @@ function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Co
       fieldRef('POD_NAMESPACE', 'metadata.namespace'),
       fieldRef('POD_UID', 'metadata.uid'),
       fieldRef('NODE_NAME', 'spec.nodeName'),
-      // Which template the pod is of: a Deployment's pods have the one label, those of StatefulSets and DaemonSets the other.
+      // Which template the pod is of: a Deployment's pods have the one label, those of StatefulSets and DaemonSets the
+      // other.
       fieldRef('HOLDFAST_REVISION', "metadata.labels['pod-template-hash']"),
       fieldRef('HOLDFAST_CONTROLLER_REVISION', "metadata.labels['controller-revision-hash']"),
       ...(settings.caConfigMap === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${CA_DIR}/ca.crt` }]),
@@ -223,7 +236,10 @@ function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Co
   };
 }
 
-/** No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is missing, the pod is not stuck. */
+/**
+ * No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is
+ * missing, the pod is not stuck.
+ */
 function volumes({ secret, tokens = [] }: AttachedClient, settings: AttachSettings): Attachment['volumes'] {
   return [
     {
@@ -254,7 +270,8 @@ function portWarnings({ name, ports, env }: Container, settings: AttachSettings)
     .filter((port) => own.includes(port))
     .map(
       (port) =>
-        `container ${name} uses port ${String(port)}, which the sidecar takes before it starts: give it another one (OTEL_EXPORTER_PROMETHEUS_PORT for OpenTelemetry), or change sidecar.ports of the chart`,
+        `container ${name} uses port ${String(port)}, which the sidecar takes before it starts: give it ` +
+        'another one (OTEL_EXPORTER_PROMETHEUS_PORT for OpenTelemetry), or change sidecar.ports of the chart',
     );
 }
 
@@ -279,7 +296,9 @@ export function attachedClient(
   if (taken === undefined) return { name, secret, tokens };
   const whose = taken.secret === secret ? 'the OAuth client' : 'the store';
   return {
-    problem: `EventStream ${taken.stream}: spec.delivery.push.tokenSecretRef names Secret ${taken.secret}, which holds the credentials of ${whose}: put the consumer's token into a Secret of its own`,
+    problem:
+      `EventStream ${taken.stream}: spec.delivery.push.tokenSecretRef names Secret ${taken.secret}, which ` +
+      `holds the credentials of ${whose}: put the consumer's token into a Secret of its own`,
   };
 }
 
@@ -289,7 +308,8 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
   return [
     ...(grace < least
       ? [
-          `terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a hand-over may take: raise it, or a stop falls back to expiry of the lease`,
+          `terminationGracePeriodSeconds ${String(grace)} is less than the ${String(least)} s that a ` +
+            'hand-over may take: raise it, or a stop falls back to expiry of the lease',
         ]
       : []),
     ...pod.spec.containers.flatMap((one) => portWarnings(one, settings)),
@@ -319,7 +339,8 @@ export function applyTo<T extends PodLike>(pod: T, attachment: Attachment): T {
           ...attachment.env.filter(({ name }) => !(one.env ?? []).some((own) => own.name === name)),
         ],
       })),
-      // Last: sidecars stop in reverse order, so a mesh proxy before it still gives it a network for the last checkpoint.
+      // Last: sidecars stop in reverse order, so a mesh proxy before it still gives it a network for the last
+      // checkpoint.
       initContainers: [...(spec.initContainers ?? []), attachment.container],
       volumes: [...(spec.volumes ?? []), ...attachment.volumes.filter(({ name }) => !taken.has(name))],
     },

@@ -52,7 +52,9 @@ export function compileDocuments(
     };
   if (Buffer.byteLength(documents) > MAX_CONFIG_BYTES)
     return {
-      problem: `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} bytes: spread its EventStreams over several StreamClients`,
+      problem:
+        `the documents of StreamClient ${client.metadata.name} are larger than ${String(MAX_CONFIG_BYTES)} ` +
+        'bytes: spread its EventStreams over several StreamClients',
     };
   return { documents, revision };
 }

@@ -29,8 +29,8 @@ interface Workload {
 }
 
 /**
- * Attaches the sidecar to every workload of some YAML whose pods carry the label. The StreamClient and its EventStreams are taken from the same text or from
- * `more`; without them the sidecar waits for its documents.
+ * Attaches the sidecar to every workload of some YAML whose pods carry the label. The StreamClient and its EventStreams
+ * are taken from the same text or from `more`; without them the sidecar waits for its documents.
  */
 export function injectWorkloads(
   text: string,
@@ -90,7 +90,8 @@ function injectOne(
   if (compiled !== undefined && 'problem' in compiled) found.problems.push(`${where}: ${compiled.problem}`);
   if (client === undefined)
     found.warnings.push(
-      `${where}: StreamClient ${name} is not among the documents: the sidecar waits until the annotation holdfast.dev/config is there (the controller writes it)`,
+      `${where}: StreamClient ${name} is not among the documents: the sidecar waits until the annotation ` +
+        'holdfast.dev/config is there (the controller writes it)',
     );
   const asked = client === undefined ? { name, secret: name } : attachedClient(client, streams, settings);
   if ('problem' in asked) {

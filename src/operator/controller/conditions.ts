@@ -105,7 +105,8 @@ export function clientStatus(facts: Facts): ClientStatus {
               ? yes('Leading', `${leader?.pod ?? ''} holds the streams`)
               : yes(
                   'SidecarMissing',
-                  `${missing.map((pod) => pod.name).join(', ')}: asks for the sidecar and has none; restart it (kubectl rollout restart)`,
+                  `${missing.map((pod) => pod.name).join(', ')}: asks for the sidecar and has none; restart ` +
+                    'it (kubectl rollout restart)',
                 )
             : { ...first[1], status: 'False' as const };
   const before = client.status;
@@ -141,7 +142,10 @@ export function clientStatus(facts: Facts): ClientStatus {
   };
 }
 
-/** The end of a token is a little different with each report: a minute is as exact as anybody needs, and what was written stays while it is near enough. */
+/**
+ * The end of a token is a little different with each report: a minute is as exact as anybody needs, and what was
+ * written stays while it is near enough.
+ */
 function minute(epochMs: number, before: string | undefined): string {
   if (before !== undefined && Math.abs(Date.parse(before) - epochMs) < 60_000) return before;
   return new Date(Math.round(epochMs / 60_000) * 60_000).toISOString().replace('.000Z', 'Z');
@@ -196,7 +200,8 @@ function elected({ pods, sidecars, unread }: Facts, leader: SidecarReport | unde
     );
   return no(
     'SidecarSilent',
-    'no sidecar reported for some seconds: is it running, does it reach the same Redis as the controller, and is that Redis full?',
+    'no sidecar reported for some seconds: is it running, does it reach the same Redis as the controller, ' +
+      'and is that Redis full?',
   );
 }
 
@@ -222,7 +227,10 @@ function authenticated(live: readonly SidecarReport[], leader: SidecarReport | u
     : yes('TokenValid', 'the access token is valid');
 }
 
-/** A condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, the streams go on. Only where there is a limit. */
+/**
+ * A condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, the streams go
+ * on. Only where there is a limit.
+ */
 function storeRoom(live: readonly SidecarReport[]): Readonly<Record<string, Finding>> {
   const fills = live.flatMap(({ storeFill }) => (storeFill === undefined ? [] : [storeFill]));
   if (fills.length === 0) return {};
@@ -233,7 +241,8 @@ function storeRoom(live: readonly SidecarReport[]): Readonly<Record<string, Find
         ? yes('Enough', `Redis uses less than ${percent} % of maxmemory`)
         : no(
             'StoreNearlyFull',
-            `Redis uses ${percent} % of maxmemory or more: when it is full, dead letters and reports are refused; raise maxmemory or remove what else is in there`,
+            `Redis uses ${percent} % of maxmemory or more: when it is full, dead letters and reports are ` +
+              'refused; raise maxmemory or remove what else is in there',
           ),
   };
 }
@@ -251,7 +260,8 @@ function circuit(leader: SidecarReport | undefined): Finding {
   if (breaker === 'closed') return yes('Closed', 'connections are attempted');
   return no(
     breaker === 'open' ? 'Open' : 'HalfOpen',
-    `too many attempts failed; the next one is made in ${String(Math.ceil((breakerOpenForMs ?? 0) / 60_000))} min at most`,
+    'too many attempts failed; the next one is made in ' +
+      `${String(Math.ceil((breakerOpenForMs ?? 0) / 60_000))} min at most`,
   );
 }
 
@@ -313,7 +323,8 @@ export function streamStatus(stream: StreamObject, facts: Facts | undefined, now
       'NoLeader',
       no(
         'NoLeader',
-        `nobody leads StreamClient ${facts.client.metadata.name}: kubectl describe streamclient ${facts.client.metadata.name} says why`,
+        `nobody leads StreamClient ${facts.client.metadata.name}: kubectl describe streamclient ` +
+          `${facts.client.metadata.name} says why`,
       ),
     );
   const report = leader.streams.find((one) => one.name === stream.metadata.name);
@@ -371,7 +382,8 @@ function delivering({ hold, noProgressMs }: StreamReport): Finding {
   if (noProgressMs !== undefined)
     return no(
       'NoProgress',
-      'events wait, nothing holds them, and nothing was settled for minutes: let another pod lead (kubectl holdfast handover) and report this',
+      'events wait, nothing holds them, and nothing was settled for minutes: let another pod lead (kubectl ' +
+        'holdfast handover) and report this',
     );
   return yes('Delivering', 'nothing keeps events from the consumer');
 }

@@ -34,7 +34,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     reason: 'LeaderElected',
     about: 'client',
     note: (fields) =>
-      `${podOf(field(fields, 'to'))} leads with epoch ${field(fields, 'epoch')} (${field(fields, 'how')}${fields['from'] === '' ? '' : `, before it ${podOf(field(fields, 'from'))}`})`,
+      `${podOf(field(fields, 'to'))} leads with epoch ${field(fields, 'epoch')} ` +
+      `(${field(fields, 'how')}${fields['from'] === '' ? '' : `, before it ${podOf(field(fields, 'from'))}`})`,
   },
   'lease.lost': {
     type: 'Warning',
@@ -79,7 +80,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     reason: 'ResumeGap',
     about: 'stream',
     note: (fields) =>
-      `events from ${field(fields, 'from')} to ${field(fields, 'to')} are missing (${field(fields, 'cause')}); announced to the consumer`,
+      `events from ${field(fields, 'from')} to ${field(fields, 'to')} are missing ` +
+      `(${field(fields, 'cause')}); announced to the consumer`,
   },
   'token.rotated': {
     type: 'Normal',
@@ -117,7 +119,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
     reason: 'NoProgress',
     about: 'stream',
     note: (fields, pod) =>
-      `${pod}: events wait, nothing holds them and nothing was settled for ${String(Math.round(Number(fields['noProgressMs']) / 60_000))} min`,
+      `${pod}: events wait, nothing holds them and nothing was settled for ` +
+      `${String(Math.round(Number(fields['noProgressMs']) / 60_000))} min`,
   },
   'dead_letter.added': {
     type: 'Warning',

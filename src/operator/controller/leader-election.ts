@@ -20,8 +20,9 @@ interface LeaseObject {
 }
 
 /**
- * Which of the controllers writes: one at a time, by a coordination.k8s.io Lease and the API server's compare of resource versions. Others' clocks are not
- * read: a lease counts from the moment this process saw it change. Streams never depend on it.
+ * Which of the controllers writes: one at a time, by a coordination.k8s.io Lease and the API server's compare of
+ * resource versions. Others' clocks are not read: a lease counts from the moment this process saw it change. Streams
+ * never depend on it.
  */
 export class LeaderElection {
   readonly #kube: Kube;

@@ -84,8 +84,9 @@ interface ContainerStatus {
 }
 
 /**
- * Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of pods; brings changed documents to
- * their sidecars; passes on orders. A mirror: nothing in the data plane waits for it, and it holds no state that it could not read again.
+ * Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of
+ * pods; brings changed documents to their sidecars; passes on orders. A mirror: nothing in the data plane waits for it,
+ * and it holds no state that it could not read again.
  */
 export class Reconciler {
   readonly #settings: ReconcilerSettings;
@@ -225,7 +226,10 @@ export class Reconciler {
       for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
   }
 
-  /** What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word stands. */
+  /**
+   * What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word
+   * stands.
+   */
   async #read({ metadata }: ClientObject): Promise<readonly Report[] | 'unread' | undefined> {
     const { namespace, name, uid } = metadata;
     try {
@@ -240,7 +244,10 @@ export class Reconciler {
     }
   }
 
-  /** One client: its status, its pods, its Events, what is asked of its leader. A failure of one step is told and leaves the others. */
+  /**
+   * One client: its status, its pods, its Events, what is asked of its leader. A failure of one step is told and
+   * leaves the others.
+   */
   async #tend(facts: Facts, pods: readonly Pod[]): Promise<void> {
     const { client, sidecars } = facts;
     const handled = await this.#handOver(facts).catch((error: unknown): string | undefined => {
@@ -319,7 +326,8 @@ export class Reconciler {
         this.#about(
           pod,
           'SidecarOutdated',
-          `the sidecar is of version ${version}, the control plane of ${this.#settings.version}: kubectl holdfast outdated prints the commands`,
+          `the sidecar is of version ${version}, the control plane of ${this.#settings.version}: kubectl ` +
+            'holdfast outdated prints the commands',
         ),
         new Map([[`Pod/${name}`, uid]]),
       );

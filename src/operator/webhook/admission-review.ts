@@ -35,8 +35,8 @@ export interface Known {
 }
 
 /**
- * Answers one pod: the sidecar as a JSON patch, or a sentence that says what to do. Pure: a dry run gets the same answer as a real one. Whoever may create
- * a pod may put the label on it; there are no lists of names.
+ * Answers one pod: the sidecar as a JSON patch, or a sentence that says what to do. Pure: a dry run gets the same
+ * answer as a real one. Whoever may create a pod may put the label on it; there are no lists of names.
  */
 export function admissionReview(request: AdmissionRequest, known: Known, settings: AttachSettings): AdmissionResponse {
   const { uid, namespace, object: pod } = request;
@@ -53,7 +53,9 @@ export function admissionReview(request: AdmissionRequest, known: Known, setting
   const client = known.client(namespace, name);
   if (client === undefined)
     return deny(
-      `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace "${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove the label`,
+      `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace ` +
+        `"${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove ` +
+        'the label',
     );
   const streams = known.streamsOf(namespace, name);
   const compiled = compileDocuments(client, streams, installationOf(settings));

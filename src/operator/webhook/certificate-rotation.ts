@@ -13,7 +13,9 @@ export interface RotationSettings {
   readonly everyMs: number;
 }
 
-/** An old leaf is served on for this long after the bundle names the new authority: the API server must have read it. */
+/**
+ * An old leaf is served on for this long after the bundle names the new authority: the API server must have read it.
+ */
 const SETTLE_MS = 5000;
 
 interface Secret {
@@ -22,8 +24,9 @@ interface Secret {
 }
 
 /**
- * Keeps the injector's certificates: in one Secret that its replicas share, in the webhook configuration that trusts them, and in the server. Rotation:
- * store the new pair, let the configuration trust old and new, and only then serve the new one. Nothing but this Secret is read.
+ * Keeps the injector's certificates: in one Secret that its replicas share, in the webhook configuration that trusts
+ * them, and in the server. Rotation: store the new pair, let the configuration trust old and new, and only then serve
+ * the new one. Nothing but this Secret is read.
  */
 export class CertificateRotation {
   readonly #kube: Kube;

@@ -29,8 +29,8 @@ export interface Certificates {
 }
 
 /**
- * A new authority and a leaf for the given names. The authority's key is thrown away: each rotation makes another one, so that nothing worth stealing lies
- * in the cluster.
+ * A new authority and a leaf for the given names. The authority's key is thrown away: each rotation makes another one,
+ * so that nothing worth stealing lies in the cluster.
  *
  * @param previousCa kept in the bundle, so that a replica that still serves the old leaf is trusted.
  */

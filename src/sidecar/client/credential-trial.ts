@@ -30,7 +30,10 @@ export class CredentialTrial {
     return this.#refusedVersion !== undefined;
   }
 
-  /** The token that the trial brought, while enough of its life is left; it stays for the term, should the early connection not come about. */
+  /**
+   * The token that the trial brought, while enough of its life is left; it stays for the term, should the early
+   * connection not come about.
+   */
   get proven(): SharedToken | undefined {
     return this.#good();
   }

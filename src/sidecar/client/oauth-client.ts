@@ -61,7 +61,10 @@ export class OauthClient implements ClientPort {
   #token: TokenState = noToken;
   #admission: DialQueue = emptyDialQueue;
   #serial = 0;
-  /** When gate, breaker and hold said to ask again; never computed anew at another instant, where the answer could be "now" and nobody would wake us. */
+  /**
+   * When gate, breaker and hold said to ask again; never computed anew at another instant, where the answer could be
+   * "now" and nobody would wake us.
+   */
   #lookAtMs: number | undefined;
   #suspect = false;
   #secretsVersion = '';

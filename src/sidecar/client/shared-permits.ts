@@ -13,7 +13,10 @@ const NO_TOKEN_GATE = 'the shared gate for token requests was not asked: this re
 const NO_HOLD = 'the hold is not shared: the next leader does not know of it';
 const NO_BREAKER = 'the breaker is not shared: the next leader does not know of it';
 
-/** Permits that all replicas share. Where the store does not answer the client's own gate decides alone; the lease bounds for how long. */
+/**
+ * Permits that all replicas share. Where the store does not answer the client's own gate decides alone; the lease
+ * bounds for how long.
+ */
 export class SharedPermits {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;

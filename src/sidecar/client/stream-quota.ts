@@ -13,7 +13,10 @@ const LEAVE_AFTER_MS = 1000;
 /** A held slot is renewed this often. */
 const RENEW_EVERY_MS = POOL_PLACE_MS / 3;
 
-/** The places of one client's streams in their tenant's pool. A store that does not answer takes nothing away: slots outlast it for a while. */
+/**
+ * The places of one client's streams in their tenant's pool. A store that does not answer takes nothing away: slots
+ * outlast it for a while.
+ */
 export class StreamQuota {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
@@ -71,7 +74,8 @@ export class StreamQuota {
       (slot) => {
         if (this.#stopped) return;
         if (slot.kind === 'granted') this.#onGranted(stream);
-        // The store forgot our place, or gave it away while it was not renewed: the stream closes and queues like any other.
+        // The store forgot our place, or gave it away while it was not renewed: the stream closes and queues like any
+        // other.
         else if (slot.kind === 'queued' && this.#held.delete(stream)) this.#host.revoked(stream);
         else if (slot.kind === 'revoked' && this.#held.delete(stream)) this.#onRevoked(stream, slot.withinMs);
         else this.#later(stream, slot.kind === 'queued' ? slot.retryMs : slot.withinMs);

@@ -16,15 +16,17 @@ export interface SharedToken {
   readonly lifeMs: number;
 }
 
-/** The files' content when a token was asked for, and what was asked with: a rotated refresh token replaces the file's. */
+/**
+ * The files' content when a token was asked for, and what was asked with: a rotated refresh token replaces the file's.
+ */
 interface Used {
   readonly file: Credentials;
   readonly credentials: Credentials;
 }
 
 /**
- * Where one client's tokens come from: the credential files, the token endpoint, and the store, where the leader leaves its tokens sealed so that the
- * next leader asks for none.
+ * Where one client's tokens come from: the credential files, the token endpoint, and the store, where the leader leaves
+ * its tokens sealed so that the next leader asks for none.
  */
 export class TokenSource {
   readonly #plan: ClientPlan;
@@ -70,7 +72,10 @@ export class TokenSource {
     return this.#keep(await fetchToken(this.#agent, this.#plan, credentials, this.#deps.nowEpochMs), used);
   }
 
-  /** The token the last leader left; undefined when there is none or it cannot be read. Its end is by its wall clock: a wrong one costs a refused dial. */
+  /**
+   * The token the last leader left; undefined when there is none or it cannot be read. Its end is by its wall clock: a
+   * wrong one costs a refused dial.
+   */
   async shared(): Promise<SharedToken | undefined> {
     try {
       const read = await readCredentials(this.#plan);
@@ -111,7 +116,8 @@ export class TokenSource {
   }
 
   /**
-   * Leaves a token that was asked for before this term to the next leader: at once if the lease is open once the files are read, else with `share`.
+   * Leaves a token that was asked for before this term to the next leader: at once if the lease is open once the files
+   * are read, else with `share`.
    */
   async leave({ accessToken, remainingMs, lifeMs }: SharedToken, open: () => boolean): Promise<void> {
     const endsAtEpochMs = this.#deps.nowEpochMs() + remainingMs;
@@ -167,7 +173,10 @@ export class TokenSource {
     return { ...credentials, refreshToken };
   }
 
-  /** A new refresh token is stored before anything uses the answer it came with: it is single use. The access token is left for the next leader. */
+  /**
+   * A new refresh token is stored before anything uses the answer it came with: it is single use. The access token is
+   * left for the next leader.
+   */
   async #keep(fetched: FetchedToken, { file, credentials }: Used): Promise<FetchedToken> {
     this.#addToken(fetched.accessToken, fetched.lifeMs);
     const { refreshToken } = fetched;

@@ -30,7 +30,10 @@ export interface CandidateElection {
   holder(): string;
 }
 
-/** One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
+/**
+ * One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is
+ * left.
+ */
 interface Term {
   readonly epoch: number;
   readonly client: OauthClient;
@@ -128,7 +131,10 @@ export class ClientCandidate implements Candidate {
     if (kept !== undefined) this.#copies.set(name, kept);
   }
 
-  /** The store may have lost a record that we never saw: a record of the instant at which there was none for sure, so that all the time since then is announced. */
+  /**
+   * The store may have lost a record that we never saw: a record of the instant at which there was none for sure, so
+   * that all the time since then is announced.
+   */
   #fill(name: string, epoch: number): void {
     if (this.#copies.has(name)) return;
     this.#copies.set(name, {

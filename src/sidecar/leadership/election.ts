@@ -61,8 +61,8 @@ const REST_AFTER_MOVE_MS = 600_000;
 const SETTLE_MS = 60_000;
 
 /**
- * Drives the lease machines of one replica: one timer, effects in order, looks and renewals of all leases in one call each. Whether anything may be done
- * in a lease's name is asked with `open` at each use; no timer decides it.
+ * Drives the lease machines of one replica: one timer, effects in order, looks and renewals of all leases in one call
+ * each. Whether anything may be done in a lease's name is asked with `open` at each use; no timer decides it.
  */
 export class Election {
   readonly #leases: Leases;
@@ -150,7 +150,10 @@ export class Election {
     return entry !== undefined && leaseOpen(entry.state, this.#deps.nowMs());
   }
 
-  /** Gives all leases away and takes no others. Resolves when nothing is held, or after `limitMs`. @returns whether nothing is held. */
+  /**
+   * Gives all leases away and takes no others. Resolves when nothing is held, or after `limitMs`. @returns whether
+   * nothing is held.
+   */
   async stop(limitMs: number): Promise<boolean> {
     this.#stopping = true;
     clearInterval(this.#rebalancer);
@@ -166,7 +169,8 @@ export class Election {
     // What could not be given away in time is still watched: its deadline must be kept.
     const held = [...this.#entries.values()].some((entry) => entry.state.role.kind === 'leading');
     if (!held) this.#timer.clear();
-    await this.#leases.leave([...this.#entries.keys()], this.#self().id).catch(() => undefined); // the list forgets us by itself
+    // the list forgets us by itself
+    await this.#leases.leave([...this.#entries.keys()], this.#self().id).catch(() => undefined);
     return !held;
   }
 
@@ -479,7 +483,10 @@ export class Election {
       });
   }
 
-  /** A leader that cannot do its work gives the lease to one that can; in vain, it stays and waits twice as long before the next try. */
+  /**
+   * A leader that cannot do its work gives the lease to one that can; in vain, it stays and waits twice as long before
+   * the next try.
+   */
   #escape(): void {
     for (const entry of this.#entries.values()) {
       const why = entry.state.role.kind === 'leading' ? entry.candidate.unfit() : undefined;

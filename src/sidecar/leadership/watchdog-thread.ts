@@ -2,10 +2,16 @@ import { writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ANSWERED, CHANGED, DEADLINE_AT } from './watchdog.ts';
 
-/** The main thread must answer within so many looks, each of them time in which this thread ran: a stopped process does not count. */
+/**
+ * The main thread must answer within so many looks, each of them time in which this thread ran: a stopped process does
+ * not count.
+ */
 const LOOKS = 15;
 const LOOK_MS = 10;
-/** A thread that wakes so much later than it asked for, or past a deadline, was stopped: for a while the main thread, with all that came in meanwhile, gets more looks. */
+/**
+ * A thread that wakes so much later than it asked for, or past a deadline, was stopped: for a while the main thread,
+ * with all that came in meanwhile, gets more looks.
+ */
 const LATE_MS = 250;
 const LATE_FOR_DEADLINE_MS = 50;
 const PATIENCE_MS = 1000;

@@ -7,7 +7,10 @@ import { createAdminServer } from './connection-limits.ts';
 import type { Environment } from '../runtime/environment.ts';
 import type { Supervisor } from './supervisor.ts';
 
-/** A scrape is answered from memory when the last one is younger than this: 100 scrapes a second must not cost the streams anything. */
+/**
+ * A scrape is answered from memory when the last one is younger than this: 100 scrapes a second must not cost the
+ * streams anything.
+ */
 const METRICS_CACHE_MS = 250;
 
 /** /healthz, /readyz and /metrics for probes and Prometheus; /status and /audit only from loopback. */

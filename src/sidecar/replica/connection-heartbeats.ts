@@ -7,8 +7,9 @@ const NOT_WRITTEN = 'heartbeats could not be written: other replicas and kubectl
 const NOT_SWEPT = 'the sweep was cut short: dead connections stay in the registry until they expire';
 
 /**
- * Reports this replica's connections to the registry, takes part in the reaper's rounds, and passes on what was declared dead. Nothing depends on it but
- * other people's view: a registry that is lost is written again with the next heartbeat.
+ * Reports this replica's connections to the registry, takes part in the reaper's rounds, and passes on what was
+ * declared dead. Nothing depends on it but other people's view: a registry that is lost is written again with the next
+ * heartbeat.
  */
 export class ConnectionHeartbeats {
   readonly #deps: Deps;

@@ -17,7 +17,9 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const STALLED_MS = 10_000;
 const MAX_HEADER_BYTES = 16_384;
 
-/** Makes the server of an admin port: no number of connections that somebody keeps open keeps a probe from its answer. */
+/**
+ * Makes the server of an admin port: no number of connections that somebody keeps open keeps a probe from its answer.
+ */
 export function createAdminServer(route: RequestListener): Server {
   const server = createServer(
     {
@@ -33,8 +35,8 @@ export function createAdminServer(route: RequestListener): Server {
 }
 
 /**
- * Keeps a server within its limits by closing the connection that has been idle longest: of the same address when it has too many, else of all. Only when
- * all are at work the new one is refused.
+ * Keeps a server within its limits by closing the connection that has been idle longest: of the same address when it
+ * has too many, else of all. Only when all are at work the new one is refused.
  */
 export function limitConnections(server: Server, limits: ConnectionLimits): void {
   /** From the one that was used longest ago to the newest, with the number of requests under way. */

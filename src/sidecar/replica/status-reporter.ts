@@ -131,7 +131,9 @@ interface StreamFacts {
   readonly [field: string]: unknown;
 }
 
-/** Of a stream's status what its EventStream shows: with 200 streams the whole would be too much to write every second. */
+/**
+ * Of a stream's status what its EventStream shows: with 200 streams the whole would be too much to write every second.
+ */
 function brief(stream: StreamFacts): Record<string, unknown> {
   const part = (name: string, fields: readonly string[]): Record<string, unknown> => {
     const whole = stream[name] as Readonly<Record<string, unknown>> | undefined;

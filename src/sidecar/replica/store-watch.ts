@@ -10,7 +10,10 @@ export interface WatchedStore {
   condition(): Promise<StoreCondition>;
 }
 
-/** Says what about the shared store is unsafe: each warning once in the log when it begins, and all of them in the status for as long as they last. */
+/**
+ * Says what about the shared store is unsafe: each warning once in the log when it begins, and all of them in the
+ * status for as long as they last.
+ */
 export class StoreWatch {
   readonly #store: WatchedStore;
   readonly #log: Environment['log'];

@@ -13,7 +13,10 @@ import { initialSeries } from './initial-series.ts';
 import { StoreTrouble } from '../runtime/store-trouble.ts';
 import type { StreamDriver } from '../stream/stream-driver.ts';
 
-/** One replica: a candidate for each OAuth client's lease, and what it leads. Starts, stops in order, tells how things are. */
+/**
+ * One replica: a candidate for each OAuth client's lease, and what it leads. Starts, stops in order, tells how things
+ * are.
+ */
 export class Supervisor {
   readonly #deps: Deps;
   readonly #candidates: readonly ClientCandidate[];
@@ -68,7 +71,10 @@ export class Supervisor {
     this.election.start();
   }
 
-  /** Gives every lease away: no new delivery, acknowledgements are awaited, checkpoints written, sockets closed with 1000. */
+  /**
+   * Gives every lease away: no new delivery, acknowledgements are awaited, checkpoints written, sockets closed with
+   * 1000.
+   */
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true;
     for (const candidate of this.#candidates) candidate.stop();
@@ -80,7 +86,9 @@ export class Supervisor {
     await this.#heartbeats.stop();
   }
 
-  /** Gives every lease away and stays up, retired: what preStop asks for. @returns false when something is still held. */
+  /**
+   * Gives every lease away and stays up, retired: what preStop asks for. @returns false when something is still held.
+   */
   async drain(limitMs: number): Promise<boolean> {
     this.#stopping = true;
     for (const candidate of this.#candidates) candidate.stop();
@@ -120,7 +128,10 @@ export class Supervisor {
     return out;
   }
 
-  /** Ready: the process does what it is for, or will as soon as others let it. A platform outage does not take the pod out of service. */
+  /**
+   * Ready: the process does what it is for, or will as soon as others let it. A platform outage does not take the pod
+   * out of service.
+   */
   get ready(): boolean {
     return (
       !this.#stopping &&

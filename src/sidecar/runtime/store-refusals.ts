@@ -5,8 +5,9 @@ import type { Logger } from '../../telemetry/logger.ts';
 const WORD = /^([A-Z]{3,20}|ReplyError)$/;
 
 /**
- * Says once, as a warning, that the store answers and refuses what the streams can do without: an ACL too narrow, a key that holds something else. Each
- * refusal of another kind, or after a success, is said again. A store that does not answer is told elsewhere; here it is a line at debug.
+ * Says once, as a warning, that the store answers and refuses what the streams can do without: an ACL too narrow, a key
+ * that holds something else. Each refusal of another kind, or after a success, is said again. A store that does not
+ * answer is told elsewhere; here it is a line at debug.
  */
 export class StoreRefusals {
   readonly #log: Logger;

@@ -7,8 +7,8 @@ const CAUSE_LIMIT = 300;
 export type StoreUse = 'lease' | 'streams' | `checkpoint ${string}` | `dead letters ${string}`;
 
 /**
- * What the store refuses, by use: a checkpoint that cannot be written is trouble although the lease is renewed. Each use ends its own trouble. The number of
- * uses is bounded by the streams.
+ * What the store refuses, by use: a checkpoint that cannot be written is trouble although the lease is renewed. Each
+ * use ends its own trouble. The number of uses is bounded by the streams.
  */
 export class StoreTrouble {
   readonly #open = new Map<StoreUse, string>();

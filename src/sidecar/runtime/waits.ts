@@ -10,7 +10,10 @@ interface Wait {
 export class Waits {
   #all: Wait[] = [];
 
-  /** Resolves with true in the first turn in which the condition holds, or with false in the first one at or after `endsAtMs`. */
+  /**
+   * Resolves with true in the first turn in which the condition holds, or with false in the first one at or after
+   * `endsAtMs`.
+   */
   until(done: () => boolean, endsAtMs: number): Promise<boolean> {
     return new Promise((resolve) => this.#all.push({ done, endsAtMs, resolve }));
   }

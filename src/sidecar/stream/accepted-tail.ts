@@ -15,9 +15,9 @@ interface Accepted {
 }
 
 /**
- * Class B: keeps which identities and which time a checkpoint needs, so that a replay after a restart is recognised and nothing unsettled is
- * skipped. It keeps every entry that is not settled, the last ones that are, and those that come again at every resume until the position has passed
- * their stamps; O(1) per event, amortised.
+ * Class B: keeps which identities and which time a checkpoint needs, so that a replay after a restart is recognised and
+ * nothing unsettled is skipped. It keeps every entry that is not settled, the last ones that are, and those that come
+ * again at every resume until the position has passed their stamps; O(1) per event, amortised.
  */
 export class AcceptedTail {
   #accepted: Accepted[] = [];
@@ -29,11 +29,17 @@ export class AcceptedTail {
   readonly #restored = new Map<string, Accepted>();
   /** Entries before this index are settled. */
   #settled = 0;
-  /** Entries whose time is earlier than that of all behind them: the first that is not settled has the earliest time of all that are not. */
+  /**
+   * Entries whose time is earlier than that of all behind them: the first that is not settled has the earliest time of
+   * all that are not.
+   */
   #earliest: Accepted[] = [];
   #earliestAt = 0;
 
-  /** What an earlier term named in its checkpoint counts as settled: the next one must go on naming it while the position has not passed it. */
+  /**
+   * What an earlier term named in its checkpoint counts as settled: the next one must go on naming it while the
+   * position has not passed it.
+   */
   restore(identities: readonly string[]): void {
     for (const identity of identities) {
       const one = { ord: 0, identity, since: Number.NaN };
@@ -80,7 +86,10 @@ export class AcceptedTail {
     return { position: `since:${String(since)}`, tail: this.#comingAgain(since) };
   }
 
-  /** What the platform repeats when it is asked from `since` on (or a millisecond earlier), as far as it is settled; of too many, the latest. */
+  /**
+   * What the platform repeats when it is asked from `since` on (or a millisecond earlier), as far as it is settled; of
+   * too many, the latest.
+   */
   #comingAgain(since: number): readonly string[] {
     const passed = ({ since: own }: Accepted): boolean => own < since - 1;
     const last = this.#accepted.slice(this.#old, this.#settled);

@@ -1,6 +1,9 @@
 import type { LivenessPolicy } from '../../core/session/liveness.ts';
 
-/** A paused socket answers no pings, so a pause is short and never longer than this; then the stream reads on, or is parked. */
+/**
+ * A paused socket answers no pings, so a pause is short and never longer than this; then the stream reads on, or is
+ * parked.
+ */
 const PAUSE_MAX_MS = 1000;
 
 /** How full the buffer is, in bytes. */
@@ -10,14 +13,18 @@ export interface Fill {
 }
 
 /**
- * Decides what to do about a buffer that is full: first stop reading for a moment (the platform's TCP window is a buffer too), then park: close
- * politely and resume later by position. A pause ends when the buffer is half empty, and in any case after its limit.
+ * Decides what to do about a buffer that is full: first stop reading for a moment (the platform's TCP window is a
+ * buffer too), then park: close politely and resume later by position. A pause ends when the buffer is half empty, and
+ * in any case after its limit.
  */
 export class Backpressure {
   readonly #limitMs: number;
   #sinceMs: number | undefined;
 
-  /** A pause must stay well below what either side takes for death: our pong timeout, and the silence our watchdog allows. */
+  /**
+   * A pause must stay well below what either side takes for death: our pong timeout, and the silence our watchdog
+   * allows.
+   */
   constructor({ ping, watchdog }: LivenessPolicy) {
     this.#limitMs = Math.min(PAUSE_MAX_MS, (ping?.timeoutMs ?? Infinity) / 2, (watchdog?.silenceMs ?? Infinity) / 4);
   }

@@ -40,7 +40,10 @@ const MAX_REFUSALS = 3;
 /** From this many members on the list of what is settled ahead makes a record large (about 2 KiB). */
 const LARGE_AHEAD = 512;
 
-/** Writes what is settled of one stream, after the acknowledgement, never before. One write in flight. The stream's turn asks it and hands it the record. */
+/**
+ * Writes what is settled of one stream, after the acknowledgement, never before. One write in flight. The stream's
+ * turn asks it and hands it the record.
+ */
 export class Checkpointer {
   readonly #plan: StreamPlan;
   readonly #epoch: number;
@@ -143,7 +146,10 @@ export class Checkpointer {
     this.#last = record;
   }
 
-  /** The lease is ours after all. A store that forgot is told again what it held last, whether or not anything new was settled. */
+  /**
+   * The lease is ours after all. A store that forgot is told again what it held last, whether or not anything new was
+   * settled.
+   */
   reopened(storeLostData: boolean): void {
     this.#state = { ...this.#state, fenced: false };
     if (storeLostData && this.#last !== undefined) this.baseline(this.#last);

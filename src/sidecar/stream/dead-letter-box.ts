@@ -7,7 +7,10 @@ import { attributesOf, eventIdOf, type Parcel } from '../../delivery/envelope.ts
 import type { Deps } from '../runtime/environment.ts';
 import { wordsOf } from '../runtime/store-trouble.ts';
 
-/** Bytes of redriven letters that wait for the consumer at one time: they share neither the live events' buffer nor its limit. */
+/**
+ * Bytes of redriven letters that wait for the consumer at one time: they share neither the live events' buffer nor its
+ * limit.
+ */
 export const REDRIVE_LIMIT_BYTES = 1024 * 1024;
 
 /** Puts a letter's event into the stream again and returns its entry's number. */

@@ -11,8 +11,9 @@ export interface GapSnapshot {
 }
 
 /**
- * What follows an announced gap: the snapshot of the platform's REST API where one is configured, else, where the consumer's picture is certainly
- * out of date, the request to resynchronise. A snapshot gives state, not the lost transitions.
+ * What follows an announced gap: the snapshot of the platform's REST API where one is configured, else, where the
+ * consumer's picture is certainly out of date, the request to resynchronise. A snapshot gives state, not the lost
+ * transitions.
  */
 export function gapSnapshot(plan: StreamPlan, gap: GapData, { deps, intake, rest }: GapSnapshot): void {
   const { from, to, cause } = gap;

@@ -2,7 +2,10 @@ import type { StreamPlan } from '../../config/plan.ts';
 import { helloFrame, type HelloFacts } from '../../platforms/client-frames.ts';
 import type { Deps } from '../runtime/environment.ts';
 
-/** The subscribe or reconnect frame of a stream, where it sends one now. A frame that lacks a mandatory field is logged and not sent. */
+/**
+ * The subscribe or reconnect frame of a stream, where it sends one now. A frame that lacks a mandatory field is logged
+ * and not sent.
+ */
 export function helloText(
   plan: StreamPlan,
   deps: Deps,

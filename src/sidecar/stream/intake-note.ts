@@ -4,14 +4,18 @@ import type { Control } from '../../core/session/session-model.ts';
 import type { GapCause } from '../../core/vocabulary.ts';
 import type { Parcel } from '../../delivery/envelope.ts';
 
-/** What the intake has to say besides the events it accepts; read by the stream's turn. An ordinary event leaves none. */
+/**
+ * What the intake has to say besides the events it accepts; read by the stream's turn. An ordinary event leaves none.
+ */
 export type IntakeNote =
   | { readonly kind: 'control'; readonly control: Control; readonly type: string }
   | { readonly kind: 'empty-batch' }
   /** The platform must be asked again from the last good position. */
   | { readonly kind: 'ask-again' }
   | { readonly kind: 'gap'; readonly data: GapData }
-  /** Where the stream began: stored at once, so that a crash before the first acknowledgement loses nothing silently. */
+  /**
+   * Where the stream began: stored at once, so that a crash before the first acknowledgement loses nothing silently.
+   */
   | { readonly kind: 'baseline'; readonly record: Checkpoint }
   /** An earlier term saw this entry end the consumer. */
   | { readonly kind: 'suspect'; readonly ord: number; readonly losses: number };

@@ -37,11 +37,17 @@ const POISON_BYTES = 65_536;
 const CAUGHT_UP_MS = 100;
 /** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
 const SINCE_OVERLAP_MS = 1000;
-/** Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move the resume point). */
+/**
+ * Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move
+ * the resume point).
+ */
 const BELIEVED_PAST_MS = 30 * 86_400_000;
 const BELIEVED_FUTURE_MS = 300_000;
 
-/** From frames to parcels: order, duplicates, gaps and positions of one stream. What it accepts is in the outbox, encoded once. */
+/**
+ * From frames to parcels: order, duplicates, gaps and positions of one stream. What it accepts is in the outbox,
+ * encoded once.
+ */
 export class Intake implements FrameSink {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
@@ -67,7 +73,10 @@ export class Intake implements FrameSink {
   #lastPushed: Sequence | undefined;
   /** What the store was told of a stream that has settled nothing yet. */
   #baselined: 'nothing' | 'subscribed' | 'position' = 'nothing';
-  /** Resume value of a stream that has settled no event: just before its first one, `kind:value`; empty where that cannot be said. */
+  /**
+   * Resume value of a stream that has settled no event: just before its first one, `kind:value`; empty where that
+   * cannot be said.
+   */
   #beforeFirst = '';
   readonly #settledBefore = new SettledBefore();
   /** Events that an earlier term saw end the consumer, by id as JSON text. */
@@ -103,7 +112,10 @@ export class Intake implements FrameSink {
     this.#tracker = new SequenceTracker<Buffer>(plan.tracker, (bytes) => bytes.length);
   }
 
-  /** Continues from a checkpoint. What the platform sends above it may have been delivered before: it is marked `resume`. */
+  /**
+   * Continues from a checkpoint. What the platform sends above it may have been delivered before: it is marked
+   * `resume`.
+   */
   restore(checkpoint: Checkpoint): void {
     this.#era = checkpoint.era;
     this.#index = checkpoint.index;
@@ -147,13 +159,17 @@ export class Intake implements FrameSink {
     this.#reader.read(data, isBinary, this);
   }
 
-  /** What the next dial asks for; undefined: nothing is known yet, or the class cannot resume. @param overlap the old link stays open. */
+  /**
+   * What the next dial asks for; undefined: nothing is known yet, or the class cannot resume. @param overlap the old
+   * link stays open.
+   */
   resumePosition(overlap: boolean): Position | undefined {
     const position = this.position;
     if (position === undefined) return undefined;
     if (position.kind === 'sequence' && !overlap) this.#tracker.resumeAsked();
     if (position.kind !== 'since') return position;
-    // One millisecond earlier covers both readings of the bound, inclusive and exclusive; a checkpoint's tail is no longer than that.
+    // One millisecond earlier covers both readings of the bound, inclusive and exclusive; a checkpoint's tail is no
+    // longer than that.
     const floorMs = this.#restored?.kind === 'since' ? Number(this.#restored.value) - 1 : -Infinity;
     return { kind: 'since', value: String(Math.max(floorMs, Number(position.value) - SINCE_OVERLAP_MS)) };
   }
@@ -189,7 +205,9 @@ export class Intake implements FrameSink {
       : { kind: 'sequence', value: String(last) };
   }
 
-  /** Reading stops for a moment, or goes on: what is sent meanwhile waits on the way, and is read later than it came. */
+  /**
+   * Reading stops for a moment, or goes on: what is sent meanwhile waits on the way, and is read later than it came.
+   */
   paused(paused: boolean): void {
     if (paused) this.#behindSinceEpochMs ??= this.lastReceivedEpochMs;
     this.#readingSinceMs = paused ? Infinity : this.#deps.nowMs();
@@ -348,7 +366,10 @@ export class Intake implements FrameSink {
     return { record: { ...base, ...record }, ord, ahead: 0 };
   }
 
-  /** Where a stream stands that has settled no event. While a hole is open nothing may vouch for a position: a crash would hide the hole. */
+  /**
+   * Where a stream stands that has settled no event. While a hole is open nothing may vouch for a position: a crash
+   * would hide the hole.
+   */
   get #start(): string {
     return this.#timeGap.open ? '' : this.#beforeFirst;
   }
@@ -448,14 +469,20 @@ export class Intake implements FrameSink {
     this.#notes.push({ kind: 'suspect', ord, losses });
   }
 
-  /** What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the same place each time. */
+  /**
+   * What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the
+   * same place each time.
+   */
   #advanceBy(view: EventView, identity: string): void {
     const position = this.#believed(view.position());
     this.#tail.cameAgain(identity, position);
     if (position?.kind === 'since') this.#advance(position);
   }
 
-  /** A repetition proves that the platform replays from our position, unless the event was stamped ahead of it: then it says nothing about what came between. */
+  /**
+   * A repetition proves that the platform replays from our position, unless the event was stamped ahead of it: then it
+   * says nothing about what came between.
+   */
   #provesReplay(view: EventView): boolean {
     const position = view.position();
     if (position?.kind !== 'since' || this.#position?.kind !== 'since') return true;
@@ -463,8 +490,9 @@ export class Intake implements FrameSink {
   }
 
   /**
-   * Moves the resume value on. A time never moves it past the receipt: what the platform makes after an event that is stamped ahead would be skipped;
-   * our clock being behind costs repetitions only. In a replay the receipt says nothing: there the earliest time among the last events holds it back.
+   * Moves the resume value on. A time never moves it past the receipt: what the platform makes after an event that is
+   * stamped ahead would be skipped; our clock being behind costs repetitions only. In a replay the receipt says
+   * nothing: there the earliest time among the last events holds it back.
    */
   #advance(position: Position): void {
     if (position.kind === 'since') {
@@ -486,7 +514,10 @@ export class Intake implements FrameSink {
     return age > BELIEVED_PAST_MS || age < -BELIEVED_FUTURE_MS ? undefined : position;
   }
 
-  /** The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named stays empty; the next start then announces the time. */
+  /**
+   * The record of a stream that has settled nothing yet: just before its first event. A position that cannot be named
+   * stays empty; the next start then announces the time.
+   */
   #noteFirst(view: EventView, position: Position | undefined): void {
     const { sequence } = view;
     if (this.#plan.profile.streamClass === 'A')
@@ -502,7 +533,10 @@ export class Intake implements FrameSink {
     this.#notes.push({ kind: 'baseline', record: this.#baseline(this.#beforeFirst) });
   }
 
-  /** The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the first event never reaches us. */
+  /**
+   * The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the
+   * first event never reaches us.
+   */
   subscribed(): void {
     this.#subscribedEpochMs = this.#deps.nowEpochMs();
     if (this.#baselined !== 'nothing') return;

@@ -1,4 +1,6 @@
-/** Class C: how long a socket is held while the lease is in doubt. There the platform itself evicts the older of two. */
+/**
+ * Class C: how long a socket is held while the lease is in doubt. There the platform itself evicts the older of two.
+ */
 const HOLD_MS = 30_000;
 
 /** Keeps or closes a stream's sockets while its lease is in doubt: A and B at once, C after 30 s. */

@@ -1,4 +1,7 @@
-/** Events that are looked back at, and for how long after their receipt. No more than a checkpoint can name, so that what comes again is recognised. */
+/**
+ * Events that are looked back at, and for how long after their receipt. No more than a checkpoint can name, so that
+ * what comes again is recognised.
+ */
 const WINDOW_EVENTS = 256;
 const WINDOW_MS = 2000;
 
@@ -9,8 +12,9 @@ interface Seen {
 }
 
 /**
- * Class B by time: knows the earliest own time among the events received last. A platform whose clock runs ahead for a while stamps some events with a
- * time that later ones do not reach; resuming there would skip them. O(1) per event, amortised.
+ * Class B by time: knows the earliest own time among the events received last. A platform whose clock runs ahead for a
+ * while stamps some events with a time that later ones do not reach; resuming there would skip them. O(1) per event,
+ * amortised.
  */
 export class RecentTimes {
   #serial = 0;
@@ -26,8 +30,9 @@ export class RecentTimes {
   }
 
   /**
-   * Takes in one event's own time. @param behind it was sent some time ago: then the time of receipt says nothing, and only the number of events counts.
-   * Returns the earliest of the window, ms since 1970; undefined while the window is not full.
+   * Takes in one event's own time. @param behind it was sent some time ago: then the time of receipt says nothing, and
+   * only the number of events counts. Returns the earliest of the window, ms since 1970; undefined while the window is
+   * not full.
    */
   lowest(
     ownMs: number,

@@ -4,13 +4,16 @@ import type { EventView } from '../../platforms/frame-reader.ts';
 
 /** A link's replay is over after this, whatever the events' own times say. */
 const REPLAY_LIMIT_MS = 60_000;
-/** After a restart: events newer than it, and none older, for so long. Some of a replay are stamped ahead of their time. */
+/**
+ * After a restart: events newer than it, and none older, for so long. Some of a replay are stamped ahead of their
+ * time.
+ */
 const NEWER_FOR_MS = 2000;
 
 /**
- * Tells `resume` from `live`. After a restart everything is marked that may have been delivered before: as many events as may be out at one time, and then what
- * was made before the restart, wherever it comes, because a conversation that waits lets others go far ahead of it. Later it marks what is older than the
- * link, until the first event that is not.
+ * Tells `resume` from `live`. After a restart everything is marked that may have been delivered before: as many events
+ * as may be out at one time, and then what was made before the restart, wherever it comes, because a conversation that
+ * waits lets others go far ahead of it. Later it marks what is older than the link, until the first event that is not.
  */
 export class ReplayMark {
   #left = 0;
@@ -59,7 +62,8 @@ export class ReplayMark {
       this.#olderEpochMs = nowEpochMs;
       return true;
     }
-    // Stamped ahead: it says nothing about when it was made. Where the platform's clock is ahead of ours all are: then only the time without an older one counts.
+    // Stamped ahead: it says nothing about when it was made. Where the platform's clock is ahead of ours all are: then
+    // only the time without an older one counts.
     const quiet = nowEpochMs - this.#olderEpochMs > REPLAY_LIMIT_MS;
     if (at > nowEpochMs && !quiet) return true;
     this.#newerSinceEpochMs ??= nowEpochMs;

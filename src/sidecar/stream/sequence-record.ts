@@ -6,7 +6,9 @@ import type { Parcel } from '../../delivery/envelope.ts';
 import type { Covering } from './checkpointer.ts';
 import { encodeAhead, type Interval, type SettledBefore } from './settled-before.ts';
 
-/** Runs settled ahead whose first number's fingerprint goes into a checkpoint, so that another numbering is recognised. */
+/**
+ * Runs settled ahead whose first number's fingerprint goes into a checkpoint, so that another numbering is recognised.
+ */
 const AHEAD_PRINTS = 8;
 
 /** What a class A record is made of besides the outbox's snapshot. */
@@ -19,7 +21,10 @@ export interface SequenceFacts {
   readonly outbox: Outbox<Parcel>;
 }
 
-/** Returns the class A record of what is settled, in the prefix and ahead of it; undefined while there is no number to name it by. */
+/**
+ * Returns the class A record of what is settled, in the prefix and ahead of it; undefined while there is no number to
+ * name it by.
+ */
 export function sequenceRecord(
   base: Omit<Checkpoint, 'position' | 'tail'>,
   { ord, item: floor, runs }: Snapshot<Parcel>,
@@ -34,7 +39,8 @@ export function sequenceRecord(
   const prints = named.slice(0, AHEAD_PRINTS).map(({ interval, print }) => ({ sequence: interval.first, print }));
   const tail = [...tracker.tail(last), ...prints].map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
   const record = { ...base, position: `sequence:${String(last)}`, tail };
-  // The store takes no record that says less of the same prefix. Intervals may become fewer (not believed, or no room), this number never.
+  // The store takes no record that says less of the same prefix. Intervals may become fewer (not believed, or no room),
+  // this number never.
   const aheadCount = (ord === 0 ? before.count : 0) + outbox.settledAhead;
   if (ahead.length === 0 && aheadCount === 0) return { record, ord, ahead: 0 };
   const covered = eventsIn(named.slice(0, taken).map(({ interval }) => interval));

@@ -7,7 +7,10 @@ export interface Interval {
   readonly count: number;
 }
 
-/** Writes intervals behind `floor` as pairs of steps: from the end of the one before to the first number, and how many. Lowest first; what exceeds the limit is left out. */
+/**
+ * Writes intervals behind `floor` as pairs of steps: from the end of the one before to the first number, and how many.
+ * Lowest first; what exceeds the limit is left out.
+ */
 export function encodeAhead(
   floor: Sequence,
   intervals: readonly Interval[],
@@ -45,8 +48,9 @@ function plus(sequence: Sequence, steps: number): Sequence {
 }
 
 /**
- * Class A, after a change of leader: knows which numbers an earlier term had settled ahead of its checkpoint, so that they are not delivered again.
- * It is believed only once a number has come whose content is known: under another numbering the same numbers are other events.
+ * Class A, after a change of leader: knows which numbers an earlier term had settled ahead of its checkpoint, so that
+ * they are not delivered again. It is believed only once a number has come whose content is known: under another
+ * numbering the same numbers are other events.
  */
 export class SettledBefore {
   #intervals: readonly Interval[] = [];

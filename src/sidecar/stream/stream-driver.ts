@@ -34,8 +34,8 @@ import { Waits } from '../runtime/waits.ts';
 const ABANDON_CLOSE_MS = 250;
 
 /**
- * Drives one stream: feeds its session machine, performs its effects in order, and keeps intake, delivery and checkpoint going.
- * One timer; never re-enters.
+ * Drives one stream: feeds its session machine, performs its effects in order, and keeps intake, delivery and
+ * checkpoint going. One timer; never re-enters.
  */
 export class StreamDriver {
   readonly plan: StreamPlan;
@@ -53,7 +53,10 @@ export class StreamDriver {
   readonly #backpressure: Backpressure;
   readonly #waits = new Waits();
   readonly session: SessionLoop;
-  /** Lowered while the lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
+  /**
+   * Lowered while the lease is in doubt: no socket stays open, except for a while where the platform itself evicts the
+   * older one.
+   */
   readonly leaseDoubt: LeaseDoubt;
   #turnDue = false;
   #heard = 0;
@@ -130,7 +133,8 @@ export class StreamDriver {
 
   /**
    * Loads the checkpoint (or takes our copy, if the store lost it) and begins.
-   * @param connected the socket is open already. @param aliveEpochMs until when another leader was there, as far as is known. @throws HoldfastError of the store
+   * @param connected the socket is open already. @param aliveEpochMs until when another leader was there, as far as is
+   * known. @throws HoldfastError of the store
    */
   async start(connected: boolean, copy: Checkpoint | undefined, aliveEpochMs: number): Promise<void> {
     const stored = await this.#deps.store.load(this.plan.lease, this.plan.name);
@@ -164,7 +168,10 @@ export class StreamDriver {
     this.#soon();
   }
 
-  /** Connects before the lease is ours, where nothing can be replayed. What comes waits for it. @returns whether the stream is open. */
+  /**
+   * Connects before the lease is ours, where nothing can be replayed. What comes waits for it. @returns whether the
+   * stream is open.
+   */
   startEarly(limitMs: number): Promise<boolean> {
     if (!this.plan.suspend) this.session.dispatch({ kind: 'start' });
     if (this.plan.suspend) return Promise.resolve(true);
@@ -181,7 +188,9 @@ export class StreamDriver {
     this.session.dispatch({ kind: 'start' });
   }
 
-  /** Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written. */
+  /**
+   * Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written.
+   */
   async stop(limitMs: number): Promise<void> {
     const endsAt = this.#deps.nowMs() + limitMs;
     const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
@@ -191,7 +200,8 @@ export class StreamDriver {
     if (whole) this.intake.unsubscribed();
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     const classC = this.plan.profile.streamClass === 'C';
-    // What the platform sent before it saw our close is still on its way: an heir may have connected just after it was sent.
+    // What the platform sent before it saw our close is still on its way: an heir may have connected just after it was
+    // sent.
     const closed = classC && (await this.#until(() => this.sockets.count === 0, left() / 3));
     // What cannot be replayed and is here already is delivered before the end.
     const finished = closed && !this.#endedUnheard && (await this.#finish(left() / 2));
@@ -220,7 +230,10 @@ export class StreamDriver {
     return wait;
   }
 
-  /** Another replica leads: no further word to the consumer, sockets closed. What was not acknowledged comes again from there. */
+  /**
+   * Another replica leads: no further word to the consumer, sockets closed. What was not acknowledged comes again from
+   * there.
+   */
   abandon(): void {
     this.#stopping = true;
     this.session.dispatch({ kind: 'stop', reason: 'lease_lost' });
@@ -230,7 +243,9 @@ export class StreamDriver {
     });
   }
 
-  /** The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are. */
+  /**
+   * The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are.
+   */
   reopen(storeLostData: boolean): void {
     this.leaseDoubt.lift();
     this.#checkpointer.reopened(storeLostData);
@@ -255,7 +270,10 @@ export class StreamDriver {
     this.session.dispatch({ kind: 'park' });
   }
 
-  /** Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for ever. */
+  /**
+   * Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for
+   * ever.
+   */
   #onFenced(final: boolean): void {
     if (!final) return this.client.doubt();
     this.#fencedForGood = true;
@@ -294,7 +312,9 @@ export class StreamDriver {
     return this.session.state.main?.phase === 'open' ? this.session.state.main.token.id : undefined;
   }
 
-  /** A parked stream connects again once its buffer has room, whatever made it park; not while the lease is in doubt. */
+  /**
+   * A parked stream connects again once its buffer has room, whatever made it park; not while the lease is in doubt.
+   */
   #unpark(): void {
     if (this.session.state.goal !== 'park' || this.leaseDoubt.down || this.#stopping || !mayUnpark(this.#fill)) return;
     this.#deps.audit.write('stream.unparked', this.plan.client, { stream: this.plan.name });
@@ -377,7 +397,8 @@ export class StreamDriver {
       : this.intake.resumePosition(overlap);
     this.#asked = position !== undefined;
     this.#report.dial(effect, connectionId);
-    // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad token.
+    // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad
+    // token.
     const target = (): DialTarget =>
       dialTarget(this.plan.profile, {
         hosts: this.plan.hosts,
@@ -438,7 +459,8 @@ export class StreamDriver {
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
     if (this.#ended || link === undefined) return;
     if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen);
-    // A link that is closed for good is not held back by a pause: what has no place is asked for again by the next leader, or announced.
+    // A link that is closed for good is not held back by a pause: what has no place is asked for again by the next
+    // leader, or announced.
     if (this.#stopping && this.outbox.full) {
       this.#deaf.add(gen);
       this.#endedUnheard = true;
@@ -455,7 +477,10 @@ export class StreamDriver {
     this.#soon();
   }
 
-  /** What a retired link still delivers counts, but not as a sign of life: since when nothing came is a question to the main link. */
+  /**
+   * What a retired link still delivers counts, but not as a sign of life: since when nothing came is a question to the
+   * main link.
+   */
   #onLateMessage(gen: number, data: Buffer, isBinary: boolean): void {
     if (this.session.state.goal === 'park') this.#deaf.add(gen);
     if (this.#ended || this.#deaf.has(gen)) return;

@@ -28,8 +28,9 @@ export interface Standing {
 }
 
 /**
- * The gauges of one stream while this replica leads it: what waits, what holds it, when something was settled last, how complete the stream was. They are
- * set when somebody asks. When the term is over they are 0 or gone, so that an old leader says nothing of the stream.
+ * The gauges of one stream while this replica leads it: what waits, what holds it, when something was settled last, how
+ * complete the stream was. They are set when somebody asks. When the term is over they are 0 or gone, so that an old
+ * leader says nothing of the stream.
  */
 export class StreamGauges {
   readonly #plan: StreamPlan;

@@ -11,7 +11,10 @@ interface OpenSocket {
   readonly connectionId: string;
 }
 
-/** The sockets of one stream, by the session's generation numbers: at most the main one, its successor, and some that are still closing. */
+/**
+ * The sockets of one stream, by the session's generation numbers: at most the main one, its successor, and some that
+ * are still closing.
+ */
 export class StreamSockets {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;

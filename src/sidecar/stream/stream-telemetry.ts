@@ -269,7 +269,8 @@ export class StreamTelemetry implements DeliveryTelemetry {
     this.#unknownWordSaid = true;
     this.#deps.log.warn(
       { stream: this.#plan.name, word },
-      'the application answers 2xx with a status that is no known word; the event is delivered again (use SUCCESS, RETRY, DROP or DEADLETTER)',
+      'the application answers 2xx with a status that is no known word; the event is delivered again (use ' +
+        'SUCCESS, RETRY, DROP or DEADLETTER)',
     );
   }
 
@@ -384,7 +385,8 @@ export class StreamTelemetry implements DeliveryTelemetry {
     this.#audit('stream.no_progress', { noProgressMs: Math.round(noProgressMs) });
     this.#deps.log.error(
       { ...this.#labels, condition: 'NoProgress', noProgressMs: Math.round(noProgressMs) },
-      'events wait, nothing holds them and nothing is settled; hand the lease over (holdfast hand-over) and report this with /status',
+      'events wait, nothing holds them and nothing is settled; hand the lease over (holdfast hand-over) and ' +
+        'report this with /status',
     );
   }
 

@@ -1,12 +1,13 @@
 /**
- * What was received last may have been made this much earlier: a pause of backpressure (at most a second), a busy machine, the way itself. What the platform
- * made meanwhile was under way behind it, so a notice reaches back by this much. Not promised for what lay longer in a stopped process's socket.
+ * What was received last may have been made this much earlier: a pause of backpressure (at most a second), a busy
+ * machine, the way itself. What the platform made meanwhile was under way behind it, so a notice reaches back by this
+ * much. Not promised for what lay longer in a stopped process's socket.
  */
 export const IN_FLIGHT_MS = 1500;
 
 /**
- * A hole of which only times are known: since when nothing can be vouched for. Until the notice of it is settled every stored record must go on saying so, or
- * a crash in between would hide it.
+ * A hole of which only times are known: since when nothing can be vouched for. Until the notice of it is settled every
+ * stored record must go on saying so, or a crash in between would hide it.
  */
 export class TimeGap {
   /** Not announced yet. */
@@ -30,7 +31,10 @@ export class TimeGap {
     this.#noticeOrd = Infinity;
   }
 
-  /** The notice is entry `ord`. @returns where the hole begins for who made the events; undefined: there is none to announce. */
+  /**
+   * The notice is entry `ord`. @returns where the hole begins for who made the events; undefined: there is none to
+   * announce.
+   */
   announcedAs(ord: number): number | undefined {
     const since = this.#pendingSinceEpochMs;
     if (since === undefined) return undefined;

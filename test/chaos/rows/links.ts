@@ -233,7 +233,8 @@ export const LINK_ROWS: readonly Scenario[] = [
       await rig.flows(300);
     },
   },
-  // Here the platform's pings are its sign of life, and wait behind its events: what counts as silence must be longer than that.
+  // Here the platform's pings are its sign of life, and wait behind its events: what counts as silence must be longer
+  // than that.
   {
     id: 'N6',
     say: 'the way from the platform is narrower than the stream: it falls behind, and catches up',

@@ -143,7 +143,9 @@ export const PROCESS_ROWS: readonly Scenario[] = [
   },
   {
     id: 'P4c',
-    say: 'the leader is frozen while its consumer is at work: the answer that waits for it moves no checkpoint any more',
+    say:
+      'the leader is frozen while its consumer is at work: the answer that waits for it moves no checkpoint ' +
+      'any more',
     async run(rig) {
       const { behaviour } = rig.fleet.consumer;
       behaviour.delayMs = 400;
@@ -158,7 +160,9 @@ export const PROCESS_ROWS: readonly Scenario[] = [
   },
   {
     id: 'P4e',
-    say: 'what a leader wrote to the store is under way for so long that the next one leads before it arrives: it counts for nothing',
+    say:
+      'what a leader wrote to the store is under way for so long that the next one leads before it arrives: it ' +
+      'counts for nothing',
     facts: { convergeMs: 14_000 },
     async run(rig) {
       const leader = await rig.leader();
@@ -338,7 +342,9 @@ export const PROCESS_ROWS: readonly Scenario[] = [
   })),
   {
     id: 'P2-C',
-    say: 'a leader that is cut off from the platform is stopped, where nothing can be resumed: its heir announces what was missed',
+    say:
+      'a leader that is cut off from the platform is stopped, where nothing can be resumed: its heir announces ' +
+      'what was missed',
     options: { dialect: 'genesys-gateway' },
     async run(rig) {
       const leader = await rig.leader();
@@ -387,7 +393,9 @@ export const PROCESS_ROWS: readonly Scenario[] = [
   },
   {
     id: 'H2',
-    say: 'nobody reads the log of the leader until lines are dropped: the stream goes on, and the process ends when it is told to',
+    say:
+      'nobody reads the log of the leader until lines are dropped: the stream goes on, and the process ends ' +
+      'when it is told to',
     async run(rig) {
       const leader = await rig.leader();
       const { program } = leader;

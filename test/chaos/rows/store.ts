@@ -57,7 +57,10 @@ function secretFile(rig: Rig, write: (file: string) => void): void {
 /** The copy is as old as a renewal: so much more comes again. */
 const FROM_A_COPY = { ...LATE, maxAgain: 1200 };
 
-/** The store forgets everything while the leader cannot reach it. @param forgotten what else happens before the others look. */
+/**
+ * The store forgets everything while the leader cannot reach it. @param forgotten what else happens before the others
+ * look.
+ */
 async function forgetAndCut(rig: Rig, forgotten: () => void = () => undefined): Promise<void> {
   const leader = await rig.leader();
   await during(
@@ -81,7 +84,9 @@ async function forgetAndCut(rig: Rig, forgotten: () => void = () => undefined): 
 export const STORE_ROWS: readonly Scenario[] = [
   {
     id: 'A1',
-    say: 'the token endpoint is down from before a token is due until shortly before its end: the stream is kept on the old one',
+    say:
+      'the token endpoint is down from before a token is due until shortly before its end: the stream is kept ' +
+      'on the old one',
     async run(rig) {
       const { sim } = rig.fleet;
       const ended = (): number => sim.history.of('conn.end').length;
@@ -422,7 +427,8 @@ export const STORE_ROWS: readonly Scenario[] = [
     facts: LATE,
     async run(rig) {
       const end = rig.fault('redis', 'redis', { failing: true });
-      const endless = redisOf(rig, (redis) => redis.eval('while true do end', 0)).catch(() => undefined); // killed below
+      // killed below
+      const endless = redisOf(rig, (redis) => redis.eval('while true do end', 0)).catch(() => undefined);
       await pause(2 * T_MS);
       await redisOf(rig, (redis) => redis.script('KILL'));
       await endless;
@@ -474,7 +480,9 @@ export const STORE_ROWS: readonly Scenario[] = [
   },
   {
     id: 'R14',
-    say: 'a stranger writes over the life signs of the open connection for forty seconds: the reaper does not believe one look',
+    say:
+      'a stranger writes over the life signs of the open connection for forty seconds: the reaper does not ' +
+      'believe one look',
     async run(rig) {
       let key = '';
       await until('the connection is registered', async () => {

@@ -119,18 +119,22 @@ for (const adapter of ['redlock', 'plain'] as const) {
       await until('the notice is heard', () => notices.includes('changed'));
     });
 
-    it('renews many in one call; a lock that expired is taken back by its last holder, one that was given back is not', async () => {
-      const { a, b, keys } = await pair();
-      const won = await win(a, 'a');
-      const renew = async (notAfterStoreMs = 0) =>
-        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
-      expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
-      await suite.raw.del(keys.lock);
-      expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
-      expect((await look(b, 'b')).view.token).to.equal(won.token);
-      await a.release(L, won.token);
-      expect(await renew()).to.deep.equal({ kind: 'lost' });
-    });
+    it(
+      'renews many in one call; a lock that expired is taken back by its last holder, one that was given back ' +
+        'is not',
+      async () => {
+        const { a, b, keys } = await pair();
+        const won = await win(a, 'a');
+        const renew = async (notAfterStoreMs = 0) =>
+          (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs }], TTL, me('a'))).get(L);
+        expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
+        await suite.raw.del(keys.lock);
+        expect(await renew()).to.deep.include({ kind: 'renewed', forgotten: false });
+        expect((await look(b, 'b')).view.token).to.equal(won.token);
+        await a.release(L, won.token);
+        expect(await renew()).to.deep.equal({ kind: 'lost' });
+      },
+    );
 
     it('a holder of whom the store knows nothing is renewed only within its own time', async () => {
       const { a, keys } = await pair();

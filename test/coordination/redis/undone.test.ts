@@ -9,7 +9,8 @@ const L = 'GenesysCloud:local:client';
 describe('an acquisition that nobody completed', () => {
   const suite = new SuiteRedis();
 
-  // Survivor of the mutants by hand: an undone acquisition says "released", and the next candidate skips the quarantine.
+  // Survivor of the mutants by hand: an undone acquisition says "released", and the next candidate skips the
+  // quarantine.
   it('is undone by its release: the record says of the holder before what it said, not that it stopped', async () => {
     const link = await suite.link('undone');
     const leases = new RedisLeases(link, 'plain');

@@ -149,31 +149,39 @@ describe('a stream that is held', () => {
 
 describe('what an answer means', () => {
   // Found and mended: B4
-  it('the words of a body are compared without case; another word is no acknowledgement, what is no string says nothing', () => {
-    for (const word of ['SUCCESS', 'success', 'Ok', 'accepted', 'DONE'])
-      expect(answerOfBodyStatus(word).kind, word).to.equal('ack');
-    for (const word of ['retry', 'FAILED', 'Fail', 'error'])
-      expect(answerOfBodyStatus(word), word).to.deep.include({ kind: 'retry', counted: true });
-    expect(answerOfBodyStatus('drop').kind).to.equal('drop');
-    expect(answerOfBodyStatus('DeadLetter').kind).to.equal('dead-letter');
-    expect(answerOfBodyStatus('later')).to.deep.equal({ kind: 'unknown', word: 'later' });
-    expect([answerOfBodyStatus(7), answerOfBodyStatus(undefined), answerOfBodyStatus('constructor')]).to.deep.equal([
-      { kind: 'ack' },
-      { kind: 'ack' },
-      { kind: 'unknown', word: 'constructor' },
-    ]);
-  });
+  it(
+    'the words of a body are compared without case; another word is no acknowledgement, what is no string says ' +
+      'nothing',
+    () => {
+      for (const word of ['SUCCESS', 'success', 'Ok', 'accepted', 'DONE'])
+        expect(answerOfBodyStatus(word).kind, word).to.equal('ack');
+      for (const word of ['retry', 'FAILED', 'Fail', 'error'])
+        expect(answerOfBodyStatus(word), word).to.deep.include({ kind: 'retry', counted: true });
+      expect(answerOfBodyStatus('drop').kind).to.equal('drop');
+      expect(answerOfBodyStatus('DeadLetter').kind).to.equal('dead-letter');
+      expect(answerOfBodyStatus('later')).to.deep.equal({ kind: 'unknown', word: 'later' });
+      expect([answerOfBodyStatus(7), answerOfBodyStatus(undefined), answerOfBodyStatus('constructor')]).to.deep.equal([
+        { kind: 'ack' },
+        { kind: 'ack' },
+        { kind: 'unknown', word: 'constructor' },
+      ]);
+    },
+  );
 
-  it('five different events answered with unknown words hold the stream, and none of them dies; one event alone does not', () => {
-    const unknown: Answer = { kind: 'unknown', word: 'later' };
-    const told = new Told();
-    for (let n = 0; n < 20; n += 1) expect(told.at(n, unknown, 1)).to.deep.equal([]);
-    for (const event of [2, 3, 4]) expect(told.at(100, unknown, event)).to.deep.equal([]);
-    expect(told.at(100, unknown, 5)).to.deep.equal(['spare', 'held']);
-    expect(told.state.hold?.reason).to.equal('consumer_answer_unknown');
-    expect(told.at(200, ACK)).to.deep.equal(['released']);
-    expect(told.at(300, unknown, 6)).to.deep.equal([]);
-  });
+  it(
+    'five different events answered with unknown words hold the stream, and none of them dies; one event alone ' +
+      'does not',
+    () => {
+      const unknown: Answer = { kind: 'unknown', word: 'later' };
+      const told = new Told();
+      for (let n = 0; n < 20; n += 1) expect(told.at(n, unknown, 1)).to.deep.equal([]);
+      for (const event of [2, 3, 4]) expect(told.at(100, unknown, event)).to.deep.equal([]);
+      expect(told.at(100, unknown, 5)).to.deep.equal(['spare', 'held']);
+      expect(told.state.hold?.reason).to.equal('consumer_answer_unknown');
+      expect(told.at(200, ACK)).to.deep.equal(['released']);
+      expect(told.at(300, unknown, 6)).to.deep.equal([]);
+    },
+  );
 
   // Found and mended: A18
   it('429 with Retry-After speaks for the whole consumer; without it, and with 503, for one event', () => {

@@ -128,44 +128,48 @@ describe('Outbox, any order of calls', () => {
     cover: fc.constantFrom('ahead' as const, 'prefix' as const, 'nothing' as const),
   });
 
-  it('bounds hold, keys stay in order, nothing is lost or settled twice, and with a willing consumer everything is settled', () => {
-    fc.assert(
-      fc.property(
-        fc.array(step, { maxLength: 400 }),
-        fc.constantFrom('stream' as const, 'run' as const, 'key' as const, 'batch' as const),
-        policy,
-        (steps, mode, limits) => {
-          const trial = new Trial(mode, limits);
-          const { outbox } = trial;
-          for (const { what, n, key: lane, control } of steps) {
-            const inFlight = [...trial.flying];
-            const one = inFlight[n % Math.max(1, inFlight.length)];
-            if (what === 'push')
-              outbox.push(
-                n,
-                control === 0 ? 'control' : `k${String(lane)}`,
-                10,
-                control === 0 ? CONTROL : n % 9 === 0 ? EVENT : NEXT_EVENT,
-              );
-            else if (what === 'take') trial.take(n);
-            else if (what === 'settle' && one !== undefined && mode !== 'run') trial.settle(one);
-            else if (what === 'settle' && mode === 'run') for (const ord of inFlight) trial.settle(ord);
-            else if (what === 'retry' && one !== undefined) {
-              outbox.retry(one, n, trial.nowMs, true);
-              trial.flying.delete(one);
-            } else if (what === 'expire' && mode === 'stream')
-              for (const entry of outbox.expire(trial.nowMs)) trial.flying.delete(entry.ord);
-            else if (what === 'recall' && mode === 'stream') {
-              outbox.recall(trial.nowMs);
-              trial.flying.clear();
-            } else if (what === 'checkpoint') trial.checkpoint();
-            else if (what === 'later') trial.nowMs += n;
-            trial.check();
-          }
-          trial.drain();
-        },
-      ),
-      { numRuns: 400 },
-    );
-  });
+  it(
+    'bounds hold, keys stay in order, nothing is lost or settled twice, and with a willing consumer everything ' +
+      'is settled',
+    () => {
+      fc.assert(
+        fc.property(
+          fc.array(step, { maxLength: 400 }),
+          fc.constantFrom('stream' as const, 'run' as const, 'key' as const, 'batch' as const),
+          policy,
+          (steps, mode, limits) => {
+            const trial = new Trial(mode, limits);
+            const { outbox } = trial;
+            for (const { what, n, key: lane, control } of steps) {
+              const inFlight = [...trial.flying];
+              const one = inFlight[n % Math.max(1, inFlight.length)];
+              if (what === 'push')
+                outbox.push(
+                  n,
+                  control === 0 ? 'control' : `k${String(lane)}`,
+                  10,
+                  control === 0 ? CONTROL : n % 9 === 0 ? EVENT : NEXT_EVENT,
+                );
+              else if (what === 'take') trial.take(n);
+              else if (what === 'settle' && one !== undefined && mode !== 'run') trial.settle(one);
+              else if (what === 'settle' && mode === 'run') for (const ord of inFlight) trial.settle(ord);
+              else if (what === 'retry' && one !== undefined) {
+                outbox.retry(one, n, trial.nowMs, true);
+                trial.flying.delete(one);
+              } else if (what === 'expire' && mode === 'stream')
+                for (const entry of outbox.expire(trial.nowMs)) trial.flying.delete(entry.ord);
+              else if (what === 'recall' && mode === 'stream') {
+                outbox.recall(trial.nowMs);
+                trial.flying.clear();
+              } else if (what === 'checkpoint') trial.checkpoint();
+              else if (what === 'later') trial.nowMs += n;
+              trial.check();
+            }
+            trial.drain();
+          },
+        ),
+        { numRuns: 400 },
+      );
+    },
+  );
 });

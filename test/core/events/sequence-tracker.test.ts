@@ -116,16 +116,20 @@ describe('SequenceTracker', () => {
   });
 
   // Survivor of the mutants by hand: a tail of 1.
-  it('a checkpoint carries the prints of the last eight numbers: a replay of them after a restart is known number by number', () => {
-    const before = new Run();
-    for (let sequence = 1; sequence <= 20; sequence += 1) before.offer(sequence);
-    const tail = before.tracker.tail(20);
-    expect(tail.map(({ sequence }) => sequence)).to.deep.equal([20, 19, 18, 17, 16, 15, 14, 13]);
-    const after = new Run();
-    after.tracker.restore(20, tail);
-    for (let sequence = 13; sequence <= 21; sequence += 1) after.offer(sequence);
-    expect(after.said).to.deep.equal([...Array.from({ length: 8 }, () => 'duplicate'), 'next']);
-  });
+  it(
+    'a checkpoint carries the prints of the last eight numbers: a replay of them after a restart is known ' +
+      'number by number',
+    () => {
+      const before = new Run();
+      for (let sequence = 1; sequence <= 20; sequence += 1) before.offer(sequence);
+      const tail = before.tracker.tail(20);
+      expect(tail.map(({ sequence }) => sequence)).to.deep.equal([20, 19, 18, 17, 16, 15, 14, 13]);
+      const after = new Run();
+      after.tracker.restore(20, tail);
+      for (let sequence = 13; sequence <= 21; sequence += 1) after.offer(sequence);
+      expect(after.said).to.deep.equal([...Array.from({ length: 8 }, () => 'duplicate'), 'next']);
+    },
+  );
 
   it('takes each number of an announced gap once, in any order', () => {
     const run = new Run();
@@ -215,34 +219,38 @@ describe('SequenceTracker', () => {
     );
   });
 
-  it('for any losses that even a resume does not bring back: what is delivered and what is announced add up exactly', () => {
-    fc.assert(
-      fc.property(fc.array(fc.boolean(), { minLength: 2, maxLength: 150 }), (present) => {
-        const run = new Run();
-        run.offer(0);
-        let now = 0;
-        const live = present.flatMap((there, n) => (there ? [n + 1] : []));
-        for (let at = 0; at < live.length; at += 1) {
-          run.offer(live[at]!, now);
-          now += 600;
-          if (run.look(now) === 'resume') {
-            // The platform replays what it has from the position on, up to here.
-            run.tracker.resumeAsked();
-            for (const sequence of live.slice(0, at + 1)) run.offer(sequence, now);
+  it(
+    'for any losses that even a resume does not bring back: what is delivered and what is announced add up ' +
+      'exactly',
+    () => {
+      fc.assert(
+        fc.property(fc.array(fc.boolean(), { minLength: 2, maxLength: 150 }), (present) => {
+          const run = new Run();
+          run.offer(0);
+          let now = 0;
+          const live = present.flatMap((there, n) => (there ? [n + 1] : []));
+          for (let at = 0; at < live.length; at += 1) {
+            run.offer(live[at]!, now);
             now += 600;
-            run.look(now);
+            if (run.look(now) === 'resume') {
+              // The platform replays what it has from the position on, up to here.
+              run.tracker.resumeAsked();
+              for (const sequence of live.slice(0, at + 1)) run.offer(sequence, now);
+              now += 600;
+              run.look(now);
+            }
           }
-        }
-        const announced = run.gaps.flatMap((gap) => {
-          const [from = 0, to = 0] = gap.split('-').map(Number);
-          return Array.from({ length: to - from + 1 }, (_, n) => from + n);
-        });
-        const highest = live.at(-1) ?? 0;
-        expect(run.out).to.deep.equal([0, ...live]);
-        expect(announced).to.deep.equal(
-          Array.from({ length: highest }, (_, n) => n + 1).filter((n) => !live.includes(n)),
-        );
-      }),
-    );
-  });
+          const announced = run.gaps.flatMap((gap) => {
+            const [from = 0, to = 0] = gap.split('-').map(Number);
+            return Array.from({ length: to - from + 1 }, (_, n) => from + n);
+          });
+          const highest = live.at(-1) ?? 0;
+          expect(run.out).to.deep.equal([0, ...live]);
+          expect(announced).to.deep.equal(
+            Array.from({ length: highest }, (_, n) => n + 1).filter((n) => !live.includes(n)),
+          );
+        }),
+      );
+    },
+  );
 });

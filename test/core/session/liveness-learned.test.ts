@@ -108,17 +108,21 @@ describe('the silence that means death is learned from the pings of the server',
     }
   });
 
-  it('takes the longest of the last four intervals: a server that pings less often is believed at once, one that hurries after four', () => {
-    const line = new Line(policyOf('genesys-streams'));
-    line.pings(8, 10_000, [1, 1, 1.5, 0.5]);
-    expect(line.pass(44_999)).to.equal(44_999);
-    expect(line.deadAtMs, 'three times 15 s').to.equal(undefined);
-    line.hear('server-ping');
-    expect(line.pass(119_999), 'three times 45 s would be more than the dialect allows').to.equal(119_999);
-    line.hear('server-ping');
-    line.pings(4, 8000);
-    expect(line.pass(600_000)).to.equal(24_000);
-  });
+  it(
+    'takes the longest of the last four intervals: a server that pings less often is believed at once, one ' +
+      'that hurries after four',
+    () => {
+      const line = new Line(policyOf('genesys-streams'));
+      line.pings(8, 10_000, [1, 1, 1.5, 0.5]);
+      expect(line.pass(44_999)).to.equal(44_999);
+      expect(line.deadAtMs, 'three times 15 s').to.equal(undefined);
+      line.hear('server-ping');
+      expect(line.pass(119_999), 'three times 45 s would be more than the dialect allows').to.equal(119_999);
+      line.hear('server-ping');
+      line.pings(4, 8000);
+      expect(line.pass(600_000)).to.equal(24_000);
+    },
+  );
 
   it('is at least 20 s, however often the server pings', () => {
     const line = new Line(policyOf('genesys-streams'));
@@ -133,18 +137,22 @@ describe('the silence that means death is learned from the pings of the server',
     expect(line.pass(600_000)).to.equal(45_000);
   });
 
-  it('is forgotten where no interval of the dead link confirmed it: a server that now pings each minute is not cut for ever', () => {
-    for (const pings of [0, 1]) {
-      const line = new Line(policyOf('genesys-streams'));
-      line.pings(6, 15_000);
-      line.reconnect();
-      line.pings(pings, 10_000);
-      expect(line.pass(60_000), 'given up once').to.equal(45_000);
-      line.comeBack();
-      line.pings(20, 60_000);
-      expect(line.deadAtMs).to.equal(undefined);
-    }
-  });
+  it(
+    'is forgotten where no interval of the dead link confirmed it: a server that now pings each minute is not ' +
+      'cut for ever',
+    () => {
+      for (const pings of [0, 1]) {
+        const line = new Line(policyOf('genesys-streams'));
+        line.pings(6, 15_000);
+        line.reconnect();
+        line.pings(pings, 10_000);
+        expect(line.pass(60_000), 'given up once').to.equal(45_000);
+        line.comeBack();
+        line.pings(20, 60_000);
+        expect(line.deadAtMs).to.equal(undefined);
+      }
+    },
+  );
 
   it('the time between two links is not an interval of the server', () => {
     const line = new Line(policyOf('genesys-streams'));
@@ -186,54 +194,58 @@ describe('the silence that means death is learned from the pings of the server',
     }
   });
 
-  it('for any history: never dead before 20 s, or three learned intervals, after the last sign of life; never after the limit of the dialect', () => {
-    const what = fc.constantFrom('server-ping', 'server-ping', 'server-ping', 'frame', 'reconnect');
-    const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 40_000 }), what), { maxLength: 60 });
-    const policy = policyOf('genesys-streams');
-    fc.assert(
-      fc.property(steps, (script) => {
-        const line = new Line(policy);
-        let intervals: number[] = [];
-        let pingedAtMs: number | undefined;
-        let lifeAtMs = line.nowMs;
-        let pingOrOpenAtMs = line.nowMs;
-        let measured = false;
-        const opened = (): void => {
-          measured = false;
-          pingedAtMs = undefined;
-          lifeAtMs = line.nowMs;
-          pingOrOpenAtMs = line.nowMs;
-        };
-        for (const [ms, kind] of [...script, [600_000, 'frame'] as const]) {
-          line.pass(ms);
-          const learnedMs = intervals.length < 3 ? 120_000 : Math.max(20_000, 3 * Math.max(...intervals));
-          const due = Math.min(lifeAtMs + learnedMs, pingOrOpenAtMs + 120_000);
-          if (line.deadAtMs === undefined) expect(line.nowMs, 'overdue').to.be.below(due + 1);
-          else {
-            expect(line.deadAtMs).to.equal(due);
-            expect(line.deadAtMs - lifeAtMs).to.be.within(pingOrOpenAtMs === lifeAtMs ? 20_000 : 0, 120_000);
-            if (!measured) intervals = [];
-            line.comeBack();
-            opened();
-            continue;
+  it(
+    'for any history: never dead before 20 s, or three learned intervals, after the last sign of life; never ' +
+      'after the limit of the dialect',
+    () => {
+      const what = fc.constantFrom('server-ping', 'server-ping', 'server-ping', 'frame', 'reconnect');
+      const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 40_000 }), what), { maxLength: 60 });
+      const policy = policyOf('genesys-streams');
+      fc.assert(
+        fc.property(steps, (script) => {
+          const line = new Line(policy);
+          let intervals: number[] = [];
+          let pingedAtMs: number | undefined;
+          let lifeAtMs = line.nowMs;
+          let pingOrOpenAtMs = line.nowMs;
+          let measured = false;
+          const opened = (): void => {
+            measured = false;
+            pingedAtMs = undefined;
+            lifeAtMs = line.nowMs;
+            pingOrOpenAtMs = line.nowMs;
+          };
+          for (const [ms, kind] of [...script, [600_000, 'frame'] as const]) {
+            line.pass(ms);
+            const learnedMs = intervals.length < 3 ? 120_000 : Math.max(20_000, 3 * Math.max(...intervals));
+            const due = Math.min(lifeAtMs + learnedMs, pingOrOpenAtMs + 120_000);
+            if (line.deadAtMs === undefined) expect(line.nowMs, 'overdue').to.be.below(due + 1);
+            else {
+              expect(line.deadAtMs).to.equal(due);
+              expect(line.deadAtMs - lifeAtMs).to.be.within(pingOrOpenAtMs === lifeAtMs ? 20_000 : 0, 120_000);
+              if (!measured) intervals = [];
+              line.comeBack();
+              opened();
+              continue;
+            }
+            if (kind === 'reconnect') {
+              line.reconnect();
+              opened();
+              continue;
+            }
+            line.hear(kind);
+            lifeAtMs = line.nowMs;
+            if (kind === 'frame') continue;
+            if (pingedAtMs !== undefined) {
+              intervals = [...intervals, line.nowMs - pingedAtMs].slice(-4);
+              measured = true;
+            }
+            pingedAtMs = line.nowMs;
+            pingOrOpenAtMs = line.nowMs;
           }
-          if (kind === 'reconnect') {
-            line.reconnect();
-            opened();
-            continue;
-          }
-          line.hear(kind);
-          lifeAtMs = line.nowMs;
-          if (kind === 'frame') continue;
-          if (pingedAtMs !== undefined) {
-            intervals = [...intervals, line.nowMs - pingedAtMs].slice(-4);
-            measured = true;
-          }
-          pingedAtMs = line.nowMs;
-          pingOrOpenAtMs = line.nowMs;
-        }
-      }),
-      { numRuns: 300 },
-    );
-  });
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
 });

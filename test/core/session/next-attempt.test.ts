@@ -23,31 +23,35 @@ describe('why a session has no open link, and when it dials next', () => {
     expect(nextAttempt(trace.state), 'dialing').to.deep.equal({ reason: undefined, atMs: undefined });
   });
 
-  it('keeps the reason while it waits, while the gate lets nobody through, while it dials, and until the link is open', () => {
-    const trace = new Trace().open();
-    trace.at(1000, close(1, 1006));
-    expect(nextAttempt(trace.state)).to.deep.equal({ reason: 'closed_abnormally', atMs: 1050 });
-    trace.at(1050, { kind: 'tick', unit: 0 });
-    expect(nextAttempt(trace.state), 'as soon as the gate says so').to.deep.equal({
-      reason: 'closed_abnormally',
-      atMs: undefined,
-    });
-    trace.at(1060, admitted);
-    expect(nextAttempt(trace.state)).to.deep.equal({ reason: 'closed_abnormally', atMs: undefined });
-    trace.at(1070, refused(2, 429, 7000));
-    expect(nextAttempt(trace.state), 'the latest one').to.deep.equal({ reason: 'rate_limited', atMs: 8070 });
-    trace.at(8070, { kind: 'tick', unit: 0 });
-    trace.at(8070, admitted);
-    trace.at(8080, { kind: 'opened', gen: 3 });
-    expect(nextAttempt(trace.state)).to.equal(undefined);
-    trace.at(9000, { kind: 'park' });
-    trace.at(9010, close(3, 1000));
-    trace.at(9020, { kind: 'start' });
-    expect(nextAttempt(trace.state), 'what is over is not said again').to.deep.equal({
-      reason: undefined,
-      atMs: undefined,
-    });
-  });
+  it(
+    'keeps the reason while it waits, while the gate lets nobody through, while it dials, and until the link ' +
+      'is open',
+    () => {
+      const trace = new Trace().open();
+      trace.at(1000, close(1, 1006));
+      expect(nextAttempt(trace.state)).to.deep.equal({ reason: 'closed_abnormally', atMs: 1050 });
+      trace.at(1050, { kind: 'tick', unit: 0 });
+      expect(nextAttempt(trace.state), 'as soon as the gate says so').to.deep.equal({
+        reason: 'closed_abnormally',
+        atMs: undefined,
+      });
+      trace.at(1060, admitted);
+      expect(nextAttempt(trace.state)).to.deep.equal({ reason: 'closed_abnormally', atMs: undefined });
+      trace.at(1070, refused(2, 429, 7000));
+      expect(nextAttempt(trace.state), 'the latest one').to.deep.equal({ reason: 'rate_limited', atMs: 8070 });
+      trace.at(8070, { kind: 'tick', unit: 0 });
+      trace.at(8070, admitted);
+      trace.at(8080, { kind: 'opened', gen: 3 });
+      expect(nextAttempt(trace.state)).to.equal(undefined);
+      trace.at(9000, { kind: 'park' });
+      trace.at(9010, close(3, 1000));
+      trace.at(9020, { kind: 'start' });
+      expect(nextAttempt(trace.state), 'what is over is not said again').to.deep.equal({
+        reason: undefined,
+        atMs: undefined,
+      });
+    },
+  );
 
   it('names a reason that asks at once: a refused token, a position that is too old, a hole', () => {
     const trace = new Trace();

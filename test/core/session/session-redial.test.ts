@@ -166,15 +166,19 @@ describe('the first redial of a lost connection', () => {
     expect(trace.at(9001, { kind: 'admitted', token: T1, resuming: false })).to.deep.equal(['dial']);
   });
 
-  it('after a death that our own watch noticed it draws its jitter too: links that die together do not come back together', () => {
-    const silent = {
-      liveness: { watchdog: { of: 'ping' as const, silenceMs: 1000 }, latency: policy.liveness.latency },
-    };
-    const waits = [0.1, 0.9].map((unit) => {
-      const trace = new Trace(silent).open();
-      trace.at(1050, { kind: 'tick', unit });
-      return trace.effect('attempt-failed').retryInMs;
-    });
-    expect(waits).to.deep.equal([10, 90]);
-  });
+  it(
+    'after a death that our own watch noticed it draws its jitter too: links that die together do not come ' +
+      'back together',
+    () => {
+      const silent = {
+        liveness: { watchdog: { of: 'ping' as const, silenceMs: 1000 }, latency: policy.liveness.latency },
+      };
+      const waits = [0.1, 0.9].map((unit) => {
+        const trace = new Trace(silent).open();
+        trace.at(1050, { kind: 'tick', unit });
+        return trace.effect('attempt-failed').retryInMs;
+      });
+      expect(waits).to.deep.equal([10, 90]);
+    },
+  );
 });

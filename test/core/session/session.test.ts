@@ -218,81 +218,85 @@ describe('stepSession', () => {
     );
   });
 
-  it('for any history: one report per admission, no dial unasked, no effect for abandoned links, deadlines that ticks clear', () => {
-    const input = fc.oneof(
-      fc.constant<SessionInput>({ kind: 'start' }),
-      fc.constant<SessionInput>({ kind: 'park' }),
-      fc.constant<SessionInput>({ kind: 'tick', unit: 0.5 }),
-      fc.constant<SessionInput>({ kind: 'redial', purpose: 'gap' }),
-      fc.constant<SessionInput>({ kind: 'token-staged', token: T2 }),
-      fc.integer({ min: 1, max: 8 }).map((gen): SessionInput => ({ kind: 'opened', gen })),
-      fc.integer({ min: 1, max: 8 }).map((gen): SessionInput => ({ kind: 'event', gen })),
-      fc
-        .tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(1000, 1002, 1006, 1008, 1013))
-        .map(([gen, code]) => close(gen, code)),
-      fc
-        .tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(401, 403, 410, 429, 503))
-        .map(([gen, status]) => refused(gen, status)),
-      fc
-        .tuple(
-          fc.integer({ min: 1, max: 8 }),
-          fc.constantFrom('closing-soon', 'reconnect-ack', 'refresh-ack', 'position-expired'),
-        )
-        .map(([gen, control]): SessionInput => ({
-          kind: 'control',
-          gen,
-          control: control as 'closing-soon',
-          unit: 0.5,
-        })),
-      fc.constant('admit' as const),
-    );
-    fc.assert(
-      fc.property(
-        fc.array(fc.tuple(fc.integer({ min: 0, max: 20_000 }), input), { maxLength: 80 }),
-        fc.boolean(),
-        (steps, hello) => {
-          const trace = new Trace(hello ? { hello: { ackTimeoutMs: 5000, reconnectOnly: false } } : {});
-          let now = 0;
-          let admitted = 0;
-          let reported = 0;
-          let waiting = 0;
-          for (const [delta, what] of steps) {
-            now += delta;
-            // The client only admits who asked.
-            if (what === 'admit' && waiting === 0) continue;
-            const one: SessionInput = what === 'admit' ? { kind: 'admitted', token: T1, resuming: true } : what;
-            if (what === 'admit') {
-              admitted += 1;
-              waiting -= 1;
-            }
-            for (const kind of trace.at(now, one)) {
-              if (kind === 'report') reported += 1;
-              if (kind === 'ask') waiting = 1;
-              if (kind === 'cancel-ask') waiting = 0;
-            }
-            const unreported = [trace.state.main, trace.state.next].filter(
-              (link) => link !== undefined && (link.phase === 'dialing' || link.phase === 'acking'),
-            ).length;
-            expect(admitted - reported, 'slots taken and not given back').to.equal(unreported);
-            if (trace.state.phase.kind === 'asking') expect(waiting, 'asking means a request is out').to.equal(1);
-            for (let n = 0; n < 6; n += 1) {
-              for (const kind of trace.at(now, { kind: 'tick', unit: 0.5 })) {
+  it(
+    'for any history: one report per admission, no dial unasked, no effect for abandoned links, deadlines that ' +
+      'ticks clear',
+    () => {
+      const input = fc.oneof(
+        fc.constant<SessionInput>({ kind: 'start' }),
+        fc.constant<SessionInput>({ kind: 'park' }),
+        fc.constant<SessionInput>({ kind: 'tick', unit: 0.5 }),
+        fc.constant<SessionInput>({ kind: 'redial', purpose: 'gap' }),
+        fc.constant<SessionInput>({ kind: 'token-staged', token: T2 }),
+        fc.integer({ min: 1, max: 8 }).map((gen): SessionInput => ({ kind: 'opened', gen })),
+        fc.integer({ min: 1, max: 8 }).map((gen): SessionInput => ({ kind: 'event', gen })),
+        fc
+          .tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(1000, 1002, 1006, 1008, 1013))
+          .map(([gen, code]) => close(gen, code)),
+        fc
+          .tuple(fc.integer({ min: 1, max: 8 }), fc.constantFrom(401, 403, 410, 429, 503))
+          .map(([gen, status]) => refused(gen, status)),
+        fc
+          .tuple(
+            fc.integer({ min: 1, max: 8 }),
+            fc.constantFrom('closing-soon', 'reconnect-ack', 'refresh-ack', 'position-expired'),
+          )
+          .map(([gen, control]): SessionInput => ({
+            kind: 'control',
+            gen,
+            control: control as 'closing-soon',
+            unit: 0.5,
+          })),
+        fc.constant('admit' as const),
+      );
+      fc.assert(
+        fc.property(
+          fc.array(fc.tuple(fc.integer({ min: 0, max: 20_000 }), input), { maxLength: 80 }),
+          fc.boolean(),
+          (steps, hello) => {
+            const trace = new Trace(hello ? { hello: { ackTimeoutMs: 5000, reconnectOnly: false } } : {});
+            let now = 0;
+            let admitted = 0;
+            let reported = 0;
+            let waiting = 0;
+            for (const [delta, what] of steps) {
+              now += delta;
+              // The client only admits who asked.
+              if (what === 'admit' && waiting === 0) continue;
+              const one: SessionInput = what === 'admit' ? { kind: 'admitted', token: T1, resuming: true } : what;
+              if (what === 'admit') {
+                admitted += 1;
+                waiting -= 1;
+              }
+              for (const kind of trace.at(now, one)) {
                 if (kind === 'report') reported += 1;
                 if (kind === 'ask') waiting = 1;
                 if (kind === 'cancel-ask') waiting = 0;
               }
+              const unreported = [trace.state.main, trace.state.next].filter(
+                (link) => link !== undefined && (link.phase === 'dialing' || link.phase === 'acking'),
+              ).length;
+              expect(admitted - reported, 'slots taken and not given back').to.equal(unreported);
+              if (trace.state.phase.kind === 'asking') expect(waiting, 'asking means a request is out').to.equal(1);
+              for (let n = 0; n < 6; n += 1) {
+                for (const kind of trace.at(now, { kind: 'tick', unit: 0.5 })) {
+                  if (kind === 'report') reported += 1;
+                  if (kind === 'ask') waiting = 1;
+                  if (kind === 'cancel-ask') waiting = 0;
+                }
+              }
+              expect(sessionDeadline(trace.policy, trace.state) ?? Infinity, 'overdue after ticks').to.be.greaterThan(
+                now,
+              );
+              expect(
+                trace.state.goal === 'run' && trace.state.phase.kind === 'idle' && trace.state.main === undefined,
+                'a running session that waits for nothing',
+              ).to.equal(false);
             }
-            expect(sessionDeadline(trace.policy, trace.state) ?? Infinity, 'overdue after ticks').to.be.greaterThan(
-              now,
-            );
-            expect(
-              trace.state.goal === 'run' && trace.state.phase.kind === 'idle' && trace.state.main === undefined,
-              'a running session that waits for nothing',
-            ).to.equal(false);
-          }
-        },
-      ),
-      { numRuns: 400 },
-    );
-  });
+          },
+        ),
+        { numRuns: 400 },
+      );
+    },
+  );
 });

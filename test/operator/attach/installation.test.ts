@@ -74,12 +74,16 @@ describe('kubectl holdfast inject: whose image', function () {
   const ours = [settings('system', 'holdfast-injector', 'ours:1'), webhook('system/holdfast-injector')];
   const evil = settings('aaa-team', 'holdfast-injector', 'evil.example/holdfast:1');
 
-  it('is that of the installation which cluster-scoped objects name, and is said; a ConfigMap of any namespace is not', async () => {
-    const { code, out, said } = await inject([evil, ...ours, settings('system', 'other', 'evil.example/2')]);
-    expect(code).to.equal(0);
-    expect(out).to.include('image: ours:1').and.include('redis://system:6379/0').and.not.include('evil');
-    expect(said).to.include('image ours:1, store redis://system:6379/0 (installation system/holdfast-injector)');
-  });
+  it(
+    'is that of the installation which cluster-scoped objects name, and is said; a ConfigMap of any namespace ' +
+      'is not',
+    async () => {
+      const { code, out, said } = await inject([evil, ...ours, settings('system', 'other', 'evil.example/2')]);
+      expect(code).to.equal(0);
+      expect(out).to.include('image: ours:1').and.include('redis://system:6379/0').and.not.include('evil');
+      expect(said).to.include('image ours:1, store redis://system:6379/0 (installation system/holdfast-injector)');
+    },
+  );
 
   it('without one that can be trusted it is the default, with a warning', async () => {
     const { out, said } = await inject([evil]);

@@ -44,7 +44,9 @@ describe('a leader whose credentials are refused, and nobody has better ones', (
     );
     expect(eventsOf('c', refused)[0]).to.include({
       reason: 'NoBetterLeader',
-      note: 'p-0 cannot do its work (credentials), and none of the 2 others asked can: it stays the leader and looks again in 60 s',
+      note:
+        'p-0 cannot do its work (credentials), and none of the 2 others asked can: it stays the leader and ' +
+        'looks again in 60 s',
     });
   });
 });

@@ -8,7 +8,10 @@ import { writeDocuments } from '../../support/documents.ts';
 import { TestSidecar } from '../../support/sidecar.ts';
 import { until } from '../../support/until.ts';
 
-/** A gateway of our own: it hands out tokens as the simulator does, and sends on each connection exactly what a test says. */
+/**
+ * A gateway of our own: it hands out tokens as the simulator does, and sends on each connection exactly what a test
+ * says.
+ */
 class Gateway {
   readonly links: WebSocket[] = [];
   readonly #tokens = new Simulator({ port: 0, rate: 0, size: 300, keys: 1 });

@@ -10,11 +10,15 @@ describe('the earliest time among the last events of a link', () => {
     expect(times.lowest(3900, { receivedMs: 4000, behind: false })).to.equal(2400);
   });
 
-  it('does not forget by the time of receipt what was sent some time ago: one event stamped ahead would skip what is still unread', () => {
-    const times = new RecentTimes();
-    times.begin(0);
-    for (let n = 0; n < 256; n += 1) times.lowest(1000 + n, { receivedMs: 10_000, behind: true });
-    expect(times.lowest(60_000, { receivedMs: 15_000, behind: true })).to.equal(1001);
-    expect(times.lowest(1300, { receivedMs: 20_000, behind: true })).to.equal(1002);
-  });
+  it(
+    'does not forget by the time of receipt what was sent some time ago: one event stamped ahead would skip ' +
+      'what is still unread',
+    () => {
+      const times = new RecentTimes();
+      times.begin(0);
+      for (let n = 0; n < 256; n += 1) times.lowest(1000 + n, { receivedMs: 10_000, behind: true });
+      expect(times.lowest(60_000, { receivedMs: 15_000, behind: true })).to.equal(1001);
+      expect(times.lowest(1300, { receivedMs: 20_000, behind: true })).to.equal(1002);
+    },
+  );
 });

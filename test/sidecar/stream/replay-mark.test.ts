@@ -17,15 +17,19 @@ function restarted(): ReplayMark {
 }
 
 describe('what is marked as delivered before', () => {
-  it('is after a restart all that was made before it, however late it comes, and nothing once it has been newer for two seconds', () => {
-    const mark = restarted();
-    expect(mark.of(made(60_000), 10_100), 'stamped ahead').to.equal('resume');
-    expect(mark.of(made(4000), 10_200), 'made before').to.equal('resume');
-    expect(mark.of(made(10_300), 10_300), 'newer, and not for long').to.equal('resume');
-    expect(mark.of(made(9000), 11_000), 'made before').to.equal('resume');
-    expect(mark.of(made(11_100), 11_100)).to.equal('resume');
-    expect(mark.of(made(13_100), 13_100)).to.equal('live');
-  });
+  it(
+    'is after a restart all that was made before it, however late it comes, and nothing once it has been newer ' +
+      'for two seconds',
+    () => {
+      const mark = restarted();
+      expect(mark.of(made(60_000), 10_100), 'stamped ahead').to.equal('resume');
+      expect(mark.of(made(4000), 10_200), 'made before').to.equal('resume');
+      expect(mark.of(made(10_300), 10_300), 'newer, and not for long').to.equal('resume');
+      expect(mark.of(made(9000), 11_000), 'made before').to.equal('resume');
+      expect(mark.of(made(11_100), 11_100)).to.equal('resume');
+      expect(mark.of(made(13_100), 13_100)).to.equal('live');
+    },
+  );
 
   it('ends after a minute without an older one where the clock of the platform is ahead of ours', () => {
     const mark = restarted();

@@ -1,8 +1,9 @@
 import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 
 /**
- * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server is a cluster (redis-leases.ts). No clock but the
- * store's; each script answers the same call twice with the same result.
+ * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server
+ * is a cluster (redis-leases.ts). No clock but the store's; each script answers the same call twice with the same
+ * result.
  */
 
 /** `epoch` of a fence hash as a number, refused when it is none. */
@@ -15,8 +16,8 @@ end
 `;
 
 /**
- * redlock's acquire hook. KEYS[1] lock, KEYS[2] fence. ARGV[1] token, ARGV[2] ttl in ms.
- * Returns 0 when another token holds the lock, else the number of keys (redlock compares it). A new token raises the epoch above the stored one and
+ * redlock's acquire hook. KEYS[1] lock, KEYS[2] fence. ARGV[1] token, ARGV[2] ttl in ms. Returns 0 when another token
+ * holds the lock, else the number of keys (redlock compares it). A new token raises the epoch above the stored one and
  * to at least the store's clock, so that a store that lost its data does not hand out an old number.
  */
 export const ACQUIRE: Script = {
@@ -38,7 +39,9 @@ return #KEYS
 `,
 };
 
-/** redlock's extend hook, used by nobody but kept right: only for the holder, only the lock. KEYS and ARGV as ACQUIRE. */
+/**
+ * redlock's extend hook, used by nobody but kept right: only for the holder, only the lock. KEYS and ARGV as ACQUIRE.
+ */
 export const EXTEND: Script = {
   name: 'hfExtend',
   keys: 2,
@@ -59,8 +62,9 @@ end
 `;
 
 /**
- * redlock's release hook: compare, delete, say that the holder has stopped. KEYS[1] lock, KEYS[2] fence. ARGV[1] token. Returns the number of keys, or 0.
- * An acquisition that was never completed is undone instead: its release says nothing about the holder before.
+ * redlock's release hook: compare, delete, say that the holder has stopped. KEYS[1] lock, KEYS[2] fence. ARGV[1] token.
+ * Returns the number of keys, or 0. An acquisition that was never completed is undone instead: its release says nothing
+ * about the holder before.
  */
 export function releaseScript(channel: string): Script {
   return {
@@ -81,10 +85,11 @@ return #KEYS
 }
 
 /**
- * Completes an acquisition. KEYS lock, fence, incarnation, members. ARGV token, watched incarnation, floor, holder, connection, server, fresh incarnation,
- * token and beat of the last holder as the caller watched them.
- * Returns {'won', epoch, store ms, incarnation}, {'lost'} or {'quarantine'}: nobody stopped cleanly, and the store or the last holder is not the one
- * that the caller watched for a ttl. Then everything is as it was before, so that the holder that still acts can take its lock back.
+ * Completes an acquisition. KEYS lock, fence, incarnation, members. ARGV token, watched incarnation, floor, holder,
+ * connection, server, fresh incarnation, token and beat of the last holder as the caller watched them. Returns {'won',
+ * epoch, store ms, incarnation}, {'lost'} or {'quarantine'}: nobody stopped cleanly, and the store or the last holder
+ * is not the one that the caller watched for a ttl. Then everything is as it was before, so that the holder that still
+ * acts can take its lock back.
  */
 export const CLAIM_LEASE: Script = {
   name: 'hfClaimLease',
@@ -111,11 +116,12 @@ return {'won', whole(epoch), whole(now), inc}
 };
 
 /**
- * Renews many leases. KEYS per lease: lock, fence, incarnation, members. ARGV ttl, member id, member record (empty: it stands as it is), connection,
- * server, fresh incarnation, holder; then per lease: token, epoch, latest store ms at which a forgotten lease may be taken back.
- * Returns {store ms, then per lease: 1 renewed, 3 renewed but the record was gone, 0 lost, 2 forgotten, -1 unreadable; incarnation}. A lock that merely
- * expired is taken back by the token that held it last, unless that one gave it back; one of which the store knows nothing only within the time its
- * holder was sure of. What is wrong with one lease does not touch the others.
+ * Renews many leases. KEYS per lease: lock, fence, incarnation, members. ARGV ttl, member id, member record (empty: it
+ * stands as it is), connection, server, fresh incarnation, holder; then per lease: token, epoch, latest store ms at
+ * which a forgotten lease may be taken back. Returns {store ms, then per lease: 1 renewed, 3 renewed but the record was
+ * gone, 0 lost, 2 forgotten, -1 unreadable; incarnation}. A lock that merely expired is taken back by the token that
+ * held it last, unless that one gave it back; one of which the store knows nothing only within the time its holder was
+ * sure of. What is wrong with one lease does not touch the others.
  */
 export const RENEW_MANY: Script = {
   name: 'hfRenewMany',
@@ -164,8 +170,9 @@ return out
 };
 
 /**
- * Looks at many leases. KEYS as RENEW_MANY. ARGV member id, member record (empty: only look), fresh incarnation, ms after which a silent member is forgotten.
- * Returns {store ms, then per lease: {token, pttl, epoch, fence token, state, connection, server, beat, incarnation, holder, members as a flat list}, or 'unreadable'}.
+ * Looks at many leases. KEYS as RENEW_MANY. ARGV member id, member record (empty: only look), fresh incarnation, ms
+ * after which a silent member is forgotten. Returns {store ms, then per lease: {token, pttl, epoch, fence token, state,
+ * connection, server, beat, incarnation, holder, members as a flat list}, or 'unreadable'}.
  */
 export const OBSERVE_MANY: Script = {
   name: 'hfObserveMany',
@@ -203,8 +210,8 @@ return out
 };
 
 /**
- * Gives a lease to an heir in one instant. KEYS lock, fence. ARGV token, epoch, the heir's token, ttl, heir, channel, the heir's epoch.
- * Returns 1 done (also when it was done before), 0 the caller does not hold it.
+ * Gives a lease to an heir in one instant. KEYS lock, fence. ARGV token, epoch, the heir's token, ttl, heir, channel,
+ * the heir's epoch. Returns 1 done (also when it was done before), 0 the caller does not hold it.
  */
 export const TRANSFER: Script = {
   name: 'hfTransfer',
@@ -224,8 +231,9 @@ return 1
 };
 
 /**
- * Removes the lock of a holder that is known to have stopped. KEYS lock, fence. ARGV token, connection ('*': any), channel, beat.
- * Returns 1 removed, 0 somebody newer is there. Cannot hurt a newer holder: token and connection must be exactly those of the evidence.
+ * Removes the lock of a holder that is known to have stopped. KEYS lock, fence. ARGV token, connection ('*': any),
+ * channel, beat. Returns 1 removed, 0 somebody newer is there. Cannot hurt a newer holder: token and connection must be
+ * exactly those of the evidence.
  */
 export const BREAK: Script = {
   name: 'hfBreak',

@@ -30,7 +30,10 @@ return {1}
 `,
 };
 
-/** Sets a mark. KEYS as PERMIT. ARGV epoch, field, ms from now (0: remove), '1': only ever later. Returns 1, or 0 for another epoch. */
+/**
+ * Sets a mark. KEYS as PERMIT. ARGV epoch, field, ms from now (0: remove), '1': only ever later. Returns 1, or 0 for
+ * another epoch.
+ */
 export const MARK: Script = {
   name: 'hfMark',
   keys: 2,

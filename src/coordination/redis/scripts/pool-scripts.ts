@@ -1,9 +1,10 @@
 import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 
 /**
- * KEYS slots (zset: stream -> expiry), info (hash: stream -> "class since"), wait (zset: stream -> since), seen (zset: waiter -> expiry), pre (hash: victim ->
- * deadline). ARGV stream, class, limit, slot ms, min hold ms, preempt ms, age ms.
- * Returns {1}, {0, place} or {2, ms left}. Slots never exceed the limit: a victim's slot ends before it is given on.
+ * KEYS slots (zset: stream -> expiry), info (hash: stream -> "class since"), wait (zset: stream -> since), seen (zset:
+ * waiter -> expiry), pre (hash: victim -> deadline). ARGV stream, class, limit, slot ms, min hold ms, preempt ms, age
+ * ms. Returns {1}, {0, place} or {2, ms left}. Slots never exceed the limit: a victim's slot ends before it is given
+ * on.
  */
 export const ADMIT: Script = {
   name: 'hfAdmit',

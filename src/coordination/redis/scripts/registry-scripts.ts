@@ -1,6 +1,9 @@
 import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
 
-/** The scripts of the connection registry. Time is the store's; the reaper never believes a single look. A full server refuses them: only others' view depends on them. */
+/**
+ * The scripts of the connection registry. Time is the store's; the reaper never believes a single look. A full server
+ * refuses them: only others' view depends on them.
+ */
 
 /** `now` is the store's time in ms for the whole script. */
 const NOW = `${CLOCK}${WHOLE}
@@ -8,9 +11,10 @@ local now = clock()
 `;
 
 /**
- * Heartbeats of many connections. KEYS[1] index (id -> last pong), KEYS[2] suspects: who lives is none any more, KEYS[3..] their hashes. ARGV[1] life in ms; then ten per connection: id, ms since the
- * last pong, platform, tenant, state, retry count, client, stream, pod, epoch.
- * Returns how many were written; a key of ours that holds something else is left alone.
+ * Heartbeats of many connections. KEYS[1] index (id -> last pong), KEYS[2] suspects: who lives is none any more,
+ * KEYS[3..] their hashes. ARGV[1] life in ms; then ten per connection: id, ms since the last pong, platform, tenant,
+ * state, retry count, client, stream, pod, epoch. Returns how many were written; a key of ours that holds something
+ * else is left alone.
  */
 export const HEARTBEAT: Script = {
   name: 'hfHeartbeat',
@@ -47,7 +51,10 @@ return #KEYS - 2
 `,
 };
 
-/** Ids whose last pong is older than ARGV[1] ms, oldest first, at most ARGV[2]. KEYS[1] index; what no id of ours can be (other than ASCII, longer than ARGV[3]) leaves it. */
+/**
+ * Ids whose last pong is older than ARGV[1] ms, oldest first, at most ARGV[2]. KEYS[1] index; what no id of ours can
+ * be (other than ASCII, longer than ARGV[3]) leaves it.
+ */
 export const OVERDUE: Script = {
   name: 'hfOverdue',
   keys: 1,
@@ -61,7 +68,10 @@ return ids
 `,
 };
 
-/** Hashes that are not in the index are put there, by their own last pong. KEYS[1] index, KEYS[2..] hashes. ARGV ids. Returns how many were new. */
+/**
+ * Hashes that are not in the index are put there, by their own last pong. KEYS[1] index, KEYS[2..] hashes. ARGV ids.
+ * Returns how many were new.
+ */
 export const ADOPT: Script = {
   name: 'hfAdopt',
   keys: 0,
@@ -80,9 +90,10 @@ return added
 };
 
 /**
- * The reaper's verdict on connections that look dead. KEYS[1] index, KEYS[2] suspects, KEYS[3..] hashes. ARGV dead after ms, distance of two looks ms, channel,
- * then ids. First look: suspected. Second look, the same last pong: state DEAD, published, deleted, in one step, so that a connection revived in
- * between cannot be removed. Returns the ids that were purged.
+ * The reaper's verdict on connections that look dead. KEYS[1] index, KEYS[2] suspects, KEYS[3..] hashes. ARGV dead
+ * after ms, distance of two looks ms, channel, then ids. First look: suspected. Second look, the same last pong: state
+ * DEAD, published, deleted, in one step, so that a connection revived in between cannot be removed. Returns the ids
+ * that were purged.
  */
 export const REAP: Script = {
   name: 'hfReap',

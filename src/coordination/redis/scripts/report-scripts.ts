@@ -1,6 +1,9 @@
 import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
 
-/** A full server refuses it: who watches can wait. KEYS[1] hash of one client's reports. ARGV replica, text, life ms, many. */
+/**
+ * A full server refuses it: who watches can wait. KEYS[1] hash of one client's reports. ARGV replica, text, life ms,
+ * many.
+ */
 export const REPORT: Script = {
   name: 'hfReport',
   keys: 1,

@@ -6,8 +6,8 @@ export interface Script {
 }
 
 /**
- * What the Lua scripts begin with. The only clock of all of them stands here, once: test/coordination/differential.test.ts puts a key in its place.
- * `clock()` returns the store's time in ms.
+ * What the Lua scripts begin with. The only clock of all of them stands here, once:
+ * test/coordination/differential.test.ts puts a key in its place. `clock()` returns the store's time in ms.
  */
 export const CLOCK = `
 local function clock()
@@ -22,10 +22,11 @@ local function whole(n) return string.format('%.0f', n) end
 `;
 
 /**
- * `room(hash)`: from here on the script may write although the server is full (maxmemory with noeviction). A server refuses a script's first write when
- * it may need memory; HDEL never does, and after it every write is carried out, because a script may not end half done (seen on Redis 6.2 to 8.10 and
- * Valkey). Only for what must go on and is bounded: leases, fences, checkpoints, sealed tokens, permits, places. Dead letters, reports
- * and the registry of connections must not use it: they are what a full server refuses first.
+ * `room(hash)`: from here on the script may write although the server is full (maxmemory with noeviction). A server
+ * refuses a script's first write when it may need memory; HDEL never does, and after it every write is carried out,
+ * because a script may not end half done (seen on Redis 6.2 to 8.10 and Valkey). Only for what must go on and is
+ * bounded: leases, fences, checkpoints, sealed tokens, permits, places. Dead letters, reports and the registry of
+ * connections must not use it: they are what a full server refuses first.
  */
 export const ROOM = `
 local function room(hash) redis.pcall('HDEL', hash, '') end

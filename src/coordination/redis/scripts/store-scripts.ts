@@ -1,15 +1,15 @@
 import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 
 /**
- * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock; each is idempotent:
- * the same call twice gives the same answer. Numbers travel as strings: Lua would round epochs above 2^53 in arithmetic we do not need.
+ * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock;
+ * each is idempotent: the same call twice gives the same answer. Numbers travel as strings: Lua would round epochs
+ * above 2^53 in arithmetic we do not need.
  */
 
 /**
- * Takes the next fencing number of a client.
- * KEYS[1] fence hash {epoch, holder}. ARGV[1] holder identity, ARGV[2] highest epoch the caller ever saw.
- * Returns the new epoch as a string: above the stored one, above the caller's floor, at least the store's clock in ms, so that a store that
- * lost its data does not hand out an old number.
+ * Takes the next fencing number of a client. KEYS[1] fence hash {epoch, holder}. ARGV[1] holder identity, ARGV[2]
+ * highest epoch the caller ever saw. Returns the new epoch as a string: above the stored one, above the caller's floor,
+ * at least the store's clock in ms, so that a store that lost its data does not hand out an old number.
  */
 export const CLAIM: Script = {
   name: 'hfClaim',
@@ -26,9 +26,9 @@ return epoch
 };
 
 /**
- * Writes checkpoints, all or none.
- * KEYS[1] fence hash, KEYS[2] checkpoint hash. ARGV[1] epoch; then four per stream: stream, index, count of what is settled
- * ahead, record. Returns 1 stored, 0 fenced (another epoch), -1 regressed (a stored index is higher, or the same with more settled ahead).
+ * Writes checkpoints, all or none. KEYS[1] fence hash, KEYS[2] checkpoint hash. ARGV[1] epoch; then four per stream:
+ * stream, index, count of what is settled ahead, record. Returns 1 stored, 0 fenced (another epoch), -1 regressed (a
+ * stored index is higher, or the same with more settled ahead).
  */
 export const SAVE: Script = {
   name: 'hfSave',
@@ -49,8 +49,9 @@ return 1
 };
 
 /**
- * Puts a record back that the store has lost. KEYS[1] checkpoint hash. ARGV[1] stream, ARGV[2] index, ARGV[3] count of what is settled ahead, ARGV[4] record.
- * Returns 1 written, 0 there is one. Needs no epoch: it writes only where nothing is, and only what was acknowledged once.
+ * Puts a record back that the store has lost. KEYS[1] checkpoint hash. ARGV[1] stream, ARGV[2] index, ARGV[3] count of
+ * what is settled ahead, ARGV[4] record. Returns 1 written, 0 there is one. Needs no epoch: it writes only where
+ * nothing is, and only what was acknowledged once.
  */
 export const SEED: Script = {
   name: 'hfSeed',
@@ -79,9 +80,9 @@ return 1
 };
 
 /**
- * Adds a dead letter. KEYS[1] letters hash, KEYS[2] index zset (all scores 0: sorted by id), KEYS[3] their bytes. ARGV[1] id, ARGV[2] record,
- * ARGV[3] limit of letters, ARGV[4] limit of bytes. Returns 1 stored (one that was there is replaced), 0 full. A full server refuses it: what holds the
- * streams comes first.
+ * Adds a dead letter. KEYS[1] letters hash, KEYS[2] index zset (all scores 0: sorted by id), KEYS[3] their bytes.
+ * ARGV[1] id, ARGV[2] record, ARGV[3] limit of letters, ARGV[4] limit of bytes. Returns 1 stored (one that was there is
+ * replaced), 0 full. A full server refuses it: what holds the streams comes first.
  */
 export const ADD_LETTER: Script = {
   name: 'hfAddLetter',
@@ -99,7 +100,10 @@ return 1
 `,
 };
 
-/** Removes a dead letter. KEYS as ADD_LETTER. ARGV[1] id. Returns how many were removed. Works on a full server: its first write frees memory. */
+/**
+ * Removes a dead letter. KEYS as ADD_LETTER. ARGV[1] id. Returns how many were removed. Works on a full server: its
+ * first write frees memory.
+ */
 export const REMOVE_LETTER: Script = {
   name: 'hfRemoveLetter',
   keys: 3,
