@@ -188,6 +188,8 @@ class SimLink implements PlatformSocket {
   pausedSinceMs = Infinity;
   #ended = false;
   #cut = false;
+  /** The platform has sent its close frame. */
+  #closing = false;
   #draining = false;
   #paused = false;
   /** Arrived, and not read while paused. */
@@ -215,14 +217,24 @@ class SimLink implements PlatformSocket {
   }
 
   flow(): void {
-    if (this.#id === undefined || this.#ended) return;
+    if (this.#id === undefined || this.#ended || this.#closing) return;
     for (const frame of this.#out.platform.due(this.#id)) this.#arrive(frame);
   }
 
-  /** Lost on the way: what was under way does not arrive. */
+  /** The connection is reset (1006): what was under way does not arrive. Else a close frame comes behind all of that. */
   lose(closeCode: number): void {
     if (this.#id === undefined || this.#ended) return;
-    this.#end({ stage: 'stream', closeCode });
+    const end = (): void => {
+      this.#end({ stage: 'stream', closeCode });
+    };
+    const { nowMs } = this.#out.time;
+    if (closeCode === 1006 || this.#cut || !(this.#paused || this.#unread.length > 0 || this.#arrivesMs > nowMs))
+      return end();
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#out.platform.disconnect(this.#id);
+    this.#arrivesMs = Math.max(this.#arrivesMs + FRAME_MS, nowMs);
+    this.#inTurn(end);
   }
 
   /** The pod is gone. */
@@ -279,6 +291,11 @@ class SimLink implements PlatformSocket {
     if (time.nowMs < wire.silentUntilMs && !this.#cut) this.#cutOff(wire.silentUntilMs - time.nowMs);
     if (this.#cut) return;
     this.#arrivesMs = Math.max(this.#arrivesMs + FRAME_MS, time.nowMs + wire.latencyMs * (0.5 + unit()));
+    this.#inTurn(act);
+  }
+
+  #inTurn(act: () => void): void {
+    const { time } = this.#out;
     time.in(this.#arrivesMs - time.nowMs, () => {
       if (this.#ended || this.#cut || !this.#pod.alive()) return;
       if (!this.#paused && this.#unread.length === 0) return act();
