@@ -132,6 +132,18 @@ export const STREAM: readonly Mutant[] = [
     ],
   },
   {
+    id: 'outbox-goes-again-before-its-time',
+    say: 'what left once and is refused again goes at once',
+    tests: outbox,
+    edits: [
+      {
+        file: order,
+        find: 'if (top.dueAtMs <= nowMs && this.#takeable(top)) return top;',
+        replace: 'if (this.#takeable(top)) return top;',
+      },
+    ],
+  },
+  {
     id: 'outbox-suspect-goes-with-the-others',
     say: 'a suspect is handed over like any other event',
     tests: outbox,

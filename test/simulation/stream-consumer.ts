@@ -50,6 +50,8 @@ export interface Verdicts {
   got(one: Delivered): void;
   /** The consumer has taken it, and its word has reached the sidecar. */
   heard(one: Delivered): void;
+  /** It has refused it for now, and its word has reached the sidecar. */
+  refused(one: Delivered): void;
 }
 
 export function gentle(): Behaviour {
@@ -71,6 +73,8 @@ export function gentle(): Behaviour {
 }
 
 const RESTART_MS = 300;
+/** What is refused with another status says something of the consumer: it waits as long as that says. */
+const SPEAKS_OF_EVENTS: ReadonlySet<number> = new Set([200, 409, 500, 503]);
 
 /** Reads a delivered CloudEvent. */
 export function read(ce: Record<string, unknown>, term: number): Delivered {
@@ -177,13 +181,16 @@ export class ConsumerModel {
       if (this.#unit() < this.behaviour.lossShare) return lost();
       open = false;
       this.#gone.splice(this.#gone.indexOf(lost), 1);
+      const posted = this.#posted(events, words, mode);
       this.#time.in(0.2, () => {
         if (!alive()) return;
         events.forEach((one, at) => {
           if (words[at] === 'SUCCESS') this.#judge.heard(one);
+          else if (words[at] === 'RETRY' && posted.kind === 'answer' && SPEAKS_OF_EVENTS.has(posted.status))
+            this.#judge.refused(one);
         });
       });
-      answer(this.#posted(events, words, mode), 0.2);
+      answer(posted, 0.2);
     });
   }
 

@@ -21,6 +21,8 @@ export interface Case {
   readonly kind: 'sequence' | 'since' | 'cursor' | 'none';
   readonly journal: readonly Made[];
   readonly bound: number;
+  /** What was refused goes again after this at the earliest. */
+  readonly retryMs: number;
   /** Entries of one key, or of the whole stream, go in order. */
   readonly order: 'key' | 'stream' | 'pull';
   readonly letters: () => ReadonlySet<number>;
@@ -40,6 +42,8 @@ export class StreamJudge implements Verdicts {
   readonly #takenNumbers = new Set<number>();
   /** The term in which an event was handed over last. */
   readonly #gotIn = new Map<number, number>();
+  /** By number: since when, and by which term, an event waits that was refused. */
+  readonly #refusedAt = new Map<number, { readonly term: number; readonly atMs: number }>();
   readonly #heardIn = new Map<string, number>();
   readonly #gaps: Gap[] = [];
   readonly #lossless: { readonly atMs: number; readonly said: unknown; readonly fromMs: number }[] = [];
@@ -85,10 +89,25 @@ export class StreamJudge implements Verdicts {
     }
     if (this.#heardIn.get(one.id) === one.term && one.replay !== 'redrive')
       this.fault(`${one.id} was acknowledged in this term and comes again`);
+    this.#paced(one);
     const before = this.#gotIn.get(one.n);
     if (before !== undefined && before !== one.term && one.replay !== 'redrive') this.#repeat(one, before);
     this.#gotIn.set(one.n, one.term);
     if (one.attempt === 1 && one.replay !== 'redrive' && one.replay !== 'backfill') this.#order(one);
+  }
+
+  refused(one: Delivered): void {
+    if (one.n > 0 && one.replay !== 'redrive') this.#refusedAt.set(one.n, { term: one.term, atMs: this.#case.nowMs() });
+  }
+
+  /** What was refused waits before it comes again, each time. */
+  #paced({ n, term, replay }: Delivered): void {
+    const refused = this.#refusedAt.get(n);
+    if (refused?.term !== term || replay === 'redrive') return;
+    this.#refusedAt.delete(n);
+    const waitedMs = this.#case.nowMs() - refused.atMs;
+    if (waitedMs < this.#case.retryMs - 1)
+      this.fault(`e-${String(n)} was refused and comes again after ${waitedMs.toFixed(1)} ms`);
   }
 
   heard(one: Delivered): void {

@@ -382,6 +382,26 @@ const OTHERS: readonly StreamPlant[] = [
     },
     run: 181,
   },
+  {
+    id: 'due-ignored',
+    say: 'what left once and is refused again goes at once, without its delay',
+    edits: [
+      {
+        file: 'src/core/events/dispatch-order.ts',
+        find: 'if (top.dueAtMs <= nowMs && this.#takeable(top)) return top;',
+        replace: 'if (this.#takeable(top)) return top;',
+      },
+    ],
+    options: {},
+    run: 110,
+  },
+  {
+    id: 'sealed-unread',
+    say: 'a leader that never read the last checkpoint says at its end that nothing was missed',
+    edits: [{ file: stream, find: 'const whole = this.#begun && this', replace: 'const whole = this' }],
+    options: {},
+    run: 95163,
+  },
 ];
 
 export const STREAM_PLANTS: readonly StreamPlant[] = [...MENDED, ...OTHERS];

@@ -82,6 +82,7 @@ export class StreamWorld {
             : ((profile.resume.kind ?? 'none') as 'sequence'),
       journal: this.#platform.journal,
       bound: outbox.maxInFlight + outbox.maxUncheckpointed,
+      retryMs: this.#plan.consumer.backoff.baseMs * this.#plan.consumer.backoff.jitterLow,
       order: this.#mode === 'pull' ? 'pull' : this.#mode.startsWith('stream') ? 'stream' : 'key',
       letters: () => this.#buried,
       nowMs: () => this.#time.nowMs,

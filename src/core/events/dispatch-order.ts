@@ -50,8 +50,12 @@ export class DispatchOrder<T> {
   /** The oldest redelivery that is due. */
   dueAgain(nowMs: Millis): OutboxEntry<T> | undefined {
     this.#ripen(nowMs);
-    while (this.#again.top !== undefined && !this.#takeable(this.#again.top)) this.#again.pop();
-    return this.#again.top;
+    // One that left from here and was refused again stands among those that are not due yet.
+    for (let top = this.#again.top; top !== undefined; top = this.#again.top) {
+      if (top.dueAtMs <= nowMs && this.#takeable(top)) return top;
+      this.#again.pop();
+    }
+    return undefined;
   }
 
   /** The oldest head of a key that was never handed over. */

@@ -195,8 +195,8 @@ export class StreamDriver {
     const endsAt = this.#deps.nowMs() + limitMs;
     const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
     this.#stopping = true;
-    // Only who was connected to the end can say that nothing was missed until then.
-    const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;
+    // Only who was connected to the end can say that nothing was missed until then, and knows what the last term left.
+    const whole = this.#begun && this.session.state.main?.phase === 'open' && !this.intake.holed;
     if (whole) this.intake.unsubscribed();
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     const classC = this.plan.profile.streamClass === 'C';

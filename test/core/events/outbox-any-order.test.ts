@@ -37,6 +37,8 @@ class Trial {
   readonly #covered = new Set<number>();
   readonly #handed = new Set<number>();
   readonly #lastOfKey = new Map<string, number>();
+  /** When an entry that was not taken may go again. */
+  readonly #dueMs = new Map<number, number>();
   nowMs = 0;
 
   constructor(mode: Mode, policy: OutboxPolicy) {
@@ -65,6 +67,7 @@ class Trial {
   #handedOver({ ord, key: lane, attempts }: OutboxEntry<number>): void {
     expect(this.settled.has(ord), `settled ${String(ord)} handed over again`).to.equal(false);
     expect(this.flying.has(ord), `${String(ord)} handed over twice at once`).to.equal(false);
+    expect(this.nowMs, `${String(ord)} handed over before it is due`).to.be.at.least(this.#dueMs.get(ord) ?? 0);
     if (this.mode !== 'stream' && attempts === 1) {
       expect(ord, 'in order within its key').to.be.above(this.#lastOfKey.get(lane) ?? 0);
       this.#lastOfKey.set(lane, ord);
@@ -76,6 +79,12 @@ class Trial {
   settle(ord: number): void {
     this.outbox.settle(ord);
     this.settled.add(ord);
+    this.flying.delete(ord);
+  }
+
+  retry(ord: number, delayMs: number): void {
+    this.outbox.retry(ord, delayMs, this.nowMs, true);
+    this.#dueMs.set(ord, this.nowMs + delayMs);
     this.flying.delete(ord);
   }
 
@@ -153,10 +162,8 @@ describe('Outbox, any order of calls', () => {
               else if (what === 'take') trial.take(n);
               else if (what === 'settle' && one !== undefined && mode !== 'run') trial.settle(one);
               else if (what === 'settle' && mode === 'run') for (const ord of inFlight) trial.settle(ord);
-              else if (what === 'retry' && one !== undefined) {
-                outbox.retry(one, n, trial.nowMs, true);
-                trial.flying.delete(one);
-              } else if (what === 'expire' && mode === 'stream')
+              else if (what === 'retry' && one !== undefined) trial.retry(one, n);
+              else if (what === 'expire' && mode === 'stream')
                 for (const entry of outbox.expire(trial.nowMs)) trial.flying.delete(entry.ord);
               else if (what === 'recall' && mode === 'stream') {
                 outbox.recall(trial.nowMs);

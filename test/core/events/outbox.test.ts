@@ -97,6 +97,22 @@ describe('Outbox', () => {
     }
   });
 
+  for (const order of ['key', 'stream'] as const)
+    it(`order ${order}: what is refused again and again waits for its delay each time`, () => {
+      const outbox = new Outbox<number>(POLICY, order);
+      const take = (nowMs: number): number | undefined =>
+        (order === 'key' ? outbox.takeKeyed(nowMs) : outbox.take(1, nowMs)[0])?.ord;
+      outbox.push(1, 'a', 10, EVENT);
+      expect(take(0)).to.equal(1);
+      for (let nowMs = 0; nowMs < 5000; nowMs += 1000) {
+        outbox.retry(1, 1000, nowMs, true);
+        expect(take(nowMs), 'at once').to.equal(undefined);
+        expect(outbox.deadline(nowMs, false)).to.equal(nowMs + 1000);
+        expect(take(nowMs + 999), 'just before').to.equal(undefined);
+        expect(take(nowMs + 1000), 'when it is due').to.equal(1);
+      }
+    });
+
   it('class A: what is settled ahead and stored frees the window, so that a key that is stuck holds only itself', () => {
     const outbox = box('key', { cover: 'ahead' });
     fill(outbox, 200, (n) => (n % 10 === 1 ? 'stuck' : `k${String(n % 7)}`));
