@@ -168,7 +168,7 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/stream/stream-driver.ts',
-        find: "const whole = this.session.state.main?.phase === 'open' && !this.intake.holed;",
+        find: "const whole = this.#begun && this.session.state.main?.phase === 'open' && !this.intake.holed;",
         replace: `${MARK}; const whole = this.session.state.gen >= 0;`,
       },
     ],

@@ -175,13 +175,18 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: stream,
-        find:
-          "if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen); // A link " +
-          'that is closed for good is not held back by a pause: what has no place is asked for again by the ' +
-          'next leader, or announced. if (this.#stopping && this.outbox.full) { this.#deaf.add(gen); ' +
-          'this.#endedUnheard = true; } // Once something of it was left unread, what follows must not move ' +
-          'the position past that. if (this.#deaf.has(gen)) return;',
+        find: "if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen);",
         replace: "if (link.phase === 'closing' && this.session.state.goal === 'park') return;",
+      },
+      {
+        file: stream,
+        find: 'if (this.#stopping && this.outbox.full) { this.#deaf.add(gen); this.#endedUnheard = true; }',
+        replace: '',
+      },
+      {
+        file: stream,
+        find: 'if (this.#deaf.has(gen)) return; this.#heard = gen;',
+        replace: 'this.#heard = gen;',
       },
     ],
     options: {
@@ -265,7 +270,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: { faults: ['link lost', 'link closed', 'consumer down'] },
-    run: 42,
+    run: 92,
   },
   {
     id: 'keys-overtake',
@@ -306,7 +311,7 @@ const OTHERS: readonly StreamPlant[] = [
       faults: ['answers 500', 'kill'],
       limits: { maxInFlight: 2, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
     },
-    run: 2,
+    run: 16,
   },
   {
     id: 'sealed-unheard',
