@@ -12,6 +12,8 @@ const ALLOWED = {
   operator: ['core', 'platforms', 'config', 'telemetry', 'coordination'],
   cli: ['core', 'platforms', 'config', 'telemetry', 'upstream', 'coordination', 'delivery', 'sidecar', 'operator', 'simulator'],
 };
+/** Inside the sidecar, from the highest floor to the lowest: imports point down only. */
+const FLOORS = ['replica', 'leadership', 'stream', 'client', 'runtime'];
 /** Packages and the only folders that may import them. */
 const PACKAGES = {
   ws: ['upstream', 'delivery', 'simulator'],
@@ -36,6 +38,12 @@ module.exports = {
       severity: 'error',
       from: { path: `^src/${layer}/` },
       to: { path: '^(src|test)/', pathNot: `^src/(${[layer, ...allowed].join('|')})/` },
+    })),
+    ...FLOORS.slice(1).map((floor, at) => ({
+      name: `floor-${floor}`,
+      severity: 'error',
+      from: { path: `^src/sidecar/${floor}/` },
+      to: { path: `^src/sidecar/(${FLOORS.slice(0, at + 1).join('|')})/` },
     })),
     ...Object.entries(PACKAGES).map(([name, layers]) => ({
       name: `package-${name}`,

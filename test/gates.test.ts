@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { expect } from 'chai';
 import { ERROR_CODES } from '../src/core/errors.ts';
 
@@ -30,6 +31,52 @@ describe('the gates', function () {
     rmSync('test/planted', { recursive: true });
     expect(run('scripts/check-layers.ts', ['src']).status).to.equal(0);
   });
+
+  it('the floors of the sidecar: an import that points up is refused', () => {
+    const planted = 'src/sidecar/runtime/planted.ts';
+    writeFileSync(planted, "export { Supervisor } from '../replica/supervisor.ts';\n");
+    try {
+      const bad = run('scripts/check-layers.ts', ['src']);
+      expect(bad.status).to.equal(1);
+      expect(bad.text).to.include('floor-runtime');
+    } finally {
+      rmSync(planted);
+    }
+  });
+
+  it('a file has the name of its main export, and no file or exported type has the name of another', () => {
+    const files = globSync('src/**/*.ts').sort();
+    const names = files.map((file) => basename(file)).filter((name) => name !== 'index.ts');
+    expect(twice(names), 'file names').to.deep.equal([]);
+    const types = files.flatMap((file) => exportsOf(file, 'class|interface|type|enum'));
+    expect(twice(types), 'exported types').to.deep.equal([]);
+    const nameless = files.filter((file) => !carriesItsName(file)).map((file) => basename(file, '.ts'));
+    expect(nameless.sort(), 'files without one main export').to.deep.equal(WITHOUT_MAIN_EXPORT.toSorted());
+  });
+
+  it(
+    'lint catches a line of more than 120 columns, a file of more than 400 lines, and what is too much for one ' +
+      'function',
+    () => {
+      const planted = 'src/core/planted.ts';
+      writeFileSync(
+        planted,
+        `/** ${'x'.repeat(130)} */\nexport function many(a: number, b: number, c: number, d: number, e: ` +
+          `number): number {\n` +
+          `  if (a > b) {\n    if (b > c) {\n      if (c > d) {\n        if (d > e) return 1;\n   ` +
+          `   }\n    }\n  }\n` +
+          `${'  a += 1;\n'.repeat(60)}  return a;\n}\n${'export {};\n'.repeat(400)}`,
+      );
+      try {
+        const result = run('node_modules/eslint/bin/eslint.js', [planted]);
+        expect(result.status).to.equal(1);
+        for (const rule of ['max-len', 'max-lines', 'max-lines-per-function', 'max-params', 'max-depth'])
+          expect(result.text, rule).to.include(rule);
+      } finally {
+        rmSync(planted);
+      }
+    },
+  );
 
   it('lint catches a floating promise, a switch that forgets a case, the clock and chance in core', () => {
     const planted = 'src/core/planted.ts';
@@ -82,6 +129,44 @@ describe('the gates', function () {
       expect(() => readFileSync(file), file).to.not.throw();
   });
 });
+
+/**
+ *  Files that hold several things of one kind, by what they are: vocabularies, models, scripts, helpers of one subject.
+ */
+const WITHOUT_MAIN_EXPORT = [
+  ...['kubectl-holdfast', 'main', 'watchdog-thread'], // programs
+  ...['options', 'schema', 'plan', 'quantities', 'private-addresses', 'version'], // configuration
+  ...['lease-scripts', 'limit-scripts', 'pool-scripts', 'registry-scripts', 'report-scripts', 'store-scripts'],
+  ...['script-prelude', 'sealed-value'],
+  ...['errors', 'units', 'vocabulary', 'backoff', 'continuity', 'candidate-ranking'],
+  ...['lease-model', 'lease-leader', 'lease-standby', 'lease-hand-over'],
+  ...['session-model', 'session-changes', 'session-failures'],
+  ...['envelope', 'problem-json', 'http-client', 'oauth', 'client-frames', 'profile-defaults', 'positions'],
+  ...['resources', 'conditions', 'kubernetes-events', 'plugin-tables', 'workload-yaml', 'actions'],
+];
+
+function exportsOf(file: string, kinds: string): string[] {
+  const declared = new RegExp(`^export (?:abstract |async )?(?:${kinds})\\*? (\\w+)`, 'gm');
+  return [...readFileSync(file, 'utf8').matchAll(declared)].map((match) => match[1] ?? '');
+}
+
+function twice(names: readonly string[]): string[] {
+  return names.filter((name, at) => names.indexOf(name) !== at);
+}
+
+/** Whether an export is called as its file, with or without the verb that makes it. */
+function carriesItsName(file: string): boolean {
+  const name = basename(file, '.ts');
+  const exported = exportsOf(file, 'class|interface|type|function|const');
+  const kebabs = exported.map((one) =>
+    /^[A-Z0-9_]+$/.test(one)
+      ? one.toLowerCase().replaceAll('_', '-')
+      : one.replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase(),
+  );
+  const command = file.startsWith('src/cli/') && exported.includes('main');
+  const verbs = /^(create|open|check|step|load|parse|without|initial)-/;
+  return name === 'index' || command || kebabs.some((kebab) => kebab === name || kebab.replace(verbs, '') === name);
+}
 
 function range(letter: string, count: number): string[] {
   return Array.from({ length: count }, (_, n) => `${letter}${String(n + 1)}`);

@@ -210,8 +210,8 @@ class WaitingRoom {
     this.#problems = problems;
     const text = problems
       .map(
-        ({ code, field, rule, remedy }) =>
-          `${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', code, field, rule, hint: remedy })}\n`,
+        ({ remedy: hint, ...what }) =>
+          `${JSON.stringify({ level: 'warn', msg: 'waiting for the configuration', ...what, hint })}\n`,
       )
       .join('');
     if (text === this.#told) return;

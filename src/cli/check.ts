@@ -9,8 +9,8 @@ import { EXIT_INTERNAL, EXIT_OK, guarded, storePassword } from './options.ts';
 
 const USAGE = `holdfast check --store STORE [--store-password-file F] [--namespace NAME] [--attach webhook|policy|none]
 
-Looks whether an installation works: the kinds are served, a pod that asks for a sidecar is answered (by a dry run), Redis answers and is set as it should
-be. One line each; exit code 70 when something is wrong. helm test runs it.
+Looks whether an installation works: the kinds are served, a pod that asks for a sidecar is answered (by a dry run),
+Redis answers and is set as it should be. One line each; exit code 70 when something is wrong. helm test runs it.
 `;
 
 const REDIS_LIMIT_MS = 5000;

@@ -15,10 +15,12 @@ import { EXIT_OK, guarded, portOf, storePassword } from './options.ts';
 
 const USAGE = `holdfast controller --store STORE [options]
 
-Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of pods; brings changed documents
-to their sidecars and passes on orders. Several may run: one writes. Streams never depend on it.
+Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of
+pods; brings changed documents to their sidecars and passes on orders. Several may run: one writes. Streams never
+depend on it.
 
-      --store STORE            redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,…/NAME: the one of the sidecars
+      --store STORE            as the sidecars have it: redis://HOST:PORT/DB, rediss://…,
+                               redis+sentinel://HOST:PORT,…/NAME
       --store-password-file F  the store's password (or HOLDFAST_STORE_PASSWORD)
       --store-prefix NAME      prefix of all keys (default hf)
       --namespace NAME         where its Lease is (default POD_NAMESPACE or default)

@@ -13,8 +13,8 @@ import { EXIT_OK, guarded } from './options.ts';
 
 const USAGE = `holdfast demo [--for 60s] [--rate 200]
 
-Starts the simulator, a redis-server, three replicas (their own processes) with a sample consumer, injects faults, kills and restarts the leader, shows
-what happens, and ends with one line:
+Starts the simulator, a redis-server, three replicas (their own processes) with a sample consumer, injects faults,
+kills and restarts the leader, shows what happens, and ends with one line:
 demo: sent=N delivered=N lost=N duplicates=N gaps=N reconnects=N failovers=N gap_ms_max=N
 Exit 1 if anything was lost.
 `;
@@ -293,7 +293,9 @@ spec:
   clientRef: { name: demo }
   dialect: genesys-streams
   path: routing-streams
-  delivery: { mode: Push, push: { url: "http://127.0.0.1:${String(this.#ports.consumer)}/events/${replica}", contentMode: batch } }
+  delivery:
+    mode: Push
+    push: { url: "http://127.0.0.1:${String(this.#ports.consumer)}/events/${replica}", contentMode: batch }
 `,
     );
     return file;

@@ -34,7 +34,8 @@ export function main(args: readonly string[]): Promise<number> {
       process.stdout.write(USAGE);
       return values.help ? EXIT_OK : EXIT_INTERNAL;
     }
-    const base = `http://127.0.0.1:${String(portOf('--delivery-port', values['delivery-port']))}/v1/streams/${encodeURIComponent(stream)}/dead-letters`;
+    const port = String(portOf('--delivery-port', values['delivery-port']));
+    const base = `http://127.0.0.1:${port}/v1/streams/${encodeURIComponent(stream)}/dead-letters`;
     if (verb === 'list') return list(base, stream);
     if (verb === 'show' && id !== undefined) return print(await ask('GET', `${base}/${id}`), stream);
     if (verb === 'redrive' && id === 'all') return redriveAll(base, stream);

@@ -4,8 +4,9 @@ import { adminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast drain [--admin-port N]
 
-Asks the sidecar on this machine to give all its leases to other replicas, in order: an heir is made ready, acknowledgements are awaited, then the
-lease moves. Ends when it is done. Meant for preStop; afterwards the sidecar holds nothing and waits for SIGTERM.
+Asks the sidecar on this machine to give all its leases to other replicas, in order: an heir is made ready,
+acknowledgements are awaited, then the lease moves. Ends when it is done. Meant for preStop; afterwards the sidecar
+holds nothing and waits for SIGTERM.
 `;
 
 export function main(args: readonly string[]): Promise<number> {

@@ -4,7 +4,8 @@ import { adminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast hand-over CLIENT [--admin-port N]
 
-Asks the sidecar on this machine to give the lease of one StreamClient to another replica. Exit 70 when it does not lead it or nobody could take it.
+Asks the sidecar on this machine to give the lease of one StreamClient to another replica. Exit 70 when it does not
+lead it or nobody could take it.
 `;
 
 export function main(args: readonly string[]): Promise<number> {

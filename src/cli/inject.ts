@@ -7,8 +7,9 @@ import { EXIT_CONFIG, EXIT_OK, guarded } from './options.ts';
 
 const USAGE = `holdfast inject -f FILE [--image IMAGE] [--store STORE] [--store-secret NAME]
 
-Attaches the sidecar to every workload of FILE ("-": standard input) whose pod template has the label holdfast.dev/client, and writes the result to
-standard output. StreamClients and EventStreams in the same text become the sidecar's documents. No webhook is needed.
+Attaches the sidecar to every workload of FILE ("-": standard input) whose pod template has the label
+holdfast.dev/client, and writes the result to standard output. StreamClients and EventStreams in the same text become
+the sidecar's documents. No webhook is needed.
 `;
 
 export function main(args: readonly string[]): Promise<number> {

@@ -25,7 +25,7 @@ const USAGE = `kubectl holdfast COMMAND [-n NAMESPACE | -A] [--context NAME] [--
   audit CLIENT [--since 1h]      audit records of all its sidecars, in order
   outdated                       pods with a sidecar of another version, and the commands that renew them
   dlq CLIENT [list|show|redrive|purge ...]   dead letters, by the leader
-  inject -f FILE [--installation NAMESPACE]   attach the sidecar to workloads in YAML; StreamClients of the cluster are used
+  inject -f FILE [--installation NAMESPACE]   attach the sidecar to workloads in YAML, with the cluster's StreamClients
 `;
 
 /** kubectl itself asks the API server: contexts, logins and proxies work as everywhere. */
@@ -236,7 +236,8 @@ function renew({ kubectl }: Options): number {
   process.stdout.write(
     rows.length === 0
       ? `all ${String(pods.length)} sidecars are of version ${HOLDFAST_VERSION}\n`
-      : `${columns([['NAMESPACE', 'POD', 'VERSION', 'WANTED'], ...rows])}\n${commands.map((one) => `${one}\n`).join('')}`,
+      : `${columns([['NAMESPACE', 'POD', 'VERSION', 'WANTED'], ...rows])}\n` +
+          commands.map((one) => `${one}\n`).join(''),
   );
   return 0;
 }
@@ -321,7 +322,7 @@ function installed(kubectl: Kubectl, namespace: string | undefined): Installed |
       map === undefined
         ? `there is no installation in namespace ${where}, or it is not yours to read`
         : `there are several installations in namespace ${where}: ` +
-            `${maps.map(({ metadata }) => metadata.name).join(', ')}`,
+            maps.map(({ metadata }) => metadata.name).join(', '),
     );
   return {
     values: JSON.parse(map.data?.['settings.json'] ?? '{}') as Partial<AttachSettings>,

@@ -26,9 +26,8 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
     const option = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
     if (option)
       return refuse([{ code: 'HF_CONFIG_OPTION', field: 'command line', rule: error.message, remedy: 'see --help' }]);
-    process.stderr.write(
-      `${JSON.stringify({ level: 'fatal', code: 'internal', message: error instanceof Error ? error.message : 'unknown' })}\n`,
-    );
+    const message = error instanceof Error ? error.message : 'unknown';
+    process.stderr.write(`${JSON.stringify({ level: 'fatal', code: 'internal', message })}\n`);
     return EXIT_INTERNAL;
   }
 }

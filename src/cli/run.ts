@@ -47,7 +47,8 @@ const USAGE = `holdfast run -f FILE... [options]
       --delivery-port N        default 9465, on 127.0.0.1 only; 0 = any free port
       --allow-private CIDRS    private networks that hosts of documents may lie in, such as 10.20.0.0/16,fd12:3456::/32
       --allowed-hosts HOSTS    hosts outside the vendors' domains that credentials of a Secret may be sent to
-      --attached               as a sidecar: wait for a configuration that is missing or wrong, and begin anew when it changes
+      --attached               as a sidecar: wait for a configuration that is missing or wrong,
+                               and begin anew when it changes
       --drain-seconds N        budget for a clean stop (default 10)
       --log-level LEVEL        trace, debug, info (default), warn, error, silent
 

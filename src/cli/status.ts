@@ -4,7 +4,8 @@ import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
 
 const USAGE = `holdfast status [--admin-port N] [--json] [--watch]
 
-Shows what the sidecar on this machine does (GET /status): which replica leads which client, the leases, the streams it holds itself.
+Shows what the sidecar on this machine does (GET /status): which replica leads which client, the leases, the streams
+it holds itself.
 --watch shows it again every second.
 `;
 
@@ -111,7 +112,8 @@ function table(status: Shown): string {
       one.class,
       one.reason === undefined
         ? one.state
-        : `${one.state}(${one.reason}${one.retryInMs === undefined ? '' : `, ${String(Math.round(one.retryInMs / 100) / 10)}s`})`,
+        : `${one.state}(${one.reason}` +
+          `${one.retryInMs === undefined ? '' : `, ${String(Math.round(one.retryInMs / 100) / 10)}s`})`,
       String(one.events.received),
       String(one.delivery.backlog),
       String(one.connection.reconnects),

@@ -5,7 +5,8 @@ import { readPlans } from './read-plans.ts';
 
 const USAGE = `holdfast validate -f FILE... [--allow-private CIDRS] [--allowed-hosts HOSTS]
 
-Checks configuration files and credential files without connecting to anything. Exit 0: usable. Exit 78: one JSON line per problem on stderr.
+Checks configuration files and credential files without connecting to anything. Exit 0: usable. Exit 78: one JSON line
+per problem on stderr.
 `;
 
 export function main(args: readonly string[]): Promise<number> {

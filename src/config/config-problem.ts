@@ -19,7 +19,7 @@ export class ConfigError extends Error {
   constructor(problems: readonly ConfigProblem[]) {
     super(
       `${String(problems.length)} problem(s) in the configuration; first: ${problems[0]?.field ?? '?'}: ` +
-        `${problems[0]?.rule ?? '?'}`,
+        (problems[0]?.rule ?? '?'),
     );
     this.problems = problems;
   }

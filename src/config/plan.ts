@@ -233,7 +233,9 @@ function resolveStream(
     retentionMs: spec.resume.retention ?? profile.retentionMs[path] ?? profile.retentionMs[''],
     snapshotPath: spec.resume.snapshotPath,
     loopback,
-    source: `/holdfast/${client.spec.platform}/${encodeURIComponent(client.spec.region)}/${client.metadata.name}/${stream.metadata.name}`,
+    source:
+      `/holdfast/${client.spec.platform}/${encodeURIComponent(client.spec.region)}/` +
+      `${client.metadata.name}/${stream.metadata.name}`,
   };
 }
 

@@ -105,7 +105,8 @@ export class Encoder {
     const time = this.#time(view.raw('time'));
     const sequence = this.#classA ? `,"sequence":"${String(view.sequence).padStart(20, '0')}"` : '';
     const head =
-      `{"specversion":"1.0","id":${id}${this.#source}"${this.#type}${type === undefined ? 'event' : type.slice(1, -1)}"${time}` +
+      `{"specversion":"1.0","id":${id}${this.#source}"${this.#type}` +
+      `${type === undefined ? 'event' : type.slice(1, -1)}"${time}` +
       (key === undefined ? '' : `,"subject":${key}`) +
       `,"datacontenttype":"application/json","partitionkey":${key ?? this.#streamKey}${sequence}` +
       this.#tail(stamp);
@@ -137,7 +138,9 @@ export class Encoder {
     const id = `hf-${String(stamp.epoch)}-${String(stamp.ord)}`;
     const body = typeof data === 'string' ? data : JSON.stringify(data);
     const head = Buffer.from(
-      `{"specversion":"1.0","id":"${id}"${this.#source}"dev.holdfast.${type}","time":"${this.#recordedTime(stamp.nowEpochMs)}","datacontenttype":"application/json","partitionkey":${this.#streamKey}${this.#tail(stamp)}`,
+      `{"specversion":"1.0","id":"${id}"${this.#source}"dev.holdfast.${type}",` +
+        `"time":"${this.#recordedTime(stamp.nowEpochMs)}",` +
+        `"datacontenttype":"application/json","partitionkey":${this.#streamKey}${this.#tail(stamp)}`,
     );
     const ce = Buffer.concat([head, Buffer.from(body), Buffer.from('}')]);
     return {
@@ -193,7 +196,8 @@ export class Encoder {
     if (recorded !== this.#tailFor || stamp.epoch !== this.#tailEpoch) {
       this.#tailFor = recorded;
       this.#tailEpoch = stamp.epoch;
-      this.#tailHead = `,"recordedtime":"${recorded}","hfepoch":"${String(stamp.epoch)}","hfcursor":"${String(stamp.epoch)}.`;
+      const epoch = String(stamp.epoch);
+      this.#tailHead = `,"recordedtime":"${recorded}","hfepoch":"${epoch}","hfcursor":"${epoch}.`;
     }
     return (
       this.#tailHead +

@@ -89,7 +89,7 @@ export function troubles(objects: readonly (ClientObject | StreamObject)[]): rea
       .map(
         (one) =>
           `${kind} ${metadata.namespace}/${metadata.name}: ${one.type} is ${one.status} (${one.reason}): ` +
-          `${one.message}`,
+          one.message,
       ),
   );
 }

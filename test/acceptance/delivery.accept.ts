@@ -100,39 +100,45 @@ describe('what is promised of delivery', function () {
     });
 
   for (const dialect of ['genesys-streams', 'genesys-gateway'] as const)
-    it(`${dialect}: one conversation refused for 60 s, and the leader killed in the middle: all others flow`, async () => {
-      const one = await fleet(dialect);
-      const refused = 'conv-0';
-      one.consumer.behaviour.decide = (event) => (event.key === refused ? 503 : undefined);
-      one.sim.rate = RATE;
-      const perSecond: number[] = [];
-      let repeats = 0;
-      for (const endsAt = performance.now() + REFUSED_MS; performance.now() < endsAt;) {
-        const before = one.consumer.distinct;
-        await second();
-        perSecond.push(one.consumer.distinct - before);
-        if (perSecond.length !== REFUSED_MS / 2000) continue;
-        repeats = one.consumer.repeats;
-        const leader = await one.leader();
-        if (leader === undefined) throw new Error('nobody leads');
-        await one.end(leader, 'SIGKILL');
-        await one.add();
-      }
-      repeats = one.consumer.repeats - repeats;
-      one.consumer.behaviour.decide = undefined;
-      say(`the others, each second: ${perSecond.join(' ')}; repeated after the kill ${String(repeats)}`);
-      const still = longestRun(perSecond, (count) => count === 0);
-      expect(still, 'seconds without an event: the lease of the killed one').to.be.at.most(5);
-      expect(repeats).to.be.at.most(BOUND);
-      await finish(one, { maxDuplicates: BOUND });
-    });
+    it(
+      `${dialect}: one conversation refused for 60 s, and the ` + 'leader killed in the middle: all others flow',
+      async () => {
+        const one = await fleet(dialect);
+        const refused = 'conv-0';
+        one.consumer.behaviour.decide = (event) => (event.key === refused ? 503 : undefined);
+        one.sim.rate = RATE;
+        const perSecond: number[] = [];
+        let repeats = 0;
+        for (const endsAt = performance.now() + REFUSED_MS; performance.now() < endsAt;) {
+          const before = one.consumer.distinct;
+          await second();
+          perSecond.push(one.consumer.distinct - before);
+          if (perSecond.length !== REFUSED_MS / 2000) continue;
+          repeats = one.consumer.repeats;
+          const leader = await one.leader();
+          if (leader === undefined) throw new Error('nobody leads');
+          await one.end(leader, 'SIGKILL');
+          await one.add();
+        }
+        repeats = one.consumer.repeats - repeats;
+        one.consumer.behaviour.decide = undefined;
+        say(`the others, each second: ${perSecond.join(' ')}; repeated after the kill ${String(repeats)}`);
+        const still = longestRun(perSecond, (count) => count === 0);
+        expect(still, 'seconds without an event: the lease of the killed one').to.be.at.most(5);
+        expect(repeats).to.be.at.most(BOUND);
+        await finish(one, { maxDuplicates: BOUND });
+      },
+    );
 
-  it(`a consumer that was away for 30 s gets its events at once when it is back, ${String(COMEBACKS)} times`, async () => {
-    const backMs = await Promise.all(Array.from({ length: COMEBACKS }, comeback));
-    backMs.sort((a, b) => a - b);
-    say(`back after, ms: ${backMs.map((ms) => ms.toFixed(0)).join(' ')}`);
-    expect(backMs.at(-1), 'p99').to.be.at.most(1000);
-  });
+  it(
+    'a consumer that was away for 30 s gets its events at once ' + `when it is back, ${String(COMEBACKS)} times`,
+    async () => {
+      const backMs = await Promise.all(Array.from({ length: COMEBACKS }, comeback));
+      backMs.sort((a, b) => a - b);
+      say(`back after, ms: ${backMs.map((ms) => ms.toFixed(0)).join(' ')}`);
+      expect(backMs.at(-1), 'p99').to.be.at.most(1000);
+    },
+  );
 
   it('a platform that pings each 15 s and falls silent is noticed within 50 s', async () => {
     const sim = new Simulator({ port: 0, rate: 0, size: 300, keys: 3, serverPingEveryMs: 15_000 });

@@ -20,7 +20,9 @@ function bodyOf(bytes: number): string {
   const participants: string[] = [];
   for (let k = 0; JSON.stringify(participants).length < bytes; k += 1) {
     participants.push(
-      `{"id":"p-${String(k).padStart(6, '0')}","purpose":"agent","state":"connected","wrapupRequired":true,"queueId":"q-${String(k * 7919).padStart(8, '0')}","held":false,"segments":[${String(k)},${String(k * 3)}],"direction":"inbound"}`,
+      `{"id":"p-${String(k).padStart(6, '0')}","purpose":"agent","state":"connected","wrapupRequired":true,` +
+        `"queueId":"q-${String(k * 7919).padStart(8, '0')}","held":false,` +
+        `"segments":[${String(k)},${String(k * 3)}],"direction":"inbound"}`,
     );
   }
   return participants.slice(0, Math.max(0, participants.length - 1)).join(',');
@@ -30,7 +32,9 @@ const body = bodyOf(Number(size) - 230);
 function frameOf(n: number): Buffer {
   const digits = String(n).padStart(DIGITS, '0');
   return Buffer.from(
-    `{"sequence":1${digits},"id":"evt-${digits}","eventType":"routing.queue.changed","timestamp":"${when}","conversationId":"conv-17","participants":[${body}],"data":{"text":"${String(Date.now())}"}}`,
+    `{"sequence":1${digits},"id":"evt-${digits}","eventType":"routing.queue.changed",` +
+      `"timestamp":"${when}","conversationId":"conv-17","participants":[${body}],` +
+      `"data":{"text":"${String(Date.now())}"}}`,
   );
 }
 

@@ -113,7 +113,12 @@ async function holdfast(mode: Mode, size: number, rate: number, total: number): 
     `apiVersion: holdfast.dev/v1alpha1
 kind: StreamClient
 metadata: { name: bench }
-spec: { platform: GenesysCloud, region: local, hosts: { login: "https://${host}", api: "https://${host}", streaming: "wss://${host}" }, credentials: { directory: ${directory} }, gate: { capacity: 100, refillEvery: 10ms } }
+spec:
+  platform: GenesysCloud
+  region: local
+  hosts: { login: "https://${host}", api: "https://${host}", streaming: "wss://${host}" }
+  credentials: { directory: ${directory} }
+  gate: { capacity: 100, refillEvery: 10ms }
 ---
 apiVersion: holdfast.dev/v1alpha1
 kind: EventStream
@@ -314,10 +319,9 @@ for (const size of SIZES) {
   process.stdout.write(`\n${String(size)} B                           CPU/event   ratio     events/s      RSS\n`);
   const base = await naive(size, 0, TOTAL);
   process.stdout.write(`${row('ws + JSON.parse (naive)', base, base)}\n`);
+  const names = { ws: 'holdfast, WebSocket pull', sse: 'holdfast, SSE', push: 'holdfast, push, batch 100' };
   for (const mode of ['ws', 'sse', 'push'] as const)
-    process.stdout.write(
-      `${row({ ws: 'holdfast, WebSocket pull', sse: 'holdfast, SSE', push: 'holdfast, push, batch 100' }[mode], await holdfast(mode, size, 0, TOTAL), base)}\n`,
-    );
+    process.stdout.write(`${row(names[mode], await holdfast(mode, size, 0, TOTAL), base)}\n`);
 }
 const TIMED = RATE * 8;
 process.stdout.write(`\nplatform to consumer at ${String(RATE)} events/s, 1 KB (one clock, ms)\n`);

@@ -27,7 +27,14 @@ ws.on('message', (data: Buffer) => {
   const cpu = process.cpuUsage(started);
   delays.sort((a, b) => a - b);
   process.stdout.write(
-    `${JSON.stringify({ cpuUs: (cpu.user + cpu.system) / (count - warm), perSecond: ((count - warm) * 1000) / (performance.now() - startedAt), rssMiB: process.memoryUsage().rss / 2 ** 20, p50: delays[delays.length >> 1], p99: delays[Math.floor(delays.length * 0.99)], sum })}\n`,
+    `${JSON.stringify({
+      cpuUs: (cpu.user + cpu.system) / (count - warm),
+      perSecond: ((count - warm) * 1000) / (performance.now() - startedAt),
+      rssMiB: process.memoryUsage().rss / 2 ** 20,
+      p50: delays[delays.length >> 1],
+      p99: delays[Math.floor(delays.length * 0.99)],
+      sum,
+    })}\n`,
   );
   process.exit(0);
 });

@@ -66,12 +66,14 @@ describe('a sidecar that is attached', () => {
       };
       writeFileSync(
         file('documents.yaml'),
-        `${stringify(streamClient('c', { credentials: { directory } }))}---\n${stringify(eventStream('s', 'c', { delivery: thief }))}`,
+        `${stringify(streamClient('c', { credentials: { directory } }))}---\n` +
+          stringify(eventStream('s', 'c', { delivery: thief })),
       );
       await waitsFor('tokenFile is not below /etc/holdfast/tokens');
       writeFileSync(
         file('documents.yaml'),
-        `${stringify(streamClient('c', { credentials: { directory }, newFieldOfV2: true }))}---\n${stringify(eventStream('s', 'c'))}`,
+        `${stringify(streamClient('c', { credentials: { directory }, newFieldOfV2: true }))}---\n` +
+          stringify(eventStream('s', 'c')),
       );
       await waitsFor('clientSecret does not exist');
       // Found and mended: A13

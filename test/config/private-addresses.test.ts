@@ -102,13 +102,16 @@ describe('a name at connect time', () => {
       });
     });
 
-  it('one private address among its answers is enough to refuse it, with the name, the address and the remedy', async () => {
-    for (const address of ['10.0.0.5', '169.254.169.254', '::ffff:127.0.0.1', 'fd00::5'])
-      expect(await connected(9, [], resolving('8.8.8.8', address)))
-        .to.match(/^HF_PRIVATE_ADDRESS platform\.example\.com /)
-        .and.include(address)
-        .and.include('network.allowPrivate');
-  });
+  it(
+    'one private address among its answers is enough to refuse ' + 'it, with the name, the address and the remedy',
+    async () => {
+      for (const address of ['10.0.0.5', '169.254.169.254', '::ffff:127.0.0.1', 'fd00::5'])
+        expect(await connected(9, [], resolving('8.8.8.8', address)))
+          .to.match(/^HF_PRIVATE_ADDRESS platform\.example\.com /)
+          .and.include(address)
+          .and.include('network.allowPrivate');
+    },
+  );
 
   it('loopback is not reached by name, whatever is allowed', async () => {
     const server = createServer();

@@ -143,21 +143,24 @@ describe('push: the consumer answers', () => {
     expect(verdict.missing().map((event) => event.id)).to.deep.equal([victim]);
   });
 
-  it('a bad deploy that answers 400 to everything is held by the storm guard, not drained into the dead letters', async () => {
-    await start();
-    consumer.behaviour.status = 400;
-    await until('the guard holds', () => sidecar.stream.delivery.hold === 'storm_guard');
-    const dead = sidecar.stream.events.deadLettered;
-    expect(dead).to.be.at.most(8);
-    consumer.behaviour.status = 204;
-    await flows();
-    sim.rate = 0;
-    await until(
-      'the rest is settled',
-      () => verdict.missing().length === sidecar.stream.events.deadLettered && sidecar.stream.delivery.backlog === 0,
-    );
-    expect(sidecar.stream.events.deadLettered).to.be.at.most(8);
-  });
+  it(
+    'a bad deploy that answers 400 to everything is held by the ' + 'storm guard, not drained into the dead letters',
+    async () => {
+      await start();
+      consumer.behaviour.status = 400;
+      await until('the guard holds', () => sidecar.stream.delivery.hold === 'storm_guard');
+      const dead = sidecar.stream.events.deadLettered;
+      expect(dead).to.be.at.most(8);
+      consumer.behaviour.status = 204;
+      await flows();
+      sim.rate = 0;
+      await until(
+        'the rest is settled',
+        () => verdict.missing().length === sidecar.stream.events.deadLettered && sidecar.stream.delivery.backlog === 0,
+      );
+      expect(sidecar.stream.events.deadLettered).to.be.at.most(8);
+    },
+  );
 
   it('one poisoned event in a batch does not condemn its neighbours', async () => {
     await start({ push: { contentMode: 'batch' }, delivery: { maxAttempts: 3 } });
@@ -189,16 +192,19 @@ describe('push: the consumer answers', () => {
     verdict.check({ maxDuplicates: 0, gaps: 0 });
   });
 
-  it('frozen: the acknowledgement deadline sends again, nothing is lost, and everything repeated is marked', async () => {
-    await start({ delivery: { ackTimeout: '300ms' } });
-    consumer.behaviour.hang = true;
-    await until('deadlines pass', () => sidecar.stream.events.redelivered > 5);
-    consumer.behaviour.hang = false;
-    await flows();
-    await finish();
-    verdict.check({ maxDuplicates: 0 });
-    expect(consumer.received.some((event) => event.attempt > 1)).to.equal(true);
-  });
+  it(
+    'frozen: the acknowledgement deadline sends again, nothing ' + 'is lost, and everything repeated is marked',
+    async () => {
+      await start({ delivery: { ackTimeout: '300ms' } });
+      consumer.behaviour.hang = true;
+      await until('deadlines pass', () => sidecar.stream.events.redelivered > 5);
+      consumer.behaviour.hang = false;
+      await flows();
+      await finish();
+      verdict.check({ maxDuplicates: 0 });
+      expect(consumer.received.some((event) => event.attempt > 1)).to.equal(true);
+    },
+  );
 
   it('slow beyond the buffer: parked politely, bounded, and resumed without loss', async () => {
     await start({ delivery: { maxBufferedBytes: '65536', order: 'stream' }, push: { contentMode: 'structured' } }, 600);

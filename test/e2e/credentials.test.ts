@@ -72,7 +72,7 @@ describe('a leader whose credentials are refused', function () {
     expect(unfit).to.include({ why: 'credentials', asked: 1 });
     expect(unfit?.nextTryMs).to.be.within(40_000, 60_000);
     expect((await command(['status', '--admin-port', String(b.program.admin)])).out).to.match(
-      /client acme: the leader cannot do its work \(credentials\), and none of the 1 others asked can; the next try in \d+/,
+      /the leader cannot do its work \(credentials\), and none of the 1 others asked can; the next try in \d+/,
     );
     expect((await clientOf(a)).role).to.equal('standby');
     expect(fleet.output.match(/"event":"leader.changed"/g), 'moves').to.have.length(1);

@@ -41,10 +41,9 @@ describe('fifty streams of one OAuth client', function () {
             push: { url: `http://127.0.0.1:${String(consumerPort)}/events`, contentMode: 'batch' },
           },
         };
-        appendFileSync(
-          file,
-          `---\n${stringify({ apiVersion: 'holdfast.dev/v1alpha1', kind: 'EventStream', metadata: { name: `stream-${String(n)}` }, spec })}`,
-        );
+        const metadata = { name: `stream-${String(n)}` };
+        const document = { apiVersion: 'holdfast.dev/v1alpha1', kind: 'EventStream', metadata, spec };
+        appendFileSync(file, `---\n${stringify(document)}`);
       }
       const store = ['--store', `redis://127.0.0.1:${String(redis.port)}`];
       let program = await Program.run(file, store, { POD_NAME: 'p', POD_UID: 'u' });

@@ -151,20 +151,23 @@ describe('pull', () => {
     );
   });
 
-  it('a consumer that leaves gets everything unacknowledged again, in order; one that acknowledged does not', async () => {
-    await start();
-    const first = await connect('?credit=100');
-    sim.generate(50);
-    await until('events arrive', () => first.events.length === 50);
-    first.send({ type: 'ack', upTo: first.events[19]?.id });
-    await until('twenty are settled', () => sidecar.stream.delivery.backlog === 30);
-    first.ws.terminate();
-    await until('the place is free', () => !sidecar.stream.delivery.ready);
-    const second = await connect('?credit=100');
-    await until('the rest comes again', () => second.events.length === 30);
-    expect(second.numbers).to.deep.equal(Array.from({ length: 30 }, (_, n) => n + 21));
-    expect(second.events.every((message) => message.event.hfattempt === 2)).to.equal(true);
-  });
+  it(
+    'a consumer that leaves gets everything unacknowledged ' + 'again, in order; one that acknowledged does not',
+    async () => {
+      await start();
+      const first = await connect('?credit=100');
+      sim.generate(50);
+      await until('events arrive', () => first.events.length === 50);
+      first.send({ type: 'ack', upTo: first.events[19]?.id });
+      await until('twenty are settled', () => sidecar.stream.delivery.backlog === 30);
+      first.ws.terminate();
+      await until('the place is free', () => !sidecar.stream.delivery.ready);
+      const second = await connect('?credit=100');
+      await until('the rest comes again', () => second.events.length === 30);
+      expect(second.numbers).to.deep.equal(Array.from({ length: 30 }, (_, n) => n + 21));
+      expect(second.events.every((message) => message.event.hfattempt === 2)).to.equal(true);
+    },
+  );
 
   it('a second consumer is refused with 409, unless it takes over', async () => {
     await start();
@@ -233,45 +236,48 @@ describe('pull', () => {
     await until('it is refused', () => wrong.refused === 400);
   });
 
-  it('SSE: cursor as id, acknowledgements by POST, resumes behind Last-Event-ID, resync for a foreign cursor', async () => {
-    await start();
-    const seen: { readonly id: string; readonly n: number }[] = [];
-    const resyncs: string[] = [];
-    const source = (cursor?: string): EventSource => {
-      const one = new EventSource(`http://${url}/events`, {
-        fetch: (input, init) =>
-          fetch(input, {
-            ...init,
-            headers: { ...init.headers, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+  it(
+    'SSE: cursor as id, acknowledgements by POST, resumes behind ' + 'Last-Event-ID, resync for a foreign cursor',
+    async () => {
+      await start();
+      const seen: { readonly id: string; readonly n: number }[] = [];
+      const resyncs: string[] = [];
+      const source = (cursor?: string): EventSource => {
+        const one = new EventSource(`http://${url}/events`, {
+          fetch: (input, init) =>
+            fetch(input, {
+              ...init,
+              headers: { ...init.headers, ...(cursor === undefined ? {} : { 'last-event-id': cursor }) },
+            }),
+        });
+        one.addEventListener('message', (event) =>
+          seen.push({
+            id: event.lastEventId,
+            n: (JSON.parse(String(event.data)) as { data: { sequence: number } }).data.sequence,
           }),
-      });
-      one.addEventListener('message', (event) =>
-        seen.push({
-          id: event.lastEventId,
-          n: (JSON.parse(String(event.data)) as { data: { sequence: number } }).data.sequence,
-        }),
-      );
-      one.addEventListener('resync', (event) => resyncs.push(String(event.data)));
-      return one;
-    };
-    const first = source();
-    await until('it is connected', () => sidecar.stream.delivery.ready);
-    sim.generate(20);
-    await until('events arrive', () => seen.length === 20);
-    expect(await post({ upTo: seen[9]?.id })).to.equal(200);
-    first.close();
-    await until('the place is free', () => !sidecar.stream.delivery.ready);
-    const cursor = seen[14]?.id;
-    seen.length = 0;
-    const second = source(cursor);
-    await until('only what it has not seen comes', () => seen.length === 5);
-    expect(seen.map((one) => one.n)).to.deep.equal([16, 17, 18, 19, 20]);
-    expect(await post({ upTo: seen[4]?.id })).to.equal(200);
-    await until('all is settled', () => sidecar.stream.delivery.backlog === 0);
-    second.close();
-    await until('the place is free', () => !sidecar.stream.delivery.ready);
-    const third = source('1.999999');
-    await until('the foreign cursor is answered', () => resyncs.length === 1);
-    third.close();
-  });
+        );
+        one.addEventListener('resync', (event) => resyncs.push(String(event.data)));
+        return one;
+      };
+      const first = source();
+      await until('it is connected', () => sidecar.stream.delivery.ready);
+      sim.generate(20);
+      await until('events arrive', () => seen.length === 20);
+      expect(await post({ upTo: seen[9]?.id })).to.equal(200);
+      first.close();
+      await until('the place is free', () => !sidecar.stream.delivery.ready);
+      const cursor = seen[14]?.id;
+      seen.length = 0;
+      const second = source(cursor);
+      await until('only what it has not seen comes', () => seen.length === 5);
+      expect(seen.map((one) => one.n)).to.deep.equal([16, 17, 18, 19, 20]);
+      expect(await post({ upTo: seen[4]?.id })).to.equal(200);
+      await until('all is settled', () => sidecar.stream.delivery.backlog === 0);
+      second.close();
+      await until('the place is free', () => !sidecar.stream.delivery.ready);
+      const third = source('1.999999');
+      await until('the foreign cursor is answered', () => resyncs.length === 1);
+      third.close();
+    },
+  );
 });

@@ -296,7 +296,8 @@ export function attaching(of: () => Cluster): void {
       );
       writeFileSync(
         join(chart, 'templates', 'pod.yaml'),
-        `{{- $hf := dict "client" "orders" "secret" "orders-oauth" "settings" (dict "storeUrl" "redis://127.0.0.1:6379/0") }}
+        `{{- $settings := dict "storeUrl" "redis://127.0.0.1:6379/0" }}
+{{- $hf := dict "client" "orders" "secret" "orders-oauth" "settings" $settings }}
 apiVersion: v1
 kind: Pod
 metadata:
@@ -309,7 +310,12 @@ spec:
   containers:
     - name: app
       image: example/app:1
-      securityContext: {runAsNonRoot: true, runAsUser: 1000, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 1000
+        allowPrivilegeEscalation: false
+        capabilities: {drop: [ALL]}
+        seccompProfile: {type: RuntimeDefault}
       env:
         {{- include "holdfast.lib.env" $hf | nindent 8 }}
   volumes:

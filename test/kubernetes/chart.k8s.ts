@@ -49,8 +49,7 @@ export function charting(of: () => Cluster): void {
 
     for (const values of MATRIX) {
       it(
-        'renders the same twice and with Helm 3, and every object is accepted: ' +
-          `${values.join(' ') || '(defaults)'}`,
+        'renders the same twice and with Helm 3, and every object is accepted: ' + (values.join(' ') || '(defaults)'),
         () => {
           for (const name of ['team-a', 'team-b', SYSTEM]) namespace(of(), name, 'privileged');
           const first = render('helm4', values);

@@ -6,6 +6,17 @@ import { join } from 'node:path';
 import { freePort } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
+/** Controllers that run: those of pods, their owners and their ends. */
+const CONTROLLERS = [
+  'deployment',
+  'replicaset',
+  'serviceaccount',
+  'namespace',
+  'garbage-collector',
+  'disruption',
+  'job',
+];
+
 /** Where Go's own archive puts it, on the PATH or not. */
 const GO_BIN = '/usr/local/go/bin';
 const STOP_LIMIT_MS = 10_000;
@@ -157,7 +168,7 @@ export class Cluster {
     this.#run('kube-controller-manager', [
       `--kubeconfig=${this.kubeconfig}`,
       '--leader-elect=false',
-      '--controllers=deployment-controller,replicaset-controller,serviceaccount-controller,namespace-controller,garbage-collector-controller,disruption-controller,job-controller',
+      `--controllers=${CONTROLLERS.map((name) => `${name}-controller`).join(',')}`,
       `--service-account-private-key-file=${this.#file('sa.key')}`,
       '--secure-port=0',
       '--v=0',

@@ -62,7 +62,7 @@ export function controlling(of: () => Cluster): void {
         limitMs,
         () =>
           `${JSON.stringify([client().status, stream().status])} ` +
-          `${sidecars.map((one) => one.output.slice(-500)).join('')}`,
+          sidecars.map((one) => one.output.slice(-500)).join(''),
       );
     const events = (reason: string): string =>
       of().kubectl(
@@ -403,39 +403,42 @@ export function controlling(of: () => Cluster): void {
       );
     });
 
-    it('the API server is gone for a minute: the streams do not notice, and the status is true again afterwards', async () => {
-      const opened = sim.history.of('conn.open').length;
-      const before = consumer.distinct;
-      await of().stopApiServer();
-      const endMs = performance.now() + OUTAGE_MS;
-      let last = consumer.distinct;
-      while (performance.now() < endMs) {
-        await new Promise((resolve) => setTimeout(resolve, 1000));
-        expect(consumer.distinct, 'events in each second').to.be.greaterThan(last);
-        last = consumer.distinct;
-      }
-      expect(sim.history.of('conn.open').length, 'no reconnection').to.equal(opened);
-      expect(consumer.distinct - before).to.be.at.least((OUTAGE_MS / 1000) * 25);
-      const from = Date.now();
-      of().startApiServer();
-      await of().ready();
-      restarted = { from, to: Date.now() + 10_000 };
-      const old = leader();
-      await old.end('SIGKILL');
-      const again = new Sidecar(
-        of(),
-        { name: old.name, namespace: NS },
-        { redisPort: redis.port, admin: await freePort() },
-      );
-      again.credentials();
-      sidecars.splice(sidecars.indexOf(old), 1, again);
-      again.start();
-      await told(
-        'the next change is shown',
-        () => client().status?.leader?.podName !== old.name && condition(client(), 'Ready') === 'True Leading',
-        40_000,
-      );
-    });
+    it(
+      'the API server is gone for a minute: the streams do not ' + 'notice, and the status is true again afterwards',
+      async () => {
+        const opened = sim.history.of('conn.open').length;
+        const before = consumer.distinct;
+        await of().stopApiServer();
+        const endMs = performance.now() + OUTAGE_MS;
+        let last = consumer.distinct;
+        while (performance.now() < endMs) {
+          await new Promise((resolve) => setTimeout(resolve, 1000));
+          expect(consumer.distinct, 'events in each second').to.be.greaterThan(last);
+          last = consumer.distinct;
+        }
+        expect(sim.history.of('conn.open').length, 'no reconnection').to.equal(opened);
+        expect(consumer.distinct - before).to.be.at.least((OUTAGE_MS / 1000) * 25);
+        const from = Date.now();
+        of().startApiServer();
+        await of().ready();
+        restarted = { from, to: Date.now() + 10_000 };
+        const old = leader();
+        await old.end('SIGKILL');
+        const again = new Sidecar(
+          of(),
+          { name: old.name, namespace: NS },
+          { redisPort: redis.port, admin: await freePort() },
+        );
+        again.credentials();
+        sidecars.splice(sidecars.indexOf(old), 1, again);
+        again.start();
+        await told(
+          'the next change is shown',
+          () => client().status?.leader?.podName !== old.name && condition(client(), 'Ready') === 'True Leading',
+          40_000,
+        );
+      },
+    );
 
     it('of two controllers one writes; when it is killed the other one goes on, never both', async () => {
       const [, first] = parts;
@@ -572,7 +575,8 @@ export function controlling(of: () => Cluster): void {
         };
         if (agent === undefined || resource === '') continue;
         const code = Number((line['responseStatus'] as { readonly code?: number } | undefined)?.code);
-        const right = `${String(line['verb'])} ${apiGroup}/${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+        const part = subresource === undefined ? '' : `/${subresource}`;
+        const right = `${String(line['verb'])} ${apiGroup}/${resource}${part}`;
         // While the API server starts it does not know its own roles yet.
         const at = Date.parse(String(line['stageTimestamp']));
         const starting = at >= restarted.from && at <= restarted.to;
@@ -605,24 +609,27 @@ export function controlling(of: () => Cluster): void {
         expect([...(used.get(part) ?? [])], part).to.have.members([...new Set(granted(part))]);
     });
 
-    it('the end of a pod: preStop hands over at once, SIGTERM finds nothing left to do, and nothing is lost', async () => {
-      const old = leader();
-      const { epoch = 0 } = client().status?.leader ?? {};
-      const { drained } = await old.terminate(15_000);
-      expect(drained, 'preStop').to.equal(0);
-      kubectl('delete', 'pod', old.name, '-n', NS, '--now');
-      await flows(50);
-      await told(
-        'another one leads',
-        () => (client().status?.leader?.epoch ?? 0) > epoch && condition(client(), 'Ready') === 'True Leading',
-      );
-      sim.rate = 0;
-      const [gap] = consumer.controls.filter((one) => one.type === 'dev.holdfast.gap.detected').slice(-1);
-      expect(
-        Number((gap?.data as { readonly to?: string } | undefined)?.to ?? 0),
-        'no gap but the one that was made',
-      ).to.be.lessThan(Number.MAX_SAFE_INTEGER);
-      expect(old.output).to.not.match(/sim-secret|sim-access/);
-    });
+    it(
+      'the end of a pod: preStop hands over at once, SIGTERM ' + 'finds nothing left to do, and nothing is lost',
+      async () => {
+        const old = leader();
+        const { epoch = 0 } = client().status?.leader ?? {};
+        const { drained } = await old.terminate(15_000);
+        expect(drained, 'preStop').to.equal(0);
+        kubectl('delete', 'pod', old.name, '-n', NS, '--now');
+        await flows(50);
+        await told(
+          'another one leads',
+          () => (client().status?.leader?.epoch ?? 0) > epoch && condition(client(), 'Ready') === 'True Leading',
+        );
+        sim.rate = 0;
+        const [gap] = consumer.controls.filter((one) => one.type === 'dev.holdfast.gap.detected').slice(-1);
+        expect(
+          Number((gap?.data as { readonly to?: string } | undefined)?.to ?? 0),
+          'no gap but the one that was made',
+        ).to.be.lessThan(Number.MAX_SAFE_INTEGER);
+        expect(old.output).to.not.match(/sim-secret|sim-access/);
+      },
+    );
   });
 }

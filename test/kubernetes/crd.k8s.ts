@@ -56,7 +56,10 @@ export function definitions(of: () => Cluster): void {
         /^NAME +PLATFORM +REGION +LEADER +STATE +PODS +READY +AGE\nplain +GenesysCloud +us-east-1 /,
       );
       expect(cluster.kubectl('get', 'hfs', '-n', 'kinds', '-o', 'wide').out).to.match(
-        /^NAME +CLIENT +DIALECT +STATE +CONTINUITY +GAPS +LAST-EVENT +READY +REASON +CHECKPOINT +DELIVERING +BACKLOG +PENDING +RECONNECTS +AGE\n/,
+        new RegExp(
+          '^NAME +CLIENT +DIALECT +STATE +CONTINUITY +GAPS +LAST-EVENT +READY +REASON +CHECKPOINT ' +
+            '+DELIVERING +BACKLOG +PENDING +RECONNECTS +AGE\n',
+        ),
       );
       expect(cluster.kubectl('get', 'holdfast', '-n', 'kinds').out)
         .to.include('eventstream.holdfast.dev/routing')

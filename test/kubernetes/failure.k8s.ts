@@ -176,12 +176,15 @@ export function failing(of: () => Cluster): void {
       await recovers();
     });
 
-    it('certificates that have ended while it was down: our sentence, and recovery when the injector is back', async () => {
-      await part.end('SIGKILL');
-      await refusedWithOurWords();
-      part = await injector(of(), { HOLDFAST_CERTIFICATES_EVERY_MS: '1000' });
-      await recovers();
-      expect(part.output).to.not.match(/PRIVATE KEY/);
-    });
+    it(
+      'certificates that have ended while it was down: our ' + 'sentence, and recovery when the injector is back',
+      async () => {
+        await part.end('SIGKILL');
+        await refusedWithOurWords();
+        part = await injector(of(), { HOLDFAST_CERTIFICATES_EVERY_MS: '1000' });
+        await recovers();
+        expect(part.output).to.not.match(/PRIVATE KEY/);
+      },
+    );
   });
 }

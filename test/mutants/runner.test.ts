@@ -32,28 +32,31 @@ describe('the runner of the mutants', function () {
     expect(readFileSync(FILE, 'utf8')).to.equal(before);
   });
 
-  it('calls no mutant killed that does not fit, is not loaded, breaks the program’s grammar or has no test', async () => {
-    const edit = { file: FILE, find: 'inFlight', replace: 'x' };
-    const wrong: readonly (readonly [Partial<Mutant>, RegExp])[] = [
-      [{ edits: [] }, /no edit/],
-      [{ edits: [edit] }, /stands \d+ times .* not once/],
-      [{ edits: [{ ...edit, find: 'no such code' }] }, /stands 0 times/],
-      [
-        { edits: [{ file: 'src/core/units.ts', find: 'export function earliest', replace: 'export const = x' }] },
-        /did not run/,
-      ],
-      [
-        { edits: [{ file: 'src/coordination/sealed-value.ts', find: 'randomBytes(16)', replace: 'x' }] },
-        /was not loaded/,
-      ],
-      [{ only: 'a title no test has' }, /no test/],
-    ];
-    for (const [more, expected] of wrong) {
-      const outcome = await play({ ...WRONG, ...more });
-      expect(outcome.kind, expected.source).to.equal('misfit');
-      expect(outcome.text).to.match(expected);
-    }
-  });
+  it(
+    'calls no mutant killed that does not fit, is not loaded, ' + 'breaks the program’s grammar or has no test',
+    async () => {
+      const edit = { file: FILE, find: 'inFlight', replace: 'x' };
+      const wrong: readonly (readonly [Partial<Mutant>, RegExp])[] = [
+        [{ edits: [] }, /no edit/],
+        [{ edits: [edit] }, /stands \d+ times .* not once/],
+        [{ edits: [{ ...edit, find: 'no such code' }] }, /stands 0 times/],
+        [
+          { edits: [{ file: 'src/core/units.ts', find: 'export function earliest', replace: 'export const = x' }] },
+          /did not run/,
+        ],
+        [
+          { edits: [{ file: 'src/coordination/sealed-value.ts', find: 'randomBytes(16)', replace: 'x' }] },
+          /was not loaded/,
+        ],
+        [{ only: 'a title no test has' }, /no test/],
+      ];
+      for (const [more, expected] of wrong) {
+        const outcome = await play({ ...WRONG, ...more });
+        expect(outcome.kind, expected.source).to.equal('misfit');
+        expect(outcome.text).to.match(expected);
+      }
+    },
+  );
 
   it('asks first that the tests are green without the mutant', async () => {
     expect(await notGreen(WRONG)).to.equal(undefined);

@@ -210,7 +210,9 @@ describe('frames', () => {
       position: { kind: 'sequence', value: '9007199254740993' },
     });
     expect(again).to.deep.equal({
-      text: '{"type":"reconnect","clientId":"c","lastSequence":9007199254740993,"subscriptions":["queueEvents"],"stateDirective":"preserve","timestamp":5}',
+      text:
+        '{"type":"reconnect","clientId":"c","lastSequence":9007199254740993,' +
+        '"subscriptions":["queueEvents"],"stateDirective":"preserve","timestamp":5}',
     });
     expect(helloFrame(PROFILES['genesys-architect'], { ...facts, reconnect: true }))
       .to.have.property('text')

@@ -221,7 +221,9 @@ class SimLink implements PlatformSocket {
     for (const frame of this.#out.platform.due(this.#id)) this.#arrive(frame);
   }
 
-  /** The connection is reset (1006): what was under way does not arrive. Else a close frame comes behind all of that. */
+  /**
+   *  The connection is reset (1006): what was under way does not arrive. Else a close frame comes behind all of that.
+   */
   lose(closeCode: number): void {
     if (this.#id === undefined || this.#ended) return;
     const end = (): void => {

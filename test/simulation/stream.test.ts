@@ -12,25 +12,28 @@ const FOUND = [
 ];
 const FIRST = Number(process.env['HOLDFAST_STREAM_FIRST'] ?? 0);
 
-describe('a whole stream on virtual time, with every fault of platform, network, store, lease and consumer', function () {
-  this.timeout(0);
+describe(
+  'a whole stream on virtual time, with every fault of ' + 'platform, network, store, lease and consumer',
+  function () {
+    this.timeout(0);
 
-  it(
-    `${String(SEEDS)} seeds: nothing lost without a word, in order, repeats bounded and marked, and everything ` +
-      'goes on',
-    async () => {
-      const violations: string[] = [];
-      const seen = new Map<string, number>();
-      const runs = [...Array.from({ length: SEEDS }, (_, at) => FIRST + at), ...(SEED === 1 ? FOUND : [])];
-      for (const n of runs) {
-        if (violations.length >= 20) break;
-        const world = new StreamWorld({}, seededBy(SEED, 2_000_000 + n));
-        for (const one of await world.run()) violations.push(`run ${String(n)} of seed ${String(SEED)}: ${one}`);
-        for (const [what, count] of world.judge.seen) seen.set(what, (seen.get(what) ?? 0) + count);
-      }
-      if (process.env['HOLDFAST_STREAM_FIGURES'] !== undefined)
-        process.stdout.write(`${JSON.stringify(Object.fromEntries([...seen].sort()), undefined, 1)}\n`);
-      expect(violations).to.deep.equal([]);
-    },
-  );
-});
+    it(
+      `${String(SEEDS)} seeds: nothing lost without a word, in order, repeats bounded and marked, and everything ` +
+        'goes on',
+      async () => {
+        const violations: string[] = [];
+        const seen = new Map<string, number>();
+        const runs = [...Array.from({ length: SEEDS }, (_, at) => FIRST + at), ...(SEED === 1 ? FOUND : [])];
+        for (const n of runs) {
+          if (violations.length >= 20) break;
+          const world = new StreamWorld({}, seededBy(SEED, 2_000_000 + n));
+          for (const one of await world.run()) violations.push(`run ${String(n)} of seed ${String(SEED)}: ${one}`);
+          for (const [what, count] of world.judge.seen) seen.set(what, (seen.get(what) ?? 0) + count);
+        }
+        if (process.env['HOLDFAST_STREAM_FIGURES'] !== undefined)
+          process.stdout.write(`${JSON.stringify(Object.fromEntries([...seen].sort()), undefined, 1)}\n`);
+        expect(violations).to.deep.equal([]);
+      },
+    );
+  },
+);

@@ -56,8 +56,7 @@ describe('fetchToken', () => {
     const token = await ask((request, response) => {
       request.on('data', (chunk: Buffer) => {
         seen +=
-          `${String(request.headers.authorization)} ${String(request.headers['content-type'])} ` +
-          `${chunk.toString()}`;
+          `${String(request.headers.authorization)} ${String(request.headers['content-type'])} ` + chunk.toString();
       });
       request.on('end', () => response.end('{"access_token":"tok","expires_in":3600}'));
     });
@@ -68,33 +67,36 @@ describe('fetchToken', () => {
     expect(token).to.deep.include({ accessToken: 'tok', lifeMs: 3_600_000, refreshToken: undefined });
   });
 
-  it('A6: a JSON body where the endpoint wants one; A7: a used-up refresh token falls back to client credentials', async () => {
-    const bodies: string[] = [];
-    const plan = resolve(loadDocuments([writeDocuments({ simPort: 1, dialect: 'cxone-realtime' })]))[0]!;
-    const token = await ask(
-      (request, response) => {
-        request.on('data', (chunk: Buffer) => bodies.push(chunk.toString()));
-        request.on('end', () => {
-          response.statusCode = bodies.length === 1 ? 400 : 200;
-          response.end(
-            bodies.length === 1
-              ? '{"error":"invalid_grant"}'
-              : '{"access_token":"tok","expires_in":60,"refresh_token":"next"}',
-          );
-        });
-      },
-      { ...CREDENTIALS, refreshToken: 'used-up-token' },
-      { tokenEndpoint: plan.tokenEndpoint },
-    );
-    expect(JSON.parse(bodies[0] ?? '')).to.deep.equal({
-      grant_type: 'refresh_token',
-      refresh_token: 'used-up-token',
-      client_id: 'id',
-      client_secret: 'secret-value-42',
-    });
-    expect(JSON.parse(bodies[1] ?? '')).to.have.property('grant_type', 'client_credentials');
-    expect(token.refreshToken).to.equal('next');
-  });
+  it(
+    'A6: a JSON body where the endpoint wants one; A7: a used-up ' + 'refresh token falls back to client credentials',
+    async () => {
+      const bodies: string[] = [];
+      const plan = resolve(loadDocuments([writeDocuments({ simPort: 1, dialect: 'cxone-realtime' })]))[0]!;
+      const token = await ask(
+        (request, response) => {
+          request.on('data', (chunk: Buffer) => bodies.push(chunk.toString()));
+          request.on('end', () => {
+            response.statusCode = bodies.length === 1 ? 400 : 200;
+            response.end(
+              bodies.length === 1
+                ? '{"error":"invalid_grant"}'
+                : '{"access_token":"tok","expires_in":60,"refresh_token":"next"}',
+            );
+          });
+        },
+        { ...CREDENTIALS, refreshToken: 'used-up-token' },
+        { tokenEndpoint: plan.tokenEndpoint },
+      );
+      expect(JSON.parse(bodies[0] ?? '')).to.deep.equal({
+        grant_type: 'refresh_token',
+        refresh_token: 'used-up-token',
+        client_id: 'id',
+        client_secret: 'secret-value-42',
+      });
+      expect(JSON.parse(bodies[1] ?? '')).to.have.property('grant_type', 'client_credentials');
+      expect(token.refreshToken).to.equal('next');
+    },
+  );
 
   it('87-90: every other answer is a typed error, and none carries the secret', async () => {
     const cases: readonly (readonly [string, Listener])[] = [
@@ -143,7 +145,8 @@ describe('fetchToken', () => {
       const token = await ask(says(200, { access_token: 't', expires_in: expires }), CREDENTIALS, bounds);
       expect(token.lifeMs, String(expires)).to.equal(life);
     }
-    const jwt = `x.${Buffer.from(JSON.stringify({ exp: Math.floor(Date.now() / 1000) + 600 })).toString('base64url')}.y`;
+    const claims = JSON.stringify({ exp: Math.floor(Date.now() / 1000) + 600 });
+    const jwt = `x.${Buffer.from(claims).toString('base64url')}.y`;
     expect((await ask(says(200, { access_token: jwt, expires_in: 3600 }), CREDENTIALS, bounds)).lifeMs).to.be.within(
       598_000,
       601_000,

@@ -64,10 +64,8 @@ for (;;) {
   if (endsNs !== askedNs && -leftMs > LATE_FOR_DEADLINE_MS) patientUntilMs = performance.now() + PATIENCE_MS;
   askedNs = endsNs;
   if (silent() && Atomics.load(deadline, 0) === endsNs) {
-    writeSync(
-      STDERR,
-      `${JSON.stringify({ level: 'fatal', code: 'lease_guard', msg: 'the main thread is stuck past the deadline of a lease; the process ends' })}\n`,
-    );
+    const msg = 'the main thread is stuck past the deadline of a lease; the process ends';
+    writeSync(STDERR, `${JSON.stringify({ level: 'fatal', code: 'lease_guard', msg })}\n`);
     process.kill(process.pid, 'SIGKILL');
   }
   // It answers and has shut the gate, or is about to: look again when something changes.

@@ -37,9 +37,9 @@ export class Watchdog {
       Atomics.add(this.#words, ANSWERED, 1);
     });
     this.#worker.on('error', (error) => {
-      process.stderr.write(
-        `${JSON.stringify({ level: 'error', msg: 'lease_guard ended; the deadline is still asked at each use', error: error instanceof Error ? error.name : 'unknown' })}\n`,
-      );
+      const msg = 'lease_guard ended; the deadline is still asked at each use';
+      const name = error instanceof Error ? error.name : 'unknown';
+      process.stderr.write(`${JSON.stringify({ level: 'error', msg, error: name })}\n`);
     });
     this.#worker.unref();
   }

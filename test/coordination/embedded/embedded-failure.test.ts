@@ -29,10 +29,13 @@ function refusal(path: string): HoldfastError {
 
 /** What another user gets: root may write everywhere. */
 function refusalOfNobody(path: string): string {
-  const script = `import { EmbeddedStore } from ${JSON.stringify(new URL('../../../src/coordination/embedded/embedded-store.ts', import.meta.url).href)};
-    import { wordsOf } from ${JSON.stringify(new URL('../../../src/sidecar/runtime/store-trouble.ts', import.meta.url).href)};
+  const store = new URL('../../../src/coordination/embedded/embedded-store.ts', import.meta.url).href;
+  const trouble = new URL('../../../src/sidecar/runtime/store-trouble.ts', import.meta.url).href;
+  const script = `import { EmbeddedStore } from ${JSON.stringify(store)};
+    import { wordsOf } from ${JSON.stringify(trouble)};
     ${isRoot ? `process.setgid(${String(NOBODY)}); process.setuid(${String(NOBODY)});` : ''}
-    try { new EmbeddedStore(${JSON.stringify(path)}); console.log('opened'); } catch (error) { console.log(error.code, wordsOf(error)); }`;
+    try { new EmbeddedStore(${JSON.stringify(path)}); console.log('opened'); }
+    catch (error) { console.log(error.code, wordsOf(error)); }`;
   const result = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   return result.stdout + (result.stdout === '' ? result.stderr : '');
 }

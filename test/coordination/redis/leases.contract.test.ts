@@ -179,30 +179,33 @@ for (const adapter of ['redlock', 'plain'] as const) {
       expect((await b.acquire(L, { ...want, beat: fresh.beat }, me('b'))).kind).to.equal('won');
     });
 
-    it('an acquisition that nobody completed leaves no word: the record of the holder before stands as it was', async () => {
-      const { a, b, keys, linkA } = await pair();
-      const won = await win(a, 'a');
-      await suite.raw.del(keys.lock);
-      const before = (await look(b, 'b')).view;
-      const release = releaseScript(`p${String(serial)}:ev`);
-      const lock =
-        adapter === 'redlock' ? new RedlockAdapter(linkA, release) : new PlainAdapter(linkA, release, () => 'undone');
-      const token = await lock.acquire(keys, TTL);
-      expect(await lock.release(keys, token ?? '')).to.equal(true);
-      const { view } = await look(b, 'b');
-      const { state, fenceToken, epoch, beat } = before;
-      expect(view).to.deep.include({ token: undefined, state, fenceToken, epoch, beat });
-      expect(state, 'nobody stopped').to.equal('held');
-      expect(
-        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)
-          ?.kind,
-        'the holder takes it back',
-      ).to.equal('renewed');
-      await suite.raw.del(keys.lock, keys.fence);
-      const first = await lock.acquire(keys, TTL);
-      expect(await lock.release(keys, first ?? '')).to.equal(true);
-      expect((await look(b, 'b')).view.state, 'there was none before').to.equal('none');
-    });
+    it(
+      'an acquisition that nobody completed leaves no word: the ' + 'record of the holder before stands as it was',
+      async () => {
+        const { a, b, keys, linkA } = await pair();
+        const won = await win(a, 'a');
+        await suite.raw.del(keys.lock);
+        const before = (await look(b, 'b')).view;
+        const release = releaseScript(`p${String(serial)}:ev`);
+        const lock =
+          adapter === 'redlock' ? new RedlockAdapter(linkA, release) : new PlainAdapter(linkA, release, () => 'undone');
+        const token = await lock.acquire(keys, TTL);
+        expect(await lock.release(keys, token ?? '')).to.equal(true);
+        const { view } = await look(b, 'b');
+        const { state, fenceToken, epoch, beat } = before;
+        expect(view).to.deep.include({ token: undefined, state, fenceToken, epoch, beat });
+        expect(state, 'nobody stopped').to.equal('held');
+        expect(
+          (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L)
+            ?.kind,
+          'the holder takes it back',
+        ).to.equal('renewed');
+        await suite.raw.del(keys.lock, keys.fence);
+        const first = await lock.acquire(keys, TTL);
+        expect(await lock.release(keys, first ?? '')).to.equal(true);
+        expect((await look(b, 'b')).view.state, 'there was none before').to.equal('none');
+      },
+    );
 
     it('breaks exactly the lock of the evidence', async () => {
       const { a, b, linkA } = await pair();
@@ -235,23 +238,30 @@ for (const adapter of ['redlock', 'plain'] as const) {
       ).to.deep.equal({ kind: 'lost' });
     });
 
-    it('an heir that gives back what it never renewed leaves the record of its own term, not of those before', async () => {
-      const { a, b } = await pair();
-      const won = await win(a, 'a');
-      expect(
-        await a.transfer(
-          L,
-          { token: won.token, epoch: won.epoch },
-          { heir: 'b', token: 'heir-token', epoch: won.epoch + 5 },
-          TTL,
-        ),
-      ).to.equal(true);
-      expect(await b.release(L, 'heir-token')).to.equal(true);
-      expect((await look(b, 'b')).view).to.deep.include({ token: undefined, state: 'released', epoch: won.epoch + 5 });
-      expect(
-        (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L),
-      ).to.deep.equal({ kind: 'lost' });
-    });
+    it(
+      'an heir that gives back what it never renewed leaves the ' + 'record of its own term, not of those before',
+      async () => {
+        const { a, b } = await pair();
+        const won = await win(a, 'a');
+        expect(
+          await a.transfer(
+            L,
+            { token: won.token, epoch: won.epoch },
+            { heir: 'b', token: 'heir-token', epoch: won.epoch + 5 },
+            TTL,
+          ),
+        ).to.equal(true);
+        expect(await b.release(L, 'heir-token')).to.equal(true);
+        expect((await look(b, 'b')).view).to.deep.include({
+          token: undefined,
+          state: 'released',
+          epoch: won.epoch + 5,
+        });
+        expect(
+          (await a.renew([{ lease: L, token: won.token, epoch: won.epoch, notAfterStoreMs: 0 }], TTL, me('a'))).get(L),
+        ).to.deep.equal({ kind: 'lost' });
+      },
+    );
 
     it('a key of ours that holds something else blinds nobody to the other leases', async () => {
       const { a } = await pair();

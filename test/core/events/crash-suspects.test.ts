@@ -30,14 +30,17 @@ describe('which event ends the consumer', () => {
     expect([suspects.size, suspects.lostAlone(7)]).to.deep.equal([0, false]);
   });
 
-  it('those with the fewest losses have their turn first, of these the oldest; in order where order is promised', () => {
-    const suspects = new CrashSuspects(3);
-    for (const ord of [5, 3, 4]) suspects.accuse(ord);
-    suspects.lostAlone(3);
-    expect(suspects.turns(false).map(({ ord }) => ord)).to.deep.equal([4, 5, 3]);
-    expect(suspects.turns(true).map(({ ord }) => ord)).to.deep.equal([3, 4, 5]);
-    expect(suspects.convicting(16)).to.deep.equal([{ ord: 3, losses: 1 }]);
-  });
+  it(
+    'those with the fewest losses have their turn first, of these ' + 'the oldest; in order where order is promised',
+    () => {
+      const suspects = new CrashSuspects(3);
+      for (const ord of [5, 3, 4]) suspects.accuse(ord);
+      suspects.lostAlone(3);
+      expect(suspects.turns(false).map(({ ord }) => ord)).to.deep.equal([4, 5, 3]);
+      expect(suspects.turns(true).map(({ ord }) => ord)).to.deep.equal([3, 4, 5]);
+      expect(suspects.convicting(16)).to.deep.equal([{ ord: 3, losses: 1 }]);
+    },
+  );
 
   it('what an earlier term knew goes on counting; no more are remembered than the limit', () => {
     const suspects = new CrashSuspects(3);

@@ -113,24 +113,27 @@ describe('Outbox', () => {
       }
     });
 
-  it('class A: what is settled ahead and stored frees the window, so that a key that is stuck holds only itself', () => {
-    const outbox = box('key', { cover: 'ahead' });
-    fill(outbox, 200, (n) => (n % 10 === 1 ? 'stuck' : `k${String(n % 7)}`));
-    outbox.retry(outbox.takeKeyed(0)?.ord ?? 0, 1e9, 0, true);
-    for (let entry = outbox.takeKeyed(0); entry !== undefined; entry = outbox.takeKeyed(0)) {
-      outbox.settle(entry.ord);
-      const { ord, runs } = outbox.snapshot();
-      outbox.checkpointed(
-        ord,
-        runs.reduce((sum, run) => sum + run.last - run.first + 1, 0),
-      );
-    }
-    expect(outbox.pending, 'only the key that is stuck').to.equal(20);
-    expect(outbox.snapshot().runs[0]).to.deep.equal({ first: 2, last: 10 });
-    outbox.settle(1);
-    expect(outbox.floor).to.equal(10);
-    expect(outbox.snapshot().runs[0]).to.deep.equal({ first: 12, last: 20 });
-  });
+  it(
+    'class A: what is settled ahead and stored frees the window, so ' + 'that a key that is stuck holds only itself',
+    () => {
+      const outbox = box('key', { cover: 'ahead' });
+      fill(outbox, 200, (n) => (n % 10 === 1 ? 'stuck' : `k${String(n % 7)}`));
+      outbox.retry(outbox.takeKeyed(0)?.ord ?? 0, 1e9, 0, true);
+      for (let entry = outbox.takeKeyed(0); entry !== undefined; entry = outbox.takeKeyed(0)) {
+        outbox.settle(entry.ord);
+        const { ord, runs } = outbox.snapshot();
+        outbox.checkpointed(
+          ord,
+          runs.reduce((sum, run) => sum + run.last - run.first + 1, 0),
+        );
+      }
+      expect(outbox.pending, 'only the key that is stuck').to.equal(20);
+      expect(outbox.snapshot().runs[0]).to.deep.equal({ first: 2, last: 10 });
+      outbox.settle(1);
+      expect(outbox.floor).to.equal(10);
+      expect(outbox.snapshot().runs[0]).to.deep.equal({ first: 12, last: 20 });
+    },
+  );
 
   it('a run of what is settled ahead ends where a number does not follow, and leaves out what has none', () => {
     const outbox = box('stream', { cover: 'ahead', maxInFlight: 100, maxUncheckpointed: 100 });

@@ -86,15 +86,18 @@ class Line {
 
 // Found and mended: C4.
 describe('the silence that means death is learned from the pings of the server', () => {
-  it('genesys-streams: half-open with a ping each 15 s is noticed within 50 s, wherever in the period it happens', () => {
-    for (const restMs of [0, 1, 7000, 14_999]) {
-      const line = new Line(policyOf('genesys-streams'));
-      line.pings(8, 15_000);
-      // From here on nothing comes: the loss lies `restMs` behind the last ping.
-      expect(line.pass(600_000) - restMs, `lost ${String(restMs)} ms after a ping`).to.be.at.most(50_000);
-      expect(line.deadAtMs).to.not.equal(undefined);
-    }
-  });
+  it(
+    'genesys-streams: half-open with a ping each 15 s is noticed ' + 'within 50 s, wherever in the period it happens',
+    () => {
+      for (const restMs of [0, 1, 7000, 14_999]) {
+        const line = new Line(policyOf('genesys-streams'));
+        line.pings(8, 15_000);
+        // From here on nothing comes: the loss lies `restMs` behind the last ping.
+        expect(line.pass(600_000) - restMs, `lost ${String(restMs)} ms after a ping`).to.be.at.most(50_000);
+        expect(line.deadAtMs).to.not.equal(undefined);
+      }
+    },
+  );
 
   it('until three intervals were seen the limit of the dialect holds', () => {
     for (const [pings, limitMs] of [

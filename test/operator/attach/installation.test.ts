@@ -44,7 +44,8 @@ const [, kind, ...rest] = process.argv.slice(2);
 const namespace = rest[rest.indexOf('-n') + 1];
 const all = rest.includes('-A');
 const objects = ${JSON.stringify(objects)};
-const items = objects.filter((one) => one.kind === kind && (all || one.namespace === undefined || one.namespace === namespace));
+const here = (one) => all || one.namespace === undefined || one.namespace === namespace;
+const items = objects.filter((one) => one.kind === kind && here(one));
 console.log(JSON.stringify({ items }));
 `,
   );

@@ -329,17 +329,20 @@ describe('Events', () => {
     });
   });
 
-  it('a planned change is not told as a loss, an unknown record not at all, and a stream is what a gap is about', () => {
-    const told = eventsOf(
-      'c',
-      sidecar({
-        notices: [
-          notice('lease.lost', { why: 'handed_over' }),
-          notice('other'),
-          notice('gap.detected', { stream: 's', from: '1', to: '5', cause: 'retention_exceeded' }),
-        ],
-      }),
-    );
-    expect(told.map((one) => `${one.reason} ${one.kind}/${one.object}`)).to.deep.equal(['ResumeGap EventStream/s']);
-  });
+  it(
+    'a planned change is not told as a loss, an unknown record not ' + 'at all, and a stream is what a gap is about',
+    () => {
+      const told = eventsOf(
+        'c',
+        sidecar({
+          notices: [
+            notice('lease.lost', { why: 'handed_over' }),
+            notice('other'),
+            notice('gap.detected', { stream: 's', from: '1', to: '5', cause: 'retention_exceeded' }),
+          ],
+        }),
+      );
+      expect(told.map((one) => `${one.reason} ${one.kind}/${one.object}`)).to.deep.equal(['ResumeGap EventStream/s']);
+    },
+  );
 });

@@ -92,16 +92,19 @@ describe('the link that an overlap has retired', () => {
     expect(sidecar.stream.connection.attempts, 'its notice is not one of the new link').to.equal(2);
   });
 
-  it('says nothing of the new link: where that one is lost, the gap begins with what itself delivered last', async () => {
-    gateway.event(1, 'last');
-    await until('it is delivered', () => ids().includes('last'));
-    const lastAtMs = Date.now();
-    await until('the clock has moved', () => Date.now() > lastAtMs + 20);
-    gateway.event(0, 'late');
-    await until('it is delivered too', () => ids().includes('late'));
-    gateway.links[1]?.terminate();
-    await until('the gap is announced', () => sidecar.stream.continuity.gaps === 1);
-    const [gap] = sidecar.audits('gap.detected');
-    expect(Date.parse(String(gap?.['fromTime']))).to.be.at.most(lastAtMs - IN_FLIGHT_MS);
-  });
+  it(
+    'says nothing of the new link: where that one is lost, the ' + 'gap begins with what itself delivered last',
+    async () => {
+      gateway.event(1, 'last');
+      await until('it is delivered', () => ids().includes('last'));
+      const lastAtMs = Date.now();
+      await until('the clock has moved', () => Date.now() > lastAtMs + 20);
+      gateway.event(0, 'late');
+      await until('it is delivered too', () => ids().includes('late'));
+      gateway.links[1]?.terminate();
+      await until('the gap is announced', () => sidecar.stream.continuity.gaps === 1);
+      const [gap] = sidecar.audits('gap.detected');
+      expect(Date.parse(String(gap?.['fromTime']))).to.be.at.most(lastAtMs - IN_FLIGHT_MS);
+    },
+  );
 });

@@ -46,31 +46,34 @@ describe('what a checkpoint may say', () => {
     await sim.close();
   });
 
-  it('a control event that is acknowledged before the data behind it never moves the position past that data', async () => {
-    await start();
-    const send = await pull();
-    sim.generate(10);
-    await until('ten arrive', () => frames.filter((frame) => frame.type === 'event').length === 10);
-    send({ type: 'ack', upTo: frames.at(-1)?.id });
-    await until('they are stored', async () => (await stored()) === 'sequence:10');
-    sim.do({ do: 'drop' });
-    await until('the stream is open again', () => sim.history.of('conn.open').length === 2);
-    sim.generate(1);
-    await until('the eleventh arrives', () =>
-      frames.some((frame) => frame.type === 'event' && frame.event.data.sequence === 11),
-    );
-    const controls = frames.filter((frame) => frame.type === 'control');
-    expect(controls.map((frame) => frame.event.type)).to.deep.equal([
-      'dev.holdfast.stream.interrupted',
-      'dev.holdfast.stream.resumed',
-    ]);
-    send({ type: 'ack', ids: controls.map((frame) => frame.id) });
-    await until(
-      'the notices are settled',
-      () => sidecar.stream.delivery.backlog === 1 && sidecar.stream.delivery.uncheckpointed === 0,
-    );
-    expect(await stored(), 'eleven is not acknowledged').to.equal('sequence:10');
-  });
+  it(
+    'a control event that is acknowledged before the data behind ' + 'it never moves the position past that data',
+    async () => {
+      await start();
+      const send = await pull();
+      sim.generate(10);
+      await until('ten arrive', () => frames.filter((frame) => frame.type === 'event').length === 10);
+      send({ type: 'ack', upTo: frames.at(-1)?.id });
+      await until('they are stored', async () => (await stored()) === 'sequence:10');
+      sim.do({ do: 'drop' });
+      await until('the stream is open again', () => sim.history.of('conn.open').length === 2);
+      sim.generate(1);
+      await until('the eleventh arrives', () =>
+        frames.some((frame) => frame.type === 'event' && frame.event.data.sequence === 11),
+      );
+      const controls = frames.filter((frame) => frame.type === 'control');
+      expect(controls.map((frame) => frame.event.type)).to.deep.equal([
+        'dev.holdfast.stream.interrupted',
+        'dev.holdfast.stream.resumed',
+      ]);
+      send({ type: 'ack', ids: controls.map((frame) => frame.id) });
+      await until(
+        'the notices are settled',
+        () => sidecar.stream.delivery.backlog === 1 && sidecar.stream.delivery.uncheckpointed === 0,
+      );
+      expect(await stored(), 'eleven is not acknowledged').to.equal('sequence:10');
+    },
+  );
 
   it('the beginning of a stream is stored before anything is acknowledged', async () => {
     await start();

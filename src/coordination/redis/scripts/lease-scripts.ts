@@ -31,8 +31,10 @@ if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   local stored = epochOf(KEYS[2])
   if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
   local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat', 'conn')
-  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasConn', f[4] or '', 'wasEpoch', whole(stored))
-  redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'state', 'held', 'conn', '', 'beat', '0')
+  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasConn', f[4]
+    or '', 'wasEpoch', whole(stored))
+  redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'state', 'held',
+    'conn', '', 'beat', '0')
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return #KEYS
@@ -110,7 +112,8 @@ if not epoch then return redis.error_reply('HFCORRUPT the epoch is not a number 
 local floor = tonumber(ARGV[3])
 if floor >= epoch then epoch = floor + 1 end
 local now = clock()
-redis.call('HSET', KEYS[2], 'epoch', whole(epoch), 'holder', ARGV[4], 'conn', ARGV[5], 'run', ARGV[6], 'since', whole(now), 'claimed', ARGV[1])
+redis.call('HSET', KEYS[2], 'epoch', whole(epoch), 'holder', ARGV[4], 'conn', ARGV[5], 'run', ARGV[6], 'since',
+  whole(now), 'claimed', ARGV[1])
 return {'won', whole(epoch), whole(now), inc}
 `,
 };
@@ -224,7 +227,8 @@ end
 if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[2] or tonumber(ARGV[7]) <= tonumber(ARGV[2]) then return 0 end
 room(KEYS[2])
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-redis.call('HSET', KEYS[2], 'epoch', ARGV[7], 'token', ARGV[3], 'state', 'held', 'was', 'held', 'claimed', ARGV[3], 'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
+redis.call('HSET', KEYS[2], 'epoch', ARGV[7], 'token', ARGV[3], 'state', 'held', 'was', 'held', 'claimed', ARGV[3],
+  'conn', '', 'holder', ARGV[5], 'beat', '0', 'since', whole(clock()))
 redis.call('PUBLISH', ARGV[6], 'changed ' .. KEYS[2])
 return 1
 `,

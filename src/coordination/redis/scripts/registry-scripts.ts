@@ -24,7 +24,9 @@ local written = 0
 for i = 3, #KEYS do
   local at = 2 + (i - 3) * 10
   local pong = whole(now - tonumber(ARGV[at + 1]))
-  local done = redis.pcall('HSET', KEYS[i], 'socketId', ARGV[at], 'lastPong', pong, 'platform', ARGV[at + 2], 'tenantId', ARGV[at + 3], 'state', ARGV[at + 4], 'retryCount', ARGV[at + 5], 'client', ARGV[at + 6], 'stream', ARGV[at + 7], 'pod', ARGV[at + 8], 'epoch', ARGV[at + 9])
+  local done = redis.pcall('HSET', KEYS[i], 'socketId', ARGV[at], 'lastPong', pong, 'platform', ARGV[at + 2],
+    'tenantId', ARGV[at + 3], 'state', ARGV[at + 4], 'retryCount', ARGV[at + 5], 'client', ARGV[at + 6], 'stream',
+    ARGV[at + 7], 'pod', ARGV[at + 8], 'epoch', ARGV[at + 9])
   if type(done) ~= 'table' then
     redis.call('PEXPIRE', KEYS[i], ARGV[1])
     redis.call('ZADD', KEYS[1], pong, ARGV[at])
