@@ -7,7 +7,7 @@ import { listenOn } from '../config/listen-on.ts';
 import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
 import type { ClientPlan } from '../config/plan.ts';
 import { RedisConnection } from '../coordination/redis/redis-connection.ts';
-import { SidecarReports } from '../coordination/redis/sidecar-reports.ts';
+import { ReportStore } from '../coordination/redis/report-store.ts';
 import { createAdminServer } from '../sidecar/replica/connection-limits.ts';
 import type { Identity } from '../sidecar/runtime/environment.ts';
 import { REPORT_EVERY_MS, reportHead } from '../sidecar/replica/status-reporter.ts';
@@ -229,7 +229,7 @@ class WaitingRoom {
     });
     try {
       for (const name of clientNames(files))
-        await new SidecarReports(this.#link).write(
+        await new ReportStore(this.#link).write(
           { namespace: identity.namespace, name },
           `${identity.pod}/${identity.uid}`,
           text,

@@ -7,7 +7,7 @@ import { LocalLeases } from './embedded/local-leases.ts';
 import { RedisPool } from './redis/redis-pool.ts';
 import { RedisLeases } from './redis/redis-leases.ts';
 import { ConnectionRegistry, type RegistryPolicy } from './redis/connection-registry.ts';
-import { SidecarReports } from './redis/sidecar-reports.ts';
+import { ReportStore } from './redis/report-store.ts';
 import { RedisLimits } from './redis/redis-limits.ts';
 import { RedisStore } from './redis/redis-store.ts';
 import type { Store } from './store.ts';
@@ -22,7 +22,7 @@ export interface Coordination {
   /** undefined: there is nobody to tell. */
   readonly registry: ConnectionRegistry | undefined;
   /** undefined: nobody could read them. */
-  readonly reports: SidecarReports | undefined;
+  readonly reports: ReportStore | undefined;
   /** undefined: the store is this process's own. */
   readonly link: RedisConnection | undefined;
   close(): Promise<void>;
@@ -63,7 +63,7 @@ export function openStore(target: StoreTarget, options: OpenOptions): Coordinati
     limits: new RedisLimits(link),
     pool: new RedisPool(link),
     registry: new ConnectionRegistry(link, options.registry),
-    reports: new SidecarReports(link),
+    reports: new ReportStore(link),
     link,
     close: () => store.close(),
   };

@@ -31,7 +31,7 @@ const Redlock: RedlockClass =
 /**
  * The lock through redlock 5.0.0-beta.2, with all three of its scripts replaced and none of its own judgement used: one
  * try, no retry loop, no `using`, no `expiration` (docs/decisions/0006 tells what was measured). Validity is computed
- * by core/lease.ts from the moment of asking.
+ * by core/lease/ from the moment of asking.
  */
 export class RedlockAdapter implements LockAdapter {
   readonly #redlock: RedlockModule;

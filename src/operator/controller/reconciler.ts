@@ -1,6 +1,6 @@
 import type { Installation } from '../../config/installation.ts';
 import type { Leases } from '../../coordination/leases.ts';
-import type { Report, SidecarReports } from '../../coordination/redis/sidecar-reports.ts';
+import type { Report, ReportStore } from '../../coordination/redis/report-store.ts';
 import { attached, CONTAINER } from '../attach/attach.ts';
 import { compileDocuments } from '../attach/compile-documents.ts';
 import { eventsOf, idOf, type EventFacts } from './kubernetes-events.ts';
@@ -44,7 +44,7 @@ export interface ReconcilerSettings {
 
 export interface ReconcilerDeps extends ReflectorClock {
   readonly kube: Kube;
-  readonly reports: Pick<SidecarReports, 'read'>;
+  readonly reports: Pick<ReportStore, 'read'>;
   readonly leases: Pick<Leases, 'publish'>;
   /** May this process write now? Asked before each write. */
   readonly leading: () => boolean;

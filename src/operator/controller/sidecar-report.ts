@@ -1,4 +1,4 @@
-import type { Report } from '../../coordination/redis/sidecar-reports.ts';
+import type { Report } from '../../coordination/redis/report-store.ts';
 
 /** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
 export interface SidecarReport {

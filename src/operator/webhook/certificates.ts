@@ -92,11 +92,3 @@ export async function issue(
     madeMs: nowMs,
   };
 }
-
-/** Time for another one: two thirds of its life are over. */
-export function dueForRotation(
-  { madeMs, notAfterMs }: Pick<Certificates, 'madeMs' | 'notAfterMs'>,
-  nowMs: number,
-): boolean {
-  return nowMs >= madeMs + ((notAfterMs - madeMs) * 2) / 3;
-}

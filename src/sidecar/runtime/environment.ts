@@ -1,7 +1,7 @@
 import type { SharedLimits } from '../../coordination/shared-limits.ts';
 import type { StreamPool } from '../../coordination/stream-pool.ts';
 import type { Leases } from '../../coordination/leases.ts';
-import type { SidecarReports } from '../../coordination/redis/sidecar-reports.ts';
+import type { ReportStore } from '../../coordination/redis/report-store.ts';
 import type { ConnectionRegistry } from '../../coordination/redis/connection-registry.ts';
 import type { Store } from '../../coordination/store.ts';
 import type { SecretRegistry } from '../../core/secret-registry.ts';
@@ -36,7 +36,7 @@ export interface Environment {
   /** undefined: there is nobody to tell. */
   readonly registry: ConnectionRegistry | undefined;
   /** undefined: nobody would read them. */
-  readonly reports: SidecarReports | undefined;
+  readonly reports: ReportStore | undefined;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
   readonly log: Logger;

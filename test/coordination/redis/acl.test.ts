@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import { SidecarReports } from '../../../src/coordination/redis/sidecar-reports.ts';
+import { ReportStore } from '../../../src/coordination/redis/report-store.ts';
 import { RedisPool } from '../../../src/coordination/redis/redis-pool.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { ConnectionRegistry } from '../../../src/coordination/redis/connection-registry.ts';
@@ -96,7 +96,7 @@ describe('the shipped ACL', () => {
       },
     ]);
     await registry.sweep();
-    const reports = new SidecarReports(link);
+    const reports = new ReportStore(link);
     expect(await reports.write({ namespace: 'n', name: 'c' }, 'pod/uid', '{"v":1}')).to.equal(true);
     expect(await reports.read({ namespace: 'n', name: 'c' })).to.have.length(1);
     await restraint.hold('L', won.epoch, 10);

@@ -8,7 +8,7 @@ import { RedisPool } from '../../../src/coordination/redis/redis-pool.ts';
 import { RedisLeases } from '../../../src/coordination/redis/redis-leases.ts';
 import { RedisStore, type StoreCondition } from '../../../src/coordination/redis/redis-store.ts';
 import { ConnectionRegistry } from '../../../src/coordination/redis/connection-registry.ts';
-import { SidecarReports } from '../../../src/coordination/redis/sidecar-reports.ts';
+import { ReportStore } from '../../../src/coordination/redis/report-store.ts';
 import { RedisLimits } from '../../../src/coordination/redis/redis-limits.ts';
 import { HoldfastError } from '../../../src/core/errors.ts';
 import { StoreWatch } from '../../../src/sidecar/replica/store-watch.ts';
@@ -111,10 +111,9 @@ describe('a Redis that is full (maxmemory, noeviction)', () => {
       'a heartbeat of a connection',
     ).to.equal('OOM');
     expect(await refusal(store.addDeadLetter(L, letter('1'))), 'a dead letter').to.equal('OOM');
-    expect(
-      await refusal(new SidecarReports(link).write({ namespace: 'n', name: 'c' }, 'pod', '{}')),
-      'a report',
-    ).to.equal('OOM');
+    expect(await refusal(new ReportStore(link).write({ namespace: 'n', name: 'c' }, 'pod', '{}')), 'a report').to.equal(
+      'OOM',
+    );
   });
 
   it('is announced from 80 % of its memory on, once', async () => {

@@ -20,7 +20,7 @@ export interface Report {
  * What sidecars say of themselves, for whoever watches (the controller, the kubectl plugin). Nothing in the data plane
  * reads it. Throws HoldfastError HF_STORE_UNAVAILABLE.
  */
-export class SidecarReports {
+export class ReportStore {
   readonly #link: RedisConnection;
 
   constructor(link: RedisConnection) {

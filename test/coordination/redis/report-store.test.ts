@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import type { RedisConnection } from '../../../src/coordination/redis/redis-connection.ts';
-import { SidecarReports } from '../../../src/coordination/redis/sidecar-reports.ts';
+import { ReportStore } from '../../../src/coordination/redis/report-store.ts';
 import { redisLink, TestRedis } from '../../support/redis.ts';
 
 describe('reports of sidecars', () => {
@@ -27,7 +27,7 @@ describe('reports of sidecars', () => {
   });
 
   it('are read with their age, one a replica, for a while only', async () => {
-    const reports = new SidecarReports(link);
+    const reports = new ReportStore(link);
     await reports.write(client, 'a/1', '{"pod":"a"}');
     await reports.write(client, 'a/1', '{"pod":"a","again":true}');
     await reports.write(client, 'b/2', '{"pod":"b"}');
@@ -40,7 +40,7 @@ describe('reports of sidecars', () => {
   });
 
   it('old ones are not shown, and many old ones are thrown out', async () => {
-    const reports = new SidecarReports(link);
+    const reports = new ReportStore(link);
     for (let n = 0; n < 70; n += 1) await raw.hset(KEY, `old/${String(n)}`, '1000 {}');
     await raw.hset(KEY, 'garbage', 'x');
     await reports.write(client, 'new/1', '{}');
@@ -49,7 +49,7 @@ describe('reports of sidecars', () => {
   });
 
   it('what is no JSON is no content, what is too large is not written', async () => {
-    const reports = new SidecarReports(link);
+    const reports = new ReportStore(link);
     await reports.write(client, 'a/1', 'not json');
     expect((await reports.read(client))[0]?.content).to.equal(undefined);
     expect(await reports.write(client, 'b/2', 'x'.repeat(300_000))).to.equal(false);
