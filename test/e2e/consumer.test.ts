@@ -106,7 +106,19 @@ describe('push: the consumer answers', () => {
       tries += 1;
       return 409;
     };
-    await until('it is taken in the end', () => victim !== '' && consumer.has(victim));
+    await until(
+      'it is taken in the end',
+      () => victim !== '' && consumer.has(victim),
+      15_000,
+      () =>
+        JSON.stringify({
+          tries,
+          victim,
+          received: consumer.received.length,
+          controls: consumer.controls,
+          stream: sidecar.stream,
+        }),
+    );
     await finish();
     expect([tries, sidecar.stream.events.deadLettered]).to.deep.equal([8, 0]);
     verdict.check({ maxDuplicates: 0 });

@@ -138,7 +138,7 @@ export const STREAM: readonly Mutant[] = [
     edits: [
       {
         file: order,
-        find: 'if (top.dueAtMs <= nowMs && this.#takeable(top)) return top;',
+        find: 'if (top.dueAtMs <= this.#nowMs && this.#takeable(top)) return top;',
         replace: 'if (this.#takeable(top)) return top;',
       },
     ],

@@ -311,7 +311,7 @@ const OTHERS: readonly StreamPlant[] = [
       faults: ['answers 500', 'kill'],
       limits: { maxInFlight: 2, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
     },
-    run: 16,
+    run: 2,
   },
   {
     id: 'sealed-unheard',
@@ -324,7 +324,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: { dialect: 'genesys-gateway', faults: ['half open', 'hand-over'] },
-    run: 0,
+    run: 1,
   },
   {
     id: 'letters-vouch',
@@ -337,7 +337,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: { dialect: 'genesys-gateway', faults: ['half open', 'redrive', 'kill', 'fenced'] },
-    run: 34,
+    run: 141,
   },
   {
     id: 'marks-counted',
@@ -385,7 +385,7 @@ const OTHERS: readonly StreamPlant[] = [
       faults: ['stuck key', 'fenced', 'hand-over', 'answers 500'],
       limits: { maxInFlight: 8, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
     },
-    run: 181,
+    run: 196,
   },
   {
     id: 'due-ignored',
@@ -393,7 +393,7 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: 'src/core/events/dispatch-order.ts',
-        find: 'if (top.dueAtMs <= nowMs && this.#takeable(top)) return top;',
+        find: 'if (top.dueAtMs <= this.#nowMs && this.#takeable(top)) return top;',
         replace: 'if (this.#takeable(top)) return top;',
       },
     ],

@@ -21,6 +21,8 @@ export class DispatchOrder<T> {
   /** To go again and due, by age; then those that are not due yet, by their time. */
   readonly #again = new MinQueue<OutboxEntry<T>>();
   readonly #later = new MinQueue<OutboxEntry<T>>();
+  /** The latest time that was asked with. A caller that asks with an older one finds what had become due meanwhile. */
+  #nowMs: Millis = -Infinity;
 
   constructor(keyed: boolean) {
     this.#keyed = keyed;
@@ -52,7 +54,7 @@ export class DispatchOrder<T> {
     this.#ripen(nowMs);
     // One that left from here and was refused again stands among those that are not due yet.
     for (let top = this.#again.top; top !== undefined; top = this.#again.top) {
-      if (top.dueAtMs <= nowMs && this.#takeable(top)) return top;
+      if (top.dueAtMs <= this.#nowMs && this.#takeable(top)) return top;
       this.#again.pop();
     }
     return undefined;
@@ -105,9 +107,10 @@ export class DispatchOrder<T> {
 
   /** Entries whose time has come go by age from now on. What left by another way, or got another time, is forgotten. */
   #ripen(nowMs: Millis): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
     for (let top = this.#later.top; top !== undefined; top = this.#later.top) {
       const stands = top.state === 'queued' && top.dueAtMs === this.#later.lowest;
-      if (stands && top.dueAtMs > nowMs) return;
+      if (stands && top.dueAtMs > this.#nowMs) return;
       this.#later.pop();
       if (stands) this.#again.push(top.ord, top);
     }

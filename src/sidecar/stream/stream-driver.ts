@@ -69,6 +69,8 @@ export class StreamDriver {
   #stopping = false;
   /** Where the stream stands is known: events may be handed over and checkpoints written. */
   #begun = false;
+  /** When delivery was pumped last: what has become due since is a deadline. */
+  #turnMs = 0;
   #parkedForLease = false;
   /** While stopping a link ended without the platform's answer to our close: what it had sent before may be lost. */
   #endedUnheard = false;
@@ -545,6 +547,7 @@ export class StreamDriver {
 
   #turn(): void {
     const nowMs = this.#deps.nowMs();
+    this.#turnMs = nowMs;
     if (this.#heardFrame) this.session.dispatch({ kind: 'heard', gen: this.#heard, what: 'frame' });
     this.#heardFrame = false;
     this.#noteAll();
@@ -629,7 +632,7 @@ export class StreamDriver {
       earliest(
         sessionDeadline(this.plan.session, this.session.state),
         this.intake.deadline(),
-        this.client.open() ? this.delivery.deadline(this.#deps.nowMs()) : undefined,
+        this.client.open() ? this.delivery.deadline(this.#turnMs) : undefined,
         this.#begun ? this.#checkpointer.deadline() : undefined,
         this.#waits.deadline(),
         this.leaseDoubt.deadline(),

@@ -18,6 +18,7 @@ const WHATS = [
   'recall',
   'checkpoint',
   'later',
+  'look',
 ] as const;
 const step = fc.record({
   what: fc.constantFrom(...WHATS),
@@ -40,6 +41,8 @@ class Trial {
   /** When an entry that was not taken may go again. */
   readonly #dueMs = new Map<number, number>();
   nowMs = 0;
+  /** The latest time the outbox was asked with. */
+  #seenMs = 0;
 
   constructor(mode: Mode, policy: OutboxPolicy) {
     this.mode = mode;
@@ -67,7 +70,8 @@ class Trial {
   #handedOver({ ord, key: lane, attempts }: OutboxEntry<number>): void {
     expect(this.settled.has(ord), `settled ${String(ord)} handed over again`).to.equal(false);
     expect(this.flying.has(ord), `${String(ord)} handed over twice at once`).to.equal(false);
-    expect(this.nowMs, `${String(ord)} handed over before it is due`).to.be.at.least(this.#dueMs.get(ord) ?? 0);
+    const seenMs = Math.max(this.nowMs, this.#seenMs);
+    expect(seenMs, `${String(ord)} handed over before it is due`).to.be.at.least(this.#dueMs.get(ord) ?? 0);
     if (this.mode !== 'stream' && attempts === 1) {
       expect(ord, 'in order within its key').to.be.above(this.#lastOfKey.get(lane) ?? 0);
       this.#lastOfKey.set(lane, ord);
@@ -80,6 +84,12 @@ class Trial {
     this.outbox.settle(ord);
     this.settled.add(ord);
     this.flying.delete(ord);
+  }
+
+  /** Somebody reads the clock a little later than who takes. */
+  look(aheadMs: number): void {
+    this.#seenMs = Math.max(this.#seenMs, this.nowMs + aheadMs);
+    this.outbox.deadline(this.nowMs + aheadMs, true);
   }
 
   retry(ord: number, delayMs: number): void {
@@ -170,6 +180,7 @@ describe('Outbox, any order of calls', () => {
                 trial.flying.clear();
               } else if (what === 'checkpoint') trial.checkpoint();
               else if (what === 'later') trial.nowMs += n;
+              else if (what === 'look') trial.look(n);
               trial.check();
             }
             trial.drain();

@@ -97,6 +97,15 @@ describe('Outbox', () => {
     }
   });
 
+  it('what became due while somebody else looked is there for who asks with an older time', () => {
+    const outbox = box('key');
+    outbox.push(1, 'a', 10, EVENT);
+    outbox.takeKeyed(0);
+    outbox.retry(1, 10, 0, true);
+    expect(outbox.deadline(11, false), 'due, and no deadline any more').to.equal(undefined);
+    expect(outbox.takeKeyed(9)?.ord).to.equal(1);
+  });
+
   for (const order of ['key', 'stream'] as const)
     it(`order ${order}: what is refused again and again waits for its delay each time`, () => {
       const outbox = new Outbox<number>(POLICY, order);
