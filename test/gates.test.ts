@@ -101,6 +101,17 @@ describe('the gates', function () {
     }
   });
 
+  it('comments and papers name only files that exist', () => {
+    const known = globSync('{src,test,scripts}/**/*.ts');
+    const stale = [...globSync('{src,docs}/**/*.{ts,md}'), 'README.md', 'CONTRIBUTING.md'].flatMap((file) =>
+      [...readFileSync(file, 'utf8').matchAll(/(?<![\w./-])(?:[\w-]+\/)+[\w.-]+\.ts\b/g)]
+        .map(([name]) => name)
+        .filter((name) => !known.some((one) => one === name || one.endsWith(`/${name}`)))
+        .map((name) => `${file}: ${name}`),
+    );
+    expect(stale).to.deep.equal([]);
+  });
+
   it('docs/errors.md lists every code and nothing else', () => {
     const text = readFileSync('docs/errors.md', 'utf8');
     const listed = [...text.matchAll(/^\| `(HF_[A-Z_]+)` \|/gm)].map((match) => match[1]);
@@ -154,7 +165,7 @@ function twice(names: readonly string[]): string[] {
   return names.filter((name, at) => names.indexOf(name) !== at);
 }
 
-/** Whether an export is called as its file, with or without the verb that makes it. */
+/** Whether an export is called as its file, with or without its verb and its unit. */
 function carriesItsName(file: string): boolean {
   const name = basename(file, '.ts');
   const exported = exportsOf(file, 'class|interface|type|function|const');
@@ -164,8 +175,12 @@ function carriesItsName(file: string): boolean {
       : one.replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase(),
   );
   const command = file.startsWith('src/cli/') && exported.includes('main');
-  const verbs = /^(create|open|check|step|load|parse|without|initial)-/;
-  return name === 'index' || command || kebabs.some((kebab) => kebab === name || kebab.replace(verbs, '') === name);
+  const verbs = /^(create|open|check|step|load|parse|send|without)-/;
+  return (
+    name === 'index' ||
+    command ||
+    kebabs.some((kebab) => kebab === name || kebab.replace(verbs, '').replace(/-ms$/, '') === name)
+  );
 }
 
 function range(letter: string, count: number): string[] {

@@ -4,7 +4,7 @@ import { EXIT_INTERNAL, EXIT_OK } from './options.ts';
 const ORDER_LIMIT_MS = 120_000;
 
 /** Sends one order to the sidecar on this machine and waits until it is carried out. @returns an exit code */
-export async function adminRequest(port: number, path: string): Promise<number> {
+export async function sendAdminRequest(port: number, path: string): Promise<number> {
   try {
     const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, {
       method: 'POST',

@@ -149,9 +149,12 @@ function adminServer(controller: Reconciler, elector: LeaderElection): Server {
       '/readyz': () => (controller.ready ? [200, 'ready\n'] : [503, 'the cluster was not read yet\n']),
       '/metrics': () => [
         200,
-        `# TYPE holdfast_controller_leading gauge\nholdfast_controller_leading ` +
-          `${elector.leading ? '1' : '0'}\n# TYPE holdfast_controller_rounds_total ` +
-          `counter\nholdfast_controller_rounds_total ${String(controller.rounds)}\n`,
+        [
+          '# TYPE holdfast_controller_leading gauge\n',
+          `holdfast_controller_leading ${elector.leading ? '1' : '0'}\n`,
+          '# TYPE holdfast_controller_rounds_total counter\n',
+          `holdfast_controller_rounds_total ${String(controller.rounds)}\n`,
+        ].join(''),
       ],
     };
     const [status, text] = answers[request.url ?? '']?.() ?? [404, 'use /healthz, /readyz or /metrics\n'];

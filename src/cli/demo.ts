@@ -110,8 +110,8 @@ class Demo {
     await this.#fleet.start(REPLICAS);
     say(
       `simulator on 127.0.0.1:${String(simPort)}, consumer on 127.0.0.1:${String(consumerPort)}, ` +
-        `redis-server on 127.0.0.1:${String(this.#fleet.redisPort)}, ${String(REPLICAS)} replicas, each its ` +
-        'own process',
+        `redis-server on 127.0.0.1:${String(this.#fleet.redisPort)}, ` +
+        `${String(REPLICAS)} replicas, each its own process`,
     );
     say(
       `one stream (genesys-streams, class A) at ${String(this.#rate)} events/s for ` +

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { EXIT_OK, guarded, portOf } from './options.ts';
-import { adminRequest } from './admin-request.ts';
+import { sendAdminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast drain [--admin-port N]
 
@@ -18,7 +18,7 @@ export function main(args: readonly string[]): Promise<number> {
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
-    if (!values.help) return adminRequest(portOf('--admin-port', values['admin-port']), '/drain');
+    if (!values.help) return sendAdminRequest(portOf('--admin-port', values['admin-port']), '/drain');
     process.stdout.write(USAGE);
     return EXIT_OK;
   });

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
-import { adminRequest } from './admin-request.ts';
+import { sendAdminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast hand-over CLIENT [--admin-port N]
 
@@ -20,7 +20,7 @@ export function main(args: readonly string[]): Promise<number> {
     });
     const [client] = positionals;
     if (!values.help && client !== undefined)
-      return adminRequest(
+      return sendAdminRequest(
         portOf('--admin-port', values['admin-port']),
         `/hand-over?client=${encodeURIComponent(client)}`,
       );

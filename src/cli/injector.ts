@@ -234,9 +234,10 @@ function metricsText(counts: Readonly<Record<string, number>>, notAfterMs: numbe
   const answers = Object.entries(counts)
     .map(([outcome, count]) => `holdfast_injector_reviews_total{outcome="${outcome}"} ${String(count)}\n`)
     .join('');
-  return (
-    `# TYPE holdfast_injector_reviews_total counter\n${answers}# TYPE ` +
-    `holdfast_injector_certificate_expiry_seconds gauge\nholdfast_injector_certificate_expiry_seconds ` +
-    `${String(notAfterMs / 1000)}\n`
-  );
+  return [
+    '# TYPE holdfast_injector_reviews_total counter\n',
+    answers,
+    '# TYPE holdfast_injector_certificate_expiry_seconds gauge\n',
+    `holdfast_injector_certificate_expiry_seconds ${String(notAfterMs / 1000)}\n`,
+  ].join('');
 }

@@ -30,7 +30,7 @@ export interface ClientPlan {
   readonly tokenPolicy: TokenPolicy;
   readonly validatePath: string;
   readonly lifeBounds: { readonly minMs: number; readonly maxMs: number };
-  readonly admission: DialPolicy;
+  readonly dialing: DialPolicy;
   /** Name of the lease, and of everything the client keeps in the store; see leaseName. */
   readonly lease: string;
   readonly leasePolicy: LeasePolicy;
@@ -74,7 +74,7 @@ const PRIORITIES = { High: 0, Normal: 1, Low: 2 } as const;
 const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
 /** Bytes all streams of one process may buffer together; each has its share of it at most. */
 const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
-/** What a stored checkpoint keeps from being repeated, by class (core/delivery-window.ts). */
+/** What a stored checkpoint keeps from being repeated, by class (core/events/delivery-window.ts). */
 const COVER = { A: 'ahead', B: 'prefix', C: 'nothing' } as const;
 const CHECKPOINT: CheckpointPolicy = {
   everyMs: 100,
@@ -112,7 +112,7 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       tokenPolicy: tokenPolicy(client, first, loopback),
       validatePath: client.spec.token.validatePath ?? first.token.validatePath,
       lifeBounds: loopback ? { minMs: 500, maxMs: LIFE_BOUNDS.maxMs } : LIFE_BOUNDS,
-      admission: admissionPolicy(client),
+      dialing: dialPolicy(client),
       lease,
       leasePolicy: {
         ttlMs: client.spec.lease.ttl,
@@ -161,7 +161,7 @@ function tokenPolicy(client: StreamClient, profile: Profile, loopback: boolean):
   };
 }
 
-function admissionPolicy(client: StreamClient): DialPolicy {
+function dialPolicy(client: StreamClient): DialPolicy {
   const { gate, circuitBreaker, pool } = client.spec;
   return {
     gate: { capacity: gate.capacity, refillEveryMs: gate.refillEvery, concurrent: gate.concurrent },

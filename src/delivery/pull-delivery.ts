@@ -57,7 +57,7 @@ export class PullDelivery implements Delivery {
   readonly #ports: DeliveryPorts;
   #consumer: PullConsumer | undefined;
   #draining = false;
-  readonly #guard: ConsumerGate;
+  readonly #gate: ConsumerGate;
   readonly #suspects: CrashSuspects;
   /** The suspect that is alone with the consumer, and since when. */
   #lone: { readonly ord: number; readonly sinceMs: number } | undefined;
@@ -74,7 +74,7 @@ export class PullDelivery implements Delivery {
     this.#plan = plan;
     this.#outbox = outbox;
     this.#ports = ports;
-    this.#guard = new ConsumerGate(plan.consumer, ports);
+    this.#gate = new ConsumerGate(plan.consumer, ports);
     this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
   }
 
@@ -83,7 +83,7 @@ export class PullDelivery implements Delivery {
   }
 
   get hold(): HoldReason | undefined {
-    return this.#guard.reason;
+    return this.#gate.reason;
   }
 
   get idle(): boolean {
@@ -143,7 +143,7 @@ export class PullDelivery implements Delivery {
     const proof = this.#suspects.size > 0 && well > nowMs ? well : undefined;
     const survived =
       this.#suspects.size > 0 && this.#outbox.inFlight > 0 ? this.#deliveredMs + this.#survivedMs : undefined;
-    return earliest(this.#outbox.deadline(nowMs, true), this.#guard.deadline(nowMs), lone, proof, survived);
+    return earliest(this.#outbox.deadline(nowMs, true), this.#gate.deadline(nowMs), lone, proof, survived);
   }
 
   /** Settles these. Returns what could not be acknowledged; acknowledging twice is fine. */
@@ -154,7 +154,7 @@ export class PullDelivery implements Delivery {
       if ('reason' in found) problems.push(found);
       else this.#settle(found.ord);
     }
-    if (problems.length < ids.length) this.#guard.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
+    if (problems.length < ids.length) this.#gate.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
     this.#ports.wake();
     return problems;
   }
@@ -166,7 +166,7 @@ export class PullDelivery implements Delivery {
     this.#outbox.settleUpTo(found.ord);
     this.#acquitUpTo(found.ord);
     this.#suspects.proved(undefined);
-    this.#guard.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
+    this.#gate.note({ kind: 'ack' }, 0, this.#ports.clock.nowMs());
     this.#ports.wake();
     return [];
   }
@@ -227,7 +227,7 @@ export class PullDelivery implements Delivery {
 
   #pumpOthers(consumer: PullConsumer, nowMs: number): void {
     while (this.#ports.lease.open()) {
-      const gate = this.#guard.allows(nowMs);
+      const gate = this.#gate.allows(nowMs);
       const { inFlight } = this.#outbox;
       const allowed =
         gate === 'none' || gate === 'probe'
@@ -258,7 +258,7 @@ export class PullDelivery implements Delivery {
     const { inFlight } = this.#outbox;
     const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
     if (!alone || consumer.credit <= inFlight || !this.#ports.lease.open()) return false;
-    if (this.#guard.allows(nowMs) === 'none') return false;
+    if (this.#gate.allows(nowMs) === 'none') return false;
     const entry = this.#outbox.takeOne(next.ord, nowMs);
     if (entry === undefined) return true;
     this.#lone = { ord: next.ord, sinceMs: nowMs };
@@ -347,7 +347,7 @@ export class PullDelivery implements Delivery {
   /** Dead-letters one event, once; a storm of them holds the stream instead (a bad deploy must not drain it). */
   #bury(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): void {
     if (entry.state === 'dying' || entry.state === 'settled') return;
-    const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
+    const effects = reason === CRASH ? [] : this.#gate.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
     this.#outbox.bury(entry.ord);
     if (effects.some((effect) => effect.kind === 'spare')) return this.#again(entry, nowMs);
     this.#burying += 1;
@@ -368,11 +368,11 @@ export class PullDelivery implements Delivery {
     this.#burying -= 1;
     if (answer === 'stored') return this.#settle(entry.ord);
     // Held as in push mode: nothing more may die until there is room.
-    if (answer === 'full') this.#guard.note({ kind: 'hold', reason: 'storm_guard' }, entry.ord, nowMs);
+    if (answer === 'full') this.#gate.note({ kind: 'hold', reason: 'storm_guard' }, entry.ord, nowMs);
     this.#again(entry, nowMs);
   }
 
   #again(entry: OutboxEntry<Parcel>, nowMs: number): void {
-    this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
+    this.#outbox.retry(entry.ord, this.#gate.delayMs(entry.faults), nowMs, false);
   }
 }

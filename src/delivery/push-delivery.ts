@@ -39,7 +39,7 @@ export class PushDelivery implements Delivery {
   readonly #ports: DeliveryPorts;
   readonly #transport: PushTransport;
   readonly #headers: Readonly<Record<string, string>>;
-  readonly #guard: ConsumerGate;
+  readonly #gate: ConsumerGate;
   readonly #suspects: CrashSuspects;
   /** A suspect that is with the consumer: nothing else goes meanwhile. */
   #lone: number | undefined;
@@ -67,7 +67,7 @@ export class PushDelivery implements Delivery {
     this.#outbox = outbox;
     this.#ports = ports;
     this.#transport = way.transport;
-    this.#guard = new ConsumerGate(plan.consumer, ports);
+    this.#gate = new ConsumerGate(plan.consumer, ports);
     this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
     this.#healthy = way.push.healthPath === undefined;
     const type = CONTENT_TYPES[way.push.contentMode];
@@ -77,11 +77,11 @@ export class PushDelivery implements Delivery {
   }
 
   get ready(): boolean {
-    return this.#healthy && this.#guard.hold === undefined;
+    return this.#healthy && this.#gate.hold === undefined;
   }
 
   get hold(): HoldReason | undefined {
-    return this.#guard.reason ?? (this.#healthy ? undefined : 'consumer_down');
+    return this.#gate.reason ?? (this.#healthy ? undefined : 'consumer_down');
   }
 
   get idle(): boolean {
@@ -93,7 +93,7 @@ export class PushDelivery implements Delivery {
     const look = this.#lookWanted ? this.#lookDueMs : undefined;
     if (!this.#healthy) return this.#looking ? undefined : this.#lookDueMs;
     // A hold that is over waits for an event that may try; that one may not be due yet.
-    return earliest(this.#guard.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);
+    return earliest(this.#gate.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);
   }
 
   pump(nowMs: number): void {
@@ -101,7 +101,7 @@ export class PushDelivery implements Delivery {
     if (this.#draining) return;
     if (!this.#healthy) return this.#look('there', nowMs);
     if (this.#lookWanted) this.#look('well', nowMs);
-    const allowed = this.#guard.allows(nowMs);
+    const allowed = this.#gate.allows(nowMs);
     if (allowed === 'none') return;
     if (allowed === 'probe') return this.#probe('there');
     const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
@@ -258,7 +258,7 @@ export class PushDelivery implements Delivery {
     switch (answer.kind) {
       case 'ack':
       case 'drop':
-        this.#guard.note(answer, entry.ord, nowMs);
+        this.#gate.note(answer, entry.ord, nowMs);
         this.#outbox.settle(entry.ord);
         this.#suspects.proved(entry.ord);
         return;
@@ -268,11 +268,11 @@ export class PushDelivery implements Delivery {
         return;
       case 'unknown': {
         this.#ports.telemetry.unknownWord(answer.word);
-        const spare = this.#guard.note(answer, entry.ord, nowMs).some((effect) => effect.kind === 'spare');
+        const spare = this.#gate.note(answer, entry.ord, nowMs).some((effect) => effect.kind === 'spare');
         return this.#failed(entry, { counted: !spare, reason: 'status_unknown' }, nowMs);
       }
       case 'retry':
-        this.#guard.note(answer, entry.ord, nowMs);
+        this.#gate.note(answer, entry.ord, nowMs);
         return this.#failed(entry, answer, nowMs);
       case 'dead-letter':
         return this.#bury(entry, answer.reason, nowMs);
@@ -286,14 +286,14 @@ export class PushDelivery implements Delivery {
   ): void {
     if (why.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts)
       return this.#bury(entry, `attempts_exhausted:${why.reason}`, nowMs);
-    const delay = this.#guard.delayMs(entry.faults + 1, why.retryAfterMs);
+    const delay = this.#gate.delayMs(entry.faults + 1, why.retryAfterMs);
     this.#outbox.retry(entry.ord, delay, nowMs, why.counted);
   }
 
   /** Dead-letters one event, unless so many die that the consumer must be at fault. */
   #bury(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): void {
     // A conviction says nothing about the consumer that it has not proved already.
-    const effects = reason === CRASH ? [] : this.#guard.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
+    const effects = reason === CRASH ? [] : this.#gate.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
     if (effects.some((effect) => effect.kind === 'spare')) return this.#spare(entry, nowMs);
     this.#burying += 1; // the event is in our hands until the store has it
     this.#outbox.bury(entry.ord);
@@ -318,15 +318,15 @@ export class PushDelivery implements Delivery {
   }
 
   #spare(entry: OutboxEntry<Parcel>, nowMs: number): void {
-    this.#outbox.retry(entry.ord, this.#guard.delayMs(entry.faults), nowMs, false);
+    this.#outbox.retry(entry.ord, this.#gate.delayMs(entry.faults), nowMs, false);
   }
 
   #hold(answer: Extract<Answer, { kind: 'hold' }>, nowMs: number): void {
     // Requests that were under way together fail together: that is one finding, not one per request.
-    const { hold } = this.#guard;
+    const { hold } = this.#gate;
     if (hold !== undefined && hold.reason === answer.reason && nowMs < hold.untilMs) return;
     if (answer.reason === 'consumer_rejected') this.#readToken();
-    this.#guard.note(answer, 0, nowMs);
+    this.#gate.note(answer, 0, nowMs);
   }
 
   // --- looking for the consumer ---
@@ -343,14 +343,14 @@ export class PushDelivery implements Delivery {
   }
 
   #probe(what: 'there' | 'well'): void {
-    if (this.#healthy && what === 'there') this.#guard.probed();
+    if (this.#healthy && what === 'there') this.#gate.probed();
     this.#await(this.#transport.probe(what).then((found): Outcome => ({ kind: 'probed', what, found })));
   }
 
   /** Nothing is delivered before the consumer says for the first time that it is well. */
   #probed(what: 'there' | 'well', found: Probed, nowMs: number): void {
     if (found === 'refused') this.#hold({ kind: 'hold', reason: 'consumer_address_refused' }, nowMs);
-    if (this.#healthy && what === 'there') return this.#guard.found(found === 'there', nowMs);
+    if (this.#healthy && what === 'there') return this.#gate.found(found === 'there', nowMs);
     this.#looking = false;
     this.#lookDueMs = nowMs + PROBE_EVERY_MS;
     if (found !== 'there') return;

@@ -44,4 +44,3 @@ export const GENESYS_TOKEN = {
 const minutes = 60_000;
 const hours = 60 * minutes;
 export const HOUR_MS = hours;
-export const MINUTE_MS = minutes;

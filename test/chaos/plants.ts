@@ -354,8 +354,8 @@ const CONDUCT: readonly Plant[] = [
       },
       {
         file: 'src/sidecar/client/shared-permits.ts',
-        find: '    const { gate } = this.#plan.admission;',
-        replace: '    const { gate } = this.#plan.admission;\n    if (gate.capacity > 0) return GRANTED;',
+        find: '    const { gate } = this.#plan.dialing;',
+        replace: '    const { gate } = this.#plan.dialing;\n    if (gate.capacity > 0) return GRANTED;',
       },
     ],
   },

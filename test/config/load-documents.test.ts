@@ -62,7 +62,7 @@ describe('configuration (reliability 5.3)', () => {
       api: 'https://api.mypurecloud.com',
       streaming: 'wss://api.mypurecloud.com',
     });
-    expect(client?.admission.gate).to.deep.equal({ capacity: 3, refillEveryMs: 6000, concurrent: 1 });
+    expect(client?.dialing.gate).to.deep.equal({ capacity: 3, refillEveryMs: 6000, concurrent: 1 });
     expect(client?.streams[0]?.outbox).to.deep.include({
       maxInFlight: 256,
       maxUncheckpointed: 256,

@@ -143,10 +143,10 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: push,
-        find: 'return earliest(this.#guard.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);',
+        find: 'return earliest(this.#gate.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);',
         replace:
-          'return earliest(this.#guard.hold === undefined ? this.#outbox.deadline(nowMs, false) : ' +
-          'this.#guard.deadline(nowMs), look);',
+          'return earliest(this.#gate.hold === undefined ? this.#outbox.deadline(nowMs, false) : ' +
+          'this.#gate.deadline(nowMs), look);',
       },
     ],
     options: { faults: ['answers 429', 'answers 500'] },

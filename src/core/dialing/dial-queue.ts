@@ -8,7 +8,7 @@ import {
   type CircuitBreaker,
 } from './circuit-breaker.ts';
 import { gateAsk, gateDone, openGate, type RateGatePolicy, type RateGate } from './rate-gate.ts';
-import { earliest, type Millis } from '../units.ts';
+import type { Millis } from '../units.ts';
 
 /**
  * Everything that limits how often one OAuth client may dial: the gate, the circuit breaker, Retry-After, maintenance.
@@ -117,9 +117,4 @@ export function pauseDials(state: DialQueue, untilMs: Millis, reason: PauseCause
 /** Retries of a stream are exhausted and the policy says `breaker`. */
 export function tripDials(policy: DialPolicy, state: DialQueue, nowMs: Millis): DialQueue {
   return { ...state, breaker: tripBreaker(policy.breaker, nowMs) };
-}
-
-/** The earliest instant at which anything here changes by itself. */
-export function admissionDeadline(policy: DialPolicy, state: DialQueue, nowMs: Millis): Millis | undefined {
-  return earliest(grantDials(policy, state, nowMs).lookAgainAtMs);
 }

@@ -4,7 +4,7 @@ import { PROFILES } from '../../platforms/index.ts';
 import { GROUP, PART_OF, VERSION } from './resources.ts';
 
 /**
- * A rule that concerns several fields. Each stands in src/config/relations.ts too; test/operator/crd.test.ts holds the
+ * A rule that concerns several fields. Each stands in src/config/relations.ts too; test/kubernetes/crd.k8s.ts holds the
  * two together.
  */
 export interface CelRule {

@@ -3,7 +3,7 @@ import type { ClientPlan } from '../../config/plan.ts';
 /**
  * How long dialing must still wait because of a maintenance window; 0 outside of all. Wall clock: windows are dates.
  */
-export function maintenanceCooldown(windows: ClientPlan['maintenance'], nowEpochMs: number): number {
+export function maintenanceCooldownMs(windows: ClientPlan['maintenance'], nowEpochMs: number): number {
   let longest = 0;
   for (const window of windows) {
     const left =

@@ -31,7 +31,7 @@ import { call, createAgent } from '../../upstream/http-client.ts';
 import type { FetchedToken } from '../../upstream/oauth.ts';
 import type { Deps } from '../runtime/environment.ts';
 import type { ClientStream, LeaseGrant, ClientPort } from './client-port.ts';
-import { maintenanceCooldown } from './maintenance-cooldown.ts';
+import { maintenanceCooldownMs } from './maintenance-cooldown.ts';
 import { SharedPermits } from './shared-permits.ts';
 import { StreamQuota } from './stream-quota.ts';
 import { DeadlineTimer } from '../runtime/deadline-timer.ts';
@@ -55,11 +55,11 @@ export class OauthClient implements ClientPort {
   readonly #timer: DeadlineTimer;
   readonly #source: TokenSource;
   readonly #permits: SharedPermits;
-  readonly #slots: StreamQuota;
+  readonly #quota: StreamQuota;
   readonly #epoch: number;
   readonly #lease: LeaseGrant;
   #token: TokenState = noToken;
-  #admission: DialQueue = emptyDialQueue;
+  #dials: DialQueue = emptyDialQueue;
   #serial = 0;
   /**
    * When gate, breaker and hold said to ask again; never computed anew at another instant, where the answer could be
@@ -79,7 +79,7 @@ export class OauthClient implements ClientPort {
     this.#lease = term.lease;
     this.#source = new TokenSource(plan, deps, term.epoch);
     this.#permits = new SharedPermits(plan, deps, term.epoch);
-    this.#slots = new StreamQuota(plan, deps, {
+    this.#quota = new StreamQuota(plan, deps, {
       granted: (stream) => {
         this.#enqueue(stream);
       },
@@ -121,7 +121,7 @@ export class OauthClient implements ClientPort {
 
   /** Nobody of this client may dial now, wherever it is. */
   get restrained(): boolean {
-    const { breaker, pausedUntilMs } = this.#admission;
+    const { breaker, pausedUntilMs } = this.#dials;
     return (
       breakerShown(breaker, this.#deps.nowMs()) !== 'closed' ||
       (pausedUntilMs !== undefined && pausedUntilMs > this.#deps.nowMs())
@@ -143,7 +143,7 @@ export class OauthClient implements ClientPort {
   /** @param keep the streams go on under another leader. */
   stop(keep: boolean): void {
     this.#stopped = true;
-    this.#slots.stop(keep);
+    this.#quota.stop(keep);
     this.#deps.metrics.breakerOpen.set({ client: this.plan.name }, 0);
     this.#deps.metrics.tokenExpiry.set({ client: this.plan.name }, 0);
     this.#timer.clear();
@@ -158,13 +158,13 @@ export class OauthClient implements ClientPort {
 
   /** A place in the tenant's pool first, then the queue for the gate. */
   ask(stream: StreamPlan): void {
-    this.#slots.want(stream.name);
+    this.#quota.want(stream.name);
   }
 
   #enqueue(name: string): void {
     const stream = this.#streams.get(name)?.plan;
     if (stream === undefined || this.#stopped) return;
-    this.#admission = queueDial(this.#admission, {
+    this.#dials = queueDial(this.#dials, {
       stream: stream.name,
       priority: stream.priority,
       askedAtMs: this.#deps.nowMs(),
@@ -174,27 +174,27 @@ export class OauthClient implements ClientPort {
 
   /** It will not be held in this term: its place is for others. */
   leave(stream: StreamPlan): void {
-    this.#slots.leave(stream.name);
+    this.#quota.leave(stream.name);
   }
 
   cancel(stream: StreamPlan): void {
-    this.#slots.cancel(stream.name);
-    this.#admission = cancelDial(this.#admission, stream.name);
+    this.#quota.cancel(stream.name);
+    this.#dials = cancelDial(this.#dials, stream.name);
   }
 
   report(outcome: 'ok' | 'failed' | 'neutral'): void {
-    this.#setAdmission(reportDial(this.plan.admission, this.#admission, outcome, this.#deps.nowMs()));
+    this.#setAdmission(reportDial(this.plan.dialing, this.#dials, outcome, this.#deps.nowMs()));
     this.#pump();
   }
 
   hold(forMs: number): void {
     this.#permits.hold(forMs);
-    this.#admission = pauseDials(this.#admission, this.#deps.nowMs() + forMs, 'rate_limited');
+    this.#dials = pauseDials(this.#dials, this.#deps.nowMs() + forMs, 'rate_limited');
     this.#pump();
   }
 
   tripBreaker(): void {
-    this.#setAdmission(tripDials(this.plan.admission, this.#admission, this.#deps.nowMs()));
+    this.#setAdmission(tripDials(this.plan.dialing, this.#dials, this.#deps.nowMs()));
   }
 
   tokenRejected(id: string): void {
@@ -249,7 +249,7 @@ export class OauthClient implements ClientPort {
   status(): Record<string, unknown> {
     const now = this.#deps.nowMs();
     const token = currentToken(this.#token);
-    const { breaker, pausedUntilMs, pauseCause, queue } = this.#admission;
+    const { breaker, pausedUntilMs, pauseCause, queue } = this.#dials;
     this.#deps.metrics.tokenExpiry.set(
       { client: this.plan.name },
       token === undefined ? 0 : Math.max(0, token.expiresAtMs - now) / 1000,
@@ -270,7 +270,7 @@ export class OauthClient implements ClientPort {
       holdMs: pausedUntilMs === undefined ? undefined : Math.max(0, Math.round(pausedUntilMs - now)),
       holdReason: pauseCause,
       waiting: queue.map((one) => one.stream),
-      waitingForPool: this.#slots.waiting,
+      waitingForPool: this.#quota.waiting,
     };
   }
 
@@ -282,7 +282,7 @@ export class OauthClient implements ClientPort {
   }
 
   #arm(): void {
-    const waiting = this.#admission.queue.length > 0 && this.#lease.mayDial();
+    const waiting = this.#dials.queue.length > 0 && this.#lease.mayDial();
     if (this.#stopped) return;
     this.#timer.set(
       earliest(
@@ -294,7 +294,7 @@ export class OauthClient implements ClientPort {
 
   /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
   #pump(): void {
-    if (this.#stopped || this.#admission.queue.length === 0 || !this.#lease.mayDial()) return this.#arm();
+    if (this.#stopped || this.#dials.queue.length === 0 || !this.#lease.mayDial()) return this.#arm();
     const now = this.#deps.nowMs();
     const { minRemainingAtDialMs, minRemainingAtRedialMs } = this.plan.tokenPolicy;
     const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined)
@@ -307,9 +307,9 @@ export class OauthClient implements ClientPort {
       return this.#arm();
     }
     if (this.#suspect) return;
-    const cooldown = maintenanceCooldown(this.plan.maintenance, this.#deps.nowEpochMs());
-    if (cooldown > 0) this.#admission = pauseDials(this.#admission, now + cooldown, 'cooldown');
-    const admitted = grantDials(this.plan.admission, this.#admission, now);
+    const cooldown = maintenanceCooldownMs(this.plan.maintenance, this.#deps.nowEpochMs());
+    if (cooldown > 0) this.#dials = pauseDials(this.#dials, now + cooldown, 'cooldown');
+    const admitted = grantDials(this.plan.dialing, this.#dials, now);
     this.#setAdmission(admitted.state);
     this.#lookAtMs = admitted.lookAgainAtMs;
     for (const name of admitted.granted) this.#permit(name, { id: token.id, expiresAtMs: token.expiresAtMs });
@@ -325,16 +325,16 @@ export class OauthClient implements ClientPort {
         if (this.#stopped || stream === undefined) return;
         if (permit.kind === 'granted' && this.#lease.mayDial()) return stream.admitted(token);
         const now = this.#deps.nowMs();
-        this.#setAdmission(reportDial(this.plan.admission, this.#admission, 'neutral', now));
+        this.#setAdmission(reportDial(this.plan.dialing, this.#dials, 'neutral', now));
         if (permit.kind === 'fenced') {
           this.#lease.doubt();
-          this.#admission = pauseDials(this.#admission, now + NOT_OPEN_RETRY_MS, 'shared_gate');
+          this.#dials = pauseDials(this.#dials, now + NOT_OPEN_RETRY_MS, 'shared_gate');
         }
         if (permit.kind === 'wait' && permit.why === 'breaker')
-          this.#setAdmission({ ...this.#admission, breaker: { kind: 'open', untilMs: now + permit.ms } });
+          this.#setAdmission({ ...this.#dials, breaker: { kind: 'open', untilMs: now + permit.ms } });
         else if (permit.kind === 'wait')
-          this.#admission = pauseDials(
-            this.#admission,
+          this.#dials = pauseDials(
+            this.#dials,
             now + permit.ms,
             permit.why === 'hold' ? 'rate_limited' : 'shared_gate',
           );
@@ -346,14 +346,14 @@ export class OauthClient implements ClientPort {
   }
 
   #setAdmission(next: DialQueue): void {
-    const before = this.#admission.breaker.kind;
-    this.#admission = next;
+    const before = this.#dials.breaker.kind;
+    this.#dials = next;
     if (before === next.breaker.kind) return;
     this.#deps.metrics.breakerOpen.set({ client: this.plan.name }, next.breaker.kind === 'closed' ? 0 : 1);
     if (next.breaker.kind === 'open') this.#permits.breaker(Math.max(0, next.breaker.untilMs - this.#deps.nowMs()));
     if (next.breaker.kind === 'closed') this.#permits.breaker(0);
     if (next.breaker.kind === 'open')
-      this.#deps.audit.write('breaker.opened', this.plan.name, { forMs: this.plan.admission.breaker.openMs });
+      this.#deps.audit.write('breaker.opened', this.plan.name, { forMs: this.plan.dialing.breaker.openMs });
     if (next.breaker.kind === 'closed') this.#deps.audit.write('breaker.closed', this.plan.name);
   }
 

@@ -29,7 +29,7 @@ export class SharedPermits {
   }
 
   async dial(): Promise<Permit> {
-    const { gate } = this.#plan.admission;
+    const { gate } = this.#plan.dialing;
     return this.#shared(NO_GATE, async () => {
       const own = await this.#deps.limits.permit(this.#plan.lease, this.#epoch, 'dial', {
         capacity: gate.capacity,

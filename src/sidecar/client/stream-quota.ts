@@ -122,7 +122,7 @@ export class StreamQuota {
       tenant: `${this.#plan.platform}:${this.#plan.tenantId}`,
       stream: `${this.#plan.lease}/${name}`,
       priority: stream?.priority ?? 1,
-      limit: this.#plan.admission.maxStreams,
+      limit: this.#plan.dialing.maxStreams,
     };
   }
 }

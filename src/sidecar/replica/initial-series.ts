@@ -8,7 +8,7 @@ import { LINE_SINKS, type Metrics } from '../../telemetry/metrics.ts';
  * Makes every series of a replica's clients and streams exist at 0, whether or not it leads: a first gap, a first dead
  * letter, or one in the first moment of a new leader, is an increase that Prometheus sees.
  */
-export function initialSeries(metrics: Metrics, plans: readonly ClientPlan[]): void {
+export function createInitialSeries(metrics: Metrics, plans: readonly ClientPlan[]): void {
   for (const sink of LINE_SINKS) metrics.droppedLines.inc({ sink }, 0);
   metrics.purged.inc(0);
   for (const plan of plans) {

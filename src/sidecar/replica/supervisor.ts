@@ -9,7 +9,7 @@ import { ConnectionHeartbeats } from './connection-heartbeats.ts';
 import { cursorKnown } from '../stream/positions.ts';
 import { StoreRefusals } from '../runtime/store-refusals.ts';
 import { ClientCandidate } from '../leadership/client-candidate.ts';
-import { initialSeries } from './initial-series.ts';
+import { createInitialSeries } from './initial-series.ts';
 import { StoreTrouble } from '../runtime/store-trouble.ts';
 import type { StreamDriver } from '../stream/stream-driver.ts';
 
@@ -35,7 +35,7 @@ export class Supervisor {
       refusals: new StoreRefusals(deps.log),
     };
     this.#startedEpochMs = deps.nowEpochMs();
-    initialSeries(deps.metrics, plans);
+    createInitialSeries(deps.metrics, plans);
     const candidates: ClientCandidate[] = plans.map(
       (plan) =>
         new ClientCandidate(plan, this.#deps, {

@@ -399,7 +399,7 @@ export class StreamDriver {
       : this.intake.resumePosition(overlap);
     this.#asked = position !== undefined;
     this.#report.dial(effect, connectionId);
-    // A token can be retired between admission and dial; an empty one is refused by the platform like any other bad
+    // A token can be retired between the grant and the dial; an empty one is refused by the platform like any other bad
     // token.
     const target = (): DialTarget =>
       dialTarget(this.plan.profile, {

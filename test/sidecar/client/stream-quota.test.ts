@@ -16,7 +16,7 @@ describe('the places of a client in its pool', () => {
       leave: () => Promise.resolve(),
     };
     const granted: string[] = [];
-    const plan = { platform: 'p', tenantId: 't', lease: 'L', streams: [], admission: { maxStreams: 1 } };
+    const plan = { platform: 'p', tenantId: 't', lease: 'L', streams: [], dialing: { maxStreams: 1 } };
     const slots = new StreamQuota(plan as unknown as ClientPlan, { pool } as unknown as Deps, {
       granted: (stream) => granted.push(stream),
       revoked: () => undefined,

@@ -31,8 +31,8 @@ if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   local stored = epochOf(KEYS[2])
   if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
   local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat', 'conn')
-  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '', 'wasConn', f[4]
-    or '', 'wasEpoch', whole(stored))
+  redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '',
+    'wasConn', f[4] or '', 'wasEpoch', whole(stored))
   redis.call('HSET', KEYS[2], 'epoch', whole(math.max(stored + 1, clock())), 'token', ARGV[1], 'state', 'held',
     'conn', '', 'beat', '0')
 end

@@ -10,8 +10,9 @@ export const PERMIT: Script = {
   lua: `${CLOCK}${ROOM}${WHOLE}
 -- Only a newer leader keeps somebody out: an heir connects before the lease is its own, and after a loss of data there
 -- is no epoch at all.
-if ARGV[1] ~= '' and (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1])
-  then return {-1} end
+if ARGV[1] ~= '' and (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then
+  return {-1}
+end
 local now = clock()
 local refill = tonumber(ARGV[4])
 if ARGV[2] == 'dial' then
@@ -49,8 +50,9 @@ local till = clock() + tonumber(ARGV[3])
 local old = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0') or 0
 room(KEYS[1])
 -- One that PERMIT does not believe (a wrong clock, no number) keeps nothing out.
-if ARGV[4] ~= '1' or till > old or old ~= old or old - till > 86400000 then redis.call('HSET', KEYS[1], ARGV[2],
-  whole(till)) end
+if ARGV[4] ~= '1' or till > old or old ~= old or old - till > 86400000 then
+  redis.call('HSET', KEYS[1], ARGV[2], whole(till))
+end
 redis.call('PEXPIRE', KEYS[1], 86400000)
 return 1
 `,

@@ -7,7 +7,7 @@ export interface Script {
 
 /**
  * What the Lua scripts begin with. The only clock of all of them stands here, once:
- * test/coordination/differential.test.ts puts a key in its place. `clock()` returns the store's time in ms.
+ * test/coordination/redis/lease-differential.test.ts puts a key in its place. `clock()` returns the store's time in ms.
  */
 export const CLOCK = `
 local function clock()

@@ -16,8 +16,9 @@ export const CLAIM: Script = {
   keys: 1,
   lua: `${CLOCK}${ROOM}${WHOLE}
 local text = redis.call('HGET', KEYS[1], 'epoch') or '0'
-if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991
-  then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then
+  return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53')
+end
 local stored = tonumber(text)
 local epoch = whole(math.max(stored + 1, tonumber(ARGV[2]) + 1, clock()))
 room(KEYS[1])
@@ -39,8 +40,9 @@ if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 for i = 2, #ARGV, 4 do
   local stored = redis.call('HMGET', KEYS[2], ARGV[i] .. '#index', ARGV[i] .. '#ahead')
   local index, ahead = tonumber(stored[1] or '0') or 0, tonumber(stored[2] or '0') or 0
-  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2])
-    then return -1 end
+  if index > tonumber(ARGV[i + 1]) or index == tonumber(ARGV[i + 1]) and ahead > tonumber(ARGV[i + 2]) then
+    return -1
+  end
 end
 room(KEYS[2])
 for i = 2, #ARGV, 4 do
