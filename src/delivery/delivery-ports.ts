@@ -28,8 +28,8 @@ export interface DeliveryPorts {
   readonly epoch: number;
   readonly telemetry: DeliveryTelemetry;
   readonly letters: DeadLetterSink;
-  /** Closed while the lease is in doubt: nothing may be handed over at this instant. Asked before each hand-over. */
-  readonly lease: { open(): boolean };
+  /** Says whether something may be handed over at this instant: not while the lease is in doubt. Asked each time. */
+  readonly lease: { isOpen(nowMs: number): boolean };
   /** Monotonic milliseconds, and a uniform sample in [0, 1). */
   readonly clock: { nowMs(): number; unit(): number };
   /** The stream's turn must run soon: something was settled, or can go now. */

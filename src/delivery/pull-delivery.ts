@@ -226,7 +226,7 @@ export class PullDelivery implements Delivery {
   // --- what goes ---
 
   #pumpOthers(consumer: PullConsumer, nowMs: number): void {
-    while (this.#ports.lease.open()) {
+    while (this.#ports.lease.isOpen(this.#ports.clock.nowMs())) {
       const gate = this.#gate.allows(nowMs);
       const { inFlight } = this.#outbox;
       const allowed =
@@ -257,7 +257,7 @@ export class PullDelivery implements Delivery {
     // Alone: what else the consumer holds, it holds for a while already.
     const { inFlight } = this.#outbox;
     const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
-    if (!alone || consumer.credit <= inFlight || !this.#ports.lease.open()) return false;
+    if (!alone || consumer.credit <= inFlight || !this.#ports.lease.isOpen(this.#ports.clock.nowMs())) return false;
     if (this.#gate.allows(nowMs) === 'none') return false;
     const entry = this.#outbox.takeOne(next.ord, nowMs);
     if (entry === undefined) return true;

@@ -105,7 +105,7 @@ export class PushDelivery implements Delivery {
     if (allowed === 'none') return;
     if (allowed === 'probe') return this.#probe('there');
     const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
-    while (this.#requests < limit && this.#ports.lease.open()) {
+    while (this.#requests < limit && this.#ports.lease.isOpen(this.#ports.clock.nowMs())) {
       const entries = this.#take(allowed, nowMs);
       if (entries.length === 0) return;
       this.#send(entries);

@@ -2,6 +2,7 @@ import type { StreamPlan } from '../../src/config/plan.ts';
 import type { DialTarget } from '../../src/platforms/dial-target.ts';
 import type { Position } from '../../src/platforms/profile.ts';
 import type { ClientPort } from '../../src/sidecar/client/client-port.ts';
+import { LeaseGrant, type HeldLease } from '../../src/sidecar/runtime/lease-grant.ts';
 import type { Deps } from '../../src/sidecar/runtime/environment.ts';
 import { StoreTrouble } from '../../src/sidecar/runtime/store-trouble.ts';
 import { StreamDriver } from '../../src/sidecar/stream/stream-driver.ts';
@@ -61,7 +62,7 @@ export class Term {
     this.epoch = epoch;
     this.#wallMs = wallMs;
     this.open = open;
-    this.driver = new StreamDriver(out.plan, epoch, this.#client(), this.#deps());
+    this.driver = new StreamDriver(out.plan, this.#client(), this.#deps());
   }
 
   get wallMs(): number {
@@ -140,10 +141,21 @@ export class Term {
       tokenAdopted: nothing,
       tokenText: () => 'token',
       leave: nothing,
-      open: () => this.open && this.alive,
-      doubt: nothing,
+      lease: new LeaseGrant('lease', this.#held(), { doubt: nothing }, { epoch: this.epoch, warming: false }),
       rest: () => Promise.resolve(undefined),
       restrained: false,
+    };
+  }
+
+  /** The lease as the world has it: open or in doubt, and over once the pod is dead. */
+  #held(): HeldLease {
+    const open = (): boolean => this.open && this.alive;
+    return {
+      epoch: this.epoch,
+      holder: '',
+      get openUntilMs() {
+        return open() ? Infinity : -Infinity;
+      },
     };
   }
 

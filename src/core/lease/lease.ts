@@ -62,10 +62,14 @@ export function stepLease(
   return { state: draft.s, effects: draft.out };
 }
 
-/** May anything be done in the lease's name at this instant? */
+/** Returns whether anything may be done in the lease's name at this instant. */
 export function leaseOpen(state: LeaseState, nowMs: Millis): boolean {
-  const { role } = state;
-  return role.kind === 'leading' && role.open && nowMs < role.deadlineMs;
+  return nowMs < leaseOpenUntil(state);
+}
+
+/** Returns the instant before which anything may be done in the lease's name; -Infinity: nothing may. */
+export function leaseOpenUntil({ role }: LeaseState): Millis {
+  return role.kind === 'leading' && role.open ? role.deadlineMs : -Infinity;
 }
 
 /** When the machine must next look at the clock. */

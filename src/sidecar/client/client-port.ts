@@ -1,5 +1,6 @@
 import type { StreamPlan } from '../../config/plan.ts';
 import type { SessionEffect, TokenRef } from '../../core/session/session-model.ts';
+import type { LeaseGrant } from '../runtime/lease-grant.ts';
 
 /** What a stream needs of its OAuth client: a place among the dials, a token, the lease. */
 export interface ClientPort {
@@ -15,10 +16,8 @@ export interface ClientPort {
   tokenText(id: string): string | undefined;
   /** The stream needs nothing any more. */
   leave(plan: StreamPlan): void;
-  /** Whether something may be done in the lease's name at this instant. */
-  open(): boolean;
-  /** The store refused us: ask it whose the lease is. */
-  doubt(): void;
+  /** The right of this term to act in the lease's name. */
+  readonly lease: LeaseGrant;
   /** GET of a REST path of the platform; undefined when it did not answer 200. */
   rest(path: string): Promise<string | undefined>;
   /** Gate, breaker or Retry-After keep the client from dialing. */
@@ -34,13 +33,4 @@ export interface ClientStream {
   preempted(): void;
   /** The token of its open link; undefined while it has none. */
   readonly tokenInUse: string | undefined;
-}
-
-/** What a term of office knows of its lease. */
-export interface LeaseGrant {
-  open(): boolean;
-  /** Also before the lease is ours, where an heir connects first. */
-  mayDial(): boolean;
-  /** The store refused us: ask it whose the lease is. */
-  doubt(): void;
 }

@@ -30,7 +30,8 @@ import { credentialsVersion } from '../../upstream/credentials.ts';
 import { call, createAgent } from '../../upstream/http-client.ts';
 import type { FetchedToken } from '../../upstream/oauth.ts';
 import type { Deps } from '../runtime/environment.ts';
-import type { ClientStream, LeaseGrant, ClientPort } from './client-port.ts';
+import type { LeaseGrant } from '../runtime/lease-grant.ts';
+import type { ClientStream, ClientPort } from './client-port.ts';
 import { maintenanceCooldownMs } from './maintenance-cooldown.ts';
 import { SharedPermits } from './shared-permits.ts';
 import { StreamQuota } from './stream-quota.ts';
@@ -56,8 +57,7 @@ export class OauthClient implements ClientPort {
   readonly #source: TokenSource;
   readonly #permits: SharedPermits;
   readonly #quota: StreamQuota;
-  readonly #epoch: number;
-  readonly #lease: LeaseGrant;
+  readonly lease: LeaseGrant;
   #token: TokenState = noToken;
   #dials: DialQueue = emptyDialQueue;
   #serial = 0;
@@ -72,13 +72,12 @@ export class OauthClient implements ClientPort {
   #warnedOddity = false;
   #stopped = false;
 
-  constructor(plan: ClientPlan, deps: Deps, term: { readonly epoch: number; readonly lease: LeaseGrant }) {
+  constructor(plan: ClientPlan, deps: Deps, lease: LeaseGrant) {
     this.plan = plan;
     this.#deps = deps;
-    this.#epoch = term.epoch;
-    this.#lease = term.lease;
-    this.#source = new TokenSource(plan, deps, term.epoch);
-    this.#permits = new SharedPermits(plan, deps, term.epoch);
+    this.lease = lease;
+    this.#source = new TokenSource(plan, deps, lease.epoch);
+    this.#permits = new SharedPermits(plan, deps, lease.epoch);
     this.#quota = new StreamQuota(plan, deps, {
       granted: (stream) => {
         this.#enqueue(stream);
@@ -100,7 +99,7 @@ export class OauthClient implements ClientPort {
     const shared = proven ?? (await this.#source.shared());
     if (this.#stopped) return;
     if (shared !== undefined && shared.remainingMs > 0) this.#adopt(shared);
-    if (proven !== undefined) void this.#source.leave(proven, () => this.#lease.open());
+    if (proven !== undefined) void this.#source.leave(proven, this.lease);
     this.#secretsTimer = setInterval(
       () => {
         this.#checkSecrets();
@@ -108,15 +107,6 @@ export class OauthClient implements ClientPort {
       this.plan.loopback ? SECRETS_EVERY_LOOPBACK_MS : SECRETS_EVERY_MS,
     );
     this.#checkSecrets();
-  }
-
-  /** May something be done in the lease's name at this instant? */
-  open(): boolean {
-    return this.#lease.open();
-  }
-
-  doubt(): void {
-    this.#lease.doubt();
   }
 
   /** Nobody of this client may dial now, wherever it is. */
@@ -258,7 +248,7 @@ export class OauthClient implements ClientPort {
       name: this.plan.name,
       platform: this.plan.platform,
       region: this.plan.region,
-      epoch: this.#epoch,
+      epoch: this.lease.epoch,
       token: {
         state: token === undefined ? 'absent' : this.#token.staging === undefined ? 'active' : 'rotating',
         remainingMs: token === undefined ? undefined : Math.round(token.expiresAtMs - now),
@@ -276,17 +266,17 @@ export class OauthClient implements ClientPort {
 
   #tick(): void {
     // Only the leader asks for tokens: a refresh token is good once.
-    if (this.#stopped || !this.#lease.open()) return this.#pump();
+    if (this.#stopped || !this.lease.isOpen(this.#deps.nowMs())) return this.#pump();
     this.#dispatch({ kind: 'tick' });
     this.#pump();
   }
 
   #arm(): void {
-    const waiting = this.#dials.queue.length > 0 && this.#lease.mayDial();
+    const waiting = this.#dials.queue.length > 0 && this.lease.mayDial(this.#deps.nowMs());
     if (this.#stopped) return;
     this.#timer.set(
       earliest(
-        this.#lease.open() ? tokenDeadline(this.plan.tokenPolicy, this.#token) : undefined,
+        this.lease.isOpen(this.#deps.nowMs()) ? tokenDeadline(this.plan.tokenPolicy, this.#token) : undefined,
         waiting ? this.#lookAtMs : undefined,
       ),
     );
@@ -294,7 +284,7 @@ export class OauthClient implements ClientPort {
 
   /** Lets waiting dials go: a token good enough first, then the calendar, then gate and breaker. */
   #pump(): void {
-    if (this.#stopped || this.#dials.queue.length === 0 || !this.#lease.mayDial()) return this.#arm();
+    if (this.#stopped || this.#dials.queue.length === 0 || !this.lease.mayDial(this.#deps.nowMs())) return this.#arm();
     const now = this.#deps.nowMs();
     const { minRemainingAtDialMs, minRemainingAtRedialMs } = this.plan.tokenPolicy;
     const floor = [...this.#streams.values()].some((stream) => stream.tokenInUse !== undefined)
@@ -302,7 +292,7 @@ export class OauthClient implements ClientPort {
       : minRemainingAtDialMs;
     const token = currentToken(this.#token);
     if (token === undefined || !tokenServes(token, floor, now)) {
-      if (!this.#lease.open()) return this.#arm();
+      if (!this.lease.isOpen(this.#deps.nowMs())) return this.#arm();
       this.#dispatch({ kind: 'need', minRemainingMs: floor });
       return this.#arm();
     }
@@ -323,11 +313,11 @@ export class OauthClient implements ClientPort {
       .then((permit) => {
         const stream = this.#streams.get(name);
         if (this.#stopped || stream === undefined) return;
-        if (permit.kind === 'granted' && this.#lease.mayDial()) return stream.admitted(token);
+        if (permit.kind === 'granted' && this.lease.mayDial(this.#deps.nowMs())) return stream.admitted(token);
         const now = this.#deps.nowMs();
         this.#setAdmission(reportDial(this.plan.dialing, this.#dials, 'neutral', now));
         if (permit.kind === 'fenced') {
-          this.#lease.doubt();
+          this.lease.doubt();
           this.#dials = pauseDials(this.#dials, now + NOT_OPEN_RETRY_MS, 'shared_gate');
         }
         if (permit.kind === 'wait' && permit.why === 'breaker')
@@ -406,7 +396,7 @@ export class OauthClient implements ClientPort {
   }
 
   #adopt({ accessToken, remainingMs, lifeMs }: SharedToken): void {
-    const id = `t${String(this.#epoch)}-0`;
+    const id = `t${String(this.lease.epoch)}-0`;
     const expiresAtMs = this.#deps.nowMs() + remainingMs;
     this.#tokens.set(id, accessToken);
     this.#token = { ...this.#token, active: { id, askedAtMs: expiresAtMs - lifeMs, expiresAtMs } };
@@ -430,9 +420,9 @@ export class OauthClient implements ClientPort {
           throw new HoldfastError('HF_TOKEN_THROTTLED', 'the replicas together have asked for enough tokens', {
             details: { retryAfterMs: permit.ms },
           });
-        if (permit.kind === 'fenced') this.#lease.doubt();
+        if (permit.kind === 'fenced') this.lease.doubt();
         // A refresh token is good once: whoever may not act does not spend it.
-        if (permit.kind === 'fenced' || this.#stopped || !this.#lease.open())
+        if (permit.kind === 'fenced' || this.#stopped || !this.lease.isOpen(this.#deps.nowMs()))
           throw new HoldfastError('HF_TOKEN_THROTTLED', 'only the leader asks for tokens', {
             details: { retryAfterMs: NOT_OPEN_RETRY_MS },
           });
@@ -440,7 +430,7 @@ export class OauthClient implements ClientPort {
       })
       .then((fetched) => {
         this.#serial += 1;
-        const id = `t${String(this.#epoch)}-${String(this.#serial)}`;
+        const id = `t${String(this.lease.epoch)}-${String(this.#serial)}`;
         this.#tokens.set(id, fetched.accessToken);
         this.#noteAnswer(fetched);
         this.#dispatch({ kind: 'fetched', gen, token: { id, askedAtMs, expiresAtMs: askedAtMs + fetched.lifeMs } });

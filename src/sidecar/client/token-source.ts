@@ -8,6 +8,7 @@ import { readCredentials, type Credentials } from '../../upstream/credentials.ts
 import { createAgent } from '../../upstream/http-client.ts';
 import { fetchToken, refreshByRest, type FetchedToken } from '../../upstream/oauth.ts';
 import type { Deps } from '../runtime/environment.ts';
+import type { LeaseGrant } from '../runtime/lease-grant.ts';
 
 /** A token another leader fetched, in our time. */
 export interface SharedToken {
@@ -119,13 +120,13 @@ export class TokenSource {
    * Leaves a token that was asked for before this term to the next leader: at once if the lease is open once the files
    * are read, else with `share`.
    */
-  async leave({ accessToken, remainingMs, lifeMs }: SharedToken, open: () => boolean): Promise<void> {
+  async leave({ accessToken, remainingMs, lifeMs }: SharedToken, lease: LeaseGrant): Promise<void> {
     const endsAtEpochMs = this.#deps.nowEpochMs() + remainingMs;
     const read = await readCredentials(this.#plan);
     if ('problems' in read) return;
     const value = JSON.stringify([accessToken, endsAtEpochMs, lifeMs]);
     const key = sealKey(read.credentials);
-    if (open()) await this.#save('accessToken', value, key);
+    if (lease.isOpen(this.#deps.nowMs())) await this.#save('accessToken', value, key);
     else this.#newest.set('accessToken', { value, key });
   }
 

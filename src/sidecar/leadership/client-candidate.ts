@@ -11,6 +11,7 @@ import { reachable } from '../../upstream/http-client.ts';
 import { OauthClient } from '../client/oauth-client.ts';
 import { CredentialTrial } from '../client/credential-trial.ts';
 import type { Deps } from '../runtime/environment.ts';
+import { LeaseGrant, type HeldLease, type LeaseDoubts } from '../runtime/lease-grant.ts';
 import type { Candidate } from './candidate.ts';
 import { Fitness, type Unfit } from './fitness.ts';
 import { StreamDriver } from '../stream/stream-driver.ts';
@@ -22,12 +23,10 @@ const EARLY_LIMIT_MS = 1500;
 /** How long they stay open if the lease does not come after all. */
 const EARLY_LIFE_MS = 10_000;
 
-/** What a candidate may ask of the election about its lease. */
-export interface CandidateElection {
-  open(): boolean;
-  doubt(): void;
-  /** Who holds the lease, as far as was seen; empty: nobody. */
-  holder(): string;
+/** What a candidate needs of the election. */
+export interface CandidateElection extends LeaseDoubts {
+  /** Returns the record of this lease that the election keeps up to date. */
+  held(lease: string): HeldLease;
 }
 
 /**
@@ -35,7 +34,7 @@ export interface CandidateElection {
  * left.
  */
 interface Term {
-  readonly epoch: number;
+  readonly grant: LeaseGrant;
   readonly client: OauthClient;
   readonly streams: Map<string, StreamDriver>;
   /** Set when the term is over: whatever is still being started stops. */
@@ -51,6 +50,7 @@ export class ClientCandidate implements Candidate {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
   readonly #election: CandidateElection;
+  readonly #held: HeldLease;
   readonly #fitness: Fitness;
   readonly #trial: CredentialTrial;
   /** Consumers that pull keep their places whoever leads. */
@@ -75,6 +75,7 @@ export class ClientCandidate implements Candidate {
     this.plan = plan;
     this.#deps = deps;
     this.#election = election;
+    this.#held = election.held(plan.lease);
     this.#startedEpochMs = deps.nowEpochMs();
     this.#trial = new CredentialTrial(plan, deps);
     this.pulls = new Map(
@@ -90,7 +91,7 @@ export class ClientCandidate implements Candidate {
     this.#fitness.start();
     void this.#copy();
     this.#copier = setInterval(() => {
-      if (this.#term === undefined && this.#election.holder() !== '') this.#seenEpochMs = this.#deps.nowEpochMs();
+      if (this.#term === undefined && this.#held.holder !== '') this.#seenEpochMs = this.#deps.nowEpochMs();
       void this.#copy();
       this.#trial.lookForChange().catch((error: unknown) => {
         this.#deps.log.debug({ err: error }, 'credential files cannot be looked at');
@@ -201,9 +202,10 @@ export class ClientCandidate implements Candidate {
     });
     const warm = this.#warm;
     this.#warm = undefined;
-    if (warm !== undefined && warm.epoch !== epoch) end(warm);
-    const term = warm?.epoch === epoch ? warm : this.#newTerm(epoch, false);
+    if (warm !== undefined && warm.grant.epoch !== epoch) end(warm);
+    const term = warm?.grant.epoch === epoch ? warm : this.#newTerm(epoch, false);
     this.#term = term;
+    term.grant.warmedUp();
     this.#fitness.reset();
     // It began without the lease, when nothing could be stored in its name.
     if (term.early) term.client.resume();
@@ -291,7 +293,7 @@ export class ClientCandidate implements Candidate {
     await term.client.start(this.#trial.proven);
     if (this.#warm !== term) return false;
     for (const one of early) {
-      const stream = new StreamDriver(one, epoch, term.client, this.#deps);
+      const stream = new StreamDriver(one, term.client, this.#deps);
       term.client.add(stream);
       term.streams.set(one.name, stream);
     }
@@ -313,24 +315,15 @@ export class ClientCandidate implements Candidate {
   }
 
   #newTerm(epoch: number, early: boolean): Term {
-    const term: Term = {
-      epoch,
+    const grant = new LeaseGrant(this.plan.lease, this.#held, this.#election, { epoch, warming: early });
+    return {
+      grant,
+      client: new OauthClient(this.plan, this.#deps, grant),
       streams: new Map(),
       over: false,
       draining: false,
       early,
-      client: new OauthClient(this.plan, this.#deps, {
-        epoch,
-        lease: {
-          open: () => this.#term === term && this.#election.open(),
-          mayDial: () => (this.#term === term && this.#election.open()) || this.#warm === term,
-          doubt: () => {
-            this.#election.doubt();
-          },
-        },
-      }),
     };
-    return term;
   }
 
   async #begin(term: Term): Promise<void> {
@@ -342,7 +335,7 @@ export class ClientCandidate implements Candidate {
   /** A stream that cannot start leaves the others alone. */
   async #beginStream(term: Term, one: StreamPlan): Promise<void> {
     const early = term.streams.get(one.name);
-    const stream = early ?? new StreamDriver(one, term.epoch, term.client, this.#deps);
+    const stream = early ?? new StreamDriver(one, term.client, this.#deps);
     if (early === undefined) term.client.add(stream);
     try {
       const started = await this.#patiently(term, () =>
@@ -384,6 +377,7 @@ const NONE: ReadonlyMap<string, StreamDriver> = new Map();
 /** @param keep somebody else goes on with the streams. */
 function end(term: Term, keep = true): void {
   term.over = true;
+  term.grant.end();
   for (const stream of term.streams.values()) stream.abandon();
   term.client.stop(keep);
 }

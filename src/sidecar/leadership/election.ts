@@ -2,7 +2,7 @@ import type { LeaseFacts, Leases, Notice, SelfReport, Sighting } from '../../coo
 import { HoldfastError } from '../../core/errors.ts';
 import {
   leaseDeadline,
-  leaseOpen,
+  leaseOpenUntil,
   newLease,
   stepLease,
   type LeaseEffect,
@@ -15,6 +15,7 @@ import { unreachable } from '../../core/step.ts';
 import { earliest } from '../../core/units.ts';
 import type { Candidate } from './candidate.ts';
 import type { Deps } from '../runtime/environment.ts';
+import type { HeldLease } from '../runtime/lease-grant.ts';
 import type { Unfit } from './fitness.ts';
 import { LeaseCalls } from './lease-calls.ts';
 import { leaseStatus, handingOver } from './lease-status.ts';
@@ -25,8 +26,11 @@ const LINK_WORDS = {
   refused: 'Redis does not answer: the connection was refused, nothing listens there',
 } as const;
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 interface Entry {
   readonly candidate: Candidate;
+  readonly held: Writable<HeldLease>;
   state: LeaseState;
   members: readonly Member[];
   holder: string;
@@ -68,6 +72,7 @@ export class Election {
   readonly #leases: Leases;
   readonly #deps: Deps;
   readonly #entries = new Map<string, Entry>();
+  readonly #held = new Map<string, Writable<HeldLease>>();
   readonly #timer: DeadlineTimer;
   readonly #done = new Map<string, (() => void)[]>();
   readonly #calls: LeaseCalls;
@@ -81,23 +86,9 @@ export class Election {
   /** Called after every step with the earliest deadline of an open lease; the guard watches it. */
   onDeadline: (deadlineMs: number | undefined) => void = () => undefined;
 
-  constructor(candidates: readonly Candidate[], deps: Deps) {
+  constructor(deps: Deps) {
     this.#leases = deps.leases;
     this.#deps = deps;
-    for (const candidate of candidates)
-      this.#entries.set(candidate.lease, {
-        candidate,
-        state: newLease,
-        members: [],
-        holder: '',
-        previous: '',
-        lastHandOver: undefined,
-        movedAtMs: -Infinity,
-        seenAt: { storeMs: 0, nowMs: deps.nowMs() },
-        escape: noEscape,
-        kept: undefined,
-        proving: false,
-      });
     this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
     });
@@ -145,9 +136,33 @@ export class Election {
     this.#watcher.unref();
   }
 
-  open(lease: string): boolean {
-    const entry = this.#entries.get(lease);
-    return entry !== undefined && leaseOpen(entry.state, this.#deps.nowMs());
+  /** Returns the record that says until when this replica may act in a lease's name; one object for good. */
+  held(lease: string): HeldLease {
+    return this.#heldOf(lease);
+  }
+
+  /** Takes part in the election for the candidate's lease; to be called before `start`. */
+  enter(candidate: Candidate): void {
+    this.#entries.set(candidate.lease, {
+      candidate,
+      held: this.#heldOf(candidate.lease),
+      state: newLease,
+      members: [],
+      holder: '',
+      previous: '',
+      lastHandOver: undefined,
+      movedAtMs: -Infinity,
+      seenAt: { storeMs: 0, nowMs: this.#deps.nowMs() },
+      escape: noEscape,
+      kept: undefined,
+      proving: false,
+    });
+  }
+
+  #heldOf(lease: string): Writable<HeldLease> {
+    const held = this.#held.get(lease) ?? { epoch: 0, openUntilMs: -Infinity, holder: '' };
+    this.#held.set(lease, held);
+    return held;
   }
 
   /**
@@ -206,11 +221,20 @@ export class Election {
     if (input.kind === 'renewed' || input.kind === 'acquired') this.#deps.storeTrouble.over('lease');
     const wasHandingOver = handingOver(entry.state);
     const step = stepLease(entry.candidate.policy, entry.state, input, this.#deps.nowMs());
-    entry.state = step.state;
+    this.#commit(entry, step.state);
     for (const effect of step.effects) this.#perform(entry, effect);
     if (wasHandingOver && !handingOver(entry.state))
       for (const done of this.#done.get(entry.candidate.lease)?.splice(0) ?? []) done();
     this.#arm();
+  }
+
+  /** The one place that writes a state, and with it what may be done in the lease's name. */
+  #commit(entry: Entry, state: LeaseState): void {
+    entry.state = state;
+    const { role } = state;
+    entry.held.epoch = role.kind === 'leading' ? role.epoch : 0;
+    entry.held.openUntilMs = leaseOpenUntil(state);
+    entry.held.holder = role.kind === 'leading' && role.started ? this.#self().id : entry.holder;
   }
 
   #perform(entry: Entry, effect: LeaseEffect): void {

@@ -36,18 +36,10 @@ export class Supervisor {
     };
     this.#startedEpochMs = deps.nowEpochMs();
     createInitialSeries(deps.metrics, plans);
-    const candidates: ClientCandidate[] = plans.map(
-      (plan) =>
-        new ClientCandidate(plan, this.#deps, {
-          open: () => this.election.open(plan.lease),
-          holder: () => this.election.facts(plan.lease).holder,
-          doubt: () => {
-            this.election.doubt(plan.lease);
-          },
-        }),
-    );
+    this.election = new Election(this.#deps);
+    const candidates = plans.map((plan) => new ClientCandidate(plan, this.#deps, this.election));
+    for (const candidate of candidates) this.election.enter(candidate);
     this.#candidates = candidates;
-    this.election = new Election(candidates, this.#deps);
     this.#heartbeats = new ConnectionHeartbeats(
       this.#deps,
       () => candidates.flatMap((candidate) => candidate.heartbeats()),

@@ -26,6 +26,7 @@ import { DeadLetterBox } from './dead-letter-box.ts';
 import { StreamTelemetry } from './stream-telemetry.ts';
 import { oldestOffered } from './positions.ts';
 import { SessionLoop } from './session-loop.ts';
+import { StreamGrant } from './stream-grant.ts';
 import { StreamSockets } from './stream-sockets.ts';
 import { DeadlineTimer } from '../runtime/deadline-timer.ts';
 import { Waits } from '../runtime/waits.ts';
@@ -67,8 +68,7 @@ export class StreamDriver {
   /** The last dial named a position. */
   #asked = false;
   #stopping = false;
-  /** Where the stream stands is known: events may be handed over and checkpoints written. */
-  #begun = false;
+  readonly #grant: StreamGrant;
   /** When delivery was pumped last: what has become due since is a deadline. */
   #turnMs = 0;
   #parkedForLease = false;
@@ -79,10 +79,11 @@ export class StreamDriver {
   #ended = false;
   #fencedForGood = false;
 
-  constructor(plan: StreamPlan, epoch: number, client: ClientPort, world: Deps) {
+  constructor(plan: StreamPlan, client: ClientPort, world: Deps) {
     this.plan = plan;
-    this.epoch = epoch;
+    this.epoch = client.lease.epoch;
     this.client = client;
+    this.#grant = new StreamGrant(client.lease);
     // What one leader writes down another one reads: instants of a stream are by the store's clock, which all share.
     const deps = { ...world, nowEpochMs: () => Math.round(world.nowEpochMs() + world.leases.storeAheadMs) };
     this.#deps = deps;
@@ -102,11 +103,11 @@ export class StreamDriver {
     this.leaseDoubt = new LeaseDoubt(plan.profile.streamClass);
     this.#backpressure = new Backpressure(plan.session.liveness);
     this.#report = new StreamTelemetry(plan, deps);
-    this.intake = new Intake(plan, deps, { outbox: this.outbox, epoch, wake });
+    this.intake = new Intake(plan, deps, { outbox: this.outbox, epoch: this.epoch, wake });
     this.letters = new DeadLetterBox(plan, deps, this.outbox, (attributes, data, eventId) =>
       this.intake.redrive(attributes, data, eventId),
     );
-    this.#checkpointer = new Checkpointer(plan, epoch, deps, { outbox: this.outbox, wake });
+    this.#checkpointer = new Checkpointer(plan, this.epoch, deps, { outbox: this.outbox, wake });
     this.delivery = this.#newDelivery(wake);
     this.#timer = new DeadlineTimer(deps.schedule, () => {
       this.#tick();
@@ -120,7 +121,7 @@ export class StreamDriver {
       epoch: this.epoch,
       telemetry: this.#report,
       letters: this.letters,
-      lease: { open: () => this.#begun && this.client.open() },
+      lease: this.#grant,
       clock: { nowMs: this.#deps.nowMs, unit: () => this.#unit() },
       wake,
     };
@@ -161,7 +162,7 @@ export class StreamDriver {
       const downMs = downForMs(this.#deps.nowEpochMs(), checkpoint.settledAtEpochMs, aliveEpochMs);
       if (!connected) this.intake.interrupted('restart', true, downMs);
     }
-    this.#begun = true;
+    this.#grant.begun = true;
     // Nothing is drained any more once somebody connects again.
     if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true)
       this.#checkpointer.reopened(true);
@@ -198,7 +199,7 @@ export class StreamDriver {
     const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
     this.#stopping = true;
     // Only who was connected to the end can say that nothing was missed until then, and knows what the last term left.
-    const whole = this.#begun && this.session.state.main?.phase === 'open' && !this.intake.holed;
+    const whole = this.#grant.begun && this.session.state.main?.phase === 'open' && !this.intake.holed;
     if (whole) this.intake.unsubscribed();
     this.session.dispatch({ kind: 'stop', reason: 'shutdown' });
     const classC = this.plan.profile.streamClass === 'C';
@@ -222,7 +223,7 @@ export class StreamDriver {
     const here = this.outbox.lastOrd;
     const settled = (): boolean => this.outbox.floor >= here;
     if (this.delivery.kind === 'pull' && !this.delivery.ready) return settled();
-    await this.#until(() => settled() || !this.client.open(), limitMs);
+    await this.#until(() => settled() || !this.#leaseOpen, limitMs);
     return settled();
   }
 
@@ -277,7 +278,7 @@ export class StreamDriver {
    * ever.
    */
   #onFenced(final: boolean): void {
-    if (!final) return this.client.doubt();
+    if (!final) return this.client.lease.doubt();
     this.#fencedForGood = true;
     this.delivery.drain();
     this.session.dispatch({ kind: 'stop', reason: 'fenced' });
@@ -323,6 +324,10 @@ export class StreamDriver {
     this.session.dispatch({ kind: 'start' });
   }
 
+  get #leaseOpen(): boolean {
+    return this.client.lease.isOpen(this.#deps.nowMs());
+  }
+
   get #fill(): Fill {
     return { bufferedBytes: this.outbox.bufferedBytes, maxBytes: this.plan.outbox.maxBufferedBytes };
   }
@@ -334,7 +339,7 @@ export class StreamDriver {
       outbox: this.outbox,
       delivery: this.delivery,
       checkpointedOrd: this.outbox.storedOrd,
-      open: this.client.open(),
+      open: this.#leaseOpen,
       connectionId: this.session.state.main === undefined ? undefined : this.sockets.idOf(this.session.state.main.gen),
     });
   }
@@ -532,7 +537,7 @@ export class StreamDriver {
     this.#oldest = undefined;
     this.intake.subscribed();
     this.#soon();
-    if (this.#begun) this.intake.announceHole('no_replay');
+    if (this.#grant.begun) this.intake.announceHole('no_replay');
   }
 
   /** Once per turn of the event loop, however many frames came. */
@@ -595,7 +600,7 @@ export class StreamDriver {
   }
 
   #checkpoint(nowMs: number): void {
-    if (!this.#begun) return;
+    if (!this.#grant.begun) return;
     if (!this.#checkpointer.look(nowMs, this.#stopping)) return;
     const snapshot = this.outbox.snapshot();
     const covering = this.intake.checkpointAt(snapshot);
@@ -632,8 +637,8 @@ export class StreamDriver {
       earliest(
         sessionDeadline(this.plan.session, this.session.state),
         this.intake.deadline(),
-        this.client.open() ? this.delivery.deadline(this.#turnMs) : undefined,
-        this.#begun ? this.#checkpointer.deadline() : undefined,
+        this.#leaseOpen ? this.delivery.deadline(this.#turnMs) : undefined,
+        this.#grant.begun ? this.#checkpointer.deadline() : undefined,
         this.#waits.deadline(),
         this.leaseDoubt.deadline(),
         this.#backpressure.deadline(),

@@ -16,7 +16,7 @@ const LATER_MS = 3_600_000;
 class LeadingSeat {
   readonly world: TestSidecar;
   readonly seat: ClientCandidate;
-  epoch = 0;
+  readonly held = { epoch: 0, openUntilMs: Infinity, holder: '' };
   aheadMs = 0;
 
   constructor(documents: DocumentOptions) {
@@ -33,13 +33,13 @@ class LeadingSeat {
         storeTrouble: new StoreTrouble(),
         refusals: new StoreRefusals(deps.log),
       },
-      { open: () => true, doubt: () => undefined, holder: () => '' },
+      { held: () => this.held, doubt: () => undefined },
     );
   }
 
   async lead(): Promise<this> {
-    this.epoch = await this.world.store.claim(this.seat.lease, 'me', 0);
-    this.seat.lead(this.epoch, { how: 'acquired', forgot: false });
+    this.held.epoch = await this.world.store.claim(this.seat.lease, 'me', 0);
+    this.seat.lead(this.held.epoch, { how: 'acquired', forgot: false });
     await until('its streams have begun', () => this.seat.complete);
     return this;
   }
@@ -88,10 +88,10 @@ describe('a leader whose stream is stopped', () => {
     await leading.lead();
     expect(leading.seat.unfit()).to.equal(undefined);
     // Another process of the same epoch is further than we are.
-    await leading.world.store.save(leading.seat.lease, leading.epoch, {
+    await leading.world.store.save(leading.seat.lease, leading.held.epoch, {
       main: {
         schema: 1,
-        epoch: leading.epoch,
+        epoch: leading.held.epoch,
         index: 1_000_000_000,
         position: '',
         era: 0,
