@@ -1,31 +1,42 @@
-import type { Leases, SelfReport, Sighting } from '../../coordination/leases.ts';
+import type { Leases, Notice, SelfReport, Sighting } from '../../coordination/leases.ts';
 import { HoldfastError } from '../../core/errors.ts';
 import type { LeaseEffect, LeaseInput } from '../../core/lease/lease.ts';
 import type { Deps } from '../runtime/environment.ts';
 
-type Renew = Extract<LeaseEffect, { kind: 'renew' }>;
+type Effect<K extends LeaseEffect['kind']> = Extract<LeaseEffect, { kind: K }>;
 
-export interface CallsHost {
+/** Takes what the store answers about leases. The election implements it. */
+export interface LeaseAnswers {
+  /** Returns what this replica says of itself with a call. */
   self(): SelfReport;
   answered(lease: string, input: LeaseInput): void;
   seen(lease: string, sighting: Sighting, sentAtMs: number): void;
+  /** The store did not answer; `input` is what the lease's machine is told then. */
   failed(lease: string, error: unknown, input: LeaseInput): void;
+  /** The lock of a holder that is gone was removed. */
+  broken(lease: string, why: Effect<'break'>['why']): void;
+  handedOver(lease: string, heir: string, epoch: number): void;
 }
 
-/** Looks, renewals and proofs of all leases that were asked for in one turn go out together. */
+/**
+ * Asks the store about leases and says what it answered. Looks, renewals and proofs of all leases that were asked for
+ * in one turn go out together.
+ */
 export class LeaseCalls {
   readonly #leases: Leases;
   readonly #deps: Deps;
-  readonly #host: CallsHost;
+  readonly #port: LeaseAnswers;
+  /** Asked, not answered: an answer may have to be acted on, also at the end. */
+  readonly #asked = new Set<Promise<unknown>>();
   #looks = new Set<string>();
-  #renewals = new Map<string, Renew & { readonly ttlMs: number }>();
+  #renewals = new Map<string, Effect<'renew'> & { readonly ttlMs: number }>();
   #proofs = new Map<string, string>();
   #due = false;
 
-  constructor(leases: Leases, deps: Deps, host: CallsHost) {
+  constructor(leases: Leases, deps: Deps, port: LeaseAnswers) {
     this.#leases = leases;
     this.#deps = deps;
-    this.#host = host;
+    this.#port = port;
   }
 
   look(lease: string): void {
@@ -33,19 +44,83 @@ export class LeaseCalls {
     this.#soon();
   }
 
-  renew(lease: string, effect: Renew, ttlMs: number): void {
+  renew(lease: string, effect: Effect<'renew'>, ttlMs: number): void {
     this.#renewals.set(lease, { ...effect, ttlMs });
     this.#soon();
   }
 
-  /** A renewal that was not sent yet must not follow a release. */
-  forget(lease: string): void {
-    this.#renewals.delete(lease);
-  }
-
-  prove(lease: string, conn: string): void {
+  prove(lease: string, { conn }: Effect<'prove'>): void {
     this.#proofs.set(lease, conn);
     this.#soon();
+  }
+
+  acquire(lease: string, { gen, incarnation, fenceToken, beat, floor }: Effect<'acquire'>, ttlMs: number): void {
+    this.#ask(
+      this.#leases.acquire(lease, { ttlMs, incarnation, fenceToken, beat, floor }, this.#port.self()),
+      (answer) => {
+        this.#port.answered(
+          lease,
+          answer.kind === 'won'
+            ? { ...answer, kind: 'acquired', gen, unit: this.#deps.random() }
+            : { kind: 'not-acquired', gen, why: answer.kind },
+        );
+      },
+      (error: unknown) => {
+        this.#port.failed(lease, error, { kind: 'not-acquired', gen, why: 'failed' });
+      },
+    );
+  }
+
+  break(lease: string, { token, conn, beat, why }: Effect<'break'>): void {
+    const of = { token, conn: why === 'no_renewal' ? undefined : conn, beat };
+    this.#ask(this.#leases.break(lease, of), (done) => {
+      // Refused: a newer holder is there, or another standby was faster. The next look tells.
+      if (!done) return;
+      this.#port.broken(lease, why);
+      this.#port.answered(lease, { kind: 'broken' });
+    });
+  }
+
+  /** Gives the lease back. A renewal that was not sent yet must not follow. */
+  release(lease: string, { token }: Effect<'release'>): void {
+    this.#renewals.delete(lease);
+    this.#ask(this.#leases.release(lease, token), () => undefined);
+  }
+
+  transfer(lease: string, effect: Effect<'transfer'>, ttlMs: number): void {
+    const { token, epoch, nextEpoch, heir, heirToken } = effect;
+    this.#ask(
+      this.#leases.transfer(lease, { token, epoch }, { heir, token: heirToken, epoch: nextEpoch }, ttlMs),
+      (ok) => {
+        if (ok) this.#port.handedOver(lease, heir, nextEpoch);
+        this.#port.answered(lease, { kind: 'transferred', epoch, ok });
+      },
+      (error: unknown) => {
+        this.#port.failed(lease, error, { kind: 'transferred', epoch, ok: false });
+      },
+    );
+  }
+
+  tell(notice: Notice): void {
+    this.#ask(this.#leases.publish(notice), () => undefined);
+  }
+
+  /** Resolves when nothing is asked any more: a lease that is won while the replica stops is given back before. */
+  async answered(): Promise<void> {
+    while (this.#asked.size > 0) await Promise.allSettled(this.#asked);
+  }
+
+  #ask<T>(
+    work: Promise<T>,
+    then: (value: T) => void,
+    failed = (error: unknown): void => {
+      this.#deps.log.debug({ err: error }, 'the store did not carry out a step of the lease');
+    },
+  ): void {
+    const asked = work.then(then, failed).finally(() => {
+      this.#asked.delete(asked);
+    });
+    this.#asked.add(asked);
   }
 
   #soon(): void {
@@ -70,7 +145,7 @@ export class LeaseCalls {
       );
   }
 
-  #sendRenewalsOf(due: readonly (readonly [string, Renew])[], ttlMs: number): void {
+  #sendRenewalsOf(due: readonly (readonly [string, Effect<'renew'>])[], ttlMs: number): void {
     const requests = due.map(([lease, { token, epoch, notAfterStoreMs }]) => ({
       lease,
       token,
@@ -79,14 +154,14 @@ export class LeaseCalls {
     }));
     // One unit for the batch keeps its leases together at the next one.
     const unit = this.#deps.random();
-    this.#leases.renew(requests, ttlMs, this.#host.self()).then(
+    this.#leases.renew(requests, ttlMs, this.#port.self()).then(
       (answers) => {
         for (const [lease, { gen }] of due) {
           const answer = answers.get(lease);
           if (answer === undefined)
-            this.#host.failed(lease, unreadable(lease), { kind: 'not-renewed', gen, why: 'failed' });
+            this.#port.failed(lease, unreadable(lease), { kind: 'not-renewed', gen, why: 'failed' });
           else
-            this.#host.answered(
+            this.#port.answered(
               lease,
               answer.kind === 'renewed' ? { ...answer, gen, unit } : { kind: 'not-renewed', gen, why: answer.kind },
             );
@@ -94,7 +169,7 @@ export class LeaseCalls {
       },
       (error: unknown) => {
         for (const [lease, { gen }] of due)
-          this.#host.failed(lease, error, { kind: 'not-renewed', gen, why: 'failed' });
+          this.#port.failed(lease, error, { kind: 'not-renewed', gen, why: 'failed' });
       },
     );
   }
@@ -104,16 +179,16 @@ export class LeaseCalls {
     if (leases.length === 0) return;
     this.#looks = new Set();
     const sentAtMs = this.#deps.nowMs();
-    this.#leases.observe(leases, this.#host.self()).then(
+    this.#leases.observe(leases, this.#port.self()).then(
       (sightings) => {
         for (const lease of leases) {
           const sighting = sightings.get(lease);
-          if (sighting === undefined) this.#host.failed(lease, unreadable(lease), { kind: 'look-failed' });
-          else this.#host.seen(lease, sighting, sentAtMs);
+          if (sighting === undefined) this.#port.failed(lease, unreadable(lease), { kind: 'look-failed' });
+          else this.#port.seen(lease, sighting, sentAtMs);
         }
       },
       (error: unknown) => {
-        for (const lease of leases) this.#host.failed(lease, error, { kind: 'look-failed' });
+        for (const lease of leases) this.#port.failed(lease, error, { kind: 'look-failed' });
       },
     );
   }
@@ -124,10 +199,10 @@ export class LeaseCalls {
     this.#proofs = new Map();
     this.#leases.gone([...new Set(due.values())]).then(
       (answers) => {
-        for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: answers?.get(conn) });
+        for (const [lease, conn] of due) this.#port.answered(lease, { kind: 'proof', conn, gone: answers?.get(conn) });
       },
       () => {
-        for (const [lease, conn] of due) this.#host.answered(lease, { kind: 'proof', conn, gone: undefined });
+        for (const [lease, conn] of due) this.#port.answered(lease, { kind: 'proof', conn, gone: undefined });
       }, // not allowed, or no answer: the ttl decides
     );
   }
