@@ -26,7 +26,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-02',
     say: 'after the epoch, before the first dial',
     by: 'standbys',
-    edits: before('src/sidecar/leadership/election.ts', "    this.#audit(entry, 'leader.changed',"),
+    edits: before('src/sidecar/leadership/election.ts', "    this.audit(entry, 'leader.changed',"),
   },
   {
     id: 'crash-03',
@@ -79,7 +79,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-09',
     say: 'after the last checkpoint, before the lease is given away',
     by: 'drain',
-    edits: before('src/sidecar/leadership/election.ts', 'this.#leases.transfer( entry.candidate.lease,'),
+    edits: before('src/sidecar/leadership/lease-calls.ts', 'this.#ask( this.#leases.transfer(lease,'),
   },
   {
     id: 'crash-10',

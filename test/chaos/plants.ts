@@ -168,7 +168,7 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/stream/stream-driver.ts',
-        find: "const whole = this.#begun && this.session.state.main?.phase === 'open' && !this.intake.holed;",
+        find: "const whole = this.#grant.begun && this.session.state.main?.phase === 'open' && !this.intake.holed;",
         replace: `${MARK}; const whole = this.session.state.gen >= 0;`,
       },
     ],
@@ -422,11 +422,11 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C13'],
     edits: [
       {
-        file: 'src/sidecar/client/oauth-client.ts',
-        find: '  tokenRejected(id: string): void {',
+        file: 'src/sidecar/client/token-manager.ts',
+        find: '  rejected(id: string): void {',
         replace:
-          `  tokenRejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform ` +
-          `refused \${this.#tokens.get(id) ?? ''}"}\\n\`);`,
+          `  rejected(id: string): void {\n    ${MARK};\n    process.stderr.write(\`{"msg":"the platform ` +
+          `refused \${this.#texts.get(id) ?? ''}"}\\n\`);`,
       },
     ],
   },
@@ -437,9 +437,9 @@ const CONDUCT: readonly Plant[] = [
     rules: ['C17'],
     edits: [
       {
-        file: 'src/sidecar/client/oauth-client.ts',
-        find: "    this.#dispatch({ kind: 'rejected', id });\n  }\n\n  /** Something smells",
-        replace: `    ${MARK};\n    void id;\n  }\n\n  /** Something smells`,
+        file: 'src/sidecar/client/token-manager.ts',
+        find: "    this.#dispatch({ kind: 'rejected', id });\n  }\n\n  /** Asks a REST path",
+        replace: `    ${MARK};\n    void id;\n  }\n\n  /** Asks a REST path`,
       },
     ],
   },

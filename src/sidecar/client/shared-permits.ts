@@ -6,6 +6,8 @@ import type { Deps } from '../runtime/environment.ts';
 const EGRESS: Bucket = { capacity: 10, refillEveryMs: 1000 };
 /** Token requests of one client, all replicas together: 6 a minute. */
 const TOKENS: Bucket = { capacity: 6, refillEveryMs: 10_000 };
+/** Refused by the store, or between two leases: asked again after this. */
+export const NOT_OPEN_RETRY_MS = 500;
 const GRANTED: Permit = { kind: 'granted' };
 /** What is missing when the store refuses. */
 const NO_GATE = 'the shared gate was not asked: the gate of this replica decides alone';

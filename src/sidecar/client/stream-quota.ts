@@ -2,16 +2,16 @@ import { type PoolRequest, POOL_PLACE_MS } from '../../coordination/stream-pool.
 import type { ClientPlan, StreamPlan } from '../../config/plan.ts';
 import type { Deps } from '../runtime/environment.ts';
 
-export interface QuotaHost {
-  granted(stream: string): void;
-  /** A more important stream of the tenant needs the slot. */
-  revoked(stream: string): void;
-}
-
 /** A polite close takes no longer. */
 const LEAVE_AFTER_MS = 1000;
 /** A held slot is renewed this often. */
 const RENEW_EVERY_MS = POOL_PLACE_MS / 3;
+
+/** `revoked`: a more important stream of the tenant needs the place, or the store forgot it. */
+interface QuotaNote {
+  readonly kind: 'granted' | 'revoked';
+  readonly stream: string;
+}
 
 /**
  * The places of one client's streams in their tenant's pool. A store that does not answer takes nothing away: slots
@@ -20,25 +20,31 @@ const RENEW_EVERY_MS = POOL_PLACE_MS / 3;
 export class StreamQuota {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
-  readonly #host: QuotaHost;
+  readonly #wake: () => void;
+  #notes: QuotaNote[] = [];
   readonly #held = new Set<string>();
   readonly #asking = new Map<string, NodeJS.Timeout | undefined>();
   #renewer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  constructor(plan: ClientPlan, deps: Deps, host: QuotaHost) {
+  constructor(plan: ClientPlan, deps: Deps, wake: () => void) {
     this.#plan = plan;
     this.#deps = deps;
-    this.#host = host;
+    this.#wake = wake;
   }
 
-  /** Calls `granted` at once, or as soon as there is a place; never once the term has ended. */
+  /** Returns what became of the places since the last call. */
+  takeNotes(): readonly QuotaNote[] {
+    return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
+  }
+
+  /** Notes `granted` at once, or as soon as there is a place; never once the term has ended. */
   want(stream: string): void {
     if (this.#stopped) return;
     this.#renewer ??= setInterval(() => {
       for (const one of this.#held) this.#ask(one);
     }, RENEW_EVERY_MS).unref();
-    if (this.#held.has(stream)) return this.#host.granted(stream);
+    if (this.#held.has(stream)) return this.#note('granted', stream);
     if (this.#asking.has(stream)) return;
     this.#asking.set(stream, undefined);
     this.#ask(stream);
@@ -76,7 +82,7 @@ export class StreamQuota {
         if (slot.kind === 'granted') this.#onGranted(stream);
         // The store forgot our place, or gave it away while it was not renewed: the stream closes and queues like any
         // other.
-        else if (slot.kind === 'queued' && this.#held.delete(stream)) this.#host.revoked(stream);
+        else if (slot.kind === 'queued' && this.#held.delete(stream)) this.#note('revoked', stream);
         else if (slot.kind === 'revoked' && this.#held.delete(stream)) this.#onRevoked(stream, slot.withinMs);
         else this.#later(stream, slot.kind === 'queued' ? slot.retryMs : slot.withinMs);
       },
@@ -92,12 +98,12 @@ export class StreamQuota {
     if (!asked && !this.#held.has(stream))
       return void this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
     this.#held.add(stream);
-    if (asked) this.#host.granted(stream);
+    if (asked) this.#note('granted', stream);
   }
 
   /** The stream closes now; its place is given on as soon as that is certain. */
   #onRevoked(stream: string, withinMs: number): void {
-    this.#host.revoked(stream);
+    this.#note('revoked', stream);
     setTimeout(
       () => {
         this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
@@ -114,6 +120,11 @@ export class StreamQuota {
         this.#ask(stream);
       }, ms).unref(),
     );
+  }
+
+  #note(kind: QuotaNote['kind'], stream: string): void {
+    this.#notes.push({ kind, stream });
+    this.#wake();
   }
 
   #request(name: string): PoolRequest {

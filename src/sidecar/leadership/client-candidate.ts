@@ -208,7 +208,7 @@ export class ClientCandidate implements Candidate {
     term.grant.warmedUp();
     this.#fitness.reset();
     // It began without the lease, when nothing could be stored in its name.
-    if (term.early) term.client.resume();
+    if (term.early) term.client.reopen();
     if (forgot) for (const one of this.plan.streams) this.#fill(one.name, epoch);
     this.#begin(term)
       .then(() => {
@@ -225,7 +225,7 @@ export class ClientCandidate implements Candidate {
 
   reopen(storeLostData: boolean): void {
     for (const stream of this.streams.values()) stream.reopen(storeLostData);
-    this.#term?.client.resume();
+    this.#term?.client.reopen();
   }
 
   closeSockets(): void {

@@ -73,16 +73,20 @@ export class Fitness {
    * @param refusedForMs how long the token endpoint has refused our credentials; undefined: it does not.
    */
   judge(streams: ReadonlyMap<string, StreamDriver>, refusedForMs: number | undefined): Unfit | undefined {
-    const now = this.#deps.nowMs();
+    const nowMs = this.#deps.nowMs();
     const facts = [...streams.values()].flatMap((stream) => standing(stream) ?? []);
-    this.#downSinceMs = facts.some((one) => one.consumerDown) ? (this.#downSinceMs ?? now) : undefined;
     const cut = facts.length > 0 && facts.every((one) => one.failing !== undefined && !SHARED.has(one.failing));
-    this.#cutSinceMs = cut ? (this.#cutSinceMs ?? now) : undefined;
+    this.#downSinceMs = since(
+      this.#downSinceMs,
+      facts.some((one) => one.consumerDown),
+      nowMs,
+    );
+    this.#cutSinceMs = since(this.#cutSinceMs, cut, nowMs);
     // Refused for good in this term; the next one reads again where it stands.
     if ([...streams.values()].some((stream) => stream.fencedForGood)) return 'store';
-    if (refusedForMs !== undefined && refusedForMs >= CREDENTIALS_REFUSED_MS) return 'credentials';
-    if (this.#downSinceMs !== undefined && now - this.#downSinceMs >= CONSUMER_DOWN_MS) return 'consumer';
-    if (this.#cutSinceMs !== undefined && now - this.#cutSinceMs >= PLATFORM_DOWN_MS) return 'platform';
+    if ((refusedForMs ?? 0) >= CREDENTIALS_REFUSED_MS) return 'credentials';
+    if (nowMs - (this.#downSinceMs ?? nowMs) >= CONSUMER_DOWN_MS) return 'consumer';
+    if (nowMs - (this.#cutSinceMs ?? nowMs) >= PLATFORM_DOWN_MS) return 'platform';
     return undefined;
   }
 
@@ -101,6 +105,11 @@ export class Fitness {
     );
     this.#consumerThere = answers.every(Boolean);
   }
+}
+
+/** Returns since when a state has lasted; undefined while it does not. */
+function since(beganMs: number | undefined, lasts: boolean, nowMs: number): number | undefined {
+  return lasts ? (beganMs ?? nowMs) : undefined;
 }
 
 /**

@@ -23,46 +23,59 @@ export function leaseStatus(
   known: Known | undefined,
   { own, lease, nowMs }: { readonly own: string; readonly lease: string; readonly nowMs: number },
 ): LeaseFacts {
-  if (known === undefined)
-    return {
-      role: 'standby',
-      open: false,
-      epoch: 0,
-      remainingMs: undefined,
-      holder: '',
-      rank: 0,
-      heir: undefined,
-      members: [],
-      gone: [],
-      unfit: undefined,
-      quarantineMs: undefined,
-      lastHandOver: undefined,
-      linked: false,
-      observed: false,
-    };
+  if (known === undefined) return UNKNOWN;
   const { state, alive } = known;
   const { role } = state;
-  const leading = role.kind === 'leading' && role.started;
-  return {
-    role: leading ? 'leader' : role.kind === 'retired' ? 'retired' : 'standby',
+  const common = {
     open: leaseOpen(state, nowMs),
-    epoch: leading ? role.epoch : state.floor,
-    remainingMs: leading ? Math.max(0, Math.round(role.deadlineMs - nowMs)) : undefined,
-    holder: leading ? own : known.holder,
     rank: state.rank,
-    heir: leading ? heirsOf(own, lease, alive)[0] : undefined,
     members: alive.map((member) => member.id),
     gone: known.gone.map((member) => member.id),
-    unfit:
-      leading && known.kept !== undefined
-        ? { ...known.kept, nextTryMs: Math.max(0, Math.round(known.escape.nextMs - nowMs)) }
-        : undefined,
-    quarantineMs: leading ? undefined : positive(state.quarantineUntilMs - nowMs),
     lastHandOver: known.lastHandOver,
     linked: state.linked,
-    observed: leading || state.watch !== undefined,
+  };
+  if (role.kind === 'leading' && role.started)
+    return {
+      ...common,
+      role: 'leader',
+      epoch: role.epoch,
+      remainingMs: Math.max(0, Math.round(role.deadlineMs - nowMs)),
+      holder: own,
+      heir: heirsOf(own, lease, alive)[0],
+      unfit: known.kept && { ...known.kept, nextTryMs: Math.max(0, Math.round(known.escape.nextMs - nowMs)) },
+      quarantineMs: undefined,
+      observed: true,
+    };
+  return {
+    ...common,
+    role: role.kind === 'retired' ? 'retired' : 'standby',
+    epoch: state.floor,
+    remainingMs: undefined,
+    holder: known.holder,
+    heir: undefined,
+    unfit: undefined,
+    quarantineMs: positive(state.quarantineUntilMs - nowMs),
+    observed: state.watch !== undefined,
   };
 }
+
+/** A lease that this replica takes no part in. */
+const UNKNOWN: LeaseFacts = {
+  role: 'standby',
+  open: false,
+  epoch: 0,
+  remainingMs: undefined,
+  holder: '',
+  rank: 0,
+  heir: undefined,
+  members: [],
+  gone: [],
+  unfit: undefined,
+  quarantineMs: undefined,
+  lastHandOver: undefined,
+  linked: false,
+  observed: false,
+};
 
 function positive(ms: number): number | undefined {
   return ms > 0 && Number.isFinite(ms) ? Math.round(ms) : undefined;

@@ -71,19 +71,21 @@ export class AcceptedTail {
     ord: number,
     position: Position | undefined,
   ): { readonly position: string; readonly tail: readonly string[] } {
-    while ((this.#accepted[this.#settled]?.ord ?? Infinity) <= ord) this.#settled += 1;
-    while ((this.#earliest[this.#earliestAt]?.ord ?? Infinity) <= ord) this.#earliestAt += 1;
-    const settled = (count: number): readonly string[] =>
-      this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled).map((one) => one.identity);
+    this.#settled = firstBehind(this.#accepted, this.#settled, ord);
+    this.#earliestAt = firstBehind(this.#earliest, this.#earliestAt, ord);
     if (position?.kind !== 'since') {
       this.#trim(Infinity);
-      if (position === undefined) return { position: '', tail: settled(1) };
-      return { position: `${position.kind}:${position.value}`, tail: settled(CURSOR_TAIL) };
+      if (position === undefined) return { position: '', tail: this.#lastSettled(1) };
+      return { position: `${position.kind}:${position.value}`, tail: this.#lastSettled(CURSOR_TAIL) };
     }
     // Never later than an unsettled event's own time: times do not always grow, and resuming behind it would lose it.
     const since = Math.min(Number(position.value), this.#earliest[this.#earliestAt]?.since ?? Infinity);
     this.#trim(since);
     return { position: `since:${String(since)}`, tail: this.#comingAgain(since) };
+  }
+
+  #lastSettled(count: number): readonly string[] {
+    return this.#accepted.slice(Math.max(0, this.#settled - count), this.#settled).map((one) => one.identity);
   }
 
   /**
@@ -117,4 +119,11 @@ export class AcceptedTail {
       this.#earliestAt = 0;
     }
   }
+}
+
+/** Returns the index of the first entry behind `ord`, from `at` on. */
+function firstBehind(entries: readonly Accepted[], at: number, ord: number): number {
+  let index = at;
+  while ((entries[index]?.ord ?? Infinity) <= ord) index += 1;
+  return index;
 }
