@@ -3,15 +3,15 @@ import type { StreamPlan } from '../../config/plan.ts';
 import type { Failure, Reason } from '../../core/session/classify-failure.ts';
 import type { OutboxEntry, Outbox } from '../../core/events/outbox.ts';
 import type { Control, SessionEffect, SessionState } from '../../core/session/session-model.ts';
-import { nextAttempt } from '../../core/session/next-attempt.ts';
 import { unreachable } from '../../core/step.ts';
 import type { HoldReason } from '../../core/events/consumer-health.ts';
-import type { Delivery, DeliveryTelemetry } from '../../delivery/delivery-ports.ts';
+import type { DeliveryTelemetry } from '../../delivery/delivery-ports.ts';
 import type { Parcel } from '../../delivery/envelope.ts';
 import type { Deps } from '../runtime/environment.ts';
 import type { Intake } from './intake.ts';
 import type { GapData } from './intake-note.ts';
-import { StreamGauges, type Standing } from './stream-gauges.ts';
+import { StreamGauges } from './stream-gauges.ts';
+import { streamStatus, type StatusFacts, type StreamTotals } from './stream-status.ts';
 import { deadLetterLabel } from '../../core/vocabulary.ts';
 
 type Telling = Effect<'promoted' | 'attempt-failed' | 'health' | 'halted' | 'fatal'>;
@@ -19,17 +19,6 @@ type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K 
 
 /** Unknown control types named in the audit log; beyond them only the count goes on. */
 const UNKNOWN_NAMED = 50;
-
-export interface StatusFacts {
-  readonly session: SessionState;
-  readonly intake: Intake;
-  readonly outbox: Outbox<Parcel>;
-  readonly delivery: Delivery;
-  readonly checkpointedOrd: number;
-  readonly connectionId: string | undefined;
-  /** The lease allows deliveries. */
-  readonly open: boolean;
-}
 
 /** Everything one stream says about itself: audit records, metrics, log lines, status. It decides nothing. */
 export class StreamTelemetry implements DeliveryTelemetry {
@@ -39,15 +28,17 @@ export class StreamTelemetry implements DeliveryTelemetry {
   readonly #unknown = new Set<string>();
   readonly #gauges: StreamGauges;
   #seen = { received: 0, duplicates: 0, poisoned: 0, conflicts: 0, floor: 0 };
-  #gaps = 0;
-  #lastGap: GapData | undefined;
-  #delivered = 0;
-  #redelivered = 0;
-  #deadLettered = 0;
-  #parks = 0;
+  readonly #totals: StreamTotals = {
+    gaps: 0,
+    lastGap: undefined,
+    delivered: 0,
+    redelivered: 0,
+    deadLettered: 0,
+    parks: 0,
+    lastFailure: undefined,
+  };
   #unknownWordSaid = false;
   #stuck = false;
-  #lastFailure: { readonly reason: Reason; readonly at: string } | undefined;
 
   constructor(plan: StreamPlan, deps: Deps) {
     this.#plan = plan;
@@ -113,7 +104,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
   }
 
   attemptFailed(effect: Effect<'attempt-failed'>, session: SessionState, continuityRate: number): void {
-    this.#lastFailure = { reason: effect.reason, at: new Date(this.#deps.nowEpochMs()).toISOString() };
+    this.#totals.lastFailure = { reason: effect.reason, at: new Date(this.#deps.nowEpochMs()).toISOString() };
     this.#deps.metrics.failures.inc({ ...this.#labels, reason: effect.reason });
     this.#audit('RECONNECT_FAIL', {
       attempt: effect.attempt,
@@ -201,7 +192,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
   }
 
   parked(bufferedBytes: number): void {
-    this.#parks += 1;
+    this.#totals.parks += 1;
     this.#deps.metrics.parks.inc(this.#labels);
     this.#audit('stream.parked', { bufferedBytes });
     this.#deps.log.warn(
@@ -211,8 +202,8 @@ export class StreamTelemetry implements DeliveryTelemetry {
   }
 
   gap(data: GapData): void {
-    this.#gaps += 1;
-    this.#lastGap = data;
+    this.#totals.gaps += 1;
+    this.#totals.lastGap = data;
     this.#gauges.gap(data);
     this.#deps.metrics.gaps.inc({ ...this.#labels, cause: data.cause });
     if (data.count !== undefined) this.#deps.metrics.missing.inc(this.#labels, data.count);
@@ -239,14 +230,14 @@ export class StreamTelemetry implements DeliveryTelemetry {
   handed(entries: readonly OutboxEntry<Parcel>[]): void {
     let again = 0;
     for (const entry of entries) if (entry.attempts > 1) again += 1;
-    this.#redelivered += again;
-    this.#delivered += entries.length - again;
+    this.#totals.redelivered += again;
+    this.#totals.delivered += entries.length - again;
     this.#deps.metrics.delivered.inc(this.#labels, entries.length - again);
     if (again > 0) this.#deps.metrics.redelivered.inc(this.#labels, again);
   }
 
   deadLettered(reason: string): void {
-    this.#deadLettered += 1;
+    this.#totals.deadLettered += 1;
     this.#deps.metrics.deadLettered.inc({ ...this.#labels, reason: deadLetterLabel(reason) });
   }
 
@@ -310,71 +301,10 @@ export class StreamTelemetry implements DeliveryTelemetry {
   }
 
   status(facts: StatusFacts): Record<string, unknown> {
-    const { session, intake } = facts;
-    const standing = this.#gauges.look({ ...facts, counted: intake.continuityRate });
+    const standing = this.#gauges.look({ ...facts, counted: facts.intake.continuityRate });
     this.#noteProgress(standing.noProgressMs);
-    const liveness = session.main?.liveness;
-    const { attempts, successes, latencySumMs, reconnects } = session.totals;
-    return {
-      name: this.#plan.name,
-      client: this.#plan.client,
-      dialect: this.#plan.profile.dialect,
-      class: this.#plan.profile.streamClass,
-      state: stateOf(session),
-      ...this.#waiting(session),
-      connectionId: facts.connectionId,
-      health: liveness?.verdict,
-      latencyMs:
-        liveness === undefined || liveness.latenciesMs.length === 0
-          ? undefined
-          : Math.round((liveness.latenciesMs.reduce((sum, ms) => sum + ms, 0) / liveness.latenciesMs.length) * 10) / 10,
-      connection: {
-        attempts,
-        successes,
-        successRate: attempts === 0 ? 0 : successes / attempts,
-        meanLatencyMs: successes === 0 ? 0 : Math.round(latencySumMs / successes),
-        reconnects,
-        retryCount: session.attempt,
-        lastFailure: this.#lastFailure,
-      },
-      events: {
-        received: intake.received,
-        duplicates: intake.duplicates,
-        poison: intake.poisoned,
-        conflicts: intake.conflicts,
-        delivered: this.#delivered,
-        redelivered: this.#redelivered,
-        deadLettered: this.#deadLettered,
-      },
-      lastEventAt: intake.lastReceivedEpochMs === 0 ? undefined : new Date(intake.lastReceivedEpochMs).toISOString(),
-      position: intake.position === undefined ? undefined : `${intake.position.kind}:${intake.position.value}`,
-      continuity: {
-        rate: Math.floor(standing.continuity * 1e6) / 1e6,
-        gaps: this.#gaps,
-        lastGap: this.#lastGap,
-        held: intake.held,
-      },
-      delivery: { ...this.#delivery(facts, standing), parks: this.#parks },
-    };
-  }
-
-  #delivery({ delivery, outbox }: StatusFacts, standing: Standing): Record<string, unknown> {
-    const { hold, oldestUnsettledMs, lastProgressEpochMs, noProgressMs } = standing;
-    return {
-      mode: this.#plan.delivery.mode,
-      ready: delivery.ready,
-      hold,
-      backlog: outbox.backlog,
-      inFlight: outbox.inFlight,
-      bufferedBytes: outbox.bufferedBytes,
-      uncheckpointed: outbox.coverable - outbox.covered,
-      settledAhead: outbox.settledAhead,
-      // The key whose event everything settled behind it waits for.
-      waitsFor: outbox.settledAhead > 0 ? outbox.oldest?.key : undefined,
-      oldestUnsettledMs: oldestUnsettledMs === undefined ? undefined : Math.round(oldestUnsettledMs),
-      lastProgressAt: new Date(lastProgressEpochMs).toISOString(),
-      noProgressMs: noProgressMs === undefined ? undefined : Math.round(noProgressMs),
-    };
+    const at = { nowMs: this.#deps.nowMs(), nowEpochMs: this.#deps.nowEpochMs() };
+    return streamStatus(this.#plan, facts, { standing, totals: this.#totals, ...at });
   }
 
   /** Says once that nothing is settled although nothing holds it, and once that it goes on. */
@@ -390,40 +320,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
     );
   }
 
-  /** Why no connection is open, and when the next attempt is made. */
-  #waiting(session: SessionState): Readonly<Record<'reason' | 'retryInMs' | 'nextAttemptEpochMs', unknown>> {
-    const waiting = nextAttempt(session);
-    const retryInMs =
-      waiting?.atMs === undefined ? undefined : Math.max(0, Math.round(waiting.atMs - this.#deps.nowMs()));
-    const nextAttemptEpochMs = retryInMs === undefined ? undefined : this.#deps.nowEpochMs() + retryInMs;
-    return { reason: waiting?.reason, retryInMs, nextAttemptEpochMs };
-  }
-
   #audit(event: Parameters<Deps['audit']['write']>[0], fields: Readonly<Record<string, unknown>>): void {
     this.#deps.audit.write(event, this.#plan.client, { stream: this.#plan.name, ...fields });
-  }
-}
-
-/** One word for people: what the stream is doing. */
-export function stateOf(session: SessionState): string {
-  if (session.goal === 'park') return 'PARKED';
-  if (session.goal === 'stop') return 'STOPPED';
-  switch (session.phase.kind) {
-    case 'idle':
-      return 'IDLE';
-    case 'backoff':
-      return 'BACKOFF';
-    case 'asking':
-      return 'WAITING';
-    case 'halted':
-      return 'HALTED';
-    case 'linked':
-      return session.main?.phase === 'open'
-        ? session.main.liveness?.verdict === 'DEGRADED'
-          ? 'DEGRADED'
-          : session.main.sawEvent
-            ? 'LIVE'
-            : 'OPEN'
-        : 'CONNECTING';
   }
 }
