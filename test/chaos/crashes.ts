@@ -32,7 +32,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-03',
     say: 'after the connection opened, before the first event',
     by: 'standbys',
-    edits: before('src/sidecar/stream/stream-driver.ts', '    this.#report.ready(effect, this.session.state'),
+    edits: before('src/sidecar/stream/stream-connection.ts', '    this.#telemetry.ready(effect, this.state'),
   },
   {
     id: 'crash-04',
@@ -85,7 +85,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-10',
     say: 'after the next connection opened, before the old one closes',
     by: 'rotation',
-    edits: before('src/sidecar/stream/stream-driver.ts', '    this.#report.ready(effect, this.session.state'),
+    edits: before('src/sidecar/stream/stream-connection.ts', '    this.#telemetry.ready(effect, this.state'),
   },
   {
     id: 'crash-11',

@@ -55,12 +55,12 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream/stream-driver.ts',
-        find: '    this.intake.linkOpened(this.session.state.positionExpired, this.#asked);',
+        file: 'src/sidecar/stream/stream-connection.ts',
+        find: '    this.#intake.linkOpened(this.state.positionExpired, this.#dialer.asked);',
         replace:
-          `    ${MARK}; for (let ord = this.outbox.floor + 1; ord <= this.outbox.lastOrd; ord += 1) ` +
-          `this.outbox.settle(ord);\n    this.intake.linkOpened(this.session.state.positionExpired, ` +
-          'this.#asked);',
+          `    ${MARK}; for (let ord = this.#outbox.floor + 1; ord <= this.#outbox.lastOrd; ord += 1) ` +
+          `this.#outbox.settle(ord);\n    this.#intake.linkOpened(this.state.positionExpired, ` +
+          'this.#dialer.asked);',
       },
     ],
   },
@@ -136,9 +136,9 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream/stream-driver.ts',
-        find: "if (this.plan.profile.streamClass === 'C' || this.intake.position === undefined)",
-        replace: `${MARK};\n    if (this.plan.profile.streamClass === 'C')`,
+        file: 'src/sidecar/stream/stream-connection.ts',
+        find: "if (this.#plan.profile.streamClass === 'C' || this.#intake.position === undefined)",
+        replace: `${MARK};\n    if (this.#plan.profile.streamClass === 'C')`,
       },
     ],
   },
@@ -168,8 +168,8 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/stream/stream-driver.ts',
-        find: "const whole = this.#grant.begun && this.session.state.main?.phase === 'open' && !this.intake.holed;",
-        replace: `${MARK}; const whole = this.session.state.gen >= 0;`,
+        find: 'const whole = this.#grant.begun && this.connection.open && !this.intake.holed;',
+        replace: `${MARK}; const whole = this.connection.state.gen >= 0;`,
       },
     ],
   },

@@ -14,6 +14,7 @@ export interface StreamPlant {
 
 const intake = 'src/sidecar/stream/intake.ts';
 const stream = 'src/sidecar/stream/stream-driver.ts';
+const connection = 'src/sidecar/stream/stream-connection.ts';
 const push = 'src/delivery/push-delivery.ts';
 
 /** Found and mended, planted again (docs/requirements.md). */
@@ -37,10 +38,11 @@ const MENDED: readonly StreamPlant[] = [
     edits: [
       {
         file: stream,
-        find: 'this.#regulate(); this.#unpark();',
+        find: 'this.connection.regulate(); if (!this.leaseDoubt.down) this.connection.unpark();',
         replace:
-          'this.#regulate(); const all = this as unknown as { seen?: number }; if (all.seen !== ' +
-          'this.outbox.settledCount) this.#unpark(); all.seen = this.outbox.settledCount;',
+          'this.connection.regulate(); const all = this as unknown as { seen?: number }; if (all.seen !== ' +
+          'this.outbox.settledCount && !this.leaseDoubt.down) this.connection.unpark(); all.seen = ' +
+          'this.outbox.settledCount;',
       },
     ],
     options: {
@@ -174,17 +176,12 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'a parked link is heard again after something of it was left unread',
     edits: [
       {
-        file: stream,
-        find: "if (link.phase === 'closing' && this.session.state.goal === 'park') this.#deaf.add(gen);",
-        replace: "if (link.phase === 'closing' && this.session.state.goal === 'park') return;",
+        file: connection,
+        find: "this.#leaveUnread(gen, link.phase === 'closing');",
+        replace: "if (link.phase === 'closing' && this.state.goal === 'park') return;",
       },
       {
-        file: stream,
-        find: 'if (this.#stopping && this.outbox.full) { this.#deaf.add(gen); this.#endedUnheard = true; }',
-        replace: '',
-      },
-      {
-        file: stream,
+        file: connection,
         find: 'if (this.#deaf.has(gen)) return; this.#heard = gen;',
         replace: 'this.#heard = gen;',
       },
@@ -264,8 +261,8 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'a pause that began without a link does not hold the next one',
     edits: [
       {
-        file: stream,
-        find: 'if (this.#backpressure.paused) this.sockets.pause(false); this.#backpressure.reset(); this.#regulate();',
+        file: connection,
+        find: 'if (this.#backpressure.paused) this.#sockets.pause(false); this.#backpressure.reset(); this.regulate();',
         replace: '',
       },
     ],
@@ -319,7 +316,7 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: stream,
-        find: 'const finished = closed && !this.#endedUnheard &&',
+        find: 'const finished = closed && !this.connection.endedUnheard &&',
         replace: 'const finished = closed &&',
       },
     ],
@@ -403,7 +400,7 @@ const OTHERS: readonly StreamPlant[] = [
   {
     id: 'sealed-unread',
     say: 'a leader that never read the last checkpoint says at its end that nothing was missed',
-    edits: [{ file: stream, find: 'const whole = this.#begun && this', replace: 'const whole = this' }],
+    edits: [{ file: stream, find: 'const whole = this.#grant.begun && this', replace: 'const whole = this' }],
     options: {},
     run: 95163,
   },

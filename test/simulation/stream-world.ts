@@ -333,7 +333,7 @@ export class StreamWorld {
       this.judge.fault(`${String(outbox.redrivenBytes)} bytes of redriven letters wait`);
     const unreadMs = this.#time.nowMs - (this.#term?.unreadSinceMs ?? Infinity);
     if (unreadMs > UNREAD_LIMIT_MS) this.judge.fault(`nothing is read for ${String(Math.round(unreadMs))} ms`);
-    if (driver.session.state.goal === 'park') this.judge.note('parked');
+    if (driver.connection.state.goal === 'park') this.judge.note('parked');
     const { hold } = driver.delivery;
     if (hold !== undefined) this.judge.note(`held ${hold}`);
   }
@@ -356,13 +356,13 @@ export class StreamWorld {
   get #still(): boolean {
     const driver = this.#term?.driver;
     if (driver === undefined || this.#changing || this.#time.nowMs < FAULTS_MS + 95_000) return false;
-    const { outbox, delivery, session } = driver;
+    const { outbox, delivery, connection } = driver;
     return (
       outbox.backlog === 0 &&
       outbox.covered >= outbox.lastOrd &&
       delivery.hold === undefined &&
-      session.state.goal === 'run' &&
-      session.state.main?.phase === 'open' &&
+      connection.state.goal === 'run' &&
+      connection.state.main?.phase === 'open' &&
       !driver.intake.holed
     );
   }
@@ -370,7 +370,7 @@ export class StreamWorld {
   #standing(): Record<string, unknown> {
     const driver = this.#term?.driver;
     if (driver === undefined) return { leader: 'none' };
-    const { outbox, delivery, session } = driver;
+    const { outbox, delivery, connection } = driver;
     return {
       backlog: outbox.backlog,
       covered: [outbox.covered, outbox.lastOrd],
@@ -379,9 +379,9 @@ export class StreamWorld {
       room: outbox.room(),
       hold: delivery.hold,
       ready: delivery.ready,
-      goal: session.state.goal,
-      phase: session.state.phase,
-      main: session.state.main?.phase,
+      goal: connection.state.goal,
+      phase: connection.state.phase,
+      main: connection.state.main?.phase,
       changing: this.#changing,
     };
   }

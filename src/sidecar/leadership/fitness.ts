@@ -116,11 +116,11 @@ function since(beganMs: number | undefined, lasts: boolean, nowMs: number): numb
  * Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose).
  */
 function standing({
-  session,
+  connection,
   delivery,
   client,
 }: StreamDriver): { readonly consumerDown: boolean; readonly failing: string | undefined } | undefined {
-  const { phase, attempt, main, goal } = session.state;
+  const { phase, attempt, main, goal } = connection.state;
   if (goal === 'stop') return undefined;
   const consumerDown = delivery.hold === 'consumer_down' || (delivery.kind === 'pull' && !delivery.ready);
   if (client.restrained) return { consumerDown, failing: undefined };

@@ -7,28 +7,36 @@ import {
   type SessionState,
 } from '../../core/session/session.ts';
 
+/** Performs what a session decides. The stream's connection implements it. */
+export interface SessionPerformer {
+  perform(effect: SessionEffect): void;
+}
+
 /** Feeds one session machine. Inputs that arise while effects are performed wait their turn. */
 export class SessionLoop {
   readonly #policy: SessionPolicy;
   readonly #nowMs: () => number;
-  readonly #perform: (effect: SessionEffect) => void;
-  readonly #after: () => void;
+  readonly #performer: SessionPerformer;
+  readonly #wake: () => void;
   readonly #mailbox: SessionInput[] = [];
   #stepping = false;
   state: SessionState = idleSession;
 
-  constructor(
-    policy: SessionPolicy,
-    nowMs: () => number,
-    act: { readonly perform: (effect: SessionEffect) => void; readonly after: () => void },
-  ) {
+  constructor(policy: SessionPolicy, nowMs: () => number, performer: SessionPerformer, wake: () => void) {
     this.#policy = policy;
     this.#nowMs = nowMs;
-    this.#perform = act.perform;
-    this.#after = act.after;
+    this.#performer = performer;
+    this.#wake = wake;
   }
 
+  /** Feeds the machine from outside the stream's turn: the stream takes one, and looks at the deadlines again. */
   dispatch(input: SessionInput): void {
+    this.feed(input);
+    this.#wake();
+  }
+
+  /** Feeds the machine within the stream's turn. */
+  feed(input: SessionInput): void {
     this.#mailbox.push(input);
     if (this.#stepping) return;
     this.#stepping = true;
@@ -36,11 +44,10 @@ export class SessionLoop {
       for (let next = this.#mailbox.shift(); next !== undefined; next = this.#mailbox.shift()) {
         const step = stepSession(this.#policy, this.state, next, this.#nowMs());
         this.state = step.state;
-        for (const effect of step.effects) this.#perform(effect);
+        for (const effect of step.effects) this.#performer.perform(effect);
       }
     } finally {
       this.#stepping = false;
     }
-    this.#after();
   }
 }

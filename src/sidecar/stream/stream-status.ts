@@ -76,7 +76,12 @@ export function streamStatus(plan: StreamPlan, facts: StatusFacts, view: StatusV
   };
 }
 
-function connectionOf({ attempts, successes, latencySumMs, reconnects }: SessionState['totals']): Record<string, number> {
+function connectionOf({
+  attempts,
+  successes,
+  latencySumMs,
+  reconnects,
+}: SessionState['totals']): Record<string, number> {
   return {
     attempts,
     successes,
