@@ -38,7 +38,7 @@ export const CRASHES: readonly Crash[] = [
     id: 'crash-04',
     say: 'after an event was received, before it is queued',
     by: 'leader',
-    edits: before('src/sidecar/stream/intake.ts', '    if (this.#resuming !== undefined) this.#announceResumed();'),
+    edits: before('src/sidecar/stream/intake.ts', '    this.#notices.accepted(position, this.resume.stored);'),
   },
   {
     id: 'crash-05',

@@ -110,9 +110,9 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream/intake.ts',
-        find: "    this.pushControl('gap.detected', body, sequence === undefined ? undefined : { sequence });",
-        replace: `    ${MARK}; void body; void sequence;`,
+        file: 'src/sidecar/stream/continuity-notices.ts',
+        find: "    this.#writer.control('gap.detected', body, at);",
+        replace: `    ${MARK}; void body; void at;`,
       },
     ],
   },
@@ -123,9 +123,9 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C1'],
     edits: [
       {
-        file: 'src/sidecar/stream/intake.ts',
-        find: "    if (this.#baselined !== 'nothing') return;",
-        replace: `    ${MARK};\n    if (this.received >= 0) return;`,
+        file: 'src/sidecar/stream/stream-baseline.ts',
+        find: "    if (this.#told !== 'nothing') return;",
+        replace: `    ${MARK};\n    if (era >= 0) return;`,
       },
     ],
   },
@@ -137,7 +137,7 @@ const POSITIONS: readonly Plant[] = [
     edits: [
       {
         file: 'src/sidecar/stream/stream-connection.ts',
-        find: "if (this.#plan.profile.streamClass === 'C' || this.#intake.position === undefined)",
+        find: "if (this.#plan.profile.streamClass === 'C' || this.#intake.resume.current === undefined)",
         replace: `${MARK};\n    if (this.#plan.profile.streamClass === 'C')`,
       },
     ],
@@ -154,8 +154,8 @@ const POSITIONS: readonly Plant[] = [
         replace: `settledAtEpochMs: ${MARK} ?? receivedEpochMs,`,
       },
       {
-        file: 'src/sidecar/stream/intake.ts',
-        find: 'heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),',
+        file: 'src/sidecar/stream/parcel-writer.ts',
+        find: 'heardEpochMs: this.#receipts.heardEpochMs,',
         replace: 'heardEpochMs: this.#deps.nowEpochMs(),',
       },
     ],

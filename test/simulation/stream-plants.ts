@@ -13,6 +13,7 @@ export interface StreamPlant {
 }
 
 const intake = 'src/sidecar/stream/intake.ts';
+const resume = 'src/sidecar/stream/resume-point.ts';
 const stream = 'src/sidecar/stream/stream-driver.ts';
 const connection = 'src/sidecar/stream/stream-connection.ts';
 const push = 'src/delivery/push-delivery.ts';
@@ -71,11 +72,15 @@ const MENDED: readonly StreamPlant[] = [
     say: 'an event that is stamped ahead moves the resume value there, and its repetition proves a replay',
     edits: [
       {
-        file: intake,
+        file: resume,
         find: 'const ms = this.#recentTimes.lowest(Math.min(Number(position.value), nowEpochMs), at);',
         replace: 'const ms = Number(position.value) ; void at;',
       },
-      { file: intake, find: 'this.#sawRepeat ||= this.#provesReplay(view);', replace: 'this.#sawRepeat = true;' },
+      {
+        file: intake,
+        find: 'this.#notices.repeated(this.resume.provedBy(view));',
+        replace: 'this.#notices.repeated(true);',
+      },
     ],
     options: { dialect: 'genesys-analytics-events', faults: ['stamped ahead', 'link lost'] },
     run: 1,
@@ -212,9 +217,9 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'a gap by time begins at the last receipt although reading was behind',
     edits: [
       {
-        file: intake,
-        find: 'return Math.min(receivedEpochMs, this.#behindSinceEpochMs ?? Infinity);',
-        replace: 'return receivedEpochMs;',
+        file: 'src/sidecar/stream/receipt-clock.ts',
+        find: 'return Math.min(epochMs, this.#behindSinceEpochMs ?? Infinity);',
+        replace: 'return epochMs;',
       },
     ],
     options: { dialect: 'genesys-gateway', faults: ['slow key', 'consumer down', 'link lost'] },
@@ -262,7 +267,7 @@ const OTHERS: readonly StreamPlant[] = [
     edits: [
       {
         file: connection,
-        find: 'if (this.#backpressure.paused) this.#sockets.pause(false); this.#backpressure.reset(); this.regulate();',
+        find: 'if (this.#backpressure.paused) this.sockets.pause(false); this.#backpressure.reset(); this.regulate();',
         replace: '',
       },
     ],
@@ -328,8 +333,8 @@ const OTHERS: readonly StreamPlant[] = [
     say: 'a redriven letter that is settled says that the platform was heard',
     edits: [
       {
-        file: 'src/sidecar/stream/intake.ts',
-        find: 'heardEpochMs: Math.max(this.lastReceivedEpochMs, this.#subscribedEpochMs),',
+        file: 'src/sidecar/stream/parcel-writer.ts',
+        find: 'heardEpochMs: this.#receipts.heardEpochMs,',
         replace: 'heardEpochMs: this.#deps.nowEpochMs(),',
       },
     ],

@@ -256,7 +256,7 @@ export class ClientCandidate implements Candidate {
     const platform = this.plan.platform === 'GenesysCloud' ? 'genesys' : 'cxone';
     const { namespace, pod } = this.#deps.identity;
     return [...this.streams.values()].flatMap((stream) =>
-      stream.connection.heartbeats().map((one) => ({
+      stream.connection.sockets.heartbeats(stream.connection.state).map((one) => ({
         ...one,
         platform,
         tenantId: this.plan.tenantId,
@@ -270,7 +270,7 @@ export class ClientCandidate implements Candidate {
 
   /** Ends this connection now, if it is one of ours. */
   tearDown(connectionId: string): void {
-    for (const stream of this.streams.values()) stream.connection.terminate(connectionId);
+    for (const stream of this.streams.values()) stream.connection.sockets.terminate(connectionId);
   }
 
   async drain(limitMs: number): Promise<void> {

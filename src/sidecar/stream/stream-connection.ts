@@ -1,5 +1,4 @@
 import type { StreamPlan } from '../../config/plan.ts';
-import type { Heartbeat } from '../../coordination/redis/connection-registry.ts';
 import { salted } from '../../core/dialing/backoff.ts';
 import type { Outbox } from '../../core/events/outbox.ts';
 import type { Failure, Reason } from '../../core/session/classify-failure.ts';
@@ -44,7 +43,7 @@ export class StreamConnection implements SessionPerformer {
   readonly #telemetry: StreamTelemetry;
   readonly #wake: () => void;
   readonly #session: SessionLoop;
-  readonly #sockets: StreamSockets;
+  readonly sockets: StreamSockets;
   readonly #dialer: StreamDialer;
   readonly #backpressure: Backpressure;
   #notes: StreamNote[] = [];
@@ -71,8 +70,8 @@ export class StreamConnection implements SessionPerformer {
     this.#telemetry = stage.telemetry;
     this.#wake = stage.wake;
     this.#session = new SessionLoop(plan.session, deps.nowMs, this, stage.wake);
-    this.#sockets = new StreamSockets(plan, deps);
-    this.#dialer = new StreamDialer(plan, deps, { ...stage, sockets: this.#sockets });
+    this.sockets = new StreamSockets(plan, deps);
+    this.#dialer = new StreamDialer(plan, deps, { ...stage, sockets: this.sockets });
     this.#backpressure = new Backpressure(plan.session.liveness);
   }
 
@@ -87,12 +86,7 @@ export class StreamConnection implements SessionPerformer {
   /** Returns our id of the main link; undefined while there is none. */
   get id(): string | undefined {
     const { main } = this.state;
-    return main === undefined ? undefined : this.#sockets.idOf(main.gen);
-  }
-
-  /** Sockets that are not closed yet. */
-  get count(): number {
-    return this.#sockets.count;
+    return main === undefined ? undefined : this.sockets.idOf(main.gen);
   }
 
   get #fill(): Fill {
@@ -129,26 +123,12 @@ export class StreamConnection implements SessionPerformer {
   }
 
   admitted(token: TokenRef): void {
-    const resuming = this.#intake.position !== undefined && this.#plan.profile.resume.via !== 'none';
+    const resuming = this.#intake.resume.current !== undefined && this.#plan.profile.resume.via !== 'none';
     this.#session.dispatch({ kind: 'admitted', token, resuming });
   }
 
   tokenStaged(token: TokenRef): void {
     this.#session.dispatch({ kind: 'token-staged', token });
-  }
-
-  /** Returns the open connections, for the registry. */
-  heartbeats(): readonly Pick<Heartbeat, 'connectionId' | 'silentMs' | 'state' | 'retryCount'>[] {
-    return this.#sockets.heartbeats(this.state);
-  }
-
-  /** Ends the connection with this id, if it is one of ours. */
-  terminate(connectionId: string): void {
-    this.#sockets.terminate(connectionId);
-  }
-
-  terminateAll(): void {
-    this.#sockets.terminateAll();
   }
 
   /** The term is over: nothing that comes is read any more. */
@@ -183,8 +163,8 @@ export class StreamConnection implements SessionPerformer {
   regulate(): void {
     const verdict = this.state.goal === 'run' ? this.#backpressure.look(this.#fill, this.#deps.nowMs()) : 'nothing';
     if (verdict === 'nothing') return;
-    this.#sockets.pause(verdict === 'pause');
-    this.#intake.paused(verdict === 'pause');
+    this.sockets.pause(verdict === 'pause');
+    this.#intake.receipts.paused(verdict === 'pause');
     if (verdict !== 'park') return;
     this.#telemetry.parked(this.#outbox.bufferedBytes);
     this.park();
@@ -212,12 +192,12 @@ export class StreamConnection implements SessionPerformer {
       case 'refresh':
         return this.#dialer.refresh(effect.gen, effect.token);
       case 'ping':
-        return this.#sockets.of(effect.gen)?.ping(effect.payload);
+        return this.sockets.of(effect.gen)?.ping(effect.payload);
       case 'close':
-        return this.#sockets.of(effect.gen)?.close(effect.code, closeText(effect.reason));
+        return this.sockets.of(effect.gen)?.close(effect.code, closeText(effect.reason));
       case 'terminate':
         this.#telemetry.terminated(effect.gen, effect.reason);
-        return this.#sockets.of(effect.gen)?.terminate();
+        return this.sockets.of(effect.gen)?.terminate();
       case 'interrupted':
         return this.#onInterrupted(effect.reason);
       case 'ready':
@@ -247,7 +227,7 @@ export class StreamConnection implements SessionPerformer {
       session: this.state,
       continuityRate: this.#intake.continuityRate,
       bufferedBytes: this.#outbox.bufferedBytes,
-      connectionId: 'gen' in effect ? this.#sockets.idOf(effect.gen) : '',
+      connectionId: 'gen' in effect ? this.sockets.idOf(effect.gen) : '',
     });
   }
 
@@ -283,15 +263,14 @@ export class StreamConnection implements SessionPerformer {
   #onOpened(gen: number): void {
     this.#session.dispatch({ kind: 'opened', gen });
     // A pause that began without a link, or with another one, holds this one as well, or ends.
-    if (this.#backpressure.paused) this.#sockets.pause(false);
+    if (this.#backpressure.paused) this.sockets.pause(false);
     this.#backpressure.reset();
     this.regulate();
   }
 
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
     if (this.#retired.has(gen)) return this.#onLateMessage(gen, data, isBinary);
-    const { main, next } = this.state;
-    const link = main?.gen === gen ? main : next?.gen === gen ? next : undefined;
+    const link = this.#linkOf(gen);
     // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
     if (this.#ended || link === undefined) return;
     this.#leaveUnread(gen, link.phase === 'closing');
@@ -302,9 +281,15 @@ export class StreamConnection implements SessionPerformer {
     this.#intake.read(data, isBinary);
     this.#noteAll();
     this.#heardFrame = true;
-    const newEvent = this.#intake.received > before;
-    if (newEvent && (!link.sawEvent || link.emptyBatches > 0)) this.#session.dispatch({ kind: 'event', gen });
+    const firstEvent = this.#intake.received > before && (!link.sawEvent || link.emptyBatches > 0);
+    if (firstEvent) this.#session.dispatch({ kind: 'event', gen });
     this.#wake();
+  }
+
+  #linkOf(gen: number): SessionState['main'] {
+    const { main, next } = this.state;
+    if (main?.gen === gen) return main;
+    return next?.gen === gen ? next : undefined;
   }
 
   #leaveUnread(gen: number, closing: boolean): void {
@@ -324,12 +309,12 @@ export class StreamConnection implements SessionPerformer {
   #onLateMessage(gen: number, data: Buffer, isBinary: boolean): void {
     if (this.state.goal === 'park') this.#deaf.add(gen);
     if (this.#ended || this.#deaf.has(gen)) return;
-    const [heard, receivedEpochMs] = [this.#heard, this.#intake.lastReceivedEpochMs];
+    const [heard, receivedEpochMs] = [this.#heard, this.#intake.receipts.lastReceivedEpochMs];
     this.#heard = gen;
     this.#intake.read(data, isBinary);
     this.#noteAll();
     this.#heard = heard;
-    this.#intake.lastReceivedEpochMs = receivedEpochMs;
+    this.#intake.receipts.lastReceivedEpochMs = receivedEpochMs;
     this.#wake();
   }
 
@@ -338,12 +323,12 @@ export class StreamConnection implements SessionPerformer {
     failure: Failure,
     detail: { readonly text: string; readonly oldest: string | undefined },
   ): void {
-    this.#telemetry.ended(this.#sockets.idOf(gen), failure, detail.text, this.#outbox.bufferedBytes);
-    this.#sockets.forget(gen);
+    this.#telemetry.ended(this.sockets.idOf(gen), failure, detail.text, this.#outbox.bufferedBytes);
+    this.sockets.forget(gen);
     if (this.#stopping && failure.closeCode !== 1000 && failure.closeCode !== 1001) this.endedUnheard = true;
     this.#deaf.delete(gen);
     this.#retired.delete(gen);
-    if (this.#sockets.count === 0) this.#backpressure.reset();
+    if (this.sockets.count === 0) this.#backpressure.reset();
     this.#dialer.ended(this.state.positionExpired, detail.oldest);
     this.#session.dispatch({ kind: 'ended', gen, failure, unit: this.#unit() });
   }
@@ -351,9 +336,9 @@ export class StreamConnection implements SessionPerformer {
   #onInterrupted(reason: Reason): void {
     this.#telemetry.connected(false);
     // Where nothing can be asked for again, all that is known is since when nothing came.
-    if (this.#plan.profile.streamClass === 'C' || this.#intake.position === undefined)
-      this.#intake.holeSince(this.#intake.silentSinceEpochMs);
-    this.#intake.interrupted(reason, true);
+    if (this.#plan.profile.streamClass === 'C' || this.#intake.resume.current === undefined)
+      this.#intake.holeSince(this.#intake.receipts.silentSinceEpochMs);
+    this.#intake.interrupted(reason);
     if (this.#plan.delivery.control === 'all')
       this.#intake.pushControl('stream.interrupted', {
         stream: this.#plan.name,
@@ -363,7 +348,7 @@ export class StreamConnection implements SessionPerformer {
   }
 
   #onReady(effect: Effect<'ready'>): void {
-    this.#telemetry.ready(effect, this.state, this.#sockets.idOf(effect.gen), this.#intake.continuityRate);
+    this.#telemetry.ready(effect, this.state, this.sockets.idOf(effect.gen), this.#intake.continuityRate);
     this.#intake.linkOpened(this.state.positionExpired, this.#dialer.asked);
     this.#dialer.opened();
     this.#intake.subscribed();

@@ -80,7 +80,7 @@ export class StreamDialer {
 
   /** @param oldest ours was refused: ask for the oldest on offer. @param overlap the old link stays open. */
   #positionFor(oldest: boolean, overlap: boolean): Position | undefined {
-    return oldest ? oldestOffered(this.#plan.profile.resume.kind, this.#oldest) : this.#intake.resumePosition(overlap);
+    return oldest ? oldestOffered(this.#plan.profile.resume.kind, this.#oldest) : this.#intake.resume.asked(overlap);
   }
 
   #targetOf({ token, reconnect }: Effect<'dial'>, position: Position | undefined): DialTarget {

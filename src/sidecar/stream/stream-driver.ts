@@ -134,7 +134,7 @@ export class StreamDriver implements ClientStream {
         to: String(this.epoch),
       });
     const downMs = downForMs(this.#deps.nowEpochMs(), checkpoint.settledAtEpochMs, aliveEpochMs);
-    if (!connected) this.intake.interrupted('restart', true, downMs);
+    if (!connected) this.intake.interrupted('restart', downMs);
   }
 
   /**
@@ -170,7 +170,7 @@ export class StreamDriver implements ClientStream {
     const classC = this.plan.profile.streamClass === 'C';
     // What the platform sent before it saw our close is still on its way: an heir may have connected just after it was
     // sent.
-    const closed = classC && (await this.#until(() => this.connection.count === 0, left() / 3));
+    const closed = classC && (await this.#until(() => this.connection.sockets.count === 0, left() / 3));
     // What cannot be replayed and is here already is delivered before the end.
     const finished = closed && !this.connection.endedUnheard && (await this.#finish(left() / 2));
     this.delivery.drain();
@@ -178,8 +178,8 @@ export class StreamDriver implements ClientStream {
     await this.#until(() => this.#checkpointer.flushed || this.#checkpointer.fenced, left());
     // What came after that, an heir that was connected before has as well.
     if (finished && whole) await this.#checkpointer.seal();
-    await this.#until(() => this.connection.count === 0, left());
-    this.connection.terminateAll();
+    await this.#until(() => this.connection.sockets.count === 0, left());
+    this.connection.sockets.terminateAll();
     this.#end();
   }
 
@@ -208,7 +208,7 @@ export class StreamDriver implements ClientStream {
     this.connection.stop('lease_lost');
     this.#end();
     this.#deps.schedule.after(ABANDON_CLOSE_MS, () => {
-      this.connection.terminateAll();
+      this.connection.sockets.terminateAll();
     });
   }
 

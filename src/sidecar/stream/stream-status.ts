@@ -42,7 +42,8 @@ interface StatusView {
 export function streamStatus(plan: StreamPlan, facts: StatusFacts, view: StatusView): Record<string, unknown> {
   const { session, intake } = facts;
   const { totals, standing } = view;
-  const { position, lastReceivedEpochMs } = intake;
+  const { lastReceivedEpochMs } = intake.receipts;
+  const position = intake.resume.current;
   const liveness = session.main?.liveness;
   return {
     name: plan.name,
