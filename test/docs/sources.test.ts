@@ -2,8 +2,19 @@ import { globSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 
 /** Codes by which comments, tests and papers cite a source. */
-const CODE =
-  /\bS\d{1,2}\b|\b(?:reliability|platforms) (?:\d+\.\d+|[A-Z]\d{1,2})\b|\bRFC \d+|\bCloudEvents \d+\.\d+\.\d+/g;
+const CODE = new RegExp(
+  [
+    /\bS\d{1,2}\b/,
+    /\b(?:reliability|platforms) (?:\d+\.\d+|[A-Z]\d{1,2})\b/,
+    /(?<=\()contracts: [a-z ]+/,
+    /\bRFC \d+|\bKEP-\d+/,
+    /\bCloudEvents (?:HTTP binding )?\d+(?:\.\d+)+/,
+    /\bplatform SDK region table|\bRedlock page|\bclient-go\b/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+  'g',
+);
 /** Rows of docs/requirements.md, as comments in src cite them. */
 const REQUIREMENT = /(?<!\b(?:reliability|platforms) )\b[ATFRHBDMC]\d{1,2}\b/g;
 /** Numbers of bad inputs stand at the head of a title: '17-21 close …', 'A2, 88: …', '23 data …; 24 half a frame …'. */
