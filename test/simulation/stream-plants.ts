@@ -52,7 +52,7 @@ const MENDED: readonly StreamPlant[] = [
       faults: ['doubt', 'slow key'],
       limits: { maxInFlight: 256, maxUncheckpointed: 256, maxBufferedBytes: 4000 },
     },
-    run: 127,
+    run: 9,
   },
   {
     id: 'A3',
@@ -83,7 +83,7 @@ const MENDED: readonly StreamPlant[] = [
       },
     ],
     options: { dialect: 'genesys-analytics-events', faults: ['stamped ahead', 'link lost'] },
-    run: 1,
+    run: 2,
   },
   {
     id: 'A9',
@@ -126,7 +126,7 @@ const MENDED: readonly StreamPlant[] = [
       faults: ['stamped far behind', 'stuck key', 'consumer down'],
       limits: { maxBufferedBytes: 2 ** 26 },
     },
-    run: 20,
+    run: 3,
   },
   {
     id: 'A21',
@@ -246,7 +246,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: { faults: ['store away'] },
-    run: 108,
+    run: 51,
   },
   {
     id: 'tail-not-restored',
@@ -313,7 +313,7 @@ const OTHERS: readonly StreamPlant[] = [
       faults: ['answers 500', 'kill'],
       limits: { maxInFlight: 2, maxUncheckpointed: 2, maxBufferedBytes: 8_000_000 },
     },
-    run: 2,
+    run: 10,
   },
   {
     id: 'sealed-unheard',
@@ -326,7 +326,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: { dialect: 'genesys-gateway', faults: ['half open', 'hand-over'] },
-    run: 1,
+    run: 8,
   },
   {
     id: 'letters-vouch',
@@ -352,7 +352,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: { dialect: 'genesys-streams', mode: 'key', faults: ['stuck key', 'kill', 'stamped ahead'] },
-    run: 200,
+    run: 5,
   },
   {
     id: 'tail-too-short',
@@ -400,7 +400,7 @@ const OTHERS: readonly StreamPlant[] = [
       },
     ],
     options: {},
-    run: 110,
+    run: 149,
   },
   {
     id: 'sealed-unread',
