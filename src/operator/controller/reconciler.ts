@@ -6,7 +6,7 @@ import { compileDocuments } from '../attach/compile-documents.ts';
 import { eventsOf, idOf, type EventFacts } from './kubernetes-events.ts';
 import { ApiError, microTime, type Kube, type KubeObject } from '../api/kube.ts';
 import { Reflector, type ReflectorClock } from '../api/reflector.ts';
-import { sidecarOf, type SidecarReport } from './sidecar-report.ts';
+import { FRESH_MS, leaderOf, sidecarOf, type SidecarReport } from './sidecar-report.ts';
 import {
   ANNOTATIONS,
   GROUP,
@@ -17,16 +17,11 @@ import {
   type StreamObject,
   type StreamStatus,
 } from '../api/resources.ts';
-import {
-  clientStatus,
-  FRESH_MS,
-  leaderOf,
-  roleShown,
-  sameNews,
-  streamStatus,
-  type Facts,
-  type PodFacts,
-} from './conditions.ts';
+import { clientStatus } from './client-status.ts';
+import { sameNews } from './same-news.ts';
+import { streamStatus } from './stream-status.ts';
+import type { Facts, PodFacts } from './conditions.ts';
+import { roleShown } from './role-shown.ts';
 
 export interface ReconcilerSettings {
   /** Namespaces that are watched; empty: all. */
