@@ -273,8 +273,8 @@ function storeOf({ unread, live, leader }: ClientView): Finding {
 }
 
 /**
- * Gives a condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, the streams go
- * on. Only where there is a limit.
+ * Gives a condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, and the
+ * streams go on. Only where there is a limit.
  */
 function storeRoom({ live }: ClientView): Readonly<Record<string, Finding>> {
   const fills = live.flatMap(({ storeFill }) => (storeFill === undefined ? [] : [storeFill]));

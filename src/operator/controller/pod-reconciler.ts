@@ -22,7 +22,7 @@ export interface PodReconcilerDeps {
 /** Pods whose end was told lately. */
 const MAX_REMEMBERED = 10_000;
 
-/** Looks at one pod in one round: its role label, its documents, and what is worth an Event or a word to its standbys. */
+/** Looks at one pod in one round: its role label, its documents, and what is worth an Event or a word to standbys. */
 export class PodReconciler {
   readonly #settings: { readonly version: string; readonly installation: Installation };
   readonly #deps: PodReconcilerDeps;

@@ -1,4 +1,7 @@
-/** Returns whether two statuses say the same; figures that move all the time do not count: they are written at most every 30 s. */
+/**
+ * Returns whether two statuses say the same. Figures that move all the time do not count: they are written at most
+ * every 30 s.
+ */
 export function sameNews(a: unknown, b: unknown): boolean {
   return JSON.stringify(news(a)) === JSON.stringify(news(b));
 }
