@@ -4,7 +4,7 @@ import { GROUP, VERSION } from '../api/resources.ts';
 import type { EventFacts } from './kubernetes-events.ts';
 import type { KubeWriter } from './kube-writer.ts';
 
-export interface EventWriterDeps {
+interface EventWriterDeps {
   readonly writer: KubeWriter;
   /** The controller that reports, as the Events name it. */
   readonly identity: string;

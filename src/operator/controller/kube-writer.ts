@@ -1,6 +1,6 @@
 import { ApiError, type Kube } from '../api/kube.ts';
 
-export interface KubeWriterDeps {
+interface KubeWriterDeps {
   readonly kube: Pick<Kube, 'create' | 'patch'>;
   /** Asked before each write: only the leading controller writes. */
   readonly mayWrite: () => boolean;

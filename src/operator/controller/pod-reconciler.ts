@@ -12,7 +12,7 @@ import { hasEnded, isGoing, type Pod } from './pod.ts';
 import { roleShown } from './role-shown.ts';
 import { leaderOf, type SidecarReport } from './sidecar-report.ts';
 
-export interface PodReconcilerDeps {
+interface PodReconcilerDeps {
   readonly writer: KubeWriter;
   readonly events: EventWriter;
   readonly leases: Pick<Leases, 'publish'>;
