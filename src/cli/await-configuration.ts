@@ -114,7 +114,7 @@ export interface Renewal {
   readonly told: (problems: readonly ConfigProblem[]) => void;
   readonly random: () => number;
   readonly leads: () => boolean;
-  /** Somebody else runs this configuration already, or there is nobody else. */
+  /** Another replica runs this configuration already, or there is no other one. */
   readonly othersRun: (hash: string) => Promise<boolean>;
 }
 
@@ -123,41 +123,45 @@ export interface Renewal {
  * first, the leader when one of them is ready to take over.
  */
 export async function changedConfiguration(renewal: Renewal): Promise<void> {
-  const { files, also, random, leads, othersRun } = renewal;
+  const { files, also } = renewal;
   const name = (): string => `${configHash(files)} ${configHash(also)}`;
   const running = name();
   let refused = '';
   for (let seen = running, stable = 0; ; stable += 1) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, LOOK_EVERY_MS).unref();
-    });
+    await pause(LOOK_EVERY_MS);
     const now = name();
     if (now !== seen) stable = 0;
     seen = now;
     // Several edits in a row are one change.
     if (now === running || configHash(files) === '' || stable < STABLE_LOOKS) continue;
-    // Who begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a field that is
-    // wrong.
+    // A replica that begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a
+    // field that is wrong.
     const problems = await renewal.usable();
     if (problems.length > 0) {
       if (refused !== now) renewal.told(problems);
       refused = now;
       continue;
     }
-    await new Promise((resolve) => {
-      setTimeout(resolve, random() * STANDBY_SPREAD_MS).unref();
-    });
-    for (
-      let waited = 0;
-      leads() && waited < LEADER_WAITS_MS && !(await othersRun(configHash(files)));
-      waited += LOOK_EVERY_MS
-    )
-      await new Promise((resolve) => {
-        setTimeout(resolve, LOOK_EVERY_MS).unref();
-      });
+    await ownTurn(renewal);
     // It may have been taken back meanwhile.
     if (name() !== running) return;
   }
+}
+
+/** Waits until this replica is to begin anew: standbys spread out, the leader until one of them is ready. */
+async function ownTurn({ files, random, leads, othersRun }: Renewal): Promise<void> {
+  await pause(random() * STANDBY_SPREAD_MS);
+  for (let waitedMs = 0; leads() && waitedMs < LEADER_WAITS_MS; waitedMs += LOOK_EVERY_MS) {
+    if (await othersRun(configHash(files))) return;
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+/** A pause that keeps no process from ending. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
 }
 
 /** What stands in for the sidecar while it has nothing to do: probes are answered, problems are told. */

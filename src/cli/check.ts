@@ -1,11 +1,11 @@
-import { parseArgs } from 'node:util';
 import { parseStoreUrl } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
 import { RedisConnection } from '../coordination/redis/redis-connection.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
 import { ApiError, Kube } from '../operator/api/kube.ts';
 import { GROUP, LABELS, VERSION } from '../operator/api/resources.ts';
-import { EXIT_INTERNAL, EXIT_OK, guarded, storePassword } from './options.ts';
+import { command } from './command.ts';
+import { EXIT_INTERNAL, EXIT_OK, storePassword } from './options.ts';
 
 const USAGE = `holdfast check --store STORE [--store-password-file F] [--namespace NAME] [--attach webhook|policy|none]
 
@@ -19,22 +19,17 @@ const NOBODY = 'holdfast-check-asks-for-nobody';
 
 type Check = () => Promise<string>;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        store: { type: 'string' },
-        'store-password-file': { type: 'string' },
-        namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
-        attach: { type: 'string', default: 'webhook' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      store: { type: 'string' },
+      'store-password-file': { type: 'string' },
+      namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
+      attach: { type: 'string', default: 'webhook' },
+    },
+  },
+  async (values) => {
     const store = parseStoreUrl(values.store ?? '', 'hf', storePassword(values['store-password-file']));
     if ('code' in store) throw new ConfigError([store]);
     const kube = Kube.fromEnvironment('holdfast-check');
@@ -65,8 +60,8 @@ export function main(args: readonly string[]): Promise<number> {
       }
     }
     return process.exit(failed === 0 ? EXIT_OK : EXIT_INTERNAL);
-  });
-}
+  },
+);
 
 /** A pod for a client that does not exist must be refused, in our words: so somebody of ours was asked. */
 async function attaching(kube: Kube, namespace: string, mode: string): Promise<string> {

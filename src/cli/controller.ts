@@ -1,17 +1,19 @@
 import { createServer, type Server } from 'node:http';
-import { parseArgs } from 'node:util';
+import type { ParseArgsOptionsConfig } from 'node:util';
 import { parseStoreUrl, type StoreTarget } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
 import { ATTACHED, networkOf } from '../config/installation.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
-import { openStore } from '../coordination/open-store.ts';
-import { Reconciler } from '../operator/controller/reconciler.ts';
+import { openStore, type Coordination } from '../coordination/open-store.ts';
+import { Reconciler, type ReconcilerDeps, type ReconcilerSettings } from '../operator/controller/reconciler.ts';
 import { LeaderElection, type LeaderElectionPolicy } from '../operator/controller/leader-election.ts';
 import { Kube } from '../operator/api/kube.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
-import { EXIT_OK, guarded, portOf, storePassword } from './options.ts';
+import { command, type OptionValues } from './command.ts';
+import { EXIT_OK, portOf, storePassword } from './options.ts';
+import { stopSignal } from './stop-signal.ts';
 
 const USAGE = `holdfast controller --store STORE [options]
 
@@ -45,87 +47,89 @@ const LINK_TTL_MS = 6000;
 /** A controller that has not finished a round for so long while it leads is broken. */
 const STUCK_MS = 60_000;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        store: { type: 'string' },
-        'store-password-file': { type: 'string' },
-        'store-prefix': { type: 'string', default: 'hf' },
-        namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
-        watch: { type: 'string', default: '' },
-        lease: { type: 'string', default: 'holdfast-controller' },
-        'admin-port': { type: 'string', default: '9464' },
-        'status-seconds': { type: 'string', default: '30' },
-        'allow-private': { type: 'string', default: '' },
-        'allowed-hosts': { type: 'string', default: '' },
-        'log-level': { type: 'string', default: 'info' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
-    const secrets = createSecrets();
-    const password = storePassword(values['store-password-file']);
-    if (password !== undefined) secrets.add(password);
-    const store = sharedStore(values.store ?? '', values['store-prefix'], password);
-    const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), secrets), { part: 'controller' });
-    const nowMs = (): number => performance.now();
-    const nowEpochMs = (): number => Date.now();
-    const coordination = openStore(store, {
-      lockAdapter: 'plain',
-      nowMs,
-      ttlMs: LINK_TTL_MS,
-      registry: REGISTRY,
-      onTrouble: (error) => {
-        log.debug({ err: error }, 'redis connection');
-      },
-    });
-    const { reports, leases } = coordination;
-    if (reports === undefined) throw new Error('a Redis store has reports');
-    const kube = Kube.fromEnvironment(
-      `holdfast-controller/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`,
-    );
-    const identity = `${process.env['POD_NAME'] ?? `local-${String(process.pid)}`}_${process.env['POD_UID'] ?? ''}`;
-    const elector = new LeaderElection(
-      kube,
-      { namespace: values.namespace, name: values.lease, id: identity },
-      ELECTION,
-      {
-        nowMs,
-        nowEpochMs,
-      },
-    );
-    elector.onTrouble = (error) => {
-      log.warn({ err: error }, 'the Lease cannot be read or renewed');
-    };
-    const controller = new Reconciler(
-      {
-        namespaces: values.watch === '' ? [] : values.watch.split(','),
-        version: HOLDFAST_VERSION,
-        everyMs: ROUND_EVERY_MS,
-        figuresEveryMs: Number(values['status-seconds']) * 1000,
-        identity,
-        installation: { ...ATTACHED, ...networkOf(values['allow-private'], values['allowed-hosts']) },
-      },
-      { kube, reports, leases, leading: () => elector.leading, nowMs, nowEpochMs, random: () => Math.random(), log },
-    );
-    const server = adminServer(controller, elector);
-    await new Promise<void>((resolve) => server.listen(portOf('--admin-port', values['admin-port']), resolve));
-    elector.start();
-    controller.start();
-    log.info({ identity, watch: values.watch === '' ? 'all namespaces' : values.watch }, 'the controller runs');
-    await stopSignal();
-    controller.stop();
-    await elector.stop();
-    server.close();
-    server.closeAllConnections();
-    await coordination.close();
-    return process.exit(EXIT_OK);
+const nowMs = (): number => performance.now();
+const nowEpochMs = (): number => Date.now();
+
+const OPTIONS = {
+  store: { type: 'string' },
+  'store-password-file': { type: 'string' },
+  'store-prefix': { type: 'string', default: 'hf' },
+  namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
+  watch: { type: 'string', default: '' },
+  lease: { type: 'string', default: 'holdfast-controller' },
+  'admin-port': { type: 'string', default: '9464' },
+  'status-seconds': { type: 'string', default: '30' },
+  'allow-private': { type: 'string', default: '' },
+  'allowed-hosts': { type: 'string', default: '' },
+  'log-level': { type: 'string', default: 'info' },
+} satisfies ParseArgsOptionsConfig;
+type Values = OptionValues<typeof OPTIONS>;
+
+export const main = command({ usage: USAGE, options: OPTIONS }, async (values) => {
+  const secrets = createSecrets();
+  const password = storePassword(values['store-password-file']);
+  if (password !== undefined) secrets.add(password);
+  const store = sharedStore(values.store ?? '', values['store-prefix'], password);
+  const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), secrets), { part: 'controller' });
+  const coordination = openStore(store, {
+    lockAdapter: 'plain',
+    nowMs,
+    ttlMs: LINK_TTL_MS,
+    registry: REGISTRY,
+    onTrouble: (error) => {
+      log.debug({ err: error }, 'redis connection');
+    },
   });
+  const pod = process.env['POD_NAME'];
+  const kube = Kube.fromEnvironment(`holdfast-controller/${HOLDFAST_VERSION} (${pod ?? 'local'})`);
+  const identity = `${pod ?? `local-${String(process.pid)}`}_${process.env['POD_UID'] ?? ''}`;
+  const elector = electorOf(values, kube, identity);
+  elector.onTrouble = (error) => {
+    log.warn({ err: error }, 'the Lease cannot be read or renewed');
+  };
+  const controller = new Reconciler(settingsOf(values, identity), {
+    kube,
+    ...sharedWithSidecars(coordination),
+    leading: () => elector.leading,
+    nowMs,
+    nowEpochMs,
+    random: () => Math.random(),
+    log,
+  });
+  const server = adminServer(controller, elector);
+  await new Promise<void>((resolve) => server.listen(portOf('--admin-port', values['admin-port']), resolve));
+  elector.start();
+  controller.start();
+  log.info({ identity, watch: values.watch === '' ? 'all namespaces' : values.watch }, 'the controller runs');
+  await stopSignal();
+  controller.stop();
+  await elector.stop();
+  server.close();
+  server.closeAllConnections();
+  await coordination.close();
+  return process.exit(EXIT_OK);
+});
+
+function electorOf(values: Values, kube: Kube, identity: string): LeaderElection {
+  const lease = { namespace: values.namespace, name: values.lease, id: identity };
+  return new LeaderElection(kube, lease, ELECTION, { nowMs, nowEpochMs });
+}
+
+function settingsOf(values: Values, identity: string): ReconcilerSettings {
+  return {
+    namespaces: values.watch === '' ? [] : values.watch.split(','),
+    version: HOLDFAST_VERSION,
+    everyMs: ROUND_EVERY_MS,
+    figuresEveryMs: Number(values['status-seconds']) * 1000,
+    identity,
+    installation: { ...ATTACHED, ...networkOf(values['allow-private'], values['allowed-hosts']) },
+  };
+}
+
+/** What the sidecars report, and where orders for them go. */
+function sharedWithSidecars({ reports, leases }: Coordination): Pick<ReconcilerDeps, 'reports' | 'leases'> {
+  if (reports === undefined) throw new Error('a Redis store has reports');
+  return { reports, leases };
 }
 
 /** @throws ConfigError where the store is none that sidecars share */
@@ -160,17 +164,5 @@ function adminServer(controller: Reconciler, elector: LeaderElection): Server {
     const [status, text] = answers[request.url ?? '']?.() ?? [404, 'use /healthz, /readyz or /metrics\n'];
     response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' });
     response.end(text);
-  });
-}
-
-/** Resolves on SIGTERM or SIGINT. */
-export function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGTERM', () => {
-      resolve();
-    });
-    process.once('SIGINT', () => {
-      resolve();
-    });
   });
 }

@@ -135,12 +135,9 @@ async function statusOf(admin: number): Promise<DemoStatus | undefined> {
       clients: { role: string; epoch: number }[];
       streams: { state: string; position?: string }[];
     };
-    return {
-      role: clients[0]?.role ?? 'standby',
-      epoch: clients[0]?.epoch ?? 0,
-      state: streams[0]?.state ?? 'STARTING',
-      position: streams[0]?.position?.split(':')[1] ?? '-',
-    };
+    const { role, epoch } = clients[0] ?? { role: 'standby', epoch: 0 };
+    const { state, position } = streams[0] ?? { state: 'STARTING' };
+    return { role, epoch, state, position: position?.split(':')[1] ?? '-' };
   } catch {
     return undefined; // it is being killed, or has not begun
   }

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/quantities.ts';
 import type { Action } from '../simulator/actions.ts';
 import { SampleConsumer } from '../simulator/sample-consumer.ts';
@@ -9,7 +8,8 @@ import { Simulator } from '../simulator/simulator.ts';
 import { SIM_CLIENT } from '../simulator/token-office.ts';
 import { DemoFleet } from './demo-fleet.ts';
 import { demoLine, quantile } from './demo-line.ts';
-import { EXIT_OK, guarded } from './options.ts';
+import { command } from './command.ts';
+import { EXIT_OK } from './options.ts';
 
 const USAGE = `holdfast demo [--for 60s] [--rate 200]
 
@@ -58,24 +58,19 @@ const FAULTS: readonly {
   },
 ];
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        for: { type: 'string', default: process.env['DEMO_FOR'] ?? '60s' },
-        rate: { type: 'string', default: '200' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      for: { type: 'string', default: process.env['DEMO_FOR'] ?? '60s' },
+      rate: { type: 'string', default: '200' },
+    },
+  },
+  async (values) => {
     const forMs = parseDuration(/^\d+$/.test(values.for) ? `${values.for}s` : values.for) ?? 60_000;
     return new Demo(forMs, Number(values.rate) || 200).run();
-  });
-}
+  },
+);
 
 class Demo {
   readonly #forMs: number;

@@ -1,5 +1,6 @@
-import { parseArgs } from 'node:util';
-import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
+import type { LetterView } from '../delivery/dead-letter-routes.ts';
+import { command } from './command.ts';
+import { EXIT_INTERNAL, EXIT_OK, portOf } from './options.ts';
 import { columns } from './status.ts';
 
 const USAGE = `holdfast dlq list STREAM            the dead letters of a stream, oldest first
@@ -10,41 +11,44 @@ holdfast dlq purge STREAM [ID]      throw away one, or all
   --delivery-port N   default 9465
 `;
 
-interface Letter {
-  readonly id: string;
-  readonly eventId: string;
-  readonly reason: string;
-  readonly attempts: number;
-  readonly deadAt: string;
-  readonly bytes: number;
+/** The dead letters of a stream, or one of them. */
+interface Letters {
+  /** Of all of them. */
+  readonly url: string;
+  readonly stream: string;
+  readonly id: string | undefined;
 }
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        'delivery-port': { type: 'string', default: '9465' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    const [verb, stream, id] = positionals;
-    if (values.help || verb === undefined || stream === undefined) {
+const VERBS: ReadonlyMap<string, { readonly needsId: boolean; readonly run: (letters: Letters) => Promise<number> }> =
+  new Map([
+    ['list', { needsId: false, run: list }],
+    ['show', { needsId: true, run: (letters: Letters) => send('GET', letters) }],
+    ['redrive', { needsId: true, run: redrive }],
+    ['purge', { needsId: false, run: (letters: Letters) => send('DELETE', letters) }],
+  ]);
+
+export const main = command(
+  {
+    usage: USAGE,
+    words: true,
+    options: {
+      'delivery-port': { type: 'string', default: '9465' },
+    },
+  },
+  async (values, words) => {
+    const [verb = '', stream, id] = words;
+    if (stream === undefined) {
       process.stdout.write(USAGE);
-      return values.help ? EXIT_OK : EXIT_INTERNAL;
+      return EXIT_INTERNAL;
     }
     const port = String(portOf('--delivery-port', values['delivery-port']));
-    const base = `http://127.0.0.1:${port}/v1/streams/${encodeURIComponent(stream)}/dead-letters`;
-    if (verb === 'list') return list(base, stream);
-    if (verb === 'show' && id !== undefined) return print(await ask('GET', `${base}/${id}`), stream);
-    if (verb === 'redrive' && id === 'all') return redriveAll(base, stream);
-    if (verb === 'redrive' && id !== undefined) return print(await ask('POST', `${base}/${id}/redrive`), stream);
-    if (verb === 'purge') return print(await ask('DELETE', id === undefined ? base : `${base}/${id}`), stream);
+    const url = `http://127.0.0.1:${port}/v1/streams/${encodeURIComponent(stream)}/dead-letters`;
+    const known = VERBS.get(verb);
+    if (known !== undefined && !(known.needsId && id === undefined)) return known.run({ url, stream, id });
     process.stderr.write(USAGE);
     return EXIT_INTERNAL;
-  });
-}
+  },
+);
 
 interface Answer {
   readonly ok: boolean;
@@ -55,6 +59,10 @@ interface Answer {
 async function ask(method: string, url: string): Promise<Answer> {
   const response = await fetch(url, { method, signal: AbortSignal.timeout(10_000) });
   return { ok: response.ok, status: response.status, body: await response.json() };
+}
+
+async function send(method: string, { url, stream, id }: Letters, order = ''): Promise<number> {
+  return print(await ask(method, id === undefined ? url : `${url}/${id}${order}`), stream);
 }
 
 function print(answer: Answer, stream: string): number {
@@ -80,15 +88,14 @@ function refused({ body }: Answer, stream: string): number {
  * written.
  */
 async function eachPage(
-  base: string,
-  stream: string,
-  work: (letters: readonly Letter[]) => Promise<void> | void,
+  { url, stream }: Letters,
+  work: (letters: readonly LetterView[]) => Promise<void> | void,
 ): Promise<number> {
   let after = '';
   for (;;) {
-    const answer = await ask('GET', `${base}?after=${encodeURIComponent(after)}`);
+    const answer = await ask('GET', `${url}?after=${encodeURIComponent(after)}`);
     if (!answer.ok) return refused(answer, stream);
-    const { letters } = answer.body as { readonly letters: readonly Letter[] };
+    const { letters } = answer.body as { readonly letters: readonly LetterView[] };
     const last = letters.at(-1);
     if (last === undefined) return EXIT_OK;
     await work(letters);
@@ -96,9 +103,9 @@ async function eachPage(
   }
 }
 
-async function list(base: string, stream: string): Promise<number> {
+async function list(all: Letters): Promise<number> {
   const rows: string[][] = [['ID', 'EVENT', 'REASON', 'ATTEMPTS', 'DEAD-AT', 'BYTES']];
-  const code = await eachPage(base, stream, (letters) => {
+  const code = await eachPage(all, (letters) => {
     for (const one of letters)
       rows.push([one.id, one.eventId, one.reason, String(one.attempts), one.deadAt, String(one.bytes)]);
   });
@@ -106,6 +113,10 @@ async function list(base: string, stream: string): Promise<number> {
   if (rows.length > 1) process.stdout.write(columns(rows));
   else if (code === EXIT_OK) process.stdout.write('no dead letters\n');
   return code;
+}
+
+function redrive(letters: Letters): Promise<number> {
+  return letters.id === 'all' ? redriveAll(letters) : send('POST', letters, '/redrive');
 }
 
 /** Pause before a redrive that was refused because enough of them wait is asked for again; and how often in a row. */
@@ -122,12 +133,12 @@ async function redriveOne(url: string): Promise<boolean> {
   return false;
 }
 
-async function redriveAll(base: string, stream: string): Promise<number> {
+async function redriveAll(all: Letters): Promise<number> {
   let count = 0;
   let refused = 0;
-  const code = await eachPage(base, stream, async (letters) => {
+  const code = await eachPage(all, async (letters) => {
     for (const one of letters) {
-      if (await redriveOne(`${base}/${one.id}/redrive`)) count += 1;
+      if (await redriveOne(`${all.url}/${one.id}/redrive`)) count += 1;
       else refused += 1;
     }
   });

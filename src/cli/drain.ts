@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
-import { EXIT_OK, guarded, portOf } from './options.ts';
+import { command } from './command.ts';
+import { portOf } from './options.ts';
 import { sendAdminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast drain [--admin-port N]
@@ -9,17 +9,14 @@ acknowledgements are awaited, then the lease moves. Ends when it is done. Meant 
 holds nothing and waits for SIGTERM.
 `;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        'admin-port': { type: 'string', default: '9464' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (!values.help) return sendAdminRequest(portOf('--admin-port', values['admin-port']), '/drain');
-    process.stdout.write(USAGE);
-    return EXIT_OK;
-  });
-}
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      'admin-port': { type: 'string', default: '9464' },
+    },
+  },
+  async (values) => {
+    return sendAdminRequest(portOf('--admin-port', values['admin-port']), '/drain');
+  },
+);

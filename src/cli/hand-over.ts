@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
-import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
+import { command } from './command.ts';
+import { EXIT_INTERNAL, portOf } from './options.ts';
 import { sendAdminRequest } from './admin-request.ts';
 
 const USAGE = `holdfast hand-over CLIENT [--admin-port N]
@@ -8,23 +8,22 @@ Asks the sidecar on this machine to give the lease of one StreamClient to anothe
 lead it or nobody could take it.
 `;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        'admin-port': { type: 'string', default: '9464' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    const [client] = positionals;
-    if (!values.help && client !== undefined)
+export const main = command(
+  {
+    usage: USAGE,
+    words: true,
+    options: {
+      'admin-port': { type: 'string', default: '9464' },
+    },
+  },
+  async (values, words) => {
+    const [client] = words;
+    if (client !== undefined)
       return sendAdminRequest(
         portOf('--admin-port', values['admin-port']),
         `/hand-over?client=${encodeURIComponent(client)}`,
       );
     process.stdout.write(USAGE);
-    return values.help ? EXIT_OK : EXIT_INTERNAL;
-  });
-}
+    return EXIT_INTERNAL;
+  },
+);

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-problem.ts';
 import { DEFAULT_SETTINGS } from '../operator/attach/attach.ts';
 import { injectWorkloads } from '../operator/attach/workload-yaml.ts';
-import { EXIT_CONFIG, EXIT_OK, guarded } from './options.ts';
+import { command } from './command.ts';
+import { EXIT_CONFIG, EXIT_OK } from './options.ts';
 
 const USAGE = `holdfast inject -f FILE [--image IMAGE] [--store STORE] [--store-secret NAME]
 
@@ -12,22 +12,17 @@ holdfast.dev/client, and writes the result to standard output. StreamClients and
 the sidecar's documents. No webhook is needed.
 `;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(() => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        file: { type: 'string', short: 'f' },
-        image: { type: 'string', default: DEFAULT_SETTINGS.image },
-        store: { type: 'string', default: DEFAULT_SETTINGS.storeUrl },
-        'store-secret': { type: 'string', default: '' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return Promise.resolve(EXIT_OK);
-    }
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      file: { type: 'string', short: 'f' },
+      image: { type: 'string', default: DEFAULT_SETTINGS.image },
+      store: { type: 'string', default: DEFAULT_SETTINGS.storeUrl },
+      'store-secret': { type: 'string', default: '' },
+    },
+  },
+  (values) => {
     const { file } = values;
     if (file === undefined)
       throw new ConfigError([
@@ -64,5 +59,5 @@ export function main(args: readonly string[]): Promise<number> {
     );
     process.stdout.write(done.text);
     return Promise.resolve(done.attached.length === 0 && text.trim() === '' ? EXIT_CONFIG : EXIT_OK);
-  });
-}
+  },
+);

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import type { ParseArgsOptionsConfig } from 'node:util';
 import { ConfigError } from '../config/config-problem.ts';
 import type { Known } from '../operator/webhook/admission-review.ts';
 import { DEFAULT_SETTINGS, installationOf, type AttachSettings } from '../operator/attach/attach.ts';
@@ -13,8 +13,9 @@ import { HOLDFAST_VERSION } from '../config/version.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
-import { stopSignal } from './controller.ts';
-import { EXIT_OK, guarded, portOf } from './options.ts';
+import { command, type OptionValues } from './command.ts';
+import { EXIT_OK, portOf } from './options.ts';
+import { stopSignal } from './stop-signal.ts';
 
 const USAGE = `holdfast injector --settings FILE [options]
 
@@ -38,49 +39,24 @@ const LOOK_EVERY_MS = Number(process.env['HOLDFAST_CERTIFICATES_EVERY_MS'] ?? 30
 const DAY_MS = 86_400_000;
 const CLOSE_LIMIT_MS = 5000;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        settings: { type: 'string' },
-        watch: { type: 'string', default: '' },
-        host: { type: 'string', default: '::' },
-        port: { type: 'string', default: '10250' },
-        'admin-port': { type: 'string', default: '9464' },
-        namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
-        'tls-secret': { type: 'string', default: 'holdfast-injector-tls' },
-        'tls-names': { type: 'string', default: '127.0.0.1,localhost' },
-        'tls-days': { type: 'string', default: '90' },
-        webhook: { type: 'string', default: 'holdfast-injector' },
-        'tls-dir': { type: 'string' },
-        'log-level': { type: 'string', default: 'info' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
-    return serveUntilStopped(values, settingsOf(values.settings));
-  });
-}
+const OPTIONS = {
+  settings: { type: 'string' },
+  watch: { type: 'string', default: '' },
+  host: { type: 'string', default: '::' },
+  port: { type: 'string', default: '10250' },
+  'admin-port': { type: 'string', default: '9464' },
+  namespace: { type: 'string', default: process.env['POD_NAMESPACE'] ?? 'default' },
+  'tls-secret': { type: 'string', default: 'holdfast-injector-tls' },
+  'tls-names': { type: 'string', default: '127.0.0.1,localhost' },
+  'tls-days': { type: 'string', default: '90' },
+  webhook: { type: 'string', default: 'holdfast-injector' },
+  'tls-dir': { type: 'string' },
+  'log-level': { type: 'string', default: 'info' },
+} satisfies ParseArgsOptionsConfig;
 
-type Values = Readonly<
-  Record<
-    | 'watch'
-    | 'host'
-    | 'port'
-    | 'admin-port'
-    | 'namespace'
-    | 'tls-secret'
-    | 'tls-names'
-    | 'tls-days'
-    | 'webhook'
-    | 'log-level',
-    string
-  >
-> & { readonly 'tls-dir'?: string | undefined };
+export const main = command({ usage: USAGE, options: OPTIONS }, (values) =>
+  serveUntilStopped(values, settingsOf(values.settings)),
+);
 
 /** What the injector knows: every StreamClient and EventStream it may see. */
 class View implements Known {
@@ -123,7 +99,7 @@ class View implements Known {
   }
 }
 
-async function serveUntilStopped(values: Values, settings: AttachSettings): Promise<number> {
+async function serveUntilStopped(values: OptionValues<typeof OPTIONS>, settings: AttachSettings): Promise<number> {
   const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), createSecrets()), { part: 'injector' });
   const kube = Kube.fromEnvironment(`holdfast-injector/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`);
   const view = new View(kube, values.watch, (error) => {

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { HOLDFAST_VERSION } from '../config/version.ts';
 import { DEFAULT_SETTINGS, type AttachSettings } from '../operator/attach/attach.ts';
@@ -15,6 +14,7 @@ import {
   type PodObject,
 } from '../operator/plugin-tables.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../operator/api/resources.ts';
+import { Failed, Kubectl } from './kubectl.ts';
 import { columns } from './status.ts';
 
 const USAGE = `kubectl holdfast COMMAND [-n NAMESPACE | -A] [--context NAME] [--kubeconfig FILE]
@@ -28,51 +28,6 @@ const USAGE = `kubectl holdfast COMMAND [-n NAMESPACE | -A] [--context NAME] [--
   inject -f FILE [--installation NAMESPACE]   attach the sidecar to workloads in YAML, with the cluster's StreamClients
 `;
 
-/** kubectl itself asks the API server: contexts, logins and proxies work as everywhere. */
-class Kubectl {
-  readonly #flags: readonly string[];
-  readonly #scope: readonly string[];
-
-  constructor(flags: readonly string[], scope: readonly string[]) {
-    this.#flags = flags;
-    this.#scope = scope;
-  }
-
-  run(args: readonly string[], input?: string): string {
-    const done = spawnSync('kubectl', [...args, ...this.#flags], {
-      encoding: 'utf8',
-      maxBuffer: 256 * 1024 * 1024,
-      ...(input === undefined ? {} : { input }),
-    });
-    if (done.error !== undefined) throw new Failed('kubectl is not on the PATH');
-    if (done.status !== 0) throw new Failed(done.stderr.trim());
-    return done.stdout;
-  }
-
-  list(what: string, ...more: readonly string[]): readonly unknown[] {
-    return (
-      JSON.parse(this.run(['get', what, '-o', 'json', ...this.#scope, ...more])) as {
-        readonly items: readonly unknown[];
-      }
-    ).items;
-  }
-
-  one(kind: string, name: string): unknown {
-    return JSON.parse(this.run(['get', kind, name, '-o', 'json', ...this.#scope]));
-  }
-
-  scoped(args: readonly string[]): string {
-    return this.run([...args, ...this.#scope]);
-  }
-
-  /** Hands the terminal over. @returns the exit code. */
-  through(args: readonly string[], own: readonly string[]): number {
-    return spawnSync('kubectl', [...args, ...this.#scope, ...this.#flags, ...own], { stdio: 'inherit' }).status ?? 1;
-  }
-}
-
-class Failed extends Error {}
-
 interface Options {
   readonly words: readonly string[];
   readonly kubectl: Kubectl;
@@ -85,9 +40,22 @@ interface Options {
 
 const MOVE_LIMIT_MS = 30_000;
 const LOOK_EVERY_MS = 1000;
+/** Our own options, by the setting they make. */
+const SWITCHES: ReadonlyMap<string, 'all' | 'watch'> = new Map([
+  ['-A', 'all'],
+  ['--all-namespaces', 'all'],
+  ['-w', 'watch'],
+  ['--watch', 'watch'],
+]);
+const SETTINGS: ReadonlyMap<string, 'since' | 'file' | 'installation'> = new Map([
+  ['--since', 'since'],
+  ['-f', 'file'],
+  ['--file', 'file'],
+  ['--installation', 'installation'],
+]);
+const NAMESPACE: ReadonlySet<string> = new Set(['-n', '--namespace']);
+/** Options of kubectl that have a value. */
 const WITH_VALUE: ReadonlySet<string> = new Set([
-  '-n',
-  '--namespace',
   '--context',
   '--kubeconfig',
   '--cluster',
@@ -101,28 +69,33 @@ const WITH_VALUE: ReadonlySet<string> = new Set([
 
 /** Our own options, and kubectl's, which are passed on as they are. */
 function read(args: readonly string[]): Options {
+  const rest = [...args];
   const words: string[] = [];
   const flags: string[] = [];
   const scope: string[] = [];
-  let [all, watch, since] = [false, false, '1h'];
-  let file: string | undefined;
-  let installation: string | undefined;
-  for (let at = 0; at < args.length; at += 1) {
-    const word = args[at] ?? '';
-    const [name = '', inline] = word.startsWith('--') ? word.split(/=(.*)/s) : [word];
-    const value = (): string => inline ?? args[(at += 1)] ?? '';
-    if (name === '-A' || name === '--all-namespaces') all = true;
-    else if (name === '-w' || name === '--watch') watch = true;
-    else if (name === '--since') since = value();
-    else if (name === '-f' || name === '--file') file = value();
-    else if (name === '--installation') installation = value();
-    else if (name === '-n' || name === '--namespace') scope.push('-n', value());
+  const switches = { all: false, watch: false };
+  const settings: { since: string; file?: string; installation?: string } = { since: '1h' };
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    const { name, inline } = optionIn(word);
+    const value = (): string => inline ?? rest.shift() ?? '';
+    const [switched, set] = [SWITCHES.get(name), SETTINGS.get(name)];
+    if (switched !== undefined) switches[switched] = true;
+    else if (set !== undefined) settings[set] = value();
+    else if (NAMESPACE.has(name)) scope.push('-n', value());
     else if (WITH_VALUE.has(name)) flags.push(name, value());
-    else if (name === '--') words.push(...args.slice(at + 1).splice(0, (at = args.length)));
+    else if (name === '--') words.push(...rest.splice(0));
     else if (name.startsWith('-') && words[0] !== 'dlq') throw new Failed(`unknown option ${name}\n\n${USAGE}`);
     else words.push(word);
   }
-  return { words, kubectl: new Kubectl(flags, all ? ['-A'] : scope), all, watch, since, file, installation };
+  const { file, installation, since } = settings;
+  const kubectl = new Kubectl(flags, switches.all ? ['-A'] : scope);
+  return { words, kubectl, ...switches, since, file, installation };
+}
+
+/** Splits --name=value. */
+function optionIn(word: string): { readonly name: string; readonly inline: string | undefined } {
+  const [name = '', inline] = word.startsWith('--') ? word.split(/=(.*)/s) : [word];
+  return { name, inline };
 }
 
 const COMMANDS: Readonly<Record<string, (options: Options) => Promise<number> | number>> = {
@@ -138,29 +111,29 @@ const COMMANDS: Readonly<Record<string, (options: Options) => Promise<number> | 
 async function status({ words, kubectl, watch }: Options): Promise<number> {
   const [, client] = words;
   for (;;) {
-    const clients = (kubectl.list('streamclients') as readonly ClientObject[]).filter(
-      (one) => client === undefined || one.metadata.name === client,
-    );
-    if (client !== undefined && clients.length === 0)
-      throw new Failed(`there is no StreamClient ${client} here: kubectl get streamclients -A lists them`);
-    const streams = (kubectl.list('eventstreams') as readonly StreamObject[]).filter(
-      (one) => client === undefined || one.spec.clientRef.name === client,
-    );
-    const pods = kubectl.list(
-      'pods',
-      '-l',
-      client === undefined ? LABELS.client : `${LABELS.client}=${client}`,
-    ) as readonly PodObject[];
-    const tables = statusTables(clients, streams, pods).map(columns);
-    const notes = troubles([...clients, ...streams]);
-    const text =
-      tables.length === 0
-        ? 'no StreamClients here: kubectl get holdfast -A looks everywhere\n'
-        : [...tables, ...(notes.length === 0 ? [] : [notes.map((one) => `${one}\n`).join('')])].join('\n');
+    const { text, well } = statusOf(kubectl, client);
     process.stdout.write(watch && process.stdout.isTTY ? `\u001b[H\u001b[2J${text}` : text);
-    if (!watch) return notes.length === 0 ? 0 : 1;
+    if (!watch) return well ? 0 : 1;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
+}
+
+/** @param client undefined: all of them. */
+function statusOf(kubectl: Kubectl, client: string | undefined): { readonly text: string; readonly well: boolean } {
+  const shown = (name: string): boolean => client === undefined || name === client;
+  const clients = (kubectl.list('streamclients') as readonly ClientObject[]).filter((one) => shown(one.metadata.name));
+  if (client !== undefined && clients.length === 0)
+    throw new Failed(`there is no StreamClient ${client} here: kubectl get streamclients -A lists them`);
+  const streams = (kubectl.list('eventstreams') as readonly StreamObject[]).filter((one) =>
+    shown(one.spec.clientRef.name),
+  );
+  const selector = client === undefined ? LABELS.client : `${LABELS.client}=${client}`;
+  const pods = kubectl.list('pods', '-l', selector) as readonly PodObject[];
+  const tables = statusTables(clients, streams, pods).map(columns);
+  const notes = troubles([...clients, ...streams]);
+  const well = notes.length === 0;
+  if (tables.length === 0) return { text: 'no StreamClients here: kubectl get holdfast -A looks everywhere\n', well };
+  return { text: [...tables, ...(well ? [] : [notes.map((one) => `${one}\n`).join('')])].join('\n'), well };
 }
 
 async function handover({ words, kubectl }: Options): Promise<number> {
@@ -302,37 +275,51 @@ const PART_OF = ['-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json'];
  * credentials.
  */
 function installed(kubectl: Kubectl, namespace: string | undefined): Installed | undefined {
-  const found =
-    namespace === undefined ? installationsIn(CLUSTER_SCOPED.flatMap((kind) => labelled(kubectl, kind))) : [];
+  return namespace === undefined ? installedInCluster(kubectl) : installedIn(kubectl, namespace);
+}
+
+function installedInCluster(kubectl: Kubectl): Installed | undefined {
+  const found = installationsIn(CLUSTER_SCOPED.flatMap((kind) => labelled(kubectl, kind)));
   if (found.length > 1)
     throw new Failed(
       `there are several installations here (${found.map((one) => one.namespace).join(', ')}): choose one ` +
         'with --installation NAMESPACE',
     );
   const [one] = found;
-  if (one === undefined && namespace === undefined) return undefined;
-  const where = one?.namespace ?? namespace ?? '';
-  const maps = (labelled(kubectl, 'configmaps', '-n', where) as readonly SettingsMap[]).filter(
-    ({ metadata, data }) => data?.['settings.json'] !== undefined && (one === undefined || metadata.name === one.name),
-  );
-  const [map] = maps;
-  if (map === undefined && one !== undefined) return undefined;
-  if (map === undefined || maps.length > 1)
+  if (one === undefined) return undefined;
+  const map = settingsMaps(kubectl, one.namespace).find(({ metadata }) => metadata.name === one.name);
+  return map === undefined ? undefined : settingsOf(map, one.namespace);
+}
+
+function installedIn(kubectl: Kubectl, namespace: string): Installed {
+  const maps = settingsMaps(kubectl, namespace);
+  const [only] = maps;
+  if (only === undefined)
+    throw new Failed(`there is no installation in namespace ${namespace}, or it is not yours to read`);
+  if (maps.length > 1)
     throw new Failed(
-      map === undefined
-        ? `there is no installation in namespace ${where}, or it is not yours to read`
-        : `there are several installations in namespace ${where}: ` +
-            maps.map(({ metadata }) => metadata.name).join(', '),
+      `there are several installations in namespace ${namespace}: ` +
+        maps.map(({ metadata }) => metadata.name).join(', '),
     );
-  return {
-    values: JSON.parse(map.data?.['settings.json'] ?? '{}') as Partial<AttachSettings>,
-    from: `${where}/${map.metadata.name}`,
-  };
+  return settingsOf(only, namespace);
 }
 
 interface SettingsMap {
   readonly metadata: { readonly name: string };
   readonly data?: Readonly<Record<string, string>>;
+}
+
+/** Returns the ConfigMaps of ours in a namespace that hold settings. */
+function settingsMaps(kubectl: Kubectl, namespace: string): readonly SettingsMap[] {
+  const maps = labelled(kubectl, 'configmaps', '-n', namespace) as readonly SettingsMap[];
+  return maps.filter(({ data }) => data?.['settings.json'] !== undefined);
+}
+
+function settingsOf({ metadata, data }: SettingsMap, namespace: string): Installed {
+  return {
+    values: JSON.parse(data?.['settings.json'] ?? '{}') as Partial<AttachSettings>,
+    from: `${namespace}/${metadata.name}`,
+  };
 }
 
 /** Objects of ours of one kind; none where the kind is not served or not ours to read. */
@@ -353,18 +340,24 @@ function named(word: string | undefined, usage: string): string {
 async function main(args: readonly string[]): Promise<number> {
   try {
     const options = read(args);
-    const command = COMMANDS[options.words[0] ?? ''];
-    if (command !== undefined) return await command(options);
-    const help = options.words.length === 0 || ['help', '--help', '-h'].includes(options.words[0] ?? '');
-    (help ? process.stdout : process.stderr).write(
-      help ? USAGE : `unknown command "${options.words[0] ?? ''}"\n\n${USAGE}`,
-    );
-    return help ? 0 : 1;
+    const [name] = options.words;
+    const command = COMMANDS[name ?? ''];
+    return command === undefined ? help(name) : await command(options);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     process.stderr.write(`${error.message}\n`);
     return 1;
   }
+}
+
+/** Answers what is no command. @returns the exit code: 0 when help was asked for. */
+function help(word: string | undefined): number {
+  if (word === undefined || ['help', '--help', '-h'].includes(word)) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  process.stderr.write(`unknown command "${word}"\n\n${USAGE}`);
+  return 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

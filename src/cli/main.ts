@@ -58,15 +58,23 @@ async function start(): Promise<void> {
   const [name = '--help', ...args] = process.argv.slice(2);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    const help = name === '--help' || name === '-h' || name === 'help';
-    (help ? process.stdout : process.stderr).write(help ? USAGE : `holdfast: unknown command "${name}"\n\n${USAGE}`);
-    process.exitCode = help ? 0 : 78;
+    process.exitCode = help(name);
     return;
   }
   const code = await (await command.load()).main(args);
   // A refusal must end the process whatever was opened before it.
   if (code === 0) process.exitCode = 0;
   else process.exit(code);
+}
+
+/** Answers what is no command. @returns the exit code: 0 when help was asked for. */
+function help(word: string): number {
+  if (['--help', '-h', 'help'].includes(word)) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  process.stderr.write(`holdfast: unknown command "${word}"\n\n${USAGE}`);
+  return 78;
 }
 
 await start();

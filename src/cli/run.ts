@@ -1,24 +1,12 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import { parseArgs } from 'node:util';
-import {
-  awaitConfiguration,
-  changedConfiguration,
-  configHash,
-  problemsOr,
-  requireFile,
-  type Configuration,
-} from './await-configuration.ts';
-import { parseStoreUrl, type StoreTarget } from '../coordination/store-url.ts';
-import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
-import { ATTACHED, BY_HAND, networkOf, type Installation } from '../config/installation.ts';
-import type { ClientPlan } from '../config/plan.ts';
+import { randomBytes } from 'node:crypto';
+import { changedConfiguration, configHash, problemsOr } from './await-configuration.ts';
+import { command } from './command.ts';
 import { openStore, type Coordination } from '../coordination/open-store.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
 import type { RegistryPolicy } from '../coordination/redis/connection-registry.ts';
 import { DeliveryServer } from '../delivery/delivery-server.ts';
 import { AdminServer } from '../sidecar/replica/admin-server.ts';
-import type { Identity, Environment } from '../sidecar/runtime/environment.ts';
+import type { Environment } from '../sidecar/runtime/environment.ts';
 import { HEARTBEAT_EVERY_MS } from '../sidecar/replica/connection-heartbeats.ts';
 import { Watchdog } from '../sidecar/leadership/watchdog.ts';
 import { StatusReporter } from '../sidecar/replica/status-reporter.ts';
@@ -31,8 +19,8 @@ import { createLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { createSecrets } from '../telemetry/secrets.ts';
 import { LineSink, openDescriptor } from '../telemetry/line-sink.ts';
-import { environmentProblems, EXIT_INTERNAL, EXIT_OK, guarded, portOf, secondsOf, storePassword } from './options.ts';
-import { readPlans } from './read-plans.ts';
+import { EXIT_INTERNAL, EXIT_OK } from './options.ts';
+import { readRunSettings, RUN_OPTIONS, type RunSettings } from './run-settings.ts';
 
 const USAGE = `holdfast run -f FILE... [options]
 
@@ -64,166 +52,121 @@ const REGISTRY: RegistryPolicy = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEv
 const OTHERS_FRESH_MS = 5000;
 /** The store is waited for so long before its absence is said. */
 const FIRST_LOOK_MS = 2000;
-const NOTHING: Configuration = { plans: [], warnings: [] };
 /** How often the count of dropped lines is carried into the metrics. */
 const DROPPED_EVERY_MS = 1000;
+/** The last lines are waited for so long. */
+const FLUSH_LIMIT_MS = 500;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        file: { type: 'string', short: 'f', multiple: true, default: [] },
-        store: { type: 'string', default: 'embedded:.holdfast' },
-        'store-password-file': { type: 'string' },
-        'store-prefix': { type: 'string', default: 'hf' },
-        'lock-adapter': { type: 'string', default: 'redlock' },
-        'admin-host': { type: 'string', default: '127.0.0.1' },
-        'admin-port': { type: 'string', default: '9464' },
-        'delivery-port': { type: 'string', default: '9465' },
-        'drain-seconds': { type: 'string', default: '10' },
-        'allow-private': { type: 'string', default: '' },
-        'allowed-hosts': { type: 'string', default: '' },
-        attached: { type: 'boolean', default: false },
-        'log-level': { type: 'string', default: 'info' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
-    const problems: ConfigProblem[] = [...environmentProblems(process.env)];
-    const number = (
-      read: (field: string, text: string) => number,
-      field: 'admin-port' | 'delivery-port' | 'drain-seconds',
-    ): number => collected(problems, 0, () => read(`--${field}`, values[field]));
-    const ports = {
-      adminHost: values['admin-host'],
-      admin: number(portOf, 'admin-port'),
-      delivery: number(portOf, 'delivery-port'),
-    };
-    const drainMs = number(secondsOf, 'drain-seconds') * 1000;
-    const lockAdapter = values['lock-adapter'] === 'plain' ? 'plain' : 'redlock';
-    if (values['lock-adapter'] !== lockAdapter)
-      problems.push({
-        code: 'HF_CONFIG_OPTION',
-        field: '--lock-adapter',
-        rule: 'is neither redlock nor plain',
-        remedy: 'leave it out for redlock',
-      });
-    const identity = identityOf(process.env);
-    const passwordFile = values['store-password-file'];
-    const waiting = { files: values.file, adminHost: ports.adminHost, adminPort: ports.admin, identity };
-    if (values.attached && passwordFile !== undefined && problems.length === 0)
-      await awaitConfiguration({
-        ...waiting,
-        store: undefined,
-        read: () => Promise.resolve(requireFile(passwordFile)).then(() => NOTHING),
-      });
-    const password = storePassword(passwordFile);
-    const store = parseStoreUrl(values.store, values['store-prefix'], password);
-    if ('code' in store) problems.push(store);
-    const rules = { installation: installationOf(values, problems), passwordFile };
-    const read = (): Promise<Configuration> => readPlans(values.file, problems, rules);
-    // What is wrong with the command line is not waited for.
-    if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
-    const { plans, warnings } = values.attached ? await awaitConfiguration({ ...waiting, store, read }) : await read();
-    return runUntilSignal({
-      read,
-      plans,
-      warnings,
-      files: values.file,
-      attached: values.attached,
-      also: passwordFile === undefined ? [] : [passwordFile],
-      identity,
-      store,
-      password,
-      ports,
-      drainMs,
-      lockAdapter,
-      level: values['log-level'],
-    });
-  });
-}
+const nowMs = (): number => performance.now();
 
-/** What is wrong with the files is said together with the rest. */
-async function refuseAll(read: () => Promise<Configuration>, problems: readonly ConfigProblem[]): Promise<never> {
-  await read();
-  throw new ConfigError(problems);
-}
+export const main = command({ usage: USAGE, options: RUN_OPTIONS }, async (values) =>
+  runUntilSignal(await readRunSettings(values)),
+);
 
-/** The rules of the command line; what is wrong with it joins the other problems. */
-function installationOf(
-  values: { readonly attached: boolean; readonly 'allow-private': string; readonly 'allowed-hosts': string },
-  problems: ConfigProblem[],
-): Installation {
-  const base = values.attached ? ATTACHED : BY_HAND;
-  return collected(problems, base, () => ({ ...base, ...networkOf(values['allow-private'], values['allowed-hosts']) }));
-}
-
-/** A value of the command line; what is wrong with it joins the other problems. */
-function collected<T>(problems: ConfigProblem[], fallback: T, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    problems.push(...error.problems);
-    return fallback;
-  }
-}
-
-interface RunSettings {
-  /** Reads the configuration anew. */
-  readonly read: () => Promise<Configuration>;
-  readonly files: readonly string[];
-  readonly attached: boolean;
-  /** Files beside the documents whose change is one of the configuration. */
-  readonly also: readonly string[];
-  readonly identity: Identity;
-  readonly plans: readonly ClientPlan[];
-  readonly warnings: readonly string[];
-  readonly store: StoreTarget;
-  readonly password: string | undefined;
-  readonly ports: { readonly adminHost: string; readonly admin: number; readonly delivery: number };
-  readonly drainMs: number;
-  readonly lockAdapter: 'redlock' | 'plain';
-  readonly level: string;
-}
-
-/** Who this replica is, by the environment of its pod. */
-export function identityOf(env: NodeJS.ProcessEnv): Identity {
-  const uid = env['POD_UID'] ?? randomUUID();
-  return {
-    pod: env['POD_NAME'] ?? `${hostname()}-${randomBytes(3).toString('hex')}`,
-    namespace: env['POD_NAMESPACE'] ?? 'default',
-    uid,
-    revision:
-      [env['HOLDFAST_REVISION'], env['HOLDFAST_CONTROLLER_REVISION']].find((one) => one !== undefined && one !== '') ??
-      '',
-    egress: env['HOLDFAST_EGRESS'] ?? 'default',
-    salt: Number.parseInt(randomBytes(4).toString('hex'), 16) / 2 ** 32,
-  };
-}
-
+/** The whole life of a sidecar. The order of its start and of its end is the contract. */
 async function runUntilSignal(settings: RunSettings): Promise<number> {
+  const output = openOutput(settings);
+  const { log } = output;
+  const coordination = openCoordination(settings, log);
+  const environment = environmentOf(settings, coordination, output);
+  countDroppedLines(environment.metrics, output);
+  for (const warning of settings.warnings) log.warn(warning);
+  // From here on a signal is not lost: what has begun is ended in order.
+  const ended = untilSignal(log);
+  if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined)
+    log.info('POD_NAME or POD_UID is not set; this replica has a random identity');
+
+  const replica = await startReplica(settings, coordination, environment);
+  output.stdout.write(JSON.stringify({ listening: replica.listening }));
+  const { supervisor } = replica;
+  const code = await (settings.attached ? Promise.race([ended, renewed(settings, environment, supervisor)]) : ended);
+
+  killAfter(settings.drainMs + EXIT_MARGIN_MS);
+  await stopReplica(replica, settings.drainMs);
+  await coordination.close();
+  log.info('stopped');
+  await Promise.all([output.stdout.flush(FLUSH_LIMIT_MS), output.stderr.flush(FLUSH_LIMIT_MS)]);
+  // Whatever a library still holds open must not keep a drained process.
+  process.exit(code);
+}
+
+/** The parts of a running sidecar. */
+interface Replica {
+  readonly supervisor: Supervisor;
+  readonly admin: AdminServer;
+  readonly delivery: DeliveryServer;
+  readonly listening: { readonly admin: number; readonly delivery: number };
+  /** undefined: the store is this process's own. */
+  readonly watch: StoreWatch | undefined;
+  readonly guard: Watchdog | undefined;
+  readonly reporter: StatusReporter;
+}
+
+/** The servers answer first, the guard stands ready, then the election begins, and reports tell of it. */
+async function startReplica(
+  settings: RunSettings,
+  coordination: Coordination,
+  environment: Environment,
+): Promise<Replica> {
+  const supervisor = new Supervisor(settings.plans, environment);
+  const admin = new AdminServer(supervisor, environment, settings.drainMs);
+  const delivery = new DeliveryServer(() => supervisor.served());
+  const listening = {
+    admin: await admin.listen(settings.ports.adminHost, settings.ports.admin),
+    delivery: await delivery.listen(settings.ports.delivery),
+  };
+  const watch = watchStore(coordination, environment.log, supervisor);
+  const guard = guardLeases(coordination, supervisor);
+  supervisor.start();
+  const reporter = new StatusReporter(environment, {
+    clients: settings.plans.map((plan) => plan.name),
+    configHash: configHash(settings.files),
+    status: () => supervisor.status(),
+  });
+  return { supervisor, admin, delivery, listening, watch, guard, reporter };
+}
+
+/** Leases are given away first; the guard stays until then, and the servers answer to the end. */
+async function stopReplica(replica: Replica, drainMs: number): Promise<void> {
+  await replica.supervisor.stop(drainMs);
+  await replica.reporter.stop();
+  replica.watch?.stop();
+  await replica.guard?.close();
+  replica.admin.close();
+  replica.delivery.close();
+}
+
+interface Output {
+  readonly stdout: LineSink;
+  readonly stderr: LineSink;
+  readonly secrets: Environment['secrets'];
+  readonly log: Environment['log'];
+}
+
+function openOutput({ password, level, identity }: RunSettings): Output {
   const secrets = createSecrets();
-  if (settings.password !== undefined) secrets.add(settings.password);
+  if (password !== undefined) secrets.add(password);
   const stdout = new LineSink(openDescriptor(1), secrets);
   const stderr = new LineSink(openDescriptor(2), secrets);
-  const { identity } = settings;
-  const log = createLogger(settings.level, stderr, { pod: identity.pod });
-  const onTrouble = troubleLogger(log, settings.store.kind === 'redis' && settings.store.options.tls !== undefined);
-  const nowMs = (): number => performance.now();
-  const ttlMs = Math.min(...settings.plans.map((plan) => plan.leasePolicy.ttlMs));
-  const coordination = openStore(settings.store, {
-    lockAdapter: settings.lockAdapter,
+  return { stdout, stderr, secrets, log: createLogger(level, stderr, { pod: identity.pod }) };
+}
+
+function openCoordination({ store, plans, lockAdapter }: RunSettings, log: Environment['log']): Coordination {
+  return openStore(store, {
+    lockAdapter,
     nowMs,
-    ttlMs,
+    ttlMs: Math.min(...plans.map((plan) => plan.leasePolicy.ttlMs)),
     registry: REGISTRY,
-    onTrouble,
+    onTrouble: troubleLogger(log, store.kind === 'redis' && store.options.tls !== undefined),
   });
-  const deps: Environment = {
+}
+
+function environmentOf(
+  { identity }: RunSettings,
+  coordination: Coordination,
+  { stdout, log, secrets }: Output,
+): Environment {
+  return {
     identity,
     store: coordination.store,
     leases: coordination.leases,
@@ -243,47 +186,17 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
     random: () => Math.random(),
     randomId: () => randomBytes(8).toString('hex'),
   };
+}
+
+function countDroppedLines({ droppedLines }: Environment['metrics'], { stdout, stderr }: Output): void {
   setInterval(() => {
-    deps.metrics.droppedLines.inc({ sink: 'audit' }, stdout.takeDropped());
-    deps.metrics.droppedLines.inc({ sink: 'log' }, stderr.takeDropped());
+    droppedLines.inc({ sink: 'audit' }, stdout.takeDropped());
+    droppedLines.inc({ sink: 'log' }, stderr.takeDropped());
   }, DROPPED_EVERY_MS).unref();
-  for (const warning of settings.warnings) log.warn(warning);
-  const ended = untilSignal(log);
-  if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined)
-    log.info('POD_NAME or POD_UID is not set; this replica has a random identity');
-  const supervisor = new Supervisor(settings.plans, deps);
-  const admin = new AdminServer(supervisor, deps, settings.drainMs);
-  const delivery = new DeliveryServer(() => supervisor.served());
-  const adminPort = await admin.listen(settings.ports.adminHost, settings.ports.admin);
-  const deliveryPort = await delivery.listen(settings.ports.delivery);
-  const watch = watchStore(coordination, log, supervisor);
-  // Where nobody else could lead there is nobody to protect from us.
-  const guard = coordination.link === undefined ? undefined : new Watchdog(nowMs);
-  if (guard !== undefined)
-    supervisor.election.onDeadline = (deadlineMs) => {
-      guard.watch(deadlineMs);
-    };
-  supervisor.start();
-  const reporter = new StatusReporter(deps, {
-    clients: settings.plans.map((plan) => plan.name),
-    configHash: configHash(settings.files),
-    status: () => supervisor.status(),
-  });
-  stdout.write(JSON.stringify({ listening: { admin: adminPort, delivery: deliveryPort } }));
-  const code = await (settings.attached ? Promise.race([ended, renewed(settings, deps, supervisor)]) : ended);
-  const forced = setTimeout(() => process.kill(process.pid, 'SIGKILL'), settings.drainMs + EXIT_MARGIN_MS);
-  forced.unref();
-  await supervisor.stop(settings.drainMs);
-  await reporter.stop();
-  watch?.stop();
-  await guard?.close();
-  admin.close();
-  delivery.close();
-  await coordination.close();
-  log.info('stopped');
-  await Promise.all([stdout.flush(500), stderr.flush(500)]);
-  // Whatever a library still holds open must not keep a drained process.
-  process.exit(code);
+}
+
+function killAfter(limitMs: number): void {
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), limitMs).unref();
 }
 
 /** A store of this process's own needs no watching. */
@@ -298,45 +211,48 @@ function watchStore({ link }: Coordination, log: Environment['log'], supervisor:
   return watch;
 }
 
-/** Resolves when this replica is to end and be started again with another configuration. */
-async function renewed(
-  { files, also, plans, read }: RunSettings,
-  deps: Environment,
-  supervisor: Supervisor,
-): Promise<number> {
-  const { namespace, pod, uid } = deps.identity;
-  const othersRun = async (hash: string): Promise<boolean> => {
-    const reports = await Promise.all(
-      plans.map(async ({ name }) => (await deps.reports?.read({ namespace, name })) ?? []),
-    );
-    return reports.every((all) => {
-      const others = all.filter((one) => one.replica !== `${pod}/${uid}` && one.ageMs < OTHERS_FRESH_MS);
-      return (
-        others.length === 0 ||
-        others.some((one) => one.content?.['configHash'] === hash && one.content['ready'] === true)
-      );
-    });
+/** Where no other replica could lead, none has to be protected from this one. */
+function guardLeases({ link }: Coordination, supervisor: Supervisor): Watchdog | undefined {
+  if (link === undefined) return undefined;
+  const guard = new Watchdog(nowMs);
+  supervisor.election.onDeadline = (deadlineMs) => {
+    guard.watch(deadlineMs);
   };
+  return guard;
+}
+
+/** Resolves when this replica is to end and be started again with another configuration. */
+async function renewed(settings: RunSettings, environment: Environment, supervisor: Supervisor): Promise<number> {
+  const { log, random } = environment;
   await changedConfiguration({
-    files,
-    also,
+    files: settings.files,
+    also: settings.also,
     usable: async () => {
-      const found = await problemsOr(read);
+      const found = await problemsOr(settings.read);
       return 'plans' in found ? [] : found;
     },
     told: (problems) => {
       for (const { code, field, rule, remedy } of problems)
-        deps.log.warn(
-          { code, field, rule, hint: remedy },
-          'the changed configuration cannot be used; the old one goes on',
-        );
+        log.warn({ code, field, rule, hint: remedy }, 'the changed configuration cannot be used; the old one goes on');
     },
-    random: deps.random,
+    random,
     leads: () => supervisor.leads,
-    othersRun: (hash) => othersRun(hash).catch(() => false),
+    othersRun: (hash) => othersRun(hash, settings, environment).catch(() => false),
   });
-  deps.log.info('the configuration changed; handing over and beginning anew');
+  log.info('the configuration changed; handing over and beginning anew');
   return EXIT_OK;
+}
+
+/** Returns whether another replica of each client runs the configuration `hash`, or there is no other one. */
+async function othersRun(hash: string, { plans }: RunSettings, { identity, reports }: Environment): Promise<boolean> {
+  const { namespace, pod, uid } = identity;
+  const all = await Promise.all(plans.map(async ({ name }) => (await reports?.read({ namespace, name })) ?? []));
+  return all.every((ofClient) => {
+    const others = ofClient.filter((one) => one.replica !== `${pod}/${uid}` && one.ageMs < OTHERS_FRESH_MS);
+    return (
+      others.length === 0 || others.some(({ content }) => content?.['configHash'] === hash && content['ready'] === true)
+    );
+  });
 }
 
 /** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */

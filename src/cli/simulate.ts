@@ -1,8 +1,9 @@
-import { parseArgs } from 'node:util';
 import { loadScenario, play } from '../simulator/scenario.ts';
 import { Simulator } from '../simulator/simulator.ts';
 import { SIM_CLIENT } from '../simulator/token-office.ts';
-import { EXIT_OK, guarded, numberOf, portOf } from './options.ts';
+import { command } from './command.ts';
+import { EXIT_OK, numberOf, portOf } from './options.ts';
+import { stopSignal } from './stop-signal.ts';
 
 const USAGE = `holdfast simulate [options]: both platforms on one loopback port, for tests and for your own consumer
 
@@ -19,26 +20,21 @@ Use http://127.0.0.1:PORT for hosts.login and hosts.api, ws://127.0.0.1:PORT for
 clientId ${SIM_CLIENT.clientId}, clientSecret ${SIM_CLIENT.clientSecret}.
 `;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        port: { type: 'string', default: '9470' },
-        rate: { type: 'string', default: '10' },
-        size: { type: 'string', default: '512' },
-        keys: { type: 'string', default: '50' },
-        skew: { type: 'string', default: '2' },
-        'token-life': { type: 'string', default: '3600' },
-        history: { type: 'string' },
-        scenario: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      port: { type: 'string', default: '9470' },
+      rate: { type: 'string', default: '10' },
+      size: { type: 'string', default: '512' },
+      keys: { type: 'string', default: '50' },
+      skew: { type: 'string', default: '2' },
+      'token-life': { type: 'string', default: '3600' },
+      history: { type: 'string' },
+      scenario: { type: 'string' },
+    },
+  },
+  async (values) => {
     const sim = new Simulator({
       port: portOf('--port', values.port),
       rate: numberOf('--rate', values.rate, 0),
@@ -56,16 +52,9 @@ export function main(args: readonly string[]): Promise<number> {
         : play(sim, loadScenario(values.scenario), (step) =>
             process.stdout.write(`${JSON.stringify({ scenario: step })}\n`),
           );
-    await new Promise<void>((resolve) => {
-      process.once('SIGTERM', () => {
-        resolve();
-      });
-      process.once('SIGINT', () => {
-        resolve();
-      });
-    });
+    await stopSignal();
     stop();
     await sim.close();
     return EXIT_OK;
-  });
-}
+  },
+);

@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { percent } from '../core/events/continuity.ts';
-import { EXIT_INTERNAL, EXIT_OK, guarded, portOf } from './options.ts';
+import { command } from './command.ts';
+import { EXIT_INTERNAL, EXIT_OK, portOf } from './options.ts';
 
 const USAGE = `holdfast status [--admin-port N] [--json] [--watch]
 
@@ -47,21 +47,16 @@ interface ClientStatus {
   readonly breaker: string;
 }
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        'admin-port': { type: 'string', default: '9464' },
-        json: { type: 'boolean', default: false },
-        watch: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      'admin-port': { type: 'string', default: '9464' },
+      json: { type: 'boolean', default: false },
+      watch: { type: 'boolean', default: false },
+    },
+  },
+  async (values) => {
     const port = portOf('--admin-port', values['admin-port']);
     for (;;) {
       const text = await ask(port);
@@ -71,8 +66,8 @@ export function main(args: readonly string[]): Promise<number> {
       if (!values.watch) return EXIT_OK;
       await new Promise((resolve) => setTimeout(resolve, WATCH_EVERY_MS));
     }
-  });
-}
+  },
+);
 
 async function ask(port: number): Promise<string | undefined> {
   try {

@@ -1,6 +1,7 @@
-import { parseArgs } from 'node:util';
 import { BY_HAND, networkOf } from '../config/installation.ts';
-import { environmentProblems, EXIT_OK, guarded } from './options.ts';
+import type { ClientPlan, StreamPlan } from '../config/plan.ts';
+import { command } from './command.ts';
+import { environmentProblems, EXIT_OK } from './options.ts';
 import { readPlans } from './read-plans.ts';
 
 const USAGE = `holdfast validate -f FILE... [--allow-private CIDRS] [--allowed-hosts HOSTS]
@@ -9,46 +10,41 @@ Checks configuration files and credential files without connecting to anything. 
 per problem on stderr.
 `;
 
-export function main(args: readonly string[]): Promise<number> {
-  return guarded(async () => {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        file: { type: 'string', short: 'f', multiple: true, default: [] },
-        'allow-private': { type: 'string', default: '' },
-        'allowed-hosts': { type: 'string', default: '' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) {
-      process.stdout.write(USAGE);
-      return EXIT_OK;
-    }
+export const main = command(
+  {
+    usage: USAGE,
+    options: {
+      file: { type: 'string', short: 'f', multiple: true, default: [] },
+      'allow-private': { type: 'string', default: '' },
+      'allowed-hosts': { type: 'string', default: '' },
+    },
+  },
+  async (values) => {
     const network = networkOf(values['allow-private'], values['allowed-hosts']);
     const { plans, warnings } = await readPlans(values.file, environmentProblems(process.env), {
       installation: { ...BY_HAND, ...network },
       passwordFile: undefined,
     });
     for (const warning of warnings) process.stdout.write(`warning: ${warning}\n`);
-    for (const plan of plans) {
-      process.stdout.write(
-        `StreamClient ${plan.name}: ${plan.platform} ${plan.region}, token from ` +
-          `${plan.hosts.login}${plan.tokenEndpoint.path}\n`,
-      );
-      for (const stream of plan.streams) {
-        const { profile, delivery } = stream;
-        const to =
-          delivery.push === undefined
-            ? 'pulled by the consumer'
-            : `pushed to ${delivery.push.url} (${delivery.push.contentMode})`;
-        process.stdout.write(
-          `  EventStream ${stream.name}: ${profile.dialect}, class ${profile.streamClass}, ` +
-            `${stream.hosts.streaming}${profile.path.replace('{path}', stream.path ?? '')}, ${to}\n`,
-        );
-        const scopes = [...(profile.token.scopes[''] ?? []), ...(profile.token.scopes[stream.path ?? ''] ?? [])];
-        if (scopes.length > 0) process.stdout.write(`    the OAuth client needs: ${[...new Set(scopes)].join(', ')}\n`);
-      }
-    }
+    for (const plan of plans) process.stdout.write(describe(plan));
     return EXIT_OK;
-  });
+  },
+);
+
+function describe(plan: ClientPlan): string {
+  const token = `token from ${plan.hosts.login}${plan.tokenEndpoint.path}`;
+  return [
+    `StreamClient ${plan.name}: ${plan.platform} ${plan.region}, ${token}\n`,
+    ...plan.streams.map(describeStream),
+  ].join('');
+}
+
+function describeStream({ name, profile, path = '', hosts, delivery: { push } }: StreamPlan): string {
+  const to = push === undefined ? 'pulled by the consumer' : `pushed to ${push.url} (${push.contentMode})`;
+  const endpoint = `${hosts.streaming}${profile.path.replace('{path}', path)}`;
+  const scopes = [...(profile.token.scopes[''] ?? []), ...(profile.token.scopes[path] ?? [])];
+  return [
+    `  EventStream ${name}: ${profile.dialect}, class ${profile.streamClass}, ${endpoint}, ${to}\n`,
+    ...(scopes.length === 0 ? [] : [`    the OAuth client needs: ${[...new Set(scopes)].join(', ')}\n`]),
+  ].join('');
 }

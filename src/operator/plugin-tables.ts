@@ -37,48 +37,67 @@ export function statusTables(
   streams: readonly StreamObject[],
   pods: readonly PodObject[],
 ): readonly (readonly Row[])[] {
-  const ready = (conditions: ClientObject['status'] | StreamObject['status']): string => {
-    const one = conditions?.conditions.find((condition) => condition.type === 'Ready');
-    return one === undefined ? 'Unknown' : one.status === 'True' ? 'True' : `${one.status} (${one.reason})`;
-  };
-  const clientRows = clients.map((client) => [
-    client.metadata.namespace,
-    client.metadata.name,
-    client.status?.leader?.podName ?? '-',
-    String(client.status?.leader?.epoch ?? '-'),
-    client.status?.state ?? '-',
-    client.status?.podsSummary ?? '-',
-    client.status?.token?.expiresAt ?? '-',
-    ready(client.status),
-  ]);
-  const streamRows = streams.map((stream) => [
-    stream.metadata.namespace,
-    stream.metadata.name,
-    stream.spec.clientRef.name,
-    stream.status?.state ?? '-',
-    stream.status?.continuity?.ratio ?? '-',
-    String(stream.status?.continuity?.gaps ?? '-'),
-    String(stream.status?.delivery?.pendingAcks ?? '-'),
-    stream.status?.lastEventTime ?? '-',
-    ready(stream.status),
-  ]);
-  const podRows = pods.map((pod) => {
-    const sidecar = pod.status?.initContainerStatuses?.find((one) => one.name === 'holdfast');
-    return [
-      pod.metadata.namespace,
-      pod.metadata.name,
-      pod.metadata.labels?.[LABELS.client] ?? '-',
-      pod.metadata.labels?.[LABELS.role] ?? '-',
-      pod.metadata.labels?.[LABELS.injectedVersion] ?? 'MISSING',
-      sidecar === undefined ? (pod.status?.phase ?? '-') : sidecar.ready ? 'ready' : 'not ready',
-      String(sidecar?.restartCount ?? '-'),
-    ];
-  });
   return [
-    [['NAMESPACE', 'CLIENT', 'LEADER', 'EPOCH', 'STATE', 'PODS', 'TOKEN-EXPIRES', 'READY'], ...clientRows],
-    [['NAMESPACE', 'STREAM', 'CLIENT', 'STATE', 'CONTINUITY', 'GAPS', 'PENDING', 'LAST-EVENT', 'READY'], ...streamRows],
-    [['NAMESPACE', 'POD', 'CLIENT', 'ROLE', 'VERSION', 'SIDECAR', 'RESTARTS'], ...podRows],
+    [['NAMESPACE', 'CLIENT', 'LEADER', 'EPOCH', 'STATE', 'PODS', 'TOKEN-EXPIRES', 'READY'], ...clients.map(clientRow)],
+    [
+      ['NAMESPACE', 'STREAM', 'CLIENT', 'STATE', 'CONTINUITY', 'GAPS', 'PENDING', 'LAST-EVENT', 'READY'],
+      ...streams.map(streamRow),
+    ],
+    [['NAMESPACE', 'POD', 'CLIENT', 'ROLE', 'VERSION', 'SIDECAR', 'RESTARTS'], ...pods.map(podRow)],
   ].filter((table) => table.length > 1);
+}
+
+function clientRow({ metadata, status }: ClientObject): Row {
+  return [
+    metadata.namespace,
+    metadata.name,
+    shown(status?.leader?.podName),
+    shown(status?.leader?.epoch),
+    shown(status?.state),
+    shown(status?.podsSummary),
+    shown(status?.token?.expiresAt),
+    readiness(status),
+  ];
+}
+
+function streamRow({ metadata, spec, status }: StreamObject): Row {
+  return [
+    metadata.namespace,
+    metadata.name,
+    spec.clientRef.name,
+    shown(status?.state),
+    shown(status?.continuity?.ratio),
+    shown(status?.continuity?.gaps),
+    shown(status?.delivery?.pendingAcks),
+    shown(status?.lastEventTime),
+    readiness(status),
+  ];
+}
+
+function podRow({ metadata, status }: PodObject): Row {
+  const labels = metadata.labels ?? {};
+  const sidecar = status?.initContainerStatuses?.find((one) => one.name === 'holdfast');
+  const sidecarState = sidecar?.ready === true ? 'ready' : 'not ready';
+  return [
+    metadata.namespace,
+    metadata.name,
+    shown(labels[LABELS.client]),
+    shown(labels[LABELS.role]),
+    labels[LABELS.injectedVersion] ?? 'MISSING',
+    sidecar === undefined ? shown(status?.phase) : sidecarState,
+    shown(sidecar?.restartCount),
+  ];
+}
+
+/** Returns a cell of a table; what is not known is a dash. */
+function shown(value: string | number | undefined): string {
+  return String(value ?? '-');
+}
+
+function readiness(status: ClientObject['status'] | StreamObject['status']): string {
+  const ready = status?.conditions.find((condition) => condition.type === 'Ready');
+  if (ready === undefined) return 'Unknown';
+  return ready.status === 'True' ? 'True' : `${ready.status} (${ready.reason})`;
 }
 
 /** What is not as it should be, a sentence each. */

@@ -234,8 +234,8 @@ const LEASES: readonly Plant[] = [
     edits: [
       {
         file: 'src/cli/run.ts',
-        find: '  const nowMs = (): number => performance.now();',
-        replace: `  const nowMs = (): number => { ${MARK}; return Date.now(); };`,
+        find: 'const nowMs = (): number => performance.now();',
+        replace: `const nowMs = (): number => { ${MARK}; return Date.now(); };`,
       },
     ],
   },

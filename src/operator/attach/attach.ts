@@ -175,29 +175,7 @@ function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Co
     imagePullPolicy: settings.imagePullPolicy,
     // A native sidecar: starts before the application, stops after it, and does not keep a Job from ending.
     restartPolicy: 'Always',
-    args: [
-      'run',
-      '--attached',
-      '--file',
-      `${CONFIG_DIR}/${CONFIG_FILE}`,
-      '--store',
-      settings.storeUrl,
-      '--store-prefix',
-      settings.storePrefix,
-      ...(settings.storeSecret === '' ? [] : ['--store-password-file', `${STORE_DIR}/password`]),
-      ...(settings.allowPrivate === '' ? [] : ['--allow-private', settings.allowPrivate]),
-      ...(settings.allowedHosts === '' ? [] : ['--allowed-hosts', settings.allowedHosts]),
-      '--admin-host',
-      '::',
-      '--admin-port',
-      String(settings.adminPort),
-      '--delivery-port',
-      String(settings.deliveryPort),
-      '--drain-seconds',
-      String(settings.drainSeconds),
-      '--log-level',
-      settings.logLevel,
-    ],
+    args: argumentsOf(settings),
     env: [
       fieldRef('POD_NAME', 'metadata.name'),
       fieldRef('POD_NAMESPACE', 'metadata.namespace'),
@@ -234,6 +212,33 @@ function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Co
       ...(settings.caConfigMap === '' ? [] : [{ name: 'holdfast-ca', mountPath: CA_DIR, readOnly: true }]),
     ],
   };
+}
+
+/** The command line of the sidecar: `holdfast run` with what this installation sets. */
+function argumentsOf(settings: AttachSettings): readonly string[] {
+  return [
+    'run',
+    '--attached',
+    '--file',
+    `${CONFIG_DIR}/${CONFIG_FILE}`,
+    '--store',
+    settings.storeUrl,
+    '--store-prefix',
+    settings.storePrefix,
+    ...(settings.storeSecret === '' ? [] : ['--store-password-file', `${STORE_DIR}/password`]),
+    ...(settings.allowPrivate === '' ? [] : ['--allow-private', settings.allowPrivate]),
+    ...(settings.allowedHosts === '' ? [] : ['--allowed-hosts', settings.allowedHosts]),
+    '--admin-host',
+    '::',
+    '--admin-port',
+    String(settings.adminPort),
+    '--delivery-port',
+    String(settings.deliveryPort),
+    '--drain-seconds',
+    String(settings.drainSeconds),
+    '--log-level',
+    settings.logLevel,
+  ];
 }
 
 /**

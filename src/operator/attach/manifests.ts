@@ -112,17 +112,16 @@ function optional(text: string): string {
   return out.join('\n');
 }
 
+/** Counts the lines of the entry that begins at `at`: its first one, and those below it that are indented deeper. */
 function entryLength(lines: readonly string[], at: number): number {
-  const indent = /^ */.exec(lines[at] ?? '')?.[0].length ?? 0;
-  let length = 1;
-  while (
-    lines[at + length] !== undefined &&
-    /^ */.exec(lines[at + length] ?? '')?.[0].length !== undefined &&
-    (/^ */.exec(lines[at + length] ?? '')?.[0].length ?? 0) > indent &&
-    lines[at + length] !== ''
-  )
-    length += 1;
-  return length;
+  const indent = indentOf(lines[at] ?? '');
+  const below = lines.slice(at + 1);
+  const end = below.findIndex((line) => indentOf(line) <= indent);
+  return 1 + (end === -1 ? below.length : end);
+}
+
+function indentOf(line: string): number {
+  return line.length - line.trimStart().length;
 }
 
 /**

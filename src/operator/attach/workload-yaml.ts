@@ -6,6 +6,7 @@ import {
   attachedClient,
   installationOf,
   refusalOf,
+  type AttachedClient,
   type AttachSettings,
   type PodLike,
 } from './attach.ts';
@@ -64,16 +65,55 @@ function injectOne(
   settings: AttachSettings,
   found: { attached: string[]; problems: string[]; warnings: string[] },
 ): unknown {
-  const job = value.spec?.jobTemplate;
-  const pod = value.kind === 'Pod' ? (value as unknown as PodLike) : (job?.spec.template ?? value.spec?.template);
+  const pod = podOf(value);
   const name = pod?.metadata?.labels?.[LABELS.client];
   if (pod === undefined || name === undefined) return value;
-  const where = `${value.kind ?? 'object'} ${value.metadata?.name ?? ''}`.trim();
+  const where = titleOf(value);
+  const placed = (text: string): string => `${where}: ${text}`;
   const refusal = attached(pod) ? undefined : refusalOf(pod);
   if (refusal !== undefined) {
-    found.problems.push(`${where}: ${refusal}`);
+    found.problems.push(placed(refusal));
     return value;
   }
+  const { asked, documents, problems, warnings } = clientAmong(all, name, settings);
+  found.problems.push(...problems.map(placed));
+  found.warnings.push(...warnings.map(placed));
+  if (asked === undefined) return value;
+  const attachment = attach(pod, asked, settings, documents);
+  found.warnings.push(...attachment.warnings.map(placed));
+  found.attached.push(where);
+  return withPod(value, applyTo(pod, attachment));
+}
+
+/** Names a workload as a person would: its kind and its name. */
+function titleOf({ kind, metadata }: Workload): string {
+  return `${kind ?? 'object'} ${metadata?.name ?? ''}`.trim();
+}
+
+/** Returns the pod, or the template of the pods, of a workload; undefined: the object makes no pods. */
+function podOf(value: Workload): PodLike | undefined {
+  if (value.kind === 'Pod') return value as unknown as PodLike;
+  return value.spec?.jobTemplate?.spec.template ?? value.spec?.template;
+}
+
+/** Puts a pod back where `podOf` took it from. */
+function withPod(value: Workload, pod: PodLike): unknown {
+  if (value.kind === 'Pod') return pod;
+  const job = value.spec?.jobTemplate;
+  if (job === undefined) return { ...value, spec: { ...value.spec, template: pod } };
+  return { ...value, spec: { ...value.spec, jobTemplate: { ...job, spec: { ...job.spec, template: pod } } } };
+}
+
+interface FoundClient {
+  /** What the sidecar of this client needs; undefined: it must not be mounted. */
+  readonly asked: AttachedClient | undefined;
+  readonly documents: string | undefined;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Looks for a StreamClient and its EventStreams among some objects. */
+function clientAmong(all: readonly unknown[], name: string, settings: AttachSettings): FoundClient {
   const ours = all as readonly {
     readonly kind?: string;
     readonly metadata?: { readonly name?: string };
@@ -86,31 +126,24 @@ function injectOne(
   ) as unknown as StreamObject[];
   // A text is written by hand: an unknown field is a slip of the pen, not a newer version.
   const rules = { ...installationOf(settings), tolerant: false };
-  const compiled = client === undefined ? undefined : compileDocuments(client, streams, rules);
-  if (compiled !== undefined && 'problem' in compiled) found.problems.push(`${where}: ${compiled.problem}`);
   if (client === undefined)
-    found.warnings.push(
-      `${where}: StreamClient ${name} is not among the documents: the sidecar waits until the annotation ` +
-        'holdfast.dev/config is there (the controller writes it)',
-    );
-  const asked = client === undefined ? { name, secret: name } : attachedClient(client, streams, settings);
-  if ('problem' in asked) {
-    found.problems.push(`${where}: ${asked.problem}`);
-    return value;
-  }
-  const attachment = attach(
-    pod,
-    asked,
-    settings,
-    compiled !== undefined && 'documents' in compiled ? compiled.documents : undefined,
-  );
-  found.warnings.push(...attachment.warnings.map((one) => `${where}: ${one}`));
-  found.attached.push(where);
-  const after = applyTo(pod, attachment);
-  if (value.kind === 'Pod') return after;
-  if (job !== undefined)
-    return { ...value, spec: { ...value.spec, jobTemplate: { ...job, spec: { ...job.spec, template: after } } } };
-  return { ...value, spec: { ...value.spec, template: after } };
+    return {
+      asked: { name, secret: name },
+      documents: undefined,
+      problems: [],
+      warnings: [
+        `StreamClient ${name} is not among the documents: the sidecar waits until the annotation ` +
+          'holdfast.dev/config is there (the controller writes it)',
+      ],
+    };
+  const compiled = compileDocuments(client, streams, rules);
+  const asked = attachedClient(client, streams, settings);
+  return {
+    asked: 'problem' in asked ? undefined : asked,
+    documents: 'documents' in compiled ? compiled.documents : undefined,
+    problems: [compiled, asked].flatMap((one) => ('problem' in one ? [one.problem] : [])),
+    warnings: [],
+  };
 }
 
 function isList(value: unknown): value is { readonly items: readonly unknown[] } {

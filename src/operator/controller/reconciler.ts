@@ -1,12 +1,11 @@
 import type { Installation } from '../../config/installation.ts';
 import type { Leases } from '../../coordination/leases.ts';
 import type { Report, ReportStore } from '../../coordination/redis/report-store.ts';
-import { attached, CONTAINER } from '../attach/attach.ts';
-import { compileDocuments } from '../attach/compile-documents.ts';
-import { eventsOf, idOf, type EventFacts } from './kubernetes-events.ts';
-import { ApiError, microTime, type Kube, type KubeObject } from '../api/kube.ts';
+import { attached } from '../attach/attach.ts';
+import { eventsOf } from './kubernetes-events.ts';
+import type { Kube } from '../api/kube.ts';
 import { Reflector, type ReflectorClock } from '../api/reflector.ts';
-import { sidecarOf, type SidecarReport } from './sidecar-report.ts';
+import { FRESH_MS, leaderOf, sidecarOf, type SidecarReport } from './sidecar-report.ts';
 import {
   ANNOTATIONS,
   GROUP,
@@ -17,16 +16,14 @@ import {
   type StreamObject,
   type StreamStatus,
 } from '../api/resources.ts';
-import {
-  clientStatus,
-  FRESH_MS,
-  leaderOf,
-  roleShown,
-  sameNews,
-  streamStatus,
-  type Facts,
-  type PodFacts,
-} from './conditions.ts';
+import { clientStatus } from './client-status.ts';
+import { sameNews } from './same-news.ts';
+import { streamStatus } from './stream-status.ts';
+import type { Facts, PodFacts } from './conditions.ts';
+import { EventWriter } from './event-writer.ts';
+import { KubeWriter } from './kube-writer.ts';
+import { PodReconciler } from './pod-reconciler.ts';
+import { isGoing, type Pod } from './pod.ts';
 
 export interface ReconcilerSettings {
   /** Namespaces that are watched; empty: all. */
@@ -56,32 +53,12 @@ export interface ReconcilerDeps extends ReflectorClock {
   };
 }
 
-/** Ids of Events that were written lately, so that they are not tried again and again. */
-const MAX_REMEMBERED = 10_000;
 /** Between two rounds, however much happens. */
 const ROUND_REST_MS = 300;
-/** Events of one client in a minute; the audit log has all. */
-const MAX_EVENTS_A_MINUTE = 60;
-/** A request for a hand-over that is older was meant for another leader; a happening that is older is no news. */
+/** A request for a hand-over that is older was meant for another leader. */
 const OLD_MS = 600_000;
 /** Writes of one round at the same time. */
 const WIDTH = 8;
-
-interface Pod extends KubeObject {
-  readonly spec: {
-    readonly containers: readonly { readonly name: string }[];
-    readonly initContainers?: readonly { readonly name: string; readonly restartPolicy?: string }[];
-  };
-  readonly status?: {
-    readonly phase?: string;
-    readonly initContainerStatuses?: readonly ContainerStatus[];
-    readonly containerStatuses?: readonly ContainerStatus[];
-  };
-}
-interface ContainerStatus {
-  readonly name: string;
-  readonly state?: { readonly terminated?: unknown };
-}
 
 /**
  * Shows in the cluster what the sidecars do: status, conditions and Events of StreamClients and EventStreams, labels of
@@ -94,13 +71,13 @@ export class Reconciler {
   readonly #clients: Reflector[];
   readonly #streams: Reflector[];
   readonly #pods: Reflector[];
-  readonly #written = new Set<string>();
+  readonly #writer: KubeWriter;
+  readonly #events: EventWriter;
+  readonly #podReconciler: PodReconciler;
   readonly #figuresAtMs = new Map<string, number>();
   readonly #readAtMs = new Map<string, number>();
   /** Hand-overs that were passed on, by the object's uid: the status that says so comes back a moment later. */
   readonly #asked = new Map<string, string>();
-  /** Events of one client in the present minute. */
-  readonly #told = new Map<string, { readonly minute: number; readonly count: number }>();
   #roundAtMs = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #busy = false;
@@ -113,6 +90,15 @@ export class Reconciler {
   constructor(settings: ReconcilerSettings, deps: ReconcilerDeps) {
     this.#settings = settings;
     this.#deps = deps;
+    const { kube, log, nowMs, nowEpochMs, leases } = deps;
+    this.#writer = new KubeWriter({ kube, log, mayWrite: () => deps.leading() && !this.#stopped });
+    this.#events = new EventWriter({ writer: this.#writer, identity: settings.identity, nowMs, nowEpochMs });
+    this.#podReconciler = new PodReconciler(settings, {
+      writer: this.#writer,
+      events: this.#events,
+      leases,
+      nowEpochMs,
+    });
     const host = {
       changed: () => {
         this.#soon();
@@ -222,8 +208,9 @@ export class Reconciler {
 
   /** Nothing is kept of objects that are gone. */
   #forget(there: ReadonlySet<string>): void {
-    for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked, this.#told])
+    for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked])
       for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
+    this.#events.forget(there);
   }
 
   /**
@@ -263,10 +250,12 @@ export class Reconciler {
       'streamclients',
       handled === undefined ? status : { ...status, handledHandOver: handled },
     );
-    for (const pod of pods) await this.#pod(pod, facts);
-    for (const sidecar of sidecars)
-      for (const event of eventsOf(client.metadata.name, sidecar))
-        await this.#event(client.metadata.namespace, event, uidsOf(facts));
+    for (const pod of pods) await this.#podReconciler.reconcile(pod, facts);
+    const uids = uidsOf(facts);
+    for (const event of sidecars.flatMap((sidecar) => eventsOf(client.metadata.name, sidecar))) {
+      const uid = uids.get(`${event.kind}/${event.object}`);
+      if (uid !== undefined) await this.#events.write(client.metadata.namespace, uid, event);
+    }
   }
 
   async #status(
@@ -287,75 +276,14 @@ export class Reconciler {
         .filter((field) => !(field in status))
         .map((field) => [field, null]),
     );
-    await this.#write(`${plural}/${name}`, () =>
-      this.#deps.kube.patch(`/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${plural}/${name}/status`, {
-        metadata: { resourceVersion: object.metadata.resourceVersion },
-        status: { ...gone, ...status },
-      }),
-    );
+    const path = `/apis/${GROUP}/${VERSION}/namespaces/${namespace}/${plural}/${name}/status`;
+    await this.#writer.patch(`${plural}/${name}`, path, {
+      metadata: { resourceVersion: object.metadata.resourceVersion },
+      status: { ...gone, ...status },
+    });
   }
 
-  /** Role label, documents, and what is worth an Event about a pod. */
-  async #pod(pod: Pod, { client, streams, sidecars }: Facts): Promise<void> {
-    const { name, namespace = '', uid = '', labels = {}, annotations = {} } = pod.metadata;
-    if (over(pod) || pod.metadata['deletionTimestamp'] !== undefined) return this.#lastWord(pod, sidecars);
-    if (!attached(pod))
-      return this.#event(
-        namespace,
-        this.#about(
-          pod,
-          'SidecarMissing',
-          'the pod asks for a sidecar and has none; restart it (kubectl rollout restart)',
-        ),
-        new Map([[`Pod/${name}`, uid]]),
-      );
-    const compiled = compileDocuments(client, streams, this.#settings.installation);
-    const role = roleShown(uid, labels[LABELS.role], sidecars);
-    const wanted: { labels?: Record<string, string>; annotations?: Record<string, string> } = {};
-    if (role !== undefined && labels[LABELS.role] !== role) wanted.labels = { [LABELS.role]: role };
-    if ('documents' in compiled && annotations[ANNOTATIONS.config] !== compiled.documents)
-      wanted.annotations = { [ANNOTATIONS.config]: compiled.documents };
-    if (wanted.labels !== undefined || wanted.annotations !== undefined)
-      await this.#write(`pods/${name}`, () =>
-        this.#deps.kube.patch(`/api/v1/namespaces/${namespace}/pods/${name}`, { metadata: wanted }),
-      );
-    const version = labels[LABELS.injectedVersion];
-    if (version !== undefined && version !== this.#settings.version)
-      await this.#event(
-        namespace,
-        this.#about(
-          pod,
-          'SidecarOutdated',
-          `the sidecar is of version ${version}, the control plane of ${this.#settings.version}: kubectl ` +
-            'holdfast outdated prints the commands',
-        ),
-        new Map([[`Pod/${name}`, uid]]),
-      );
-  }
-
-  /** A leader whose container has ended: the others are told to look now instead of at the next time they would. */
-  async #lastWord(pod: Pod, sidecars: readonly SidecarReport[]): Promise<void> {
-    const dead = over(pod) ? sidecars.find((one) => one.uid === pod.metadata.uid) : undefined;
-    const id = idOf('ended', pod.metadata.uid ?? '');
-    if (dead?.client === undefined || dead !== leaderOf(sidecars) || this.#written.has(id)) return;
-    this.#remember(id);
-    await this.#deps.leases.publish({ kind: 'changed', lease: dead.client.lease });
-  }
-
-  #about(pod: Pod, reason: string, note: string): EventFacts {
-    return {
-      id: idOf(pod.metadata.uid ?? '', reason, this.#settings.version),
-      kind: 'Pod',
-      object: pod.metadata.name,
-      type: 'Warning',
-      reason,
-      action: reason,
-      note,
-      atEpochMs: this.#deps.nowEpochMs(),
-    };
-  }
-
-  /** Somebody changed the annotation: ask the leader. @returns the value that was dealt with. */
+  /** Asks the leader to hand over when the annotation has changed. @returns the value that was dealt with. */
   async #handOver({ client, sidecars }: Facts): Promise<string | undefined> {
     const asked = client.metadata.annotations?.[ANNOTATIONS.handOver];
     const leader = leaderOf(sidecars);
@@ -371,62 +299,6 @@ export class Reconciler {
     );
     return asked;
   }
-
-  async #event(namespace: string, event: EventFacts, uids: ReadonlyMap<string, string>): Promise<void> {
-    const uid = uids.get(`${event.kind}/${event.object}`);
-    if (uid === undefined || this.#written.has(event.id) || this.#deps.nowEpochMs() - event.atEpochMs > OLD_MS) return;
-    const minute = Math.floor(this.#deps.nowMs() / 60_000);
-    const told = this.#told.get(uid);
-    const count = told?.minute === minute ? told.count + 1 : 1;
-    if (count > MAX_EVENTS_A_MINUTE) return;
-    this.#told.set(uid, { minute, count });
-    const core = event.kind === 'Pod';
-    const body = {
-      apiVersion: 'events.k8s.io/v1',
-      kind: 'Event',
-      metadata: { name: `${event.object}.${event.id}`.slice(0, 250), namespace },
-      regarding: {
-        apiVersion: core ? 'v1' : `${GROUP}/${VERSION}`,
-        kind: event.kind,
-        name: event.object,
-        namespace,
-        uid,
-      },
-      reportingController: `${GROUP}/controller`,
-      reportingInstance: this.#settings.identity.slice(0, 128),
-      eventTime: microTime(event.atEpochMs),
-      type: event.type,
-      reason: event.reason,
-      action: event.action,
-      note: event.note,
-    };
-    await this.#write(
-      `events/${body.metadata.name}`,
-      () => this.#deps.kube.create(`/apis/events.k8s.io/v1/namespaces/${namespace}/events`, body),
-      () => {
-        this.#remember(event.id);
-      },
-    );
-  }
-
-  #remember(id: string): void {
-    this.#written.add(id);
-    const first = this.#written.values().next().value;
-    if (this.#written.size > MAX_REMEMBERED && first !== undefined) this.#written.delete(first);
-  }
-
-  /** One write, if we may. Somebody faster (409), something gone (404): the next round sees it as it is. */
-  async #write(what: string, write: () => Promise<unknown>, done: () => void = () => undefined): Promise<void> {
-    if (!this.#deps.leading() || this.#stopped) return;
-    try {
-      await write();
-      done();
-    } catch (error) {
-      const status = error instanceof ApiError ? error.status : 0;
-      if (status === 409 || status === 404) return done();
-      this.#deps.log.warn({ err: error, what }, 'a write was refused or got lost; trying again');
-    }
-  }
 }
 
 function scopes(namespaces: readonly string[]): readonly string[] {
@@ -437,21 +309,12 @@ function objects(reflectors: readonly Reflector[]): readonly unknown[] {
   return reflectors.flatMap((reflector) => [...reflector.objects.values()]);
 }
 
-/** The pod has ended, or its sidecar has for good. */
-function over(pod: Pod): boolean {
-  const { phase, initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
-  if (phase === 'Succeeded' || phase === 'Failed') return true;
-  return [...initContainerStatuses, ...containerStatuses].some(
-    (one) => one.name === CONTAINER && one.state?.terminated !== undefined,
-  );
-}
-
 function factsOf(pod: Pod): PodFacts {
   return {
     name: pod.metadata.name,
     uid: pod.metadata.uid ?? '',
     attached: attached(pod),
-    ended: over(pod) || pod.metadata['deletionTimestamp'] !== undefined,
+    ended: isGoing(pod),
   };
 }
 

@@ -18,26 +18,26 @@ export interface SidecarReport {
   readonly storeWarnings: readonly string[];
   /** Used memory of Redis as a share of maxmemory. */
   readonly storeFill: number | undefined;
-  readonly client:
-    | {
-        readonly lease: string;
-        readonly role: string;
-        readonly open: boolean;
-        readonly epoch: number;
-        readonly token: {
-          readonly state: string;
-          readonly remainingMs: number | undefined;
-          readonly failure: string | undefined;
-        };
-        readonly credentials: string;
-        readonly breaker: string;
-        readonly breakerOpenForMs: number | undefined;
-        /** It cannot do its work, and no other replica was found that can. */
-        readonly unfit: { readonly why: string; readonly asked: number } | undefined;
-      }
-    | undefined;
+  readonly client: ClientReport | undefined;
   readonly streams: readonly StreamReport[];
   readonly notices: readonly ReportNotice[];
+}
+
+interface ClientReport {
+  readonly lease: string;
+  readonly role: string;
+  readonly open: boolean;
+  readonly epoch: number;
+  readonly token: {
+    readonly state: string;
+    readonly remainingMs: number | undefined;
+    readonly failure: string | undefined;
+  };
+  readonly credentials: string;
+  readonly breaker: string;
+  readonly breakerOpenForMs: number | undefined;
+  /** It cannot do its work, and no other replica was found that can. */
+  readonly unfit: { readonly why: string; readonly asked: number } | undefined;
 }
 
 export interface StreamReport {
@@ -67,14 +67,28 @@ export interface ReportNotice {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** A report older than this is of a sidecar that may be gone: three reports were missed. */
+export const FRESH_MS = 5000;
+const CONNECTED: ReadonlySet<string> = new Set(['LIVE', 'OPEN', 'DEGRADED']);
+
+/** Returns whether a stream has its connection. */
+export function isConnected({ state }: StreamReport): boolean {
+  return CONNECTED.has(state);
+}
+
+/** Returns the leader with the newest epoch among the replicas heard of lately; undefined: none of them leads. */
+export function leaderOf(sidecars: readonly SidecarReport[]): SidecarReport | undefined {
+  return sidecars
+    .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= FRESH_MS)
+    .sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
+}
+
 type Loose = Readonly<Record<string, unknown>>;
 
 /** Reads a report; a hostile or broken one becomes an empty one, never an exception. */
 export function sidecarOf({ replica, ageMs, content }: Report): SidecarReport {
   const it = loose(content);
   const store = loose(it['store']);
-  const client = it['client'] === undefined ? undefined : loose(it['client']);
-  const token = loose(client?.['token']);
   return {
     pod: text(it['pod']) || (replica.split('/')[0] ?? ''),
     uid: text(it['uid']) || (replica.split('/')[1] ?? ''),
@@ -90,33 +104,33 @@ export function sidecarOf({ replica, ageMs, content }: Report): SidecarReport {
     storeTrouble: textOr(store['trouble']),
     storeWarnings: Array.isArray(store['warnings']) ? store['warnings'].map(text) : [],
     storeFill: numberOr(store['fill']),
-    client:
-      client === undefined
-        ? undefined
-        : {
-            lease: text(client['lease']),
-            role: text(client['role']),
-            open: client['open'] === true,
-            epoch: number(client['epoch']),
-            token: {
-              state: text(token['state']) || 'absent',
-              remainingMs: numberOr(token['remainingMs']),
-              failure: textOr(token['failure']),
-            },
-            credentials: text(client['credentials']),
-            breaker: text(client['breaker']) || 'closed',
-            breakerOpenForMs: numberOr(client['breakerOpenForMs']),
-            unfit:
-              client['unfit'] === undefined
-                ? undefined
-                : { why: text(loose(client['unfit'])['why']), asked: number(loose(client['unfit'])['asked']) },
-          },
+    client: it['client'] === undefined ? undefined : clientOf(loose(it['client'])),
     streams: list(it['streams']).map(streamOf),
     notices: list(it['notices']).map(({ event, timestamp, ...fields }) => ({
       event: text(event),
       timestamp: text(timestamp),
       fields,
     })),
+  };
+}
+
+function clientOf(it: Loose): ClientReport {
+  const token = loose(it['token']);
+  const unfit = loose(it['unfit']);
+  return {
+    lease: text(it['lease']),
+    role: text(it['role']),
+    open: it['open'] === true,
+    epoch: number(it['epoch']),
+    token: {
+      state: text(token['state']) || 'absent',
+      remainingMs: numberOr(token['remainingMs']),
+      failure: textOr(token['failure']),
+    },
+    credentials: text(it['credentials']),
+    breaker: text(it['breaker']) || 'closed',
+    breakerOpenForMs: numberOr(it['breakerOpenForMs']),
+    unfit: it['unfit'] === undefined ? undefined : { why: text(unfit['why']), asked: number(unfit['asked']) },
   };
 }
 

@@ -5,6 +5,7 @@ import {
   installationOf,
   patchOf,
   refusalOf,
+  type Attachment,
   type AttachSettings,
   type PodLike,
 } from '../attach/attach.ts';
@@ -39,30 +40,17 @@ export interface Known {
  * answer as a real one. Whoever may create a pod may put the label on it; there are no lists of names.
  */
 export function admissionReview(request: AdmissionRequest, known: Known, settings: AttachSettings): AdmissionResponse {
-  const { uid, namespace, object: pod } = request;
+  const { uid, object: pod } = request;
   const name = pod.metadata?.labels?.[LABELS.client];
   // Selectors are reported to be ignored in places: the label is looked at here too.
   if (request.operation !== 'CREATE' || name === undefined || attached(pod)) return { uid, allowed: true };
-  const deny = (message: string): AdmissionResponse => ({
-    uid,
-    allowed: false,
-    status: { code: 403, reason: 'Forbidden', message: `holdfast: ${message}` },
-  });
-  const refusal = refusalOf(pod);
-  if (refusal !== undefined) return deny(refusal);
-  const client = known.client(namespace, name);
-  if (client === undefined)
-    return deny(
-      `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace ` +
-        `"${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove ` +
-        'the label',
-    );
-  const streams = known.streamsOf(namespace, name);
-  const compiled = compileDocuments(client, streams, installationOf(settings));
-  if ('problem' in compiled) return deny(compiled.problem);
-  const asked = attachedClient(client, streams, settings);
-  if ('problem' in asked) return deny(asked.problem);
-  const attachment = attach(pod, asked, settings, compiled.documents);
+  const attachment = attachmentFor(name, request, known, settings);
+  if ('problem' in attachment)
+    return {
+      uid,
+      allowed: false,
+      status: { code: 403, reason: 'Forbidden', message: `holdfast: ${attachment.problem}` },
+    };
   const patch = Buffer.from(JSON.stringify(patchOf(pod, attachment))).toString('base64');
   return {
     uid,
@@ -71,4 +59,28 @@ export function admissionReview(request: AdmissionRequest, known: Known, setting
     patch,
     ...(attachment.warnings.length === 0 ? {} : { warnings: attachment.warnings.map((one) => `holdfast: ${one}`) }),
   };
+}
+
+/** Returns what the pod gets of StreamClient `name`, or in a sentence why it must not be created. */
+function attachmentFor(
+  name: string,
+  { namespace, object: pod }: AdmissionRequest,
+  known: Known,
+  settings: AttachSettings,
+): Attachment | { readonly problem: string } {
+  const refusal = refusalOf(pod);
+  if (refusal !== undefined) return { problem: refusal };
+  const client = known.client(namespace, name);
+  if (client === undefined)
+    return {
+      problem:
+        `the label ${LABELS.client} names StreamClient "${name}", which does not exist in namespace ` +
+        `"${namespace}": create it (kubectl get streamclients -n ${namespace} lists those that do), or remove ` +
+        'the label',
+    };
+  const streams = known.streamsOf(namespace, name);
+  const compiled = compileDocuments(client, streams, installationOf(settings));
+  if ('problem' in compiled) return compiled;
+  const asked = attachedClient(client, streams, settings);
+  return 'problem' in asked ? asked : attach(pod, asked, settings, compiled.documents);
 }

@@ -89,27 +89,7 @@ export class CertificateRotation {
   }
 
   async #round(): Promise<void> {
-    const path = this.#path;
-    let secret = (await this.#kube.get(path)) as Secret;
-    let stored = read(secret);
-    if (stored === undefined || dueForRotation(stored, this.#clock.nowEpochMs())) {
-      const fresh = await issue(this.#settings.names, {
-        nowMs: this.#clock.nowEpochMs(),
-        lifeMs: this.#settings.lifeMs,
-        previousCa: stored?.ca ?? '',
-      });
-      try {
-        secret = (await this.#kube.patch(path, {
-          metadata: { resourceVersion: secret.metadata.resourceVersion },
-          data: encode(fresh),
-        })) as Secret;
-      } catch (error) {
-        // The other replica was faster: its pair is as good.
-        if (!(error instanceof ApiError) || error.status !== 409) throw error;
-        secret = (await this.#kube.get(path)) as Secret;
-      }
-      stored = read(secret);
-    }
+    const stored = await this.#stored();
     if (stored === undefined) throw new Error('the Secret with the certificates cannot be read');
     await this.#trust(stored);
     if (stored.cert === this.#serving) return;
@@ -117,6 +97,32 @@ export class CertificateRotation {
     this.#serve(stored);
     this.#serving = stored.cert;
     this.notAfterMs = stored.notAfterMs;
+  }
+
+  /** Returns what the Secret holds, made anew when it is time. */
+  async #stored(): Promise<Certificates | undefined> {
+    const secret = (await this.#kube.get(this.#path)) as Secret;
+    const stored = read(secret);
+    const due = stored === undefined || dueForRotation(stored, this.#clock.nowEpochMs());
+    return due ? read(await this.#renew(secret, stored?.ca ?? '')) : stored;
+  }
+
+  async #renew(secret: Secret, previousCa: string): Promise<Secret> {
+    const fresh = await issue(this.#settings.names, {
+      nowMs: this.#clock.nowEpochMs(),
+      lifeMs: this.#settings.lifeMs,
+      previousCa,
+    });
+    try {
+      return (await this.#kube.patch(this.#path, {
+        metadata: { resourceVersion: secret.metadata.resourceVersion },
+        data: encode(fresh),
+      })) as Secret;
+    } catch (error) {
+      // The other replica was faster: its pair is as good.
+      if (!(error instanceof ApiError) || error.status !== 409) throw error;
+      return (await this.#kube.get(this.#path)) as Secret;
+    }
   }
 
   async #trust({ bundle, cert }: Certificates): Promise<void> {

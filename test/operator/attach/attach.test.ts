@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { identityOf } from '../../../src/cli/run.ts';
+import { identityOf } from '../../../src/cli/run-settings.ts';
 import { admissionReview, type Known } from '../../../src/operator/webhook/admission-review.ts';
 import {
   applyTo,

@@ -2,7 +2,10 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { eventsOf } from '../../../src/operator/controller/kubernetes-events.ts';
 import { sidecarOf } from '../../../src/operator/controller/sidecar-report.ts';
-import { clientStatus, sameNews, streamStatus, type Facts } from '../../../src/operator/controller/conditions.ts';
+import { clientStatus } from '../../../src/operator/controller/client-status.ts';
+import { sameNews } from '../../../src/operator/controller/same-news.ts';
+import { streamStatus } from '../../../src/operator/controller/stream-status.ts';
+import type { Facts } from '../../../src/operator/controller/conditions.ts';
 import { client, stream, report, sidecar, facts, condition } from '../facts.ts';
 
 describe('what a status says', () => {

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { eventsOf } from '../../../src/operator/controller/kubernetes-events.ts';
 import { sidecarOf, type SidecarReport } from '../../../src/operator/controller/sidecar-report.ts';
-import { clientStatus, roleShown } from '../../../src/operator/controller/conditions.ts';
+import { clientStatus } from '../../../src/operator/controller/client-status.ts';
+import { roleShown } from '../../../src/operator/controller/role-shown.ts';
 import { facts, report, sidecar } from '../facts.ts';
 
 // Found and mended: B16

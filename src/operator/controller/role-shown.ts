@@ -1,0 +1,19 @@
+import { FRESH_MS, leaderOf, type SidecarReport } from './sidecar-report.ts';
+
+/**
+ * Returns what the label `holdfast.dev/role` of the pod `uid` is to say; undefined: what it says now, or nothing. While
+ * nobody leads, silence says nothing: the store may be away.
+ */
+export function roleShown(
+  uid: string,
+  before: string | undefined,
+  sidecars: readonly SidecarReport[],
+): 'leader' | 'standby' | 'gone' | undefined {
+  const own = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS);
+  const said = own?.client?.role;
+  if (said === 'leader' || said === 'standby') return said;
+  if (leaderOf(sidecars) === undefined || said !== undefined) return undefined;
+  // It waits for its configuration, or it stopped reporting; one that has not begun yet was never shown as anything.
+  if (own !== undefined) return 'standby';
+  return before === undefined ? undefined : 'gone';
+}
