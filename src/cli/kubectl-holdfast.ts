@@ -53,6 +53,7 @@ const SETTINGS: ReadonlyMap<string, 'since' | 'file' | 'installation'> = new Map
   ['--file', 'file'],
   ['--installation', 'installation'],
 ]);
+const HELP: ReadonlySet<string> = new Set(['--help', '-h']);
 const NAMESPACE: ReadonlySet<string> = new Set(['-n', '--namespace']);
 /** Options of kubectl that have a value. */
 const WITH_VALUE: ReadonlySet<string> = new Set([
@@ -339,9 +340,10 @@ function named(word: string | undefined, usage: string): string {
 
 async function main(args: readonly string[]): Promise<number> {
   try {
+    if (wantsHelp(args)) return help('');
     const options = read(args);
-    const [name] = options.words;
-    const command = COMMANDS[name ?? ''];
+    const [name = ''] = options.words;
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     return command === undefined ? help(name) : await command(options);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
@@ -350,9 +352,15 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Returns whether the usage is asked for; behind `dlq` and `--` words belong to others. */
+function wantsHelp(args: readonly string[]): boolean {
+  const end = args.findIndex((word) => word === 'dlq' || word === '--');
+  return args.slice(0, end === -1 ? args.length : end).some((word) => HELP.has(word));
+}
+
 /** Answers what is no command. @returns the exit code: 0 when help was asked for. */
-function help(word: string | undefined): number {
-  if (word === undefined || ['help', '--help', '-h'].includes(word)) {
+function help(word: string): number {
+  if (word === '' || word === 'help') {
     process.stdout.write(USAGE);
     return 0;
   }
