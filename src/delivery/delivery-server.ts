@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
 import type { DeadLetterRoutes } from './dead-letter-routes.ts';
 import { sendJson, sendProblem } from './problem-json.ts';
@@ -207,7 +208,7 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
   const { pull } = stream;
   if (pull === undefined)
     return sendProblem(response, 409, 'HF_API_MODE', 'this stream is pushed; its answers are the acknowledgements');
-  const body = await readBody(request);
+  const body = await readBody(request, BODY_LIMIT_BYTES);
   if (body === undefined)
     return sendProblem(response, 413, 'HF_API_BODY', `the body exceeds ${String(BODY_LIMIT_BYTES)} bytes`);
   const message = parseObject(body);
@@ -255,17 +256,6 @@ const LOOPBACK = 'http://127.0.0.1';
 function queryInt(url: URL, name: string, fallback: number): number {
   const value = url.searchParams.get(name);
   return value !== null && /^\d{1,6}$/.test(value) ? Number(value) : fallback;
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size > BODY_LIMIT_BYTES) return undefined;
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }
 
 function failed(response: ServerResponse, error: unknown): void {
