@@ -47,7 +47,7 @@ export default tseslint.config(
     files: [
       'src/cli/{controller,run}.ts', 'src/core/events/outbox.ts',
       'src/operator/api/custom-resource-definition.ts', 'src/operator/attach/attach.ts', 'src/operator/controller/{conditions,reconciler}.ts', 'src/sidecar/client/oauth-client.ts',
-      'src/sidecar/leadership/election.ts', 'src/sidecar/stream/{intake,stream-driver,stream-telemetry}.ts', 'src/simulator/simulator.ts',
+      'src/sidecar/leadership/election.ts', 'src/sidecar/stream/{intake,stream-driver,stream-telemetry}.ts',
       'test/chaos/{checker,golden.test,plants}.ts', 'test/chaos/rows/*.ts', 'test/kubernetes/control.k8s.ts',
       'test/simulation/{world,stream-plants,stream-world}.ts',
     ],
