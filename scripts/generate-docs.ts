@@ -23,25 +23,8 @@ interface Node {
 }
 
 function rows(node: Node, path: string, mandatory: boolean, out: string[]): void {
-  const inner = Object.entries(node.properties ?? {});
-  const allowed =
-    node.enum !== undefined
-      ? node.enum.map((one) => `\`${String(one)}\``).join(', ')
-      : node.const !== undefined
-        ? `\`${String(node.const)}\``
-        : bounds(node);
-  const fallback =
-    node.default === undefined || (typeof node.default === 'object' && inner.length > 0)
-      ? mandatory
-        ? '**required**'
-        : ''
-      : `\`${JSON.stringify(node.default)}\``;
-  if (path !== '')
-    out.push(
-      `| \`${path}\` | ${typeOf(node)} | ${fallback} | ${allowed} | ` +
-        `${(node.description ?? '').replaceAll('|', '\\|')} |`,
-    );
-  for (const [name, child] of inner)
+  if (path !== '') out.push(row(node, path, mandatory));
+  for (const [name, child] of Object.entries(node.properties ?? {}))
     rows(
       child,
       path === '' ? name : `${path}.${name}`,
@@ -50,12 +33,32 @@ function rows(node: Node, path: string, mandatory: boolean, out: string[]): void
     );
 }
 
+function row(node: Node, path: string, mandatory: boolean): string {
+  const description = (node.description ?? '').replaceAll('|', '\\|');
+  return `| \`${path}\` | ${typeOf(node)} | ${fallback(node, mandatory)} | ${allowed(node)} | ${description} |`;
+}
+
+function allowed(node: Node): string {
+  if (node.enum !== undefined) return node.enum.map((one) => `\`${String(one)}\``).join(', ');
+  return node.const === undefined ? bounds(node) : `\`${String(node.const)}\``;
+}
+
+/** What stands where the field is left out. The default of an object stands with its members. */
+function fallback(node: Node, mandatory: boolean): string {
+  const ofMembers = typeof node.default === 'object' && Object.keys(node.properties ?? {}).length > 0;
+  if (node.default !== undefined && !ofMembers) return `\`${JSON.stringify(node.default)}\``;
+  return mandatory ? '**required**' : '';
+}
+
 function typeOf(node: Node): string {
   if (node.anyOf !== undefined) return 'one of several forms';
   if (node.type === 'array') return `list of ${node.items === undefined ? 'values' : typeOf(node.items)}`;
-  if (node.type === 'string' && node.pattern?.includes('ms|s|m|h') === true) return 'duration';
-  if (node.type === 'string' && node.pattern?.includes('Ki|Mi') === true) return 'size';
-  return String(node.type ?? 'value');
+  return node.type === 'string' ? typeOfText(node.pattern ?? '') : String(node.type ?? 'value');
+}
+
+function typeOfText(pattern: string): string {
+  if (pattern.includes('ms|s|m|h')) return 'duration';
+  return pattern.includes('Ki|Mi') ? 'size' : 'string';
 }
 
 function bounds(node: Node): string {

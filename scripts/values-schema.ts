@@ -76,22 +76,27 @@ export function valuesSchema(text: string): {
 function objectSchema(node: unknown, path: string, fields: ValuesField[]): Record<string, unknown> {
   if (!isMap(node)) return { type: 'object' };
   const properties: Record<string, unknown> = {};
-  for (const pair of node.items) {
+  for (const [index, pair] of node.items.entries()) {
     const name = isScalar(pair.key) ? String(pair.key.value) : '';
     const at = path === '' ? name : `${path}.${name}`;
-    const comment = isScalar(pair.key) ? (pair.key.commentBefore ?? '') : '';
-    const first = pair === node.items[0] ? (node.commentBefore ?? '') : '';
-    const description =
-      /--\s*([\s\S]*)$/
-        .exec(comment === '' ? first : comment)?.[1]
-        ?.replaceAll(/\s+/g, ' ')
-        .trim() ?? '';
+    // The parser gives the comment above the first field to the object.
+    const description = descriptionIn(commentOf(pair.key) || (index === 0 ? node.commentBefore : undefined));
     properties[name] = {
       ...(description === '' ? {} : { description }),
       ...fieldSchema(pair.value, { at, description }, fields),
     };
   }
   return { type: 'object', additionalProperties: false, properties };
+}
+
+function commentOf(key: unknown): string {
+  return isScalar(key) ? (key.commentBefore ?? '') : '';
+}
+
+/** What stands behind "--" in a comment, on one line. */
+function descriptionIn(comment: string | null | undefined): string {
+  const text = /--\s*([\s\S]*)$/.exec(comment ?? '')?.[1] ?? '';
+  return text.replaceAll(/\s+/g, ' ').trim();
 }
 
 function fieldSchema(

@@ -31,46 +31,76 @@ export interface HostFindings {
   readonly warnings: readonly string[];
 }
 
+type Spec = StreamClient['spec'];
+
+/** What is to be said of one field. */
+interface Finding {
+  readonly problem?: ConfigProblem;
+  readonly warning?: string;
+}
+
+/** With so many overrides the region's domain makes no host. */
+const ALL_HOSTS = 3;
+
 /** Checks the region and the host overrides of one client. */
-export function checkHosts(where: string, spec: StreamClient['spec'], installation: Installation): HostFindings {
-  const problems: ConfigProblem[] = [];
-  const warnings: string[] = [];
+export function checkHosts(where: string, spec: Spec, installation: Installation): HostFindings {
   const overrides = Object.entries(spec.hosts).filter(
     (entry): entry is [keyof Hosts, string] => entry[1] !== undefined,
   );
+  const domain = overrides.length < ALL_HOSTS ? domainOf(spec) : undefined;
+  const field = `${where}.spec.region`;
+  const findings: Finding[] = [checkRegion(field, spec, overrides.length < ALL_HOSTS)];
+  if (domain !== undefined && !mayReceiveSecret(domain.toLowerCase(), spec, installation))
+    findings.push({ problem: notAllowed(field, domain) });
+  for (const override of overrides) findings.push(checkOverride(where, override, spec, installation));
+  return {
+    problems: findings.flatMap(({ problem }) => problem ?? []),
+    warnings: findings.flatMap(({ warning }) => warning ?? []),
+  };
+}
+
+/** A region that is not known here makes no hosts; where it is used as given, that is said. */
+function checkRegion(field: string, spec: Spec, makesHosts: boolean): Finding {
+  if (spec.platform === 'NiceCXone')
+    return CXONE_AREAS.includes(spec.region)
+      ? {}
+      : { warning: `${field}: ${spec.region} is not a CXone area known here; used as a label only` };
   const domain = domainOf(spec);
-  if (domain === undefined && overrides.length < 3) {
-    const known = Object.entries(GENESYS_DOMAINS).map(([region, name]) => `${region} (${name})`);
-    problems.push({
-      code: 'HF_CONFIG_HOST',
-      field: `${where}.spec.region`,
-      rule: 'is not a known Genesys Cloud region or domain',
-      remedy: `use one of: ${known.join(', ')}; or set hosts.login, hosts.api and hosts.streaming`,
-    });
-  } else if (
-    spec.platform === 'GenesysCloud' &&
-    domain !== undefined &&
-    !Object.values(GENESYS_DOMAINS).includes(domain)
-  ) {
-    warnings.push(`${where}.spec.region: ${domain} is not a domain of the Genesys Cloud region table; used as given`);
-  } else if (spec.platform === 'NiceCXone' && !CXONE_AREAS.includes(spec.region)) {
-    warnings.push(`${where}.spec.region: ${spec.region} is not a CXone area known here; used as a label only`);
-  }
-  // Where the credentials come out of a Secret, whoever writes a StreamClient must not choose who is sent them.
+  if (domain === undefined) return makesHosts ? { problem: unknownRegion(field) } : {};
+  return Object.values(GENESYS_DOMAINS).includes(domain)
+    ? {}
+    : { warning: `${field}: ${domain} is not a domain of the Genesys Cloud region table; used as given` };
+}
+
+function unknownRegion(field: string): ConfigProblem {
+  const known = Object.entries(GENESYS_DOMAINS).map(([region, name]) => `${region} (${name})`);
+  return {
+    code: 'HF_CONFIG_HOST',
+    field,
+    rule: 'is not a known Genesys Cloud region or domain',
+    remedy: `use one of: ${known.join(', ')}; or set hosts.login, hosts.api and hosts.streaming`,
+  };
+}
+
+function checkOverride(
+  where: string,
+  [name, value]: readonly [keyof Hosts, string],
+  spec: Spec,
+  installation: Installation,
+): Finding {
+  const field = `${where}.spec.hosts.${name}`;
+  const finding = checkOrigin(field, value, name === 'streaming' ? 'ws' : 'http', installation.allowPrivate);
+  if (finding.problem !== undefined) return finding;
+  const host = new URL(value).hostname;
+  return isLoopbackHost(host) || mayReceiveSecret(host, spec, installation)
+    ? finding
+    : { problem: notAllowed(field, host) };
+}
+
+/** Where the credentials come out of a Secret, the author of a StreamClient must not choose the host that gets them. */
+function mayReceiveSecret(host: string, spec: Spec, installation: Installation): boolean {
   const secret = installation.attached || spec.credentials.secretRef !== undefined;
-  const allowed = (host: string): boolean =>
-    !secret || isVendor(host) || isAllowedHost(host, installation.allowedHosts);
-  if (domain !== undefined && overrides.length < 3 && !allowed(domain.toLowerCase()))
-    problems.push(notAllowed(`${where}.spec.region`, domain));
-  for (const [name, value] of overrides) {
-    const field = `${where}.spec.hosts.${name}`;
-    const finding = checkOrigin(field, value, name === 'streaming' ? 'ws' : 'http', installation.allowPrivate);
-    const host = URL.canParse(value) ? new URL(value).hostname : '';
-    if (finding.problem !== undefined) problems.push(finding.problem);
-    else if (!isLoopbackHost(host) && !allowed(host)) problems.push(notAllowed(field, host));
-    else if (finding.warning !== undefined) warnings.push(finding.warning);
-  }
-  return { problems, warnings };
+  return !secret || isVendor(host) || isAllowedHost(host, installation.allowedHosts);
 }
 
 function notAllowed(field: string, host: string): ConfigProblem {
@@ -88,42 +118,64 @@ function isVendor(host: string): boolean {
   return VENDOR_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`));
 }
 
+type Family = 'ws' | 'http';
+type Refusal = Pick<ConfigProblem, 'rule' | 'remedy'>;
+
 /** One origin: secure unless loopback, no user info, path, query or fragment, no address tricks. */
-export function checkOrigin(
-  field: string,
-  value: string,
-  family: 'ws' | 'http',
-  allowPrivate: readonly string[] = [],
-): { readonly problem?: ConfigProblem; readonly warning?: string } {
-  const refuse = (rule: string, remedy: string): { readonly problem: ConfigProblem } => ({
-    problem: { code: 'HF_CONFIG_HOST', field, rule, remedy },
-  });
-  const example = family === 'ws' ? 'wss://streaming.example.com' : 'https://api.example.com';
-  let url: URL;
-  try {
-    url = new URL(value);
-  } catch {
-    return refuse('is not a URL', `write scheme and host, such as ${example}`);
-  }
+function checkOrigin(field: string, value: string, family: Family, allowPrivate: readonly string[]): Finding {
+  if (!URL.canParse(value))
+    return refused(field, { rule: 'is not a URL', remedy: `write scheme and host, such as ${exampleOf(family)}` });
+  const url = new URL(value);
+  const host = url.hostname;
+  const refusal = refusedForm(url, family) ?? refusedHost(host, allowPrivate);
+  if (refusal !== undefined) return refused(field, refusal);
+  return isLoopbackHost(host) || isVendor(host)
+    ? {}
+    : { warning: `${field}: ${host} is not a host name of the vendor; used as given` };
+}
+
+function refused(field: string, refusal: Refusal): Finding {
+  return { problem: { code: 'HF_CONFIG_HOST', field, ...refusal } };
+}
+
+function exampleOf(family: Family): string {
+  return family === 'ws' ? 'wss://streaming.example.com' : 'https://api.example.com';
+}
+
+function refusedForm(url: URL, family: Family): Refusal | undefined {
   const secure = `${family}s:`;
   if (url.protocol !== secure && url.protocol !== `${family}:`)
-    return refuse(`has the scheme ${url.protocol}//`, `use ${secure}// (${family}:// toward loopback only)`);
+    return {
+      rule: `has the scheme ${url.protocol}//`,
+      remedy: `use ${secure}// (${family}:// toward loopback only)`,
+    };
   if (url.username !== '' || url.password !== '')
-    return refuse('contains a user name or password', 'remove them; credentials are files in credentials.directory');
+    return {
+      rule: 'contains a user name or password',
+      remedy: 'remove them; credentials are files in credentials.directory',
+    };
   if (url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname))
-    return refuse('has a path, query or fragment', `write scheme and host only, such as ${example}`);
-  const host = url.hostname;
-  const loopback = isLoopbackHost(host);
-  if (url.protocol !== secure && !loopback)
-    return refuse(`uses ${url.protocol}// toward a host that is not loopback`, `use ${secure}//`);
-  if (loopback) return {};
-  if (host.endsWith('.')) return refuse('ends with a dot', 'remove the trailing dot');
+    return {
+      rule: 'has a path, query or fragment',
+      remedy: `write scheme and host only, such as ${exampleOf(family)}`,
+    };
+  return url.protocol === secure || isLoopbackHost(url.hostname)
+    ? undefined
+    : { rule: `uses ${url.protocol}// toward a host that is not loopback`, remedy: `use ${secure}//` };
+}
+
+function refusedHost(host: string, allowPrivate: readonly string[]): Refusal | undefined {
+  if (isLoopbackHost(host)) return undefined;
+  if (host.endsWith('.')) return { rule: 'ends with a dot', remedy: 'remove the trailing dot' };
   const address = literalAddress(host);
   if (address !== undefined && addressRule(allowPrivate)(address))
-    return refuse(`names the private address ${address}`, PRIVATE_ADDRESS_REMEDY);
+    return { rule: `names the private address ${address}`, remedy: PRIVATE_ADDRESS_REMEDY };
   if (address !== undefined && !isPrivateAddress(address))
-    return refuse('is an IP address', 'use the host name of the platform');
-  if (host.split('.').some((label) => label.startsWith('xn--')))
-    return refuse('contains a punycode label, which can imitate another name', 'use the plain ASCII host name');
-  return isVendor(host) ? {} : { warning: `${field}: ${host} is not a host name of the vendor; used as given` };
+    return { rule: 'is an IP address', remedy: 'use the host name of the platform' };
+  return host.split('.').some((label) => label.startsWith('xn--'))
+    ? {
+        rule: 'contains a punycode label, which can imitate another name',
+        remedy: 'use the plain ASCII host name',
+      }
+    : undefined;
 }

@@ -208,26 +208,8 @@ function resolveStream(
       reorderBytes: 4 * 1024 * 1024,
       contiguous: spec.resume.contiguous,
     },
-    outbox: {
-      maxInFlight: spec.delivery.maxInFlight,
-      maxUncheckpointed: spec.delivery.maxUncheckpointed,
-      maxBufferedBytes: Math.min(spec.delivery.maxBufferedBytes, shareBytes),
-      ackTimeoutMs: spec.delivery.ackTimeout,
-      cover: COVER[profile.streamClass],
-    },
-    consumer: {
-      maxAttempts: spec.delivery.maxAttempts,
-      crashLimit: spec.delivery.crashLimit,
-      backoff: {
-        baseMs: spec.delivery.retryBaseDelay,
-        multiplier: 2,
-        maxMs: spec.delivery.retryMaxDelay,
-        jitterLow: 0.5,
-        jitterHigh: 1,
-      },
-      retryAfterMaxMs: 900_000,
-      storm: { consecutive: 5, sharePercent: 50, minSamples: 10, windowMs: 60_000 },
-    },
+    outbox: outboxPolicy(spec.delivery, profile, shareBytes),
+    consumer: consumerPolicy(spec.delivery),
     checkpoint: CHECKPOINT,
     delivery: spec.delivery,
     retentionMs: spec.resume.retention ?? profile.retentionMs[path] ?? profile.retentionMs[''],
@@ -236,6 +218,34 @@ function resolveStream(
     source:
       `/holdfast/${client.spec.platform}/${encodeURIComponent(client.spec.region)}/` +
       `${client.metadata.name}/${stream.metadata.name}`,
+  };
+}
+
+type DeliverySpec = EventStream['spec']['delivery'];
+
+function outboxPolicy(delivery: DeliverySpec, profile: Profile, shareBytes: number): OutboxPolicy {
+  return {
+    maxInFlight: delivery.maxInFlight,
+    maxUncheckpointed: delivery.maxUncheckpointed,
+    maxBufferedBytes: Math.min(delivery.maxBufferedBytes, shareBytes),
+    ackTimeoutMs: delivery.ackTimeout,
+    cover: COVER[profile.streamClass],
+  };
+}
+
+function consumerPolicy(delivery: DeliverySpec): ConsumerPolicy {
+  return {
+    maxAttempts: delivery.maxAttempts,
+    crashLimit: delivery.crashLimit,
+    backoff: {
+      baseMs: delivery.retryBaseDelay,
+      multiplier: 2,
+      maxMs: delivery.retryMaxDelay,
+      jitterLow: 0.5,
+      jitterHigh: 1,
+    },
+    retryAfterMaxMs: 900_000,
+    storm: { consecutive: 5, sharePercent: 50, minSamples: 10, windowMs: 60_000 },
   };
 }
 
@@ -265,10 +275,6 @@ function sessionPolicy(
   loopback: boolean,
 ): SessionPolicy {
   const { reconnect } = client.spec;
-  const { pingEvery, pongTimeout, silence } = spec.heartbeat;
-  const ping = profile.liveness.ping;
-  const watchdog =
-    profile.liveness.watchdog ?? (silence === undefined ? undefined : { of: 'any' as const, silenceMs: silence });
   const jitter = { multiplier: reconnect.multiplier, jitterLow: reconnect.jitterLow, jitterHigh: reconnect.jitterHigh };
   return {
     dialTimeoutMs: 10_000,
@@ -278,21 +284,7 @@ function sessionPolicy(
       profile.hello === undefined
         ? undefined
         : { ackTimeoutMs: profile.hello.ackTimeoutMs, reconnectOnly: profile.hello.reconnectOnly },
-    liveness: {
-      ...(ping === undefined
-        ? {}
-        : {
-            ping: {
-              everyMs: pingEvery ?? ping.everyMs,
-              timeoutMs: pongTimeout ?? ping.timeoutMs,
-              maxMissed: ping.maxMissed,
-            },
-          }),
-      ...(watchdog === undefined
-        ? {}
-        : { watchdog: { of: watchdog.of, silenceMs: silence ?? watchdog.silenceMs, learns: silence === undefined } }),
-      latency: profile.liveness.latency,
-    },
+    liveness: livenessPolicy(spec.heartbeat, profile.liveness),
     backoff: { baseMs: reconnect.baseDelay, maxMs: reconnect.maxDelay, ...jitter },
     extendedBackoff: { baseMs: reconnect.extendedBaseDelay, maxMs: reconnect.extendedMaxDelay, ...jitter },
     maxAttempts: reconnect.maxAttempts,
@@ -309,6 +301,29 @@ function sessionPolicy(
     emptyBatchLimit: 3,
     closeDeadWith1001: profile.closeDeadWith1001,
     tables: profile.tables,
+  };
+}
+
+/** A document changes the profile's pings, but adds none; a watchdog it adds. Without a stated silence it learns. */
+function livenessPolicy(
+  { pingEvery, pongTimeout, silence }: EventStream['spec']['heartbeat'],
+  { ping, watchdog: ofProfile, latency }: Profile['liveness'],
+): SessionPolicy['liveness'] {
+  const watchdog = ofProfile ?? (silence === undefined ? undefined : { of: 'any' as const, silenceMs: silence });
+  return {
+    ...(ping === undefined
+      ? {}
+      : {
+          ping: {
+            everyMs: pingEvery ?? ping.everyMs,
+            timeoutMs: pongTimeout ?? ping.timeoutMs,
+            maxMissed: ping.maxMissed,
+          },
+        }),
+    ...(watchdog === undefined
+      ? {}
+      : { watchdog: { of: watchdog.of, silenceMs: silence ?? watchdog.silenceMs, learns: silence === undefined } }),
+    latency,
   };
 }
 

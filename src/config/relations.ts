@@ -108,9 +108,27 @@ export function onlyLoopback(spec: StreamClient['spec']): boolean {
   return hosts.every((host) => host !== undefined && URL.canParse(host) && isLoopbackHost(new URL(host).hostname));
 }
 
+/** The path of a field of one document's spec. */
+type At = (path: string) => string;
+
 function checkClient(where: string, spec: StreamClient['spec'], say: Say): void {
-  const { reconnect, lease, credentials, maintenance } = spec;
-  const at = (path: string): string => `${where}.spec.${path}`;
+  const at: At = (path) => `${where}.spec.${path}`;
+  checkReconnect(at, spec, say);
+  checkLease(at, spec.lease, say);
+  spec.maintenance.forEach((window, index) => {
+    if ('from' in window && Date.parse(window.to) <= Date.parse(window.from))
+      say(at(`maintenance.${String(index)}.to`), 'is not after from', 'put the end after the beginning');
+  });
+  if (spec.credentials.directory === undefined && spec.credentials.secretRef === undefined)
+    say(
+      at('credentials'),
+      'names neither directory nor secretRef',
+      'set credentials.directory to the directory that holds the files clientId and clientSecret',
+    );
+}
+
+function checkReconnect(at: At, spec: StreamClient['spec'], say: Say): void {
+  const { reconnect } = spec;
   if (reconnect.maxDelay < reconnect.baseDelay)
     say(at('reconnect.maxDelay'), 'is less than baseDelay', 'make maxDelay >= baseDelay');
   if (reconnect.extendedMaxDelay < reconnect.extendedBaseDelay)
@@ -127,26 +145,19 @@ function checkClient(where: string, spec: StreamClient['spec'], say: Say): void 
       'is less than 1s',
       'use 1s or more toward a real platform: shorter delays get the OAuth client locked out',
     );
+}
+
+function checkLease(at: At, lease: StreamClient['spec']['lease'], say: Say): void {
   if (lease.renewEvery * 2 >= lease.ttl)
     say(at('lease.renewEvery'), 'must be less than half of ttl', 'keep renewEvery < ttl / 2');
   if (lease.guard * 2 >= lease.ttl) say(at('lease.guard'), 'must be less than half of ttl', 'keep guard < ttl / 2');
   if (lease.ttl < lease.renewEvery * 2 + lease.guard)
     say(at('lease.ttl'), 'must exceed 2 * renewEvery + guard', 'lengthen ttl or shorten renewEvery');
-  maintenance.forEach((window, index) => {
-    if ('from' in window && Date.parse(window.to) <= Date.parse(window.from))
-      say(at(`maintenance.${String(index)}.to`), 'is not after from', 'put the end after the beginning');
-  });
-  if (credentials.directory === undefined && credentials.secretRef === undefined)
-    say(
-      at('credentials'),
-      'names neither directory nor secretRef',
-      'set credentials.directory to the directory that holds the files clientId and clientSecret',
-    );
 }
 
 function checkStream(where: string, spec: EventStream['spec'], client: StreamClient['spec'], say: Say): void {
   const profile = PROFILES[spec.dialect];
-  const at = (path: string): string => `${where}.spec.${path}`;
+  const at: At = (path) => `${where}.spec.${path}`;
   if (profile.platform !== client.platform)
     say(
       at('dialect'),
@@ -157,50 +168,53 @@ function checkStream(where: string, spec: EventStream['spec'], client: StreamCli
     say(at('path'), `must be one of: ${profile.paths.join(', ')}`, `set path for the dialect ${spec.dialect}`);
   if (profile.paths.length === 0 && spec.path !== undefined)
     say(at('path'), `is not used by the dialect ${spec.dialect}`, 'remove it');
-  const loopback = onlyLoopback(client);
+  checkPing(at, spec, onlyLoopback(client), say);
+  checkPong(at, spec, say);
+  checkResume(at, spec, say);
+  checkDelivery(at, spec.delivery, say);
+}
+
+function checkPing(at: At, spec: EventStream['spec'], loopback: boolean, say: Say): void {
   const ping = spec.heartbeat.pingEvery;
-  if (!loopback && ping !== undefined && (ping < 5000 || ping > 45_000))
+  if (ping === undefined) return;
+  if (!loopback && (ping < 5000 || ping > 45_000))
     say(
       at('heartbeat.pingEvery'),
       'must lie between 5s and 45s',
       'shorter annoys the platform, longer is cut off by proxies',
     );
-  if (ping !== undefined && profile.liveness.ping === undefined)
+  if (PROFILES[spec.dialect].liveness.ping === undefined)
     say(
       at('heartbeat.pingEvery'),
       `the dialect ${spec.dialect} allows no keep-alive from the client`,
       'remove it; use heartbeat.silence',
     );
-  const pong = spec.heartbeat.pongTimeout ?? profile.liveness.ping?.timeoutMs;
-  const every = ping ?? profile.liveness.ping?.everyMs;
-  if (pong !== undefined && every !== undefined && pong >= every)
-    say(at('heartbeat.pongTimeout'), 'must be less than pingEvery', 'shorten pongTimeout or lengthen pingEvery');
-  checkResume(at, spec, profile, say);
-  checkDelivery(at, spec.delivery, say);
 }
 
-function checkResume(
-  at: (path: string) => string,
-  spec: EventStream['spec'],
-  profile: (typeof PROFILES)[keyof typeof PROFILES],
-  say: Say,
-): void {
-  const mode = spec.resume.mode;
-  const native = profile.resume.kind;
-  const asked = { Auto: native, None: undefined, Sequence: 'sequence', Since: 'since', Cursor: 'cursor' }[mode];
-  if (asked !== undefined && native !== undefined && asked !== native)
-    say(at('resume.mode'), `the dialect ${spec.dialect} resumes by ${native}`, 'use Auto');
-  if (asked !== undefined && native === undefined && spec.resume.param === undefined)
+function checkPong(at: At, { dialect, heartbeat }: EventStream['spec'], say: Say): void {
+  const { ping } = PROFILES[dialect].liveness;
+  const pong = heartbeat.pongTimeout ?? ping?.timeoutMs;
+  const every = heartbeat.pingEvery ?? ping?.everyMs;
+  if (pong !== undefined && every !== undefined && pong >= every)
+    say(at('heartbeat.pongTimeout'), 'must be less than pingEvery', 'shorten pongTimeout or lengthen pingEvery');
+}
+
+function checkResume(at: At, { dialect, resume, fields }: EventStream['spec'], say: Say): void {
+  const native = PROFILES[dialect].resume.kind;
+  const asked = { Auto: native, None: undefined, Sequence: 'sequence', Since: 'since', Cursor: 'cursor' }[resume.mode];
+  if (asked === undefined || asked === native) return;
+  if (native !== undefined) return say(at('resume.mode'), `the dialect ${dialect} resumes by ${native}`, 'use Auto');
+  if (resume.param === undefined)
     say(
       at('resume.param'),
-      `the dialect ${spec.dialect} has no resume parameter of its own`,
+      `the dialect ${dialect} has no resume parameter of its own`,
       'name the query parameter that your endpoint takes',
     );
-  if (asked !== undefined && native === undefined && (spec.fields.position ?? []).length === 0)
+  if ((fields.position ?? []).length === 0)
     say(at('fields.position'), 'is needed to resume', 'name the member that carries the position');
 }
 
-function checkDelivery(at: (path: string) => string, delivery: EventStream['spec']['delivery'], say: Say): void {
+function checkDelivery(at: At, delivery: EventStream['spec']['delivery'], say: Say): void {
   if (delivery.retryMaxDelay < delivery.retryBaseDelay)
     say(at('delivery.retryMaxDelay'), 'is less than retryBaseDelay', 'make retryMaxDelay >= retryBaseDelay');
   if (delivery.mode === 'Pull')
@@ -212,35 +226,44 @@ function checkDelivery(at: (path: string) => string, delivery: EventStream['spec
 
 type Push = NonNullable<EventStream['spec']['delivery']['push']>;
 
-function checkPush(at: (field: string) => string, push: Push | undefined, installation: Installation, say: Say): void {
+function checkPush(at: At, push: Push | undefined, installation: Installation, say: Say): void {
   if (push === undefined) return;
   if (!URL.canParse(push.url)) return say(at('url'), 'is not a URL', 'write it like http://127.0.0.1:8080/events');
   const url = new URL(push.url);
+  checkPushForm(at, url, say);
+  if (!isLoopbackHost(url.hostname)) checkRemote(at, push, installation.allowPrivate, say);
+  checkToken(at, push, installation, say);
+}
+
+function checkPushForm(at: At, url: URL, say: Say): void {
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     say(at('url'), `has the scheme ${url.protocol}//`, 'use http:// (loopback) or https://');
   if (url.username !== '' || url.password !== '')
     say(at('url'), 'contains a user name or password', 'use delivery.push.tokenFile');
   if ([...url.searchParams.keys()].some((name) => /token|secret|password|key|auth/i.test(name)))
     say(at('url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
-  if (!isLoopbackHost(url.hostname) && !push.allowRemote)
+}
+
+/** The consumer is not beside the sidecar. */
+function checkRemote(at: At, push: Push, allowPrivate: readonly string[], say: Say): void {
+  const { protocol, hostname } = new URL(push.url);
+  if (!push.allowRemote)
     say(
       at('url'),
       'is not loopback',
       'deliver to the container beside this one, or set delivery.push.allowRemote: true',
     );
-  if (!isLoopbackHost(url.hostname) && url.protocol === 'http:')
-    say(at('url'), 'uses http toward a host that is not loopback', 'use https://');
-  const address = isLoopbackHost(url.hostname) ? undefined : literalAddress(url.hostname);
-  if (address !== undefined && addressRule(installation.allowPrivate)(address))
+  if (protocol === 'http:') say(at('url'), 'uses http toward a host that is not loopback', 'use https://');
+  const address = literalAddress(hostname);
+  if (address !== undefined && addressRule(allowPrivate)(address))
     say(at('url'), `names the private address ${address}`, PRIVATE_ADDRESS_REMEDY);
-  checkToken(at, push, installation, say);
 }
 
 /**
  * The consumer's token is a file of the sidecar: whoever writes an EventStream must not choose among the sidecar's
  * other files, nor send one anywhere.
  */
-function checkToken(at: (field: string) => string, push: Push, installation: Installation, say: Say): void {
+function checkToken(at: At, push: Push, installation: Installation, say: Say): void {
   const { tokenFile, tokenSecretRef } = push;
   if (tokenFile !== undefined && tokenSecretRef !== undefined)
     return say(at('tokenSecretRef'), 'stands beside tokenFile', 'keep one of the two');

@@ -36,27 +36,34 @@ export function specSchema(kind: Kind): SchemaNode {
 /** What JSON Schema says and a structural schema cannot is said otherwise, or left to the conditions. */
 function structural(node: SchemaNode): SchemaNode {
   if (node.anyOf !== undefined) return alternatives(node);
-  const out: SchemaNode = { ...node };
+  const out: SchemaNode = { ...node, ...structuralParts(node) };
   delete out['propertyNames'];
   // The API server prunes unknown fields and names them to the user; `false` beside properties is refused.
   if (out.additionalProperties === false) delete out.additionalProperties;
-  if (typeof out.additionalProperties === 'object') out.additionalProperties = structural(out.additionalProperties);
-  if (out.properties !== undefined)
-    out.properties = Object.fromEntries(
-      Object.entries(out.properties).map(([name, child]) => [name, structural(child)]),
-    );
-  if (out.items !== undefined) out.items = structural(out.items);
   if (out['const'] !== undefined) {
     out.enum = [out['const']];
     delete out['const'];
   }
   if (out.pattern !== undefined) out.pattern = re2(out.pattern);
-  if (out.allOf !== undefined) out.allOf = out.allOf.map(structural);
   // The format says it; the pattern beside it is longer than the rest of the schema.
   if (out['format'] === 'date-time') delete out.pattern;
   if (out['minimum'] === Number.MIN_SAFE_INTEGER) delete out['minimum'];
   if (out['maximum'] === Number.MAX_SAFE_INTEGER) delete out['maximum'];
   return out;
+}
+
+/** The schemas inside of a node. */
+function structuralParts({ additionalProperties, properties, items, allOf }: SchemaNode): Partial<SchemaNode> {
+  return {
+    ...(typeof additionalProperties === 'object' ? { additionalProperties: structural(additionalProperties) } : {}),
+    ...(properties === undefined ? {} : { properties: structuralEach(properties) }),
+    ...(items === undefined ? {} : { items: structural(items) }),
+    ...(allOf === undefined ? {} : { allOf: allOf.map(structural) }),
+  };
+}
+
+function structuralEach(nodes: Readonly<Record<string, SchemaNode>>): Record<string, SchemaNode> {
+  return Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, structural(node)]));
 }
 
 /** Objects of several forms: all members in one object, and which of them belong together. */

@@ -1,4 +1,5 @@
 import type { EpochMillis } from '../core/units.ts';
+import { recordIn } from './record-in.ts';
 
 /** Where a stream stands: the end of the contiguous settled prefix. */
 export interface Checkpoint {
@@ -127,22 +128,22 @@ export interface Store {
  * it.
  */
 export function parseCheckpoint(text: string): Checkpoint | 'newer' | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined; // reported by the caller, who knows the key
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const record = value as Partial<Record<keyof Checkpoint, unknown>>;
+  const record: Unchecked | undefined = recordIn(text);
+  if (record === undefined) return undefined;
   if (typeof record.schema === 'number' && record.schema > 1) return 'newer';
+  return record.schema === 1 && isSound(record) ? (record as Checkpoint) : undefined;
+}
+
+type Unchecked = Partial<Record<keyof Checkpoint, unknown>>;
+
+function isSound(record: Unchecked): boolean {
   const numbers = [record.epoch, record.index, record.era, record.distinct, record.missing, record.settledAtEpochMs];
-  const sound =
+  return (
     numbers.every((n) => typeof n === 'number' && Number.isFinite(n) && n >= 0) &&
     typeof record.position === 'string' &&
     Array.isArray(record.tail) &&
-    soundAhead(record.ahead, record.aheadCount);
-  return sound && record.schema === 1 ? (value as Checkpoint) : undefined;
+    soundAhead(record.ahead, record.aheadCount)
+  );
 }
 
 function soundAhead(ahead: unknown, count: unknown): boolean {

@@ -54,8 +54,21 @@ export class ConsumerGate {
     this.#state = consumerFound(this.#state, there, nowMs);
   }
 
-  /** Takes note of the outcome of one event. Returns the effects; `spare` means: do not dead-letter this one. */
-  note(answer: Answer, event: number, nowMs: number): readonly ConsumerEffect[] {
+  /** Takes note of the outcome of one event. */
+  note(answer: Answer, event: number, nowMs: number): void {
+    this.#step(answer, event, nowMs);
+  }
+
+  /** As note. Returns whether this event is spared: it must not come nearer to the dead letters. */
+  spares(answer: Answer, event: number, nowMs: number): boolean {
+    return this.#step(answer, event, nowMs).some((effect) => effect.kind === 'spare');
+  }
+
+  delayMs(faults: number, retryAfterMs?: number): number {
+    return redeliveryDelay(this.#policy, faults, retryAfterMs, this.#ports.clock.unit());
+  }
+
+  #step(answer: Answer, event: number, nowMs: number): readonly ConsumerEffect[] {
     const at = { nowMs, unit: this.#ports.clock.unit(), event };
     const step = stepConsumer(this.#policy, this.#state, answer, at);
     this.#state = step.state;
@@ -64,9 +77,5 @@ export class ConsumerGate {
       else if (effect.kind === 'released') this.#ports.telemetry.released();
     }
     return step.effects;
-  }
-
-  delayMs(faults: number, retryAfterMs?: number): number {
-    return redeliveryDelay(this.#policy, faults, retryAfterMs, this.#ports.clock.unit());
   }
 }

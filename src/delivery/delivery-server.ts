@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
 import type { DeadLetterRoutes } from './dead-letter-routes.ts';
 import { sendJson, sendProblem } from './problem-json.ts';
@@ -107,7 +108,17 @@ export class DeliveryServer {
     if (parts.length === 2) return sendJson(response, 200, { streams: [...this.#streams().keys()] });
     const stream = this.#streams().get(parts[2] ?? '');
     if (stream === undefined) return sendProblem(response, 404, 'HF_API_NOT_FOUND', 'there is no such stream here');
-    switch (parts[3]) {
+    return this.#serve(stream, { url, parts: parts.slice(3) }, request, response);
+  }
+
+  /** Serves what stands below /v1/streams/{stream}. */
+  async #serve(
+    stream: ServedStream,
+    { url, parts: [what, ...below] }: { readonly url: URL; readonly parts: readonly string[] },
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    switch (what) {
       case 'events':
         return request.method === 'GET'
           ? this.#events(stream, url, request, response)
@@ -124,7 +135,7 @@ export class DeliveryServer {
             'HF_API_STANDBY',
             'this replica stands by for the stream; ask the one that leads (holdfast status)',
           );
-        return stream.letters.handle(request, response, parts.slice(4), url);
+        return stream.letters.handle(request, response, below, url);
       case 'ws':
         return sendProblem(response, 400, 'HF_API_BODY', 'connect with a WebSocket, subprotocol holdfast.v1');
       default:
@@ -190,12 +201,10 @@ export class DeliveryServer {
   }
 }
 
-const VERBS: Readonly<
-  Record<
-    string,
-    (pull: PullEndpoint, ids: readonly string[], message: Readonly<Record<string, unknown>>) => readonly AckProblem[]
-  >
-> = {
+type Message = Readonly<Record<string, unknown>>;
+type Verb = (pull: PullEndpoint, ids: readonly string[], message: Message) => readonly AckProblem[];
+
+const VERBS: Readonly<Record<string, Verb>> = {
   ack: (pull, ids) => pull.ack(ids),
   nack: (pull, ids, message) => pull.nack(ids, numberOr(message['delayMs'], 0)),
   progress: (pull, ids) => pull.progress(ids),
@@ -207,30 +216,32 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
   const { pull } = stream;
   if (pull === undefined)
     return sendProblem(response, 409, 'HF_API_MODE', 'this stream is pushed; its answers are the acknowledgements');
-  const body = await readBody(request);
+  const body = await readBody(request, BODY_LIMIT_BYTES);
   if (body === undefined)
     return sendProblem(response, 413, 'HF_API_BODY', `the body exceeds ${String(BODY_LIMIT_BYTES)} bytes`);
-  const message = parseObject(body);
-  if (message === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'send a JSON object with ids or upTo');
-  const ids = idsOf(message['ids']);
-  const { upTo } = message;
-  const verb = message['type'] ?? 'ack';
-  const act = VERBS[typeof verb === 'string' && Object.hasOwn(VERBS, verb) ? verb : ''];
-  if (act === undefined) return sendProblem(response, 400, 'HF_API_BODY', 'type must be ack, nack, progress or term');
-  if (ids === undefined && (typeof upTo !== 'string' || verb !== 'ack'))
-    return sendProblem(
-      response,
-      400,
-      'HF_API_BODY',
-      'send {"ids": [...]} (at most 10000), or {"upTo": "..."} to acknowledge',
-    );
-  const problems = ids === undefined ? pull.ackUpTo(String(upTo)) : act(pull, ids, message);
+  const problems = acknowledgeAll(pull, body);
+  if (typeof problems === 'string') return sendProblem(response, 400, 'HF_API_BODY', problems);
   if (problems.length > 0)
     return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', {
       detail: 'some ids were not delivered in this epoch; the others are done',
       problems: problems.slice(0, 100),
     });
   sendJson(response, 200, { ok: true });
+}
+
+/** Does what a body asks for. Returns the ids that could not be done, or as text what is wrong with the body. */
+function acknowledgeAll(pull: PullEndpoint, body: Buffer): readonly AckProblem[] | string {
+  const message = parseObject(body);
+  if (message === undefined) return 'send a JSON object with ids or upTo';
+  const verb = message['type'] ?? 'ack';
+  const act = VERBS[typeof verb === 'string' && Object.hasOwn(VERBS, verb) ? verb : ''];
+  if (act === undefined) return 'type must be ack, nack, progress or term';
+  const ids = idsOf(message['ids']);
+  if (ids !== undefined) return act(pull, ids, message);
+  const { upTo } = message;
+  return typeof upTo === 'string' && verb === 'ack'
+    ? pull.ackUpTo(upTo)
+    : 'send {"ids": [...]} (at most 10000), or {"upTo": "..."} to acknowledge';
 }
 
 /** DNS rebinding: a page in somebody's browser must not reach us by name. */
@@ -255,17 +266,6 @@ const LOOPBACK = 'http://127.0.0.1';
 function queryInt(url: URL, name: string, fallback: number): number {
   const value = url.searchParams.get(name);
   return value !== null && /^\d{1,6}$/.test(value) ? Number(value) : fallback;
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size > BODY_LIMIT_BYTES) return undefined;
-    parts.push(part);
-  }
-  return Buffer.concat(parts);
 }
 
 function failed(response: ServerResponse, error: unknown): void {

@@ -95,11 +95,7 @@ export class Encoder {
 
   event(view: EventView, stamp: Stamp): Parcel {
     const identity = this.#classA ? '' : view.identity();
-    const id =
-      asString(view.raw('id')) ??
-      (this.#classA
-        ? `"${String(stamp.era)}-${String(view.sequence)}"`
-        : Buffer.from(JSON.stringify(identity)).toString('latin1'));
+    const id = asString(view.raw('id')) ?? this.#madeId(view, stamp, identity);
     const type = asString(view.raw('type'));
     const key = asString(view.raw('key'));
     const time = this.#time(view.raw('time'));
@@ -188,6 +184,13 @@ export class Encoder {
 
   get stream(): string {
     return this.#stream;
+  }
+
+  /** The id of an event that brings none, as JSON text. */
+  #madeId(view: EventView, stamp: Stamp, identity: string): string {
+    return this.#classA
+      ? `"${String(stamp.era)}-${String(view.sequence)}"`
+      : Buffer.from(JSON.stringify(identity)).toString('latin1');
   }
 
   /** Our own attributes. hfepoch is a string: CloudEvents integers have 32 bits. */

@@ -5,6 +5,7 @@ import type { OutboxEntry, Outbox } from '../core/events/outbox.ts';
 import { earliest } from '../core/units.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
 import { ConsumerGate } from './consumer-gate.ts';
+import { DeadLettering, type LetterAnswer } from './dead-lettering.ts';
 import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
 
 /** What a connected consumer must be able to do. WebSocket and SSE implement it. */
@@ -52,18 +53,17 @@ const WELL_AFTER_MS = 2000;
  */
 export class PullDelivery implements Delivery {
   readonly kind = 'pull';
-  readonly #plan: StreamPlan;
   readonly #outbox: Outbox<Parcel>;
   readonly #ports: DeliveryPorts;
   #consumer: PullConsumer | undefined;
   #draining = false;
   readonly #gate: ConsumerGate;
+  readonly #deadLettering: DeadLettering;
   readonly #suspects: CrashSuspects;
   /** The suspect that is alone with the consumer, and since when. */
   #lone: { readonly ord: number; readonly sinceMs: number } | undefined;
   /** Letters that the store has answered about; looked at in the stream's next turn. */
-  #letters: { readonly entry: OutboxEntry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' }[] = [];
-  #burying = 0;
+  #letters: LetterAnswer[] = [];
   #toldOrd = 0;
   #attachedMs = 0;
   #deliveredMs = 0;
@@ -71,10 +71,10 @@ export class PullDelivery implements Delivery {
   #survivedMs = SURVIVED_MS;
 
   constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts) {
-    this.#plan = plan;
     this.#outbox = outbox;
     this.#ports = ports;
     this.#gate = new ConsumerGate(plan.consumer, ports);
+    this.#deadLettering = new DeadLettering(outbox, ports, this.#gate, plan.consumer.maxAttempts);
     this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
   }
 
@@ -87,7 +87,7 @@ export class PullDelivery implements Delivery {
   }
 
   get idle(): boolean {
-    return (this.#outbox.inFlight === 0 || this.#consumer === undefined) && this.#burying === 0;
+    return (this.#outbox.inFlight === 0 || this.#consumer === undefined) && this.#deadLettering.idle;
   }
 
   /**
@@ -126,7 +126,7 @@ export class PullDelivery implements Delivery {
   }
 
   pump(nowMs: number): void {
-    for (const { entry, answer } of this.#letters.splice(0)) this.#buried(entry, answer, nowMs);
+    for (const letter of this.#letters.splice(0)) this.#buried(letter, nowMs);
     const consumer = this.#consumer;
     if (consumer === undefined) return;
     this.#tellDurable(consumer);
@@ -245,25 +245,34 @@ export class PullDelivery implements Delivery {
    * them is taken. Returns whether the others may go.
    */
   #pumpSuspects(consumer: PullConsumer, nowMs: number): boolean {
-    if (this.#lone !== undefined) {
-      if (this.#lone.sinceMs + this.#survivedMs > nowMs) return false;
-      this.#acquit(this.#lone.ord);
-      this.#lone = undefined;
-    }
+    if (!this.#loneSurvived(nowMs)) return false;
     // As the deadline computes it: a difference may round to less.
     if (nowMs >= this.#attachedMs + WELL_AFTER_MS) this.#suspects.proved(undefined);
     const [next] = this.#suspects.turns(false);
     if (next === undefined || (next.losses > 0 && !next.proved)) return true;
-    // Alone: what else the consumer holds, it holds for a while already.
-    const { inFlight } = this.#outbox;
-    const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
-    if (!alone || consumer.credit <= inFlight || !this.#ports.lease.isOpen(this.#ports.clock.nowMs())) return false;
-    if (this.#gate.allows(nowMs) === 'none') return false;
+    if (!this.#mayGoAlone(consumer, nowMs)) return false;
     const entry = this.#outbox.takeOne(next.ord, nowMs);
     if (entry === undefined) return true;
     this.#lone = { ord: next.ord, sinceMs: nowMs };
     this.#deliver(consumer, [entry]);
     return false;
+  }
+
+  /** What the consumer has held long enough without ending is acquitted. Returns whether none is alone with it now. */
+  #loneSurvived(nowMs: number): boolean {
+    if (this.#lone === undefined) return true;
+    if (this.#lone.sinceMs + this.#survivedMs > nowMs) return false;
+    this.#acquit(this.#lone.ord);
+    this.#lone = undefined;
+    return true;
+  }
+
+  /** Whether one event may be handed over alone: what else the consumer holds, it holds for a while already. */
+  #mayGoAlone(consumer: PullConsumer, nowMs: number): boolean {
+    const { inFlight } = this.#outbox;
+    const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
+    if (!alone || consumer.credit <= inFlight || !this.#ports.lease.isOpen(this.#ports.clock.nowMs())) return false;
+    return this.#gate.allows(nowMs) !== 'none';
   }
 
   #deliver(consumer: PullConsumer, entries: readonly OutboxEntry<Parcel>[]): void {
@@ -331,7 +340,8 @@ export class PullDelivery implements Delivery {
     for (const entry of this.#outbox.expire(nowMs)) {
       this.#acquit(entry.ord);
       this.#ports.telemetry.note('acknowledgement overdue', { ord: entry.ord, faults: entry.faults });
-      if (entry.faults >= this.#plan.consumer.maxAttempts) this.#bury(entry, 'attempts_exhausted:ack_timeout', nowMs);
+      const death = this.#deadLettering.exhausted(entry.faults, 'ack_timeout');
+      if (death !== undefined) this.#bury(entry, death, nowMs);
     }
   }
 
@@ -339,24 +349,16 @@ export class PullDelivery implements Delivery {
     if (entry.state !== 'sent') return;
     const nowMs = this.#ports.clock.nowMs();
     this.#acquit(entry.ord);
-    if (entry.faults + 1 >= this.#plan.consumer.maxAttempts)
-      return this.#bury(entry, 'attempts_exhausted:negative_acknowledgement', nowMs);
+    const death = this.#deadLettering.exhausted(entry.faults + 1, 'negative_acknowledgement');
+    if (death !== undefined) return this.#bury(entry, death, nowMs);
     this.#outbox.retry(entry.ord, delayMs, nowMs, true);
   }
 
-  /** Dead-letters one event, once; a storm of them holds the stream instead (a bad deploy must not drain it). */
   #bury(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): void {
-    if (entry.state === 'dying' || entry.state === 'settled') return;
-    const effects = reason === CRASH ? [] : this.#gate.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
-    this.#outbox.bury(entry.ord);
-    if (effects.some((effect) => effect.kind === 'spare')) return this.#again(entry, nowMs);
-    this.#burying += 1;
-    this.#ports.telemetry.deadLettered(reason);
-    this.#ports.letters
-      .add(entry, reason)
-      .catch(() => 'failed' as const)
-      .then((answer) => {
-        this.#letters.push({ entry, answer });
+    this.#deadLettering
+      .begin(entry, reason, nowMs)
+      ?.then((letter) => {
+        this.#letters.push(letter);
         this.#ports.wake();
       })
       .catch((error: unknown) => {
@@ -364,15 +366,11 @@ export class PullDelivery implements Delivery {
       });
   }
 
-  #buried(entry: OutboxEntry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
-    this.#burying -= 1;
+  #buried({ entry, answer }: LetterAnswer, nowMs: number): void {
+    this.#deadLettering.ended();
     if (answer === 'stored') return this.#settle(entry.ord);
     // Held as in push mode: nothing more may die until there is room.
     if (answer === 'full') this.#gate.note({ kind: 'hold', reason: 'storm_guard' }, entry.ord, nowMs);
-    this.#again(entry, nowMs);
-  }
-
-  #again(entry: OutboxEntry<Parcel>, nowMs: number): void {
-    this.#outbox.retry(entry.ord, this.#gate.delayMs(entry.faults), nowMs, false);
+    this.#deadLettering.again(entry, nowMs);
   }
 }

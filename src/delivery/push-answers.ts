@@ -49,22 +49,28 @@ function batchAnswers(entries: readonly OutboxEntry<Parcel>[], text: string): re
   });
 }
 
+/** The `status` of each entry of a Dapr bulk answer, by id; undefined: the body is no such answer. */
 function statusesIn(text: string): ReadonlyMap<string, unknown> | undefined {
-  const body = parse(text);
-  const statuses = typeof body === 'object' && body !== null && 'statuses' in body ? body.statuses : undefined;
+  const statuses = memberOf(parse(text), 'statuses');
   if (!Array.isArray(statuses)) return undefined;
   const out = new Map<string, unknown>();
   for (const one of statuses as unknown[]) {
-    if (typeof one !== 'object' || one === null) continue;
-    const id = 'entryId' in one ? one.entryId : 'id' in one ? one.id : undefined;
-    if (typeof id === 'string') out.set(id, 'status' in one ? one.status : undefined);
+    const id = hasMember(one, 'entryId') ? one.entryId : memberOf(one, 'id');
+    if (typeof id === 'string') out.set(id, memberOf(one, 'status'));
   }
   return out;
 }
 
 function statusIn(text: string): unknown {
-  const body = parse(text);
-  return typeof body === 'object' && body !== null && 'status' in body ? body.status : undefined;
+  return memberOf(parse(text), 'status');
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return hasMember(value, name) ? value[name] : undefined;
+}
+
+function hasMember<N extends string>(value: unknown, name: N): value is Record<N, unknown> {
+  return typeof value === 'object' && value !== null && name in value;
 }
 
 function parse(text: string): unknown {

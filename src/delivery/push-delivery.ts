@@ -8,23 +8,20 @@ import { earliest } from '../core/units.ts';
 import { binaryHeaders } from './binary-headers.ts';
 import { stampAttempt, type Parcel } from './envelope.ts';
 import { ConsumerGate } from './consumer-gate.ts';
+import { DeadLettering, type LetterAnswer } from './dead-lettering.ts';
 import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
+import { CONTENT_TYPES, pushBody } from './push-body.ts';
 import { pushAnswers, type Posted } from './push-answers.ts';
 import type { Probed, Push, PushTransport } from './push-transport.ts';
 
 /** A consumer that is not well yet is asked again after this. */
 const PROBE_EVERY_MS = 500;
-const CONTENT_TYPES = {
-  structured: 'application/cloudevents+json',
-  batch: 'application/cloudevents-batch+json',
-  binary: 'application/json',
-} as const;
 
 /** What came of something that was under way; looked at when the stream's turn comes. */
 type Outcome =
   | { readonly kind: 'posted'; readonly entries: readonly OutboxEntry<Parcel>[]; readonly posted: Posted }
   | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly found: Probed }
-  | { readonly kind: 'letter'; readonly entry: OutboxEntry<Parcel>; readonly answer: 'stored' | 'full' | 'failed' };
+  | LetterAnswer;
 
 /**
  * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the
@@ -33,13 +30,14 @@ type Outcome =
  */
 export class PushDelivery implements Delivery {
   readonly kind = 'push';
-  readonly #plan: StreamPlan;
+  readonly #order: StreamPlan['delivery']['order'];
   readonly #push: Push;
   readonly #outbox: Outbox<Parcel>;
   readonly #ports: DeliveryPorts;
   readonly #transport: PushTransport;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #gate: ConsumerGate;
+  readonly #deadLettering: DeadLettering;
   readonly #suspects: CrashSuspects;
   /** A suspect that is with the consumer: nothing else goes meanwhile. */
   #lone: number | undefined;
@@ -49,7 +47,6 @@ export class PushDelivery implements Delivery {
   #nothingElse = false;
   #outcomes: Outcome[] = [];
   #requests = 0;
-  #burying = 0;
   #draining = false;
   #healthy: boolean;
   #lookDueMs = 0;
@@ -62,12 +59,13 @@ export class PushDelivery implements Delivery {
   #bearer: Readonly<Record<string, string>> = {};
 
   constructor(plan: StreamPlan, outbox: Outbox<Parcel>, ports: DeliveryPorts, way: PushWay) {
-    this.#plan = plan;
+    this.#order = plan.delivery.order;
     this.#push = way.push;
     this.#outbox = outbox;
     this.#ports = ports;
     this.#transport = way.transport;
     this.#gate = new ConsumerGate(plan.consumer, ports);
+    this.#deadLettering = new DeadLettering(outbox, ports, this.#gate, plan.consumer.maxAttempts);
     this.#suspects = new CrashSuspects(plan.consumer.crashLimit);
     this.#healthy = way.push.healthPath === undefined;
     const type = CONTENT_TYPES[way.push.contentMode];
@@ -85,7 +83,7 @@ export class PushDelivery implements Delivery {
   }
 
   get idle(): boolean {
-    return this.#requests === 0 && this.#burying === 0;
+    return this.#requests === 0 && this.#deadLettering.idle;
   }
 
   deadline(nowMs: number): number | undefined {
@@ -102,14 +100,8 @@ export class PushDelivery implements Delivery {
     if (!this.#healthy) return this.#look('there', nowMs);
     if (this.#lookWanted) this.#look('well', nowMs);
     const allowed = this.#gate.allows(nowMs);
-    if (allowed === 'none') return;
     if (allowed === 'probe') return this.#probe('there');
-    const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
-    while (this.#requests < limit && this.#ports.lease.isOpen(this.#ports.clock.nowMs())) {
-      const entries = this.#take(allowed, nowMs);
-      if (entries.length === 0) return;
-      this.#send(entries);
-    }
+    if (allowed !== 'none') this.#handOver(allowed, nowMs);
   }
 
   drain(): void {
@@ -132,6 +124,16 @@ export class PushDelivery implements Delivery {
 
   // --- what goes ---
 
+  /** As many requests as may be under way at one time. */
+  #handOver(allowed: 'all' | 'one', nowMs: number): void {
+    const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
+    while (this.#requests < limit && this.#ports.lease.isOpen(this.#ports.clock.nowMs())) {
+      const entries = this.#take(allowed, nowMs);
+      if (entries.length === 0) return;
+      this.#send(entries);
+    }
+  }
+
   #take(allowed: 'all' | 'one', nowMs: number): readonly OutboxEntry<Parcel>[] {
     if (this.#lone !== undefined) return [];
     if (this.#suspects.size === 0) return this.#takeOthers(allowed, nowMs);
@@ -148,14 +150,14 @@ export class PushDelivery implements Delivery {
 
   #takeOthers(allowed: 'all' | 'one', nowMs: number): readonly OutboxEntry<Parcel>[] {
     const max = this.#push.contentMode === 'batch' && allowed === 'all' ? this.#batchMax : 1;
-    if (this.#plan.delivery.order === 'stream') return this.#outbox.takeRun(max, nowMs);
+    if (this.#order === 'stream') return this.#outbox.takeRun(max, nowMs);
     if (this.#push.contentMode === 'batch') return this.#outbox.takeBatch(max, nowMs);
     const entry = this.#outbox.takeKeyed(nowMs);
     return entry === undefined ? [] : [entry];
   }
 
   #takeSuspect(nowMs: number): readonly OutboxEntry<Parcel>[] {
-    const inOrder = this.#plan.delivery.order === 'stream';
+    const inOrder = this.#order === 'stream';
     for (const { ord, losses, proved } of this.#suspects.turns(inOrder)) {
       // Where nothing else can go, the consumer has to prove in another way that it is well.
       const entry = losses > 0 && !proved ? undefined : this.#outbox.takeOne(ord, nowMs);
@@ -175,9 +177,7 @@ export class PushDelivery implements Delivery {
     this.#ports.telemetry.handed(entries);
     for (const entry of entries) stampAttempt(entry.item, entry.attempts);
     const { contentMode } = this.#push;
-    const { ce, dataAt, dataEnd } = first.item;
-    const body =
-      contentMode === 'batch' ? batchOf(entries) : contentMode === 'binary' ? ce.subarray(dataAt, dataEnd) : ce;
+    const body = pushBody(first, entries, contentMode);
     const own = contentMode === 'binary' ? binaryHeaders(first.item) : {};
     this.#await(
       this.#transport
@@ -205,33 +205,45 @@ export class PushDelivery implements Delivery {
     for (const outcome of this.#outcomes.splice(0)) {
       if (outcome.kind === 'posted') this.#answered(outcome.entries, outcome.posted, nowMs);
       else if (outcome.kind === 'probed') this.#probed(outcome.what, outcome.found, nowMs);
-      else this.#buried(outcome.entry, outcome.answer, nowMs);
+      else this.#buried(outcome, nowMs);
     }
   }
 
   #answered(entries: readonly OutboxEntry<Parcel>[], posted: Posted, nowMs: number): void {
     this.#requests -= 1;
-    const alone = this.#lone !== undefined && entries.length === 1 && entries[0]?.ord === this.#lone;
+    const alone = this.#isLone(entries);
     if (alone) this.#lone = undefined;
-    if (posted.kind === 'lost') return this.#lost(entries, alone, nowMs);
-    if (posted.kind === 'down') {
-      const reason = posted.code === PRIVATE_ADDRESS ? 'consumer_address_refused' : 'consumer_down';
-      return this.#down(entries, reason, nowMs);
+    switch (posted.kind) {
+      case 'lost':
+        return this.#lost(entries, alone, nowMs);
+      case 'down':
+        return this.#down(entries, reasonOfDown(posted.code), nowMs);
+      default:
+        for (const { ord } of entries) this.#acquit(ord);
+        return this.#decided(entries, pushAnswers(entries, posted, this.#push.contentMode === 'batch'), nowMs, alone);
     }
-    for (const { ord } of entries) this.#acquit(ord);
-    const answers = pushAnswers(entries, posted, this.#push.contentMode === 'batch');
-    if (entries.length > 1 && answers.every(refused)) {
-      this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
-      for (const entry of entries)
-        this.#outcome(entry, { kind: 'retry', counted: false, reason: 'batch_refused' }, nowMs);
-      return;
-    }
+  }
+
+  #isLone(entries: readonly OutboxEntry<Parcel>[]): boolean {
+    const [first] = entries;
+    return this.#lone !== undefined && entries.length === 1 && first?.ord === this.#lone;
+  }
+
+  /** The consumer has answered: each entry has its outcome, but for a batch that is refused as a whole. */
+  #decided(entries: readonly OutboxEntry<Parcel>[], answers: readonly Answer[], nowMs: number, alone: boolean): void {
+    if (entries.length > 1 && answers.every(isRefusal)) return this.#halveBatch(entries, nowMs);
     if (answers.every((answer) => answer.kind === 'ack'))
       this.#batchMax = Math.min(this.#push.maxBatch, this.#batchMax * 2);
     if (!alone) this.#othersNext = false;
     entries.forEach((entry, index) => {
       this.#outcome(entry, answers[index] ?? { kind: 'retry', counted: true, reason: 'bad_answer' }, nowMs);
     });
+  }
+
+  #halveBatch(entries: readonly OutboxEntry<Parcel>[], nowMs: number): void {
+    this.#batchMax = Math.max(1, Math.floor(entries.length / 2));
+    for (const entry of entries)
+      this.#outcome(entry, { kind: 'retry', counted: false, reason: 'batch_refused' }, nowMs);
   }
 
   /** The consumer may have gone because of one of these: each goes alone from now on. */
@@ -268,8 +280,8 @@ export class PushDelivery implements Delivery {
         return;
       case 'unknown': {
         this.#ports.telemetry.unknownWord(answer.word);
-        const spare = this.#gate.note(answer, entry.ord, nowMs).some((effect) => effect.kind === 'spare');
-        return this.#failed(entry, { counted: !spare, reason: 'status_unknown' }, nowMs);
+        const spared = this.#gate.spares(answer, entry.ord, nowMs);
+        return this.#failed(entry, { counted: !spared, reason: 'status_unknown' }, nowMs);
       }
       case 'retry':
         this.#gate.note(answer, entry.ord, nowMs);
@@ -284,41 +296,26 @@ export class PushDelivery implements Delivery {
     why: { readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: number },
     nowMs: number,
   ): void {
-    if (why.counted && entry.faults + 1 >= this.#plan.consumer.maxAttempts)
-      return this.#bury(entry, `attempts_exhausted:${why.reason}`, nowMs);
+    const death = why.counted ? this.#deadLettering.exhausted(entry.faults + 1, why.reason) : undefined;
+    if (death !== undefined) return this.#bury(entry, death, nowMs);
     const delay = this.#gate.delayMs(entry.faults + 1, why.retryAfterMs);
     this.#outbox.retry(entry.ord, delay, nowMs, why.counted);
   }
 
-  /** Dead-letters one event, unless so many die that the consumer must be at fault. */
   #bury(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): void {
-    // A conviction says nothing about the consumer that it has not proved already.
-    const effects = reason === CRASH ? [] : this.#gate.note({ kind: 'dead-letter', reason }, entry.ord, nowMs);
-    if (effects.some((effect) => effect.kind === 'spare')) return this.#spare(entry, nowMs);
-    this.#burying += 1; // the event is in our hands until the store has it
-    this.#outbox.bury(entry.ord);
-    this.#ports.telemetry.deadLettered(reason);
-    this.#await(
-      this.#ports.letters.add(entry, reason).then(
-        (answer): Outcome => ({ kind: 'letter', entry, answer }),
-        (): Outcome => ({ kind: 'letter', entry, answer: 'failed' }),
-      ),
-    );
+    const answer = this.#deadLettering.begin(entry, reason, nowMs);
+    if (answer !== undefined) this.#await(answer);
   }
 
-  #buried(entry: OutboxEntry<Parcel>, answer: 'stored' | 'full' | 'failed', nowMs: number): void {
-    this.#burying -= 1;
+  #buried({ entry, answer }: LetterAnswer, nowMs: number): void {
+    this.#deadLettering.ended();
     if (answer === 'stored') {
       this.#suspects.clear(entry.ord);
       this.#outbox.settle(entry.ord);
       return;
     }
     if (answer === 'full') this.#hold({ kind: 'hold', reason: 'storm_guard' }, nowMs);
-    this.#spare(entry, nowMs);
-  }
-
-  #spare(entry: OutboxEntry<Parcel>, nowMs: number): void {
-    this.#outbox.retry(entry.ord, this.#gate.delayMs(entry.faults), nowMs, false);
+    this.#deadLettering.again(entry, nowMs);
   }
 
   #hold(answer: Extract<Answer, { kind: 'hold' }>, nowMs: number): void {
@@ -378,20 +375,10 @@ export interface PushWay {
   readonly transport: PushTransport;
 }
 
-function refused(answer: Answer): boolean {
-  return answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted);
+function reasonOfDown(code: string): HoldReason {
+  return code === PRIVATE_ADDRESS ? 'consumer_address_refused' : 'consumer_down';
 }
 
-const COMMA = Buffer.from(',');
-const OPEN = Buffer.from('[');
-const CLOSE = Buffer.from(']');
-
-function batchOf(entries: readonly OutboxEntry<Parcel>[]): Buffer {
-  const parts: Buffer[] = [OPEN];
-  entries.forEach((entry, index) => {
-    if (index > 0) parts.push(COMMA);
-    parts.push(entry.item.ce);
-  });
-  parts.push(CLOSE);
-  return Buffer.concat(parts);
+function isRefusal(answer: Answer): boolean {
+  return answer.kind === 'dead-letter' || (answer.kind === 'retry' && answer.counted);
 }

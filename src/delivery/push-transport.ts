@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { Pool, type Dispatcher } from 'undici';
 import { guardedLookup, PRIVATE_ADDRESS } from '../config/private-addresses.ts';
 import { isLoopbackHost } from '../config/hosts.ts';
+import { readBody } from '../config/read-body.ts';
 import type { StreamPlan } from '../config/plan.ts';
 import type { Posted } from './push-answers.ts';
 
@@ -111,14 +112,11 @@ export class HttpPushTransport implements PushTransport {
     }
     const { statusCode: status } = response;
     const retryAfterMs = retryAfterOf(response.headers['retry-after']);
-    const empty = status < 200 || status > 299 || status === 204 || response.headers['content-length'] === '0';
     try {
-      if (!empty) return { kind: 'answer', status, retryAfterMs, text: await boundedText(response.body) };
-      await response.body.dump({ limit: ANSWER_LIMIT_BYTES });
+      return { kind: 'answer', status, retryAfterMs, text: await textOf(response) };
     } catch (error) {
       return failureOf(error);
     }
-    return { kind: 'answer', status, retryAfterMs, text: undefined };
   }
 
   /** One OPTIONS follows the first good answer (CloudEvents, web hooks); what it says is never fatal. */
@@ -220,13 +218,13 @@ function retryAfterOf(header: string | string[] | undefined): number | undefined
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
-async function boundedText(stream: AsyncIterable<Buffer>): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of stream) {
-    size += part.length;
-    if (size > ANSWER_LIMIT_BYTES) return ''; // 2xx is an acknowledgement whatever follows
-    parts.push(part);
+/** The body of a good answer, undefined where there is none. What is too long for a status object says nothing. */
+async function textOf({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<string | undefined> {
+  const good = statusCode >= 200 && statusCode <= 299;
+  if (!good || statusCode === 204 || headers['content-length'] === '0') {
+    await body.dump({ limit: ANSWER_LIMIT_BYTES });
+    return undefined;
   }
-  return Buffer.concat(parts).toString('utf8');
+  const bytes = await readBody(body, ANSWER_LIMIT_BYTES);
+  return bytes === undefined ? '' : bytes.toString('utf8');
 }

@@ -12,41 +12,42 @@ export interface HelloFacts {
   readonly wallMs: EpochMillis;
 }
 
+/** A frame to send, or the mandatory field that it lacks. */
+type HelloFrame = { readonly text: string } | { readonly missing: string };
+
 /**
  * The subscribe or reconnect frame of a profile; undefined when it sends none now.
  * A frame that lacks a mandatory field is never sent (S1, S3): the result then names the field instead.
  */
-export function helloFrame(
-  profile: Profile,
-  facts: HelloFacts,
-): { readonly text: string } | { readonly missing: string } | undefined {
+export function helloFrame(profile: Profile, facts: HelloFacts): HelloFrame | undefined {
   if (profile.hello === undefined || (profile.hello.reconnectOnly && !facts.reconnect)) return undefined;
-  if (profile.hello.form === 'gateway') {
-    if (!/^[0-9a-f]{16}$/.test(facts.connectionId)) return { missing: 'connectionId' };
-    return {
-      text: JSON.stringify({
-        type: 'reconnect',
-        connectionId: facts.connectionId,
-        attempt: facts.attempt,
-        timestamp: facts.wallMs,
-      }),
-    };
-  }
+  if (profile.hello.form === 'gateway') return gatewayFrame(facts);
   if (facts.clientId === '') return { missing: 'clientId' };
   if (facts.subscriptions.length === 0) return { missing: 'subscriptions' };
-  if (!facts.reconnect)
-    return {
-      text: JSON.stringify({ type: 'subscribe', subscriptions: facts.subscriptions, clientId: facts.clientId }),
-    };
-  // A sequence may exceed 2^53, so its digits are placed as they are. Without one the server's context cannot be
-  // continued.
-  const resume = facts.position === undefined ? '' : `"lastSequence":${facts.position.value},`;
+  return { text: facts.reconnect ? architectReconnect(facts) : architectSubscribe(facts) };
+}
+
+function gatewayFrame({ connectionId, attempt, wallMs }: HelloFacts): HelloFrame {
+  if (!/^[0-9a-f]{16}$/.test(connectionId)) return { missing: 'connectionId' };
+  return { text: JSON.stringify({ type: 'reconnect', connectionId, attempt, timestamp: wallMs }) };
+}
+
+function architectSubscribe({ subscriptions, clientId }: HelloFacts): string {
+  return JSON.stringify({ type: 'subscribe', subscriptions, clientId });
+}
+
+/**
+ * A sequence may exceed 2^53, so its digits are placed as they are. Without one the server's context cannot be
+ * continued.
+ */
+function architectReconnect({ clientId, subscriptions, position, wallMs }: HelloFacts): string {
+  const resume = position === undefined ? '' : `"lastSequence":${position.value},`;
   const rest = JSON.stringify({
-    subscriptions: facts.subscriptions,
-    stateDirective: facts.position === undefined ? 'reset' : 'preserve',
-    timestamp: facts.wallMs,
+    subscriptions,
+    stateDirective: position === undefined ? 'reset' : 'preserve',
+    timestamp: wallMs,
   }).slice(1);
-  return { text: `{"type":"reconnect","clientId":${JSON.stringify(facts.clientId)},${resume}${rest}` };
+  return `{"type":"reconnect","clientId":${JSON.stringify(clientId)},${resume}${rest}`;
 }
 
 /** The frame that gives a running stream its new token. */

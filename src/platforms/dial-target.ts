@@ -45,17 +45,23 @@ export function hostsOf(
  */
 export function dialTarget(profile: Profile, request: DialFacts): DialTarget {
   const url = new URL(request.hosts.streaming + profile.path.replace('{path}', request.path ?? ''));
-  const { auth, resume, topics, hello } = profile;
+  const { auth, hello } = profile;
   const headers: Record<string, string> = {};
   if (auth.placement.includes('query')) url.searchParams.set(auth.queryName, request.token);
   if (auth.placement.includes('header')) headers['authorization'] = `Bearer ${request.token}`;
-  const types = request.topics.length > 0 ? request.topics : topics.defaults;
-  if (topics.param !== undefined && types.length > 0) url.searchParams.set(topics.param, types.join(','));
+  filterTopics(url, profile, request.topics);
   if (hello?.urlFlag !== undefined && request.reconnect) url.searchParams.set(hello.urlFlag, 'true');
-  if (resume.via === 'query' && request.position !== undefined) {
-    const { kind, value } = request.position;
-    const param = kind === 'lastEventId' ? 'lastEventId' : resume.param;
-    url.searchParams.set(param, kind === 'since' ? new Date(Number(value)).toISOString() : value);
-  }
+  if (profile.resume.via === 'query' && request.position !== undefined)
+    resumeAt(url, profile.resume.param, request.position);
   return { url: url.toString(), headers, subprotocols: profile.subprotocols };
+}
+
+function filterTopics(url: URL, { topics }: Profile, configured: readonly string[]): void {
+  const types = configured.length > 0 ? configured : topics.defaults;
+  if (topics.param !== undefined && types.length > 0) url.searchParams.set(topics.param, types.join(','));
+}
+
+function resumeAt(url: URL, param: string, { kind, value }: Position): void {
+  const name = kind === 'lastEventId' ? 'lastEventId' : param;
+  url.searchParams.set(name, kind === 'since' ? new Date(Number(value)).toISOString() : value);
 }

@@ -123,16 +123,25 @@ export class FrameReader implements EventView {
     this.start = start;
     this.end = end;
     this.#parsed = undefined;
-    const type =
-      !this.#scanner.has(this.#eventType) && this.#scanner.kind(this.#type) === 'string'
-        ? this.#textAt(this.#type)
-        : undefined;
+    const type = this.#controlType();
     const control = type === undefined ? undefined : this.#profile.controls[type];
     if (type !== undefined && control !== undefined && Object.hasOwn(this.#profile.controls, type))
       return sink.control(control, type);
     if (this.#profile.streamClass !== 'A') return sink.event(this);
+    this.#numbered(type, sink);
+  }
+
+  /** The type of a message that may be a control message: an event has an eventType. */
+  #controlType(): string | undefined {
+    return !this.#scanner.has(this.#eventType) && this.#scanner.kind(this.#type) === 'string'
+      ? this.#textAt(this.#type)
+      : undefined;
+  }
+
+  /** Class A: an event has its number, or breaks the class's rule. */
+  #numbered(type: string | undefined, sink: FrameSink): void {
     const slot = this.#roles.position[0] ?? -1;
-    const small = slot >= 0 && this.#scanner.has(slot) ? this.#scanner.smallInteger(data, slot) : -1;
+    const small = slot >= 0 && this.#scanner.has(slot) ? this.#scanner.smallInteger(this.bytes, slot) : -1;
     if (small >= 0) {
       this.sequence = small;
       return sink.event(this);
@@ -142,11 +151,14 @@ export class FrameReader implements EventView {
       // A message with a type and nothing of an event is a control message we do not know; the rest breaks the class's
       // rule.
       if (type !== undefined && this.raw('id') === undefined) return sink.control('unknown', type);
-      return sink.poison(data.subarray(start, end), 'sequence is missing');
+      return sink.poison(this.bytes.subarray(this.start, this.end), 'sequence is missing');
     }
     const sequence = parseSequence(raw);
     if (sequence === undefined)
-      return sink.poison(data.subarray(start, end), `sequence is not a non-negative integer: ${raw.slice(0, 40)}`);
+      return sink.poison(
+        this.bytes.subarray(this.start, this.end),
+        `sequence is not a non-negative integer: ${raw.slice(0, 40)}`,
+      );
     this.sequence = sequence;
     sink.event(this);
   }
@@ -175,14 +187,24 @@ export class FrameReader implements EventView {
     const kind = this.#profile.resume.kind;
     if (kind === undefined) return undefined;
     if (kind === 'sequence') return { kind, value: String(this.sequence) };
+    if (kind === 'since') return this.#timePosition();
+    return (kind === 'cursor' ? this.#cursorPosition() : undefined) ?? this.#idPosition();
+  }
+
+  #timePosition(): Position | undefined {
     const value = this.text('position');
-    if (kind === 'since') {
-      const ms = value === undefined ? Number.NaN : timeOf(value);
-      return Number.isFinite(ms) ? { kind, value: String(ms) } : undefined;
-    }
-    if (kind === 'cursor' && value !== undefined && value !== '') return { kind, value };
-    const id = this.text('id');
-    return id === undefined || id === '' ? undefined : { kind: 'lastEventId', value: id };
+    const ms = value === undefined ? Number.NaN : timeOf(value);
+    return Number.isFinite(ms) ? { kind: 'since', value: String(ms) } : undefined;
+  }
+
+  #cursorPosition(): Position | undefined {
+    const value = this.text('position');
+    return value === undefined || value === '' ? undefined : { kind: 'cursor', value };
+  }
+
+  #idPosition(): Position | undefined {
+    const value = this.text('id');
+    return value === undefined || value === '' ? undefined : { kind: 'lastEventId', value };
   }
 
   identity(): string {

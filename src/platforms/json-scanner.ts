@@ -66,13 +66,7 @@ export class JsonScanner {
     const from = this.starts[slot] ?? 0;
     const to = this.ends[slot] ?? 0;
     if (to - from > 15 || to === from || (bytes[from] === 0x30 && to - from > 1)) return -1;
-    let value = 0;
-    for (let i = from; i < to; i += 1) {
-      const digit = (bytes[i] ?? 0) - 0x30;
-      if (digit < 0 || digit > 9) return -1;
-      value = value * 10 + digit;
-    }
-    return value;
+    return valueOf(bytes, from, to);
   }
 
   has(slot: number): boolean {
@@ -98,16 +92,20 @@ export class JsonScanner {
       i = skipSpace(bytes, i + 1);
       const end = skipValue(bytes, i, 1);
       if (end < 0) return this.#fail(end === TOO_DEEP ? 'nested too deep' : 'invalid value', i);
-      if (slot >= 0) {
-        this.starts[slot] = i;
-        this.ends[slot] = end;
-        this.#kinds[slot] = kindOf(bytes[i] ?? 0);
-      }
+      this.#keep(slot, bytes, i, end);
       i = skipSpace(bytes, end);
       if (bytes[i] === CLOSE_BRACE) return i + 1;
       if (bytes[i] !== COMMA) return this.#fail('a comma or closing brace was expected', i);
       i = skipSpace(bytes, i + 1);
     }
+  }
+
+  /** Keeps where the value of a member stands; of one that was not asked for (-1) nothing is kept. */
+  #keep(slot: number, bytes: Uint8Array, start: number, end: number): void {
+    if (slot < 0) return;
+    this.starts[slot] = start;
+    this.ends[slot] = end;
+    this.#kinds[slot] = kindOf(bytes[start] ?? 0);
   }
 
   #nameAt(bytes: Uint8Array, from: number, to: number): number {
@@ -127,6 +125,17 @@ export class JsonScanner {
     this.error = `${what} at byte ${String(at)}`;
     return -1;
   }
+}
+
+/** The number that decimal digits stand for; -1 when something else stands among them. */
+function valueOf(bytes: Uint8Array, from: number, to: number): number {
+  let value = 0;
+  for (let i = from; i < to; i += 1) {
+    const digit = (bytes[i] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 function startsWith(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
@@ -233,24 +242,21 @@ function isDigit(c: number | undefined): boolean {
   return c !== undefined && c >= 0x30 && c <= 0x39;
 }
 
+/** The index after the digits at `at`; -1 when there is none. */
 function skipDigits(bytes: Uint8Array, at: number): number {
   let i = at;
   while (isDigit(bytes[i])) i += 1;
-  return i;
+  return i === at ? -1 : i;
 }
 
+/** `-`, then 0 or digits that do not begin with it, then a fraction and an exponent where there are any. */
 function skipNumber(bytes: Uint8Array, at: number): number {
-  let i = bytes[at] === 0x2d ? at + 1 : at;
-  if (!isDigit(bytes[i])) return -1;
-  i = bytes[i] === 0x30 ? i + 1 : skipDigits(bytes, i);
-  if (bytes[i] === 0x2e) {
-    if (!isDigit(bytes[i + 1])) return -1;
-    i = skipDigits(bytes, i + 1);
-  }
-  if (bytes[i] === 0x65 || bytes[i] === 0x45) {
-    const signed = bytes[i + 1] === 0x2b || bytes[i + 1] === 0x2d ? i + 2 : i + 1;
-    if (!isDigit(bytes[signed])) return -1;
-    i = skipDigits(bytes, signed);
-  }
-  return i;
+  const first = bytes[at] === 0x2d ? at + 1 : at;
+  let i = bytes[first] === 0x30 ? first + 1 : skipDigits(bytes, first);
+  if (i >= 0 && bytes[i] === 0x2e) i = skipDigits(bytes, i + 1);
+  return i >= 0 && (bytes[i] === 0x65 || bytes[i] === 0x45) ? skipExponent(bytes, i + 1) : i;
+}
+
+function skipExponent(bytes: Uint8Array, at: number): number {
+  return skipDigits(bytes, bytes[at] === 0x2b || bytes[at] === 0x2d ? at + 1 : at);
 }

@@ -98,45 +98,44 @@ type OnConnections = Extract<
 >;
 
 function onConnections(sim: Stage, action: OnConnections): void {
-  const { connections } = sim;
+  const each = (act: (one: SimConnection) => void): void => {
+    sim.connections.forEach(act);
+  };
   switch (action.do) {
     case 'drop':
-      for (const one of connections) one.drop(action.how ?? 'reset');
-      return;
+      return each((one) => one.drop(action.how ?? 'reset'));
     case 'close':
-      for (const one of connections) one.close(action.code, action.reason ?? '');
-      return;
+      return each((one) => one.close(action.code, action.reason ?? ''));
     case 'close-raw':
-      for (const one of connections) one.closeRaw(action.code);
-      return;
+      return each((one) => one.closeRaw(action.code));
     case 'freeze':
       sim.faults.halfOpen = true;
-      for (const one of connections) one.freeze();
-      return;
+      return each((one) => one.freeze());
     case 'thaw':
       sim.faults.halfOpen = false;
       return;
     case 'resend':
-      for (const one of connections) one.resend(one.journal.events.slice(-action.count));
-      return;
+      return each((one) => one.resend(one.journal.events.slice(-action.count)));
     case 'send':
-      for (const one of connections) one.raw(action.text);
-      return;
+      return each((one) => one.raw(action.text));
     case 'send-binary':
-      for (const one of connections) one.rawBinary(Buffer.from(action.base64, 'base64'));
-      return;
+      return each((one) => one.rawBinary(Buffer.from(action.base64, 'base64')));
     case 'empty-batches':
-      for (const one of connections) for (let n = 0; n < action.count; n += 1) one.raw('[]');
-      return;
+      return each((one) => sendEmpty(one, action.count));
     case 'closing-soon':
-      for (const one of connections) {
-        one.raw(JSON.stringify({ type: 'v2.system.socket_closing', message: 'maintenance' }));
-        setTimeout(() => {
-          one.close(1001, 'maintenance');
-        }, action.inMs).unref();
-      }
-      return;
+      return each((one) => closeSoon(one, action.inMs));
     default:
       throw new Error(`unknown action: ${JSON.stringify(action)}`);
   }
+}
+
+function sendEmpty(connection: SimConnection, count: number): void {
+  for (let n = 0; n < count; n += 1) connection.raw('[]');
+}
+
+function closeSoon(connection: SimConnection, inMs: number): void {
+  connection.raw(JSON.stringify({ type: 'v2.system.socket_closing', message: 'maintenance' }));
+  setTimeout(() => {
+    connection.close(1001, 'maintenance');
+  }, inMs).unref();
 }

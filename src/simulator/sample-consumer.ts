@@ -107,9 +107,7 @@ export class SampleConsumer {
     for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
     if (request.method !== 'POST') return { status: 204, taken: [] };
     if (this.behaviour.hang) return { status: undefined, taken: [] };
-    const body: unknown = JSON.parse(Buffer.concat(parts).toString());
-    const via = (request.url ?? '').split('/').at(-1) ?? '';
-    const events = (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>, via));
+    const events = eventsIn(Buffer.concat(parts), request.url ?? '');
     const decided = events.map((event) => this.behaviour.decide?.(event)).find((status) => status !== undefined);
     const status = decided ?? this.behaviour.status;
     if (status < 200 || status >= 300) return { status, taken: [] };
@@ -132,6 +130,13 @@ export class SampleConsumer {
       if (this.latenciesMs.length > 10_000) this.latenciesMs = this.latenciesMs.slice(-5000);
     }
   }
+}
+
+/** The events of one request: a batch, or one alone. */
+function eventsIn(text: Buffer, path: string): readonly Received[] {
+  const body: unknown = JSON.parse(text.toString());
+  const via = path.split('/').at(-1) ?? '';
+  return (Array.isArray(body) ? body : [body]).map((one) => toReceived(one as Record<string, unknown>, via));
 }
 
 function toReceived(ce: Record<string, unknown>, via: string): Received {

@@ -1,8 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { WebSocketServer } from 'ws';
+import { WebSocketServer, type WebSocket } from 'ws';
 import { perform, type Action } from './actions.ts';
-import { SimConnection } from './sim-connection.ts';
+import { SimConnection, type ConnectionFacts } from './sim-connection.ts';
 import { dialectOf, type SimDialect } from './sim-dialect.ts';
 import { faithful, type Faults } from './faults.ts';
 import { History } from './history.ts';
@@ -215,68 +215,92 @@ export class Simulator {
     this.#serial += 1;
     const conn = `conn-${String(this.#serial)}`;
     const token = tokenOf(request, url, dialect);
-    const tok = this.office.valid(token);
+    const tokenId = this.office.valid(token);
+    this.#noteRequest(conn, { request, url, token, tokenId, port: socket.remotePort });
+    socket.on('error', () => socket.destroy());
+    if (dialect === undefined) return this.#refuse(conn, socket, { status: 404 });
+    const told = this.#toldRefusal();
+    if (told !== undefined) return this.#refuse(conn, socket, told);
+    if (token === undefined || tokenId === undefined) return this.#refuse(conn, socket, { status: 401 });
+    if (dialect.subprotocol !== undefined && request.headers['sec-websocket-protocol'] !== dialect.subprotocol)
+      return this.#refuse(conn, socket, { status: 400 });
+    const journal = this.#journalOf(url.pathname, dialect);
+    const refusal = this.#journalRefusal(url, journal);
+    if (refusal !== undefined) return this.#refuse(conn, socket, refusal);
+    this.#wss.handleUpgrade(request, socket, head, (ws) => {
+      this.#accept(ws, socket, { id: conn, url, token, journal });
+    });
+  }
+
+  #noteRequest(
+    conn: string,
+    asked: {
+      readonly request: IncomingMessage;
+      readonly url: URL;
+      readonly token: string | undefined;
+      /** undefined: the token is not valid now. */
+      readonly tokenId: string | undefined;
+      readonly port: number | undefined;
+    },
+  ): void {
+    const { request, url, token, tokenId, port } = asked;
+    const expired = token !== undefined && this.office.expired(token);
     this.history.add('conn.req', {
       conn,
-      port: socket.remotePort,
+      port,
       stream: url.pathname,
-      tok: tok ?? (token !== undefined && this.office.expired(token) ? 'expired' : 'invalid'),
+      tok: tokenId ?? (expired ? 'expired' : 'invalid'),
       tokId: this.office.idOf(token),
-      placement: url.searchParams.has('access_token') ? (bearerOf(request) === undefined ? 'query' : 'both') : 'header',
+      placement: placementOf(request, url),
       params: [...url.searchParams.keys()].filter((key) => key !== 'access_token'),
-      position:
-        url.searchParams.get('sequence') ??
-        url.searchParams.get('since') ??
-        url.searchParams.get('cursor') ??
-        url.searchParams.get('lastEventId'),
+      position: positionIn(url),
     });
-    socket.on('error', () => socket.destroy());
-    const refuse = (status: number, retryAfter?: number, more: Record<string, unknown> = {}): void => {
-      this.history.add('conn.rej', { conn, status, retryAfter });
-      const text = JSON.stringify({ status, ...more });
-      const after = retryAfter === undefined ? '' : `retry-after: ${String(retryAfter)}\r\n`;
-      socket.end(
-        `HTTP/1.1 ${String(status)} Refused\r\n${after}content-type: application/json\r\ncontent-length: ` +
-          `${String(Buffer.byteLength(text))}\r\nconnection: close\r\n\r\n${text}`,
-      );
-    };
+  }
+
+  #refuse(conn: string, socket: Socket, { status, retryAfter, more = {} }: Refusal): void {
+    this.history.add('conn.rej', { conn, status, retryAfter });
+    const text = JSON.stringify({ status, ...more });
+    const after = retryAfter === undefined ? '' : `retry-after: ${String(retryAfter)}\r\n`;
+    socket.end(
+      `HTTP/1.1 ${String(status)} Refused\r\n${after}content-type: application/json\r\ncontent-length: ` +
+        `${String(Buffer.byteLength(text))}\r\nconnection: close\r\n\r\n${text}`,
+    );
+  }
+
+  /** What a command has told us to refuse every upgrade with. */
+  #toldRefusal(): Refusal | undefined {
+    const lockedMs = this.#lockedUntilMs - performance.now();
+    if (lockedMs > 0) return { status: 429, retryAfter: Math.ceil(lockedMs / 1000) };
     const fault = this.faults.upgrade;
-    if (dialect === undefined) return refuse(404);
-    if (performance.now() < this.#lockedUntilMs)
-      return refuse(429, Math.ceil((this.#lockedUntilMs - performance.now()) / 1000));
-    if (fault !== undefined && fault.times > 0) {
-      fault.times -= 1;
-      return refuse(fault.status, fault.retryAfter);
+    if (fault === undefined || fault.times <= 0) return undefined;
+    fault.times -= 1;
+    return { status: fault.status, retryAfter: fault.retryAfter };
+  }
+
+  /** Why one more connection to this stream is refused. */
+  #journalRefusal(url: URL, journal: Journal): Refusal | undefined {
+    if (this.connections.length >= this.faults.tenantCap) return { status: 429, retryAfter: 1 };
+    if (this.#connectionsTo(journal).length > 0 && this.faults.secondSocket === 'reject') return { status: 409 };
+    return this.#tooOld(url, journal) ? { status: 410, more: { oldest: journal.oldestPosition() } } : undefined;
+  }
+
+  #connectionsTo(journal: Journal): readonly SimConnection[] {
+    return this.connections.filter((one) => one.journal === journal);
+  }
+
+  #accept(ws: WebSocket, socket: Socket, facts: Pick<ConnectionFacts, 'id' | 'url' | 'token' | 'journal'>): void {
+    for (const one of this.faults.secondSocket === 'evict' ? this.#connectionsTo(facts.journal) : []) {
+      this.history.add('conn.evict', { conn: one.id });
+      one.close(1000, 'replaced');
     }
-    if (token === undefined || tok === undefined) return refuse(401);
-    if (dialect.subprotocol !== undefined && request.headers['sec-websocket-protocol'] !== dialect.subprotocol)
-      return refuse(400);
-    const journal = this.#journalOf(url.pathname, dialect);
-    const same = this.connections.filter((one) => one.journal === journal);
-    if (this.connections.length >= this.faults.tenantCap) return refuse(429, 1);
-    if (same.length > 0 && this.faults.secondSocket === 'reject') return refuse(409);
-    if (this.#tooOld(url, journal)) return refuse(410, undefined, { oldest: journal.oldestPosition() });
-    this.#wss.handleUpgrade(request, socket, head, (ws) => {
-      for (const one of this.faults.secondSocket === 'evict' ? same : []) {
-        this.history.add('conn.evict', { conn: one.id });
-        one.close(1000, 'replaced');
-      }
-      const connection = new SimConnection(ws, socket, {
-        id: conn,
-        url,
-        token,
-        journal,
-        faults: this.faults,
-        history: this.history,
-        office: this.office,
+    const { faults, history, office } = this;
+    const connection = new SimConnection(ws, socket, { ...facts, faults, history, office });
+    this.#connections.add(connection);
+    ws.on('close', () => this.#connections.delete(connection));
+    if (this.#options.serverPingEveryMs !== undefined && facts.journal.dialect.pingEveryMs > 0)
+      connection.every(this.#options.serverPingEveryMs, () => {
+        connection.ping();
       });
-      this.#connections.add(connection);
-      ws.on('close', () => this.#connections.delete(connection));
-      if (this.#options.serverPingEveryMs !== undefined && dialect.pingEveryMs > 0)
-        connection.every(this.#options.serverPingEveryMs, () => {
-          connection.ping();
-        });
-    });
   }
 
   /** The asked position is no longer kept, and the platform says so at once. */
@@ -290,6 +314,25 @@ export class Simulator {
     const since = url.searchParams.get('since');
     return since !== null && journal.purgedSince(Date.parse(since));
   }
+}
+
+/** An answer to an upgrade that comes to nothing. */
+interface Refusal {
+  readonly status: number;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+function placementOf(request: IncomingMessage, url: URL): 'query' | 'header' | 'both' {
+  if (!url.searchParams.has('access_token')) return 'header';
+  return bearerOf(request) === undefined ? 'query' : 'both';
+}
+
+/** The position that a connection asks for, by whichever name. */
+function positionIn(url: URL): string | null {
+  const [name = 'lastEventId'] = ['sequence', 'since', 'cursor'].filter((one) => url.searchParams.has(one));
+  return url.searchParams.get(name);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { Agent, request } from 'undici';
 import { guardedLookup, PRIVATE_ADDRESS } from '../config/private-addresses.ts';
+import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
 
 /** Limits of every REST and token call. */
@@ -57,8 +58,9 @@ export async function call(
       dispatcher: agent,
       signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
     });
-    const body = await readBounded(response.body, options.limitBytes ?? HTTP_BODY_LIMIT_BYTES);
-    return { status: response.statusCode, headers: response.headers, body };
+    const body = await readBody(response.body, options.limitBytes ?? HTTP_BODY_LIMIT_BYTES);
+    if (body === undefined) throw Object.assign(new Error('body too large'), { code: 'HF_BODY_TOO_LARGE' });
+    return { status: response.statusCode, headers: response.headers, body: body.toString('utf8') };
   } catch (error) {
     const code =
       error instanceof Error && 'code' in error ? String(error.code) : error instanceof Error ? error.name : 'unknown';
@@ -68,17 +70,6 @@ export async function call(
       details: { origin, code },
     });
   }
-}
-
-async function readBounded(stream: AsyncIterable<Buffer>, limit: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of stream) {
-    size += part.length;
-    if (size > limit) throw Object.assign(new Error('body too large'), { code: 'HF_BODY_TOO_LARGE' });
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString('utf8');
 }
 
 /** Retry-After as seconds or a date, clamped to 1..900 s; undefined when absent or not readable. */

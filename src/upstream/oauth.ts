@@ -207,24 +207,20 @@ function lifeOf(
   accessToken: string,
   serverNowMs: number,
 ): { readonly lifeMs: number; readonly oddity: string | undefined } {
-  const seconds =
-    typeof expiresIn === 'number'
-      ? expiresIn
-      : typeof expiresIn === 'string' && /^\d+$/.test(expiresIn)
-        ? Number(expiresIn)
-        : Number.NaN;
+  const seconds = secondsOf(expiresIn);
   const stated = seconds > 0 ? seconds * 1000 : undefined;
   const hinted = jwtExpiry(accessToken);
   const byHint = hinted !== undefined && hinted > serverNowMs ? hinted - serverNowMs : undefined;
   const life = Math.min(stated ?? byHint ?? plan.tokenEndpoint.fallbackLifeMs, byHint ?? Infinity);
   const lifeMs = Math.min(plan.lifeBounds.maxMs, Math.max(plan.lifeBounds.minMs, life));
-  const oddity =
-    stated === undefined
-      ? 'expires_in is absent or not a positive number'
-      : life !== lifeMs
-        ? 'expires_in is outside the believable range'
-        : undefined;
-  return { lifeMs, oddity };
+  if (stated === undefined) return { lifeMs, oddity: 'expires_in is absent or not a positive number' };
+  return { lifeMs, oddity: life === lifeMs ? undefined : 'expires_in is outside the believable range' };
+}
+
+/** `expires_in` as a number or as digits in a string; NaN: anything else. */
+function secondsOf(expiresIn: unknown): number {
+  if (typeof expiresIn === 'number') return expiresIn;
+  return typeof expiresIn === 'string' && /^\d+$/.test(expiresIn) ? Number(expiresIn) : Number.NaN;
 }
 
 /** `exp` of a JWT as a hint; the token stays opaque and its signature is none of our business. */

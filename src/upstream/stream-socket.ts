@@ -1,3 +1,4 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { WebSocket, type ClientOptions } from 'ws';
 import { guardedLookup } from '../config/private-addresses.ts';
 import type { Failure } from '../core/session/classify-failure.ts';
@@ -124,32 +125,37 @@ export class StreamSocket {
       this.#onClose(code, reason.toString('utf8'));
     });
     ws.on('unexpected-response', (request, response) => {
-      const parts: Buffer[] = [];
-      let size = 0;
-      const finish = (): void => {
-        request.destroy();
-        const after = retryAfterMs(response.headers['retry-after'], this.#options.nowEpochMs());
-        const body = Buffer.concat(parts).toString('utf8');
-        this.#end(
-          {
-            stage: 'upgrade',
-            status: response.statusCode ?? 0,
-            ...(after === undefined ? {} : { retryAfterMs: after }),
-          },
-          `HTTP ${String(response.statusCode)}`,
-          oldestIn(body),
-        );
-        ws.terminate();
-      };
-      response.on('data', (part: Buffer) => {
-        size += part.length;
-        if (size <= REFUSAL_BODY_LIMIT) parts.push(part);
-        else finish();
-      });
-      response.on('end', finish);
-      response.on('error', finish);
-      response.setTimeout(2000, finish);
+      this.#onRefusal(request, response);
     });
+  }
+
+  /** The upgrade is refused with a status; the body may name the oldest position on offer. */
+  #onRefusal(request: ClientRequest, response: IncomingMessage): void {
+    const parts: Buffer[] = [];
+    let size = 0;
+    const finish = (): void => {
+      request.destroy();
+      const after = retryAfterMs(response.headers['retry-after'], this.#options.nowEpochMs());
+      const body = Buffer.concat(parts).toString('utf8');
+      this.#end(
+        {
+          stage: 'upgrade',
+          status: response.statusCode ?? 0,
+          ...(after === undefined ? {} : { retryAfterMs: after }),
+        },
+        `HTTP ${String(response.statusCode)}`,
+        oldestIn(body),
+      );
+      this.#ws.terminate();
+    };
+    response.on('data', (part: Buffer) => {
+      size += part.length;
+      if (size <= REFUSAL_BODY_LIMIT) parts.push(part);
+      else finish();
+    });
+    response.on('end', finish);
+    response.on('error', finish);
+    response.setTimeout(2000, finish);
   }
 
   /**
@@ -169,17 +175,17 @@ export class StreamSocket {
   }
 
   #onClose(code: number, reason: string): void {
-    const stage = this.#opened ? 'stream' : 'dial';
-    const error = this.#error === undefined ? undefined : codeOf(this.#error);
-    // The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text
-    // that is ever read.
-    const illegal =
-      error === 'WS_ERR_INVALID_CLOSE_CODE' ? /status code (\d{1,5})/.exec(this.#error?.message ?? '')?.[1] : undefined;
-    const closeCode = illegal === undefined ? code : Number(illegal);
-    const failure: Failure = this.#opened
-      ? { stage, closeCode, ...(error === undefined || illegal !== undefined ? {} : { error }) }
-      : { stage, ...(error === undefined ? {} : { error }) };
-    this.#end(failure, error === undefined ? reason : `${error} ${this.#error?.message ?? ''}`.trim(), undefined);
+    const text = this.#error === undefined ? reason : `${codeOf(this.#error)} ${this.#error.message}`.trim();
+    this.#end(this.#failureOf(code), text, undefined);
+  }
+
+  #failureOf(code: number): Failure {
+    const error = this.#error === undefined ? {} : { error: codeOf(this.#error) };
+    if (!this.#opened) return { stage: 'dial', ...error };
+    const illegal = illegalCodeIn(this.#error);
+    return illegal === undefined
+      ? { stage: 'stream', closeCode: code, ...error }
+      : { stage: 'stream', closeCode: illegal };
   }
 
   #end(failure: Failure, text: string, oldest: string | undefined): void {
@@ -192,6 +198,16 @@ export class StreamSocket {
 
 function codeOf(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+}
+
+/**
+ * The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text that
+ * is ever read.
+ */
+function illegalCodeIn(error: Error | undefined): number | undefined {
+  if (error === undefined || codeOf(error) !== 'WS_ERR_INVALID_CLOSE_CODE') return undefined;
+  const code = /status code (\d{1,5})/.exec(error.message)?.[1];
+  return code === undefined ? undefined : Number(code);
 }
 
 /** `oldest` in the JSON body of a refusal: the first position the platform still has. */

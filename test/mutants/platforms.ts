@@ -38,8 +38,8 @@ export const PLATFORMS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/platforms/json-scanner.ts',
-        find: 'if (slot >= 0) {',
-        replace: 'if (slot >= 0 && this.#kinds[slot] === 0) {',
+        find: 'if (slot < 0) return;',
+        replace: 'if (slot < 0 || this.#kinds[slot] !== 0) return;',
       },
     ],
   },

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { LeaseView } from '../../core/lease/lease.ts';
 import type { Member } from '../../core/lease/candidate-ranking.ts';
+import { recordIn } from '../record-in.ts';
 import { RedisKeys } from './redis-keys.ts';
 import type { AcquireAnswer, Leases, Notice, RenewAnswer, RenewRequest, SelfReport, Sighting } from '../leases.ts';
 import {
@@ -20,6 +21,8 @@ const PER_CALL = 200;
 const SUBSCRIBE_AGAIN_MS = 1000;
 /** Leases that a member's record names as refused: a record stands in the list of every lease. */
 const REFUSED_NAMED = 16;
+/** Characters of the longest message that is read. */
+const MESSAGE_LIMIT = 4096;
 /** A member that said nothing for this long is removed from the list. */
 const FORGET_MEMBER_MS = 300_000;
 
@@ -354,36 +357,22 @@ function arrayIn(text: string): readonly unknown[] | undefined {
   }
 }
 
+/** What a message of each kind must hold. `changed` has another form: a script publishes it. */
+const MESSAGES: Readonly<Record<Exclude<Notice['kind'], 'changed'>, Readonly<Record<string, string>>>> = {
+  offer: { lease: 'string', heir: 'string', epoch: 'number', prove: 'boolean' },
+  warm: { lease: 'string', heir: 'string', token: 'string' },
+  'hand-over': { lease: 'string', epoch: 'number' },
+  dead: { connection: 'string' },
+};
+
 /** Reads a message of the channel; anything may stand there. */
 function noticeOf(text: string): Notice | undefined {
-  if (text.length > 4096) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined;
-  const strings = (...names: readonly string[]): boolean =>
-    names.every((name) => typeof (value as Record<string, unknown>)[name] === 'string');
-  switch (value.kind) {
-    case 'offer':
-      return strings('lease', 'heir') &&
-        'epoch' in value &&
-        typeof value.epoch === 'number' &&
-        'prove' in value &&
-        typeof value.prove === 'boolean'
-        ? (value as Notice)
-        : undefined;
-    case 'warm':
-      return strings('lease', 'heir', 'token') ? (value as Notice) : undefined;
-    case 'hand-over':
-      return strings('lease') && 'epoch' in value && typeof value.epoch === 'number' ? (value as Notice) : undefined;
-    case 'dead':
-      return strings('connection') ? (value as Notice) : undefined;
-    default:
-      return undefined;
-  }
+  const message = text.length > MESSAGE_LIMIT ? undefined : recordIn(text);
+  const kind = message?.['kind'];
+  if (message === undefined || typeof kind !== 'string' || !Object.hasOwn(MESSAGES, kind)) return undefined;
+  const members = MESSAGES[kind as keyof typeof MESSAGES];
+  const sound = Object.entries(members).every(([name, type]) => typeof message[name] === type);
+  return sound ? (message as unknown as Notice) : undefined;
 }
 
 function fresh(): string {

@@ -40,26 +40,9 @@ export class RedisStore implements Store {
    */
   async condition(): Promise<StoreCondition> {
     const info = await this.link.ask(() => this.link.redis.info());
-    const field = (name: string): string => new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
-    const out: string[] = [];
-    const [major = 0, minor = 0] = field('redis_version').split('.').map(Number);
-    if (field('redis_version') !== '' && (major < 6 || (major === 6 && minor < 2)))
-      out.push(`redis ${field('redis_version')} is older than 6.2`);
-    const policy = field('maxmemory_policy');
-    if (policy !== '' && policy !== 'noeviction')
-      out.push(`maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`);
-    if (Number(field('connected_slaves')) > 0 && field('min_slaves_good_slaves') === '')
-      out.push(
-        'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with ' +
-          'min-replicas-max-lag below a third of lease.ttl',
-      );
-    const fill = Number(field('maxmemory')) > 0 ? Number(field('used_memory')) / Number(field('maxmemory')) : undefined;
-    if (fill !== undefined && fill >= NEARLY_FULL)
-      out.push(
-        `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and ` +
-          'reports are refused; raise maxmemory or remove what else is in there',
-      );
-    return { warnings: out, fill };
+    const fill = fillOf(info);
+    const warnings = [versionWarning(info), evictionWarning(info), replicaWarning(info), fillWarning(fill)];
+    return { warnings: warnings.filter((warning) => warning !== undefined), fill };
   }
 
   async claim(client: string, holder: string, floor: number): Promise<number> {
@@ -165,6 +148,45 @@ export class RedisStore implements Store {
     const keys = this.#keys(client);
     return [keys.letters(stream), keys.letterIndex(stream), keys.letterBytes(stream)];
   }
+}
+
+/** A field of INFO; empty: the server does not say. */
+function fieldOf(info: string, name: string): string {
+  return new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
+}
+
+function fillOf(info: string): number | undefined {
+  const limit = Number(fieldOf(info, 'maxmemory'));
+  return limit > 0 ? Number(fieldOf(info, 'used_memory')) / limit : undefined;
+}
+
+function versionWarning(info: string): string | undefined {
+  const version = fieldOf(info, 'redis_version');
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const old = major < 6 || (major === 6 && minor < 2);
+  return version !== '' && old ? `redis ${version} is older than 6.2` : undefined;
+}
+
+function evictionWarning(info: string): string | undefined {
+  const policy = fieldOf(info, 'maxmemory_policy');
+  return policy === '' || policy === 'noeviction'
+    ? undefined
+    : `maxmemory-policy is ${policy}: checkpoints may be evicted; use noeviction`;
+}
+
+function replicaWarning(info: string): string | undefined {
+  const waits = fieldOf(info, 'min_slaves_good_slaves') !== '';
+  return Number(fieldOf(info, 'connected_slaves')) > 0 && !waits
+    ? 'min-replicas-to-write is 0: a failover may lose what was acknowledged; use 1, with ' +
+        'min-replicas-max-lag below a third of lease.ttl'
+    : undefined;
+}
+
+function fillWarning(fill: number | undefined): string | undefined {
+  return fill !== undefined && fill >= NEARLY_FULL
+    ? `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and ` +
+        'reports are refused; raise maxmemory or remove what else is in there'
+    : undefined;
 }
 
 /** One record as SAVE and SEED take it. */

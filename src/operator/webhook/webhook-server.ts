@@ -2,6 +2,7 @@ import { createServer as createPlainServer, type IncomingMessage, type Server, t
 import { createServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { listenOn } from '../../config/listen-on.ts';
+import { readBody } from '../../config/read-body.ts';
 import { admissionReview, type AdmissionRequest, type Known } from './admission-review.ts';
 import type { AttachSettings } from '../attach/attach.ts';
 
@@ -76,8 +77,8 @@ export class WebhookServer {
     const began = this.#host.nowMs();
     if (request.method !== 'POST' || request.url?.startsWith('/mutate') !== true)
       return end(response, 404, 'text/plain', 'POST an AdmissionReview to /mutate\n');
-    const body = await bodyOf(request);
-    const review = body === undefined ? undefined : reviewOf(body);
+    const body = await readBody(request, MAX_BODY_BYTES);
+    const review = body === undefined ? undefined : reviewOf(body.toString('utf8'));
     if (review === undefined)
       return end(response, 400, 'text/plain', 'not an AdmissionReview of admission.k8s.io/v1\n');
     if (!this.#host.ready()) return end(response, 503, 'text/plain', 'not ready yet\n');
@@ -117,17 +118,6 @@ function reviewOf(body: string): AdmissionRequest | undefined {
   } catch {
     return undefined;
   }
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function end(response: ServerResponse, status: number, type: string, text: string): void {

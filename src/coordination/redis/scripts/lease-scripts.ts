@@ -1,19 +1,10 @@
-import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
+import { EPOCH, MANY_LEASES, type Script } from './script-prelude.ts';
 
 /**
  * The scripts of the lease. Keys of one lease share its hash tag; a call for many leases is cut by tag where the server
  * is a cluster (redis-leases.ts). No clock but the store's; each script answers the same call twice with the same
  * result.
  */
-
-/** `epoch` of a fence hash as a number, refused when it is none. */
-const EPOCH = `${CLOCK}${ROOM}${WHOLE}
-local function epochOf(fence)
-  local text = redis.call('HGET', fence, 'epoch') or '0'
-  if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then return nil end
-  return tonumber(text)
-end
-`;
 
 /**
  * redlock's acquire hook. KEYS[1] lock, KEYS[2] fence. ARGV[1] token, ARGV[2] ttl in ms. Returns 0 when another token
@@ -29,7 +20,7 @@ if held and held ~= ARGV[1] then return 0 end
 room(KEYS[2])
 if redis.call('HGET', KEYS[2], 'token') ~= ARGV[1] then
   local stored = epochOf(KEYS[2])
-  if not stored then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+  if not stored then return unsoundEpoch() end
   local f = redis.call('HMGET', KEYS[2], 'state', 'token', 'beat', 'conn')
   redis.call('HSET', KEYS[2], 'was', f[1] or 'none', 'wasToken', f[2] or '', 'wasBeat', f[3] or '',
     'wasConn', f[4] or '', 'wasEpoch', whole(stored))
@@ -108,7 +99,7 @@ if was[1] ~= 'released' and was[1] ~= 'broken' and (inc ~= ARGV[2] or was[2] ~= 
   return {'quarantine'}
 end
 local epoch = epochOf(KEYS[2])
-if not epoch then return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+if not epoch then return unsoundEpoch() end
 local floor = tonumber(ARGV[3])
 if floor >= epoch then epoch = floor + 1 end
 local now = clock()
@@ -129,12 +120,9 @@ return {'won', whole(epoch), whole(now), inc}
 export const RENEW_MANY: Script = {
   name: 'hfRenewMany',
   keys: 0,
-  lua: `${EPOCH}
-local now = clock()
-local out = {whole(now)}
+  lua: `${MANY_LEASES}
 local incarnations = {}
-local function renew(i)
-  local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
+local function renew(lock, fence, inc, members, i)
   local token, epoch, notAfter = ARGV[3 * i + 5], ARGV[3 * i + 6], tonumber(ARGV[3 * i + 7])
   room(fence)
   if not incarnations[inc] then
@@ -163,11 +151,7 @@ local function renew(i)
   end
   return code, incarnations[inc]
 end
-for i = 1, #KEYS / 4 do
-  local ok, code, inc = pcall(renew, i)
-  out[#out + 1] = ok and code or -1
-  out[#out + 1] = ok and inc or ''
-end
+eachLease(renew, -1, '')
 return out
 `,
 };
@@ -180,11 +164,8 @@ return out
 export const OBSERVE_MANY: Script = {
   name: 'hfObserveMany',
   keys: 0,
-  lua: `${EPOCH}
-local now = clock()
-local out = {whole(now)}
-local function look(i)
-  local lock, fence, inc, members = KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i]
+  lua: `${MANY_LEASES}
+local function look(lock, fence, inc, members)
   room(members)
   redis.call('SET', inc, ARGV[3], 'NX')
   if ARGV[2] ~= '' then redis.call('HSET', members, ARGV[1], out[1] .. ' ' .. ARGV[2]) end
@@ -204,10 +185,7 @@ local function look(i)
   if f[1] ~= '' and not epochOf(fence) then return 'unreadable' end
   return {held or '', redis.call('PTTL', lock), f[1], f[2], f[3], f[4], f[5], f[6], redis.call('GET', inc), f[7], kept}
 end
-for i = 1, #KEYS / 4 do
-  local ok, row = pcall(look, i)
-  out[#out + 1] = ok and row or 'unreadable'
-end
+eachLease(look, 'unreadable')
 return out
 `,
 };

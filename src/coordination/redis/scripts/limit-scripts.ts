@@ -1,4 +1,4 @@
-import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
+import { TIME_AND_ROOM, type Script } from './script-prelude.ts';
 
 /**
  * One permit (GCRA). KEYS[1] gate hash, KEYS[2] fence. ARGV epoch ('' : any), field, capacity, refill ms.
@@ -7,7 +7,7 @@ import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 export const PERMIT: Script = {
   name: 'hfPermit',
   keys: 2,
-  lua: `${CLOCK}${ROOM}${WHOLE}
+  lua: `${TIME_AND_ROOM}
 -- Only a newer leader keeps somebody out: an heir connects before the lease is its own, and after a loss of data there
 -- is no epoch at all.
 if ARGV[1] ~= '' and (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then
@@ -40,7 +40,7 @@ return {1}
 export const MARK: Script = {
   name: 'hfMark',
   keys: 2,
-  lua: `${CLOCK}${ROOM}${WHOLE}
+  lua: `${TIME_AND_ROOM}
 if (tonumber(redis.call('HGET', KEYS[2], 'epoch') or '0') or 0) > tonumber(ARGV[1]) then return 0 end
 if ARGV[3] == '0' then
   redis.call('HDEL', KEYS[1], ARGV[2])

@@ -1,4 +1,4 @@
-import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
+import { TIME_AND_ROOM, type Script } from './script-prelude.ts';
 
 /**
  * KEYS slots (zset: stream -> expiry), info (hash: stream -> "class since"), wait (zset: stream -> since), seen (zset:
@@ -9,7 +9,7 @@ import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 export const ADMIT: Script = {
   name: 'hfAdmit',
   keys: 5,
-  lua: `${CLOCK}${ROOM}${WHOLE}
+  lua: `${TIME_AND_ROOM}
 local now = clock()
 room(KEYS[2])
 local me, class = ARGV[1], tonumber(ARGV[2])

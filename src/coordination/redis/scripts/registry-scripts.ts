@@ -1,4 +1,4 @@
-import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
+import { TIME, type Script } from './script-prelude.ts';
 
 /**
  * The scripts of the connection registry. Time is the store's; the reaper never believes a single look. A full server
@@ -6,7 +6,7 @@ import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
  */
 
 /** `now` is the store's time in ms for the whole script. */
-const NOW = `${CLOCK}${WHOLE}
+const NOW = `${TIME}
 local now = clock()
 `;
 

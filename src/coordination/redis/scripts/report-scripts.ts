@@ -1,4 +1,4 @@
-import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
+import { TIME, type Script } from './script-prelude.ts';
 
 /**
  * A full server refuses it: who watches can wait. KEYS[1] hash of one client's reports. ARGV replica, text, life ms,
@@ -7,7 +7,7 @@ import { CLOCK, WHOLE, type Script } from './script-prelude.ts';
 export const REPORT: Script = {
   name: 'hfReport',
   keys: 1,
-  lua: `${CLOCK}${WHOLE}
+  lua: `${TIME}
 local now = clock()
 redis.call('HSET', KEYS[1], ARGV[1], whole(now) .. ' ' .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[3]) * 4)
@@ -27,7 +27,7 @@ return 1
 export const READ_REPORTS: Script = {
   name: 'hfReadReports',
   keys: 1,
-  lua: `${CLOCK}${WHOLE}
+  lua: `${TIME}
 local out = {whole(clock())}
 for _, part in ipairs(redis.call('HGETALL', KEYS[1])) do out[#out + 1] = part end
 return out

@@ -6,8 +6,8 @@ export interface Script {
 }
 
 /**
- * What the Lua scripts begin with. The only clock of all of them stands here, once:
- * test/coordination/redis/lease-differential.test.ts puts a key in its place. `clock()` returns the store's time in ms.
+ * The only clock of all scripts: test/coordination/redis/lease-differential.test.ts puts a key in its place. `clock()`
+ * returns the store's time in ms.
  */
 export const CLOCK = `
 local function clock()
@@ -17,7 +17,7 @@ end
 `;
 
 /** `whole(n)`: a number as decimal digits; Lua's own text of a large one has an exponent. */
-export const WHOLE = `
+const WHOLE = `
 local function whole(n) return string.format('%.0f', n) end
 `;
 
@@ -30,4 +30,41 @@ local function whole(n) return string.format('%.0f', n) end
  */
 export const ROOM = `
 local function room(hash) redis.pcall('HDEL', hash, '') end
+`;
+
+/** What a script begins with that a full server may refuse: `clock` and `whole`. */
+export const TIME = `${CLOCK}${WHOLE}`;
+
+/** What a script begins with that must go on when the server is full: `clock`, `room` and `whole`. */
+export const TIME_AND_ROOM = `${CLOCK}${ROOM}${WHOLE}`;
+
+/**
+ * As TIME_AND_ROOM, for scripts that give out fencing numbers. `epochOf(fence)`: `epoch` of a fence hash as a number,
+ * nil when it is none; then the script answers with `unsoundEpoch()`.
+ */
+export const EPOCH = `${TIME_AND_ROOM}
+local function epochOf(fence)
+  local text = redis.call('HGET', fence, 'epoch') or '0'
+  if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then return nil end
+  return tonumber(text)
+end
+local function unsoundEpoch() return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53') end
+`;
+
+/**
+ * As EPOCH, for scripts over many leases; KEYS are lock, fence, incarnation and members of each. The answer `out`
+ * begins with `now`, the store's time. `eachLease(act, ...)` adds what `act(lock, fence, inc, members, i)` returns for
+ * the i-th lease, or the values given behind `act` where it fails: what is wrong with one lease does not touch the
+ * others.
+ */
+export const MANY_LEASES = `${EPOCH}
+local now = clock()
+local out = {whole(now)}
+local function eachLease(act, ...)
+  local failed = {...}
+  for i = 1, #KEYS / 4 do
+    local done = {pcall(act, KEYS[4 * i - 3], KEYS[4 * i - 2], KEYS[4 * i - 1], KEYS[4 * i], i)}
+    for n = 1, #failed do out[#out + 1] = done[1] and done[n + 1] or failed[n] end
+  end
+end
 `;

@@ -1,4 +1,4 @@
-import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
+import { EPOCH, ROOM, type Script } from './script-prelude.ts';
 
 /**
  * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock;
@@ -14,12 +14,9 @@ import { CLOCK, ROOM, WHOLE, type Script } from './script-prelude.ts';
 export const CLAIM: Script = {
   name: 'hfClaim',
   keys: 1,
-  lua: `${CLOCK}${ROOM}${WHOLE}
-local text = redis.call('HGET', KEYS[1], 'epoch') or '0'
-if not string.match(text, '^%d+$') or #text > 16 or tonumber(text) >= 9007199254740991 then
-  return redis.error_reply('HFCORRUPT the epoch is not a number below 2^53')
-end
-local stored = tonumber(text)
+  lua: `${EPOCH}
+local stored = epochOf(KEYS[1])
+if not stored then return unsoundEpoch() end
 local epoch = whole(math.max(stored + 1, tonumber(ARGV[2]) + 1, clock()))
 room(KEYS[1])
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'holder', ARGV[1])
