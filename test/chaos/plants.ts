@@ -22,16 +22,16 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C5'],
     edits: [
       {
-        file: 'src/core/events/outbox.ts',
-        find: 'return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };',
+        file: 'src/core/events/settled-prefix.ts',
+        find: 'return { ord: this.#floor, item: this.#item, runs: this.#runs.list() };',
         replace:
-          `${MARK};\n    return { ord: this.lastOrd, item: this.entry(this.lastOrd)?.item ?? this.#floorItem, ` +
-          'runs: [] };',
+          `${MARK};\n    const { last } = this.#ring;\n    ` +
+          'return { ord: last, item: this.#ring.at(last)?.item ?? this.#item, runs: [] };',
       },
       {
-        file: 'src/core/events/outbox.ts',
+        file: 'src/core/events/settled-prefix.ts',
         find: 'return this.#floor + this.#runs.count;',
-        replace: 'return this.lastOrd;',
+        replace: 'return this.#ring.last;',
       },
     ],
   },
