@@ -382,10 +382,10 @@ const CONDUCT: readonly Plant[] = [
     edits: [
       {
         file: 'src/core/session/classify-failure.ts',
-        find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';",
+        find: "  const disposition = tables.closeCodes[closeCode] ?? 'retry';",
         replace:
-          `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? ` +
-          `'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
+          `  if (closeCode === 1000) ${MARK};\n  const disposition = closeCode === 1000 ? ` +
+          `'final' : (tables.closeCodes[closeCode] ?? 'retry');`,
       },
     ],
   },

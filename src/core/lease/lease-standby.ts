@@ -134,7 +134,7 @@ function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   if (why !== undefined) quarantine(draft, why);
 }
 
-/** Nobody can know at a first look what was here a moment ago; only a clean stop is believed. */
+/** A replica cannot know at its first look what was here a moment ago: it believes a clean stop only. */
 function reasonAtFirstLook(view: LeaseView): QuarantineReason | undefined {
   return view.state === 'released' ? undefined : 'young';
 }
