@@ -45,7 +45,7 @@ export default tseslint.config(
   {
     // Grown by formatting alone; each is cut when its folder is rearranged, and then leaves this list. No other file may grow.
     files: [
-      'src/core/events/outbox.ts', 'test/chaos/{checker,golden.test,plants}.ts', 'test/chaos/rows/*.ts', 'test/kubernetes/control.k8s.ts',
+      'test/chaos/{checker,golden.test,plants}.ts', 'test/chaos/rows/*.ts', 'test/kubernetes/control.k8s.ts',
       'test/simulation/{world,stream-plants,stream-world}.ts',
     ],
     rules: { 'max-lines': ['error', { max: 670 }], 'max-lines-per-function': ['error', { max: 85, skipComments: true }] },

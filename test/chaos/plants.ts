@@ -22,16 +22,16 @@ const POSITIONS: readonly Plant[] = [
     rules: ['C5'],
     edits: [
       {
-        file: 'src/core/events/outbox.ts',
-        find: 'return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };',
+        file: 'src/core/events/settled-prefix.ts',
+        find: 'return { ord: this.#floor, item: this.#item, runs: this.#runs.list() };',
         replace:
-          `${MARK};\n    return { ord: this.lastOrd, item: this.entry(this.lastOrd)?.item ?? this.#floorItem, ` +
-          'runs: [] };',
+          `${MARK};\n    const { last } = this.#ring;\n    ` +
+          'return { ord: last, item: this.#ring.at(last)?.item ?? this.#item, runs: [] };',
       },
       {
-        file: 'src/core/events/outbox.ts',
+        file: 'src/core/events/settled-prefix.ts',
         find: 'return this.#floor + this.#runs.count;',
-        replace: 'return this.lastOrd;',
+        replace: 'return this.#ring.last;',
       },
     ],
   },
@@ -382,10 +382,10 @@ const CONDUCT: readonly Plant[] = [
     edits: [
       {
         file: 'src/core/session/classify-failure.ts',
-        find: "    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';",
+        find: "  const disposition = tables.closeCodes[closeCode] ?? 'retry';",
         replace:
-          `    if (failure.closeCode === 1000) ${MARK};\n    const disposition = failure.closeCode === 1000 ? ` +
-          `'final' : (tables.closeCodes[failure.closeCode] ?? 'retry');`,
+          `  if (closeCode === 1000) ${MARK};\n  const disposition = closeCode === 1000 ? ` +
+          `'final' : (tables.closeCodes[closeCode] ?? 'retry');`,
       },
     ],
   },

@@ -97,7 +97,7 @@ export const LEASE: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/lease/lease-standby.ts',
-        find: "if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');",
+        find: "if (view.epoch < before.epoch) return 'epoch_lost';",
         replace: '',
       },
     ],
@@ -109,10 +109,8 @@ export const LEASE: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/lease/lease-standby.ts',
-        find:
-          'if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS) ' +
-          "quarantine(draft, 'early_expiry');",
-        replace: '',
+        find: "return early ? 'early_expiry' : undefined;",
+        replace: 'return undefined;',
       },
     ],
   },

@@ -123,8 +123,8 @@ const RESTRAINT: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/dialing/circuit-breaker.ts',
-        find: 'state.buckets.filter((bucket) => bucket.startMs > nowMs - policy.windowMs)',
-        replace: 'state.buckets',
+        find: '= buckets.filter((bucket) => bucket.startMs > nowMs - policy.windowMs);',
+        replace: '= buckets;',
       },
     ],
   },
@@ -136,8 +136,8 @@ const RESTRAINT: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/dialing/circuit-breaker.ts',
-        find: 'const trips = !ok && total >=',
-        replace: 'const trips = total >=',
+        find: 'const trips = !ok && failsTooOften',
+        replace: 'const trips = failsTooOften',
       },
     ],
   },

@@ -6,6 +6,7 @@ const consumer = ['test/core/events/consumer-health.test.ts'];
 const window = 'src/core/events/delivery-window.ts';
 const box = 'src/core/events/outbox.ts';
 const order = 'src/core/events/dispatch-order.ts';
+const prefix = 'src/core/events/settled-prefix.ts';
 
 /** The road of an event: outbox, the stages of the sidecar, delivery. */
 export const STREAM: readonly Mutant[] = [
@@ -31,7 +32,7 @@ export const STREAM: readonly Mutant[] = [
     id: 'outbox-barrier-ignored',
     say: 'a control event goes before what stands before it is settled',
     tests: outbox,
-    edits: [{ file: box, find: 'if (entry.barrier && this.#floor < entry.ord - 1) return;', replace: '' }],
+    edits: [{ file: box, find: 'if (entry.barrier && this.#prefix.floor < entry.ord - 1) return;', replace: '' }],
   },
   {
     id: 'outbox-barrier-passed',
@@ -88,7 +89,7 @@ export const STREAM: readonly Mutant[] = [
     edits: [
       {
         file: box,
-        find: 'return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));',
+        find: 'return this.room() > 0 || (entry.ord === floor + 1 && this.#window.mayStartOldest(floor));',
         replace: 'return entry.ord > 0 && this.room() > 0;',
       },
     ],
@@ -99,7 +100,7 @@ export const STREAM: readonly Mutant[] = [
     tests: outbox,
     edits: [
       {
-        file: box,
+        file: prefix,
         find: "this.#runs.add(entry.ord, entry.number === 'next', this.#ring.at(entry.ord + 1)?.number === 'next');",
         replace: 'this.#runs.add(entry.ord, true, true);',
       },

@@ -26,7 +26,7 @@ const MENDED: readonly StreamPlant[] = [
     edits: [
       {
         file: 'src/core/events/outbox.ts',
-        find: 'return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));',
+        find: 'return this.room() > 0 || (entry.ord === floor + 1 && this.#window.mayStartOldest(floor));',
         replace: 'return entry.ord > 0 && this.room() > 0;',
       },
     ],

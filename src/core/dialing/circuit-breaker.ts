@@ -62,16 +62,26 @@ export function breakerRecorded(
 ): CircuitBreaker {
   if (state.kind === 'half-open') return ok ? closedBreaker : tripBreaker(policy, nowMs);
   if (state.kind === 'open') return state;
-  const width = policy.windowMs / BUCKETS;
-  const startMs = Math.floor(nowMs / width) * width;
-  const live = state.buckets.filter((bucket) => bucket.startMs > nowMs - policy.windowMs);
+  const buckets = withOutcome(policy, state.buckets, ok, nowMs);
+  // A success says that it works: it may complete the samples, it does not open the breaker.
+  const trips = !ok && failsTooOften(policy, buckets);
+  return trips ? tripBreaker(policy, nowMs) : { kind: 'closed', buckets };
+}
+
+/** Adds one outcome to the bucket of this instant, and forgets the buckets that have left the window. */
+function withOutcome(policy: BreakerPolicy, buckets: readonly Bucket[], ok: boolean, nowMs: Millis): readonly Bucket[] {
+  const widthMs = policy.windowMs / BUCKETS;
+  const startMs = Math.floor(nowMs / widthMs) * widthMs;
+  const live = buckets.filter((bucket) => bucket.startMs > nowMs - policy.windowMs);
   const last = live.at(-1);
   const current = last?.startMs === startMs ? last : { startMs, ok: 0, failed: 0 };
   const earlier = last?.startMs === startMs ? live.slice(0, -1) : live;
-  const buckets = [...earlier, { startMs, ok: current.ok + (ok ? 1 : 0), failed: current.failed + (ok ? 0 : 1) }];
+  return [...earlier, { startMs, ok: current.ok + (ok ? 1 : 0), failed: current.failed + (ok ? 0 : 1) }];
+}
+
+/** Whether there are enough outcomes to judge by, and too many failures among them. */
+function failsTooOften(policy: BreakerPolicy, buckets: readonly Bucket[]): boolean {
   const failed = buckets.reduce((sum, bucket) => sum + bucket.failed, 0);
   const total = buckets.reduce((sum, bucket) => sum + bucket.ok + bucket.failed, 0);
-  // A success says that it works: it may complete the samples, it does not open the breaker.
-  const trips = !ok && total >= policy.minSamples && failed * 100 > total * policy.failureRatePercent;
-  return trips ? tripBreaker(policy, nowMs) : { kind: 'closed', buckets };
+  return total >= policy.minSamples && failed * 100 > total * policy.failureRatePercent;
 }

@@ -31,24 +31,33 @@ export const HOLD_REASONS = [
 export type HoldReason = (typeof HOLD_REASONS)[number];
 
 /**
- * Statuses of HTTP push. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be starting. 429
- * with Retry-After speaks for the whole consumer.
+ * The 4xx that do not speak of the event. 404 is retried (Knative), never dropped (unlike Dapr): the app may still be
+ * starting.
  */
+const STATUSES: Readonly<Partial<Record<number, Answer>>> = {
+  401: { kind: 'hold', reason: 'consumer_rejected' },
+  403: { kind: 'hold', reason: 'consumer_rejected' },
+  404: { kind: 'hold', reason: 'route_missing' },
+  405: { kind: 'hold', reason: 'consumer_rejected' },
+  408: { kind: 'retry', counted: true, reason: 'http_408' },
+  409: { kind: 'retry', counted: false, reason: 'http_409' },
+  410: { kind: 'hold', reason: 'consumer_retired' },
+  425: { kind: 'retry', counted: true, reason: 'http_425' },
+  429: { kind: 'retry', counted: false, reason: 'http_429' },
+};
+
+/** Statuses of HTTP push. 429 with Retry-After speaks for the whole consumer. */
 export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {
   if (status >= 200 && status < 300) return { kind: 'ack' };
-  if (status === 401 || status === 403 || status === 405) return { kind: 'hold', reason: 'consumer_rejected' };
-  if (status === 404) return { kind: 'hold', reason: 'route_missing' };
-  if (status === 409) return { kind: 'retry', counted: false, reason: 'http_409' };
-  if (status === 410) return { kind: 'hold', reason: 'consumer_retired' };
-  if (status === 429)
-    return retryAfterMs === undefined
-      ? { kind: 'retry', counted: false, reason: 'http_429' }
-      : { kind: 'hold', reason: 'consumer_throttled', retryAfterMs };
-  if (status === 408 || status === 425 || status >= 500 || status < 200 || (status >= 300 && status < 400)) {
+  if (status === 429 && retryAfterMs !== undefined) return { kind: 'hold', reason: 'consumer_throttled', retryAfterMs };
+  const listed = STATUSES[status];
+  if (listed !== undefined) return listed;
+  const reason = `http_${String(status)}`;
+  if (status < 400 || status >= 500) {
     const after = status === 503 && retryAfterMs !== undefined ? { retryAfterMs } : {};
-    return { kind: 'retry', counted: true, reason: `http_${String(status)}`, ...after };
+    return { kind: 'retry', counted: true, reason, ...after };
   }
-  return { kind: 'dead-letter', reason: `http_${String(status)}` };
+  return { kind: 'dead-letter', reason };
 }
 
 const WORDS: Readonly<Record<string, Answer>> = {

@@ -1,5 +1,5 @@
 import { MinQueue } from '../min-queue.ts';
-import type { OutboxEntry, EntryState, Lane } from './outbox-entry.ts';
+import { isDue, type OutboxEntry, type EntryState, type Lane } from './outbox-entry.ts';
 import type { Millis } from '../units.ts';
 
 /**
@@ -73,7 +73,7 @@ export class DispatchOrder<T> {
   after(entry: OutboxEntry<T>, nowMs: Millis): OutboxEntry<T> | undefined {
     let { next } = entry;
     while (next?.state === 'settled') next = next.next;
-    return next?.state === 'queued' && next.dueAtMs <= nowMs && !next.suspect ? next : undefined;
+    return next !== undefined && isDue(next, nowMs) && !next.suspect ? next : undefined;
   }
 
   /** The entry leaves: its key has it out. */

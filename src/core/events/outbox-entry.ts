@@ -44,6 +44,17 @@ export interface OutboxEntry<T> extends Traits {
   lane: Lane<T> | undefined;
 }
 
+/** Whether it waits to be handed over, and its time has come. */
+export function isDue<T>(entry: OutboxEntry<T>, nowMs: Millis): boolean {
+  return entry.state === 'queued' && entry.dueAtMs <= nowMs;
+}
+
+/** Returns the older of two entries, the first where both are the same; where one is missing, the other. */
+export function older<T>(a: OutboxEntry<T> | undefined, b: OutboxEntry<T> | undefined): OutboxEntry<T> | undefined {
+  if (a === undefined) return b;
+  return b !== undefined && b.ord < a.ord ? b : a;
+}
+
 /** What of one key waits or is out, oldest first. */
 export interface Lane<T> {
   head: OutboxEntry<T> | undefined;

@@ -2,22 +2,14 @@ import { AckDeadlines } from './ack-deadlines.ts';
 import { BinaryHeap } from '../binary-heap.ts';
 import { DeliveryWindow, type OutboxPolicy } from './delivery-window.ts';
 import { DispatchOrder, type DispatchMode } from './dispatch-order.ts';
-import { EntryRing, type OutboxEntry, type EntryState, type Traits } from './outbox-entry.ts';
-import { SettledRuns, type Run } from './settled-runs.ts';
+import { EntryRing, isDue, older, type OutboxEntry, type EntryState, type Traits } from './outbox-entry.ts';
+import { SettledPrefix, type Snapshot } from './settled-prefix.ts';
 import { earliest, type Millis } from '../units.ts';
 
 export { SETTLED_AHEAD_LIMIT, type OutboxPolicy } from './delivery-window.ts';
 export type { DispatchMode } from './dispatch-order.ts';
 export { CONTROL, EVENT, NEXT_EVENT, OTHER, REDRIVEN, type OutboxEntry, type Traits } from './outbox-entry.ts';
-
-/** What a checkpoint would say now. */
-export interface Snapshot<T> {
-  /** The end of the settled prefix, and its item; undefined while nothing of this term is settled. */
-  readonly ord: number;
-  readonly item: T | undefined;
-  /** Settled ahead of it, and to be named by number; empty unless the policy covers it. */
-  readonly runs: readonly Run[];
-}
+export type { Snapshot } from './settled-prefix.ts';
 
 /**
  * Keeps one stream's events between platform and consumer: what waits, what is handed over, what is settled, the
@@ -37,9 +29,7 @@ export class Outbox<T> {
   #redrivenBytes = 0;
   /** Redriven entries settled since they were last asked about. */
   #redriven: number[] = [];
-  #floor = 0;
-  #floorItem: T | undefined;
-  readonly #runs = new SettledRuns();
+  readonly #prefix: SettledPrefix<T>;
   readonly #queues: DispatchOrder<T>;
   readonly #acks = new AckDeadlines<T>();
 
@@ -49,6 +39,7 @@ export class Outbox<T> {
     this.#order = order;
     this.#slim = slim;
     this.#window = new DeliveryWindow(policy);
+    this.#prefix = new SettledPrefix<T>(this.#ring, policy.cover === 'ahead');
     this.#queues = new DispatchOrder<T>(order === 'key');
   }
 
@@ -68,10 +59,10 @@ export class Outbox<T> {
   }
   /** Entries accepted and not yet part of the settled prefix. */
   get backlog(): number {
-    return this.lastOrd - this.#floor;
+    return this.lastOrd - this.#prefix.floor;
   }
   get floor(): number {
-    return this.#floor;
+    return this.#prefix.floor;
   }
   /** Entries settled since the beginning, ahead of the prefix or in it. */
   get settledCount(): number {
@@ -82,7 +73,7 @@ export class Outbox<T> {
   }
   /** Entries settled while an older one is not. */
   get settledAhead(): number {
-    return this.#window.settled - this.#floor;
+    return this.#window.settled - this.#prefix.floor;
   }
   get full(): boolean {
     return this.#bufferedBytes >= this.#policy.maxBufferedBytes;
@@ -104,17 +95,16 @@ export class Outbox<T> {
     const entry = this.#ring.push(this.#slim(item), '', 0, traits);
     entry.state = 'settled';
     this.#window.inherited();
-    this.#noteAhead(entry);
-    this.#advance();
+    this.#prefix.add(entry);
   }
 
   entry(ord: number): OutboxEntry<T> | undefined {
-    return ord > this.#floor ? this.#ring.at(ord) : undefined;
+    return ord > this.#prefix.floor ? this.#ring.at(ord) : undefined;
   }
 
   /** The oldest entry that is not settled: the one the floor waits for. */
   get oldest(): OutboxEntry<T> | undefined {
-    return this.#ring.at(this.#floor + 1);
+    return this.#prefix.oldest;
   }
 
   /**
@@ -122,7 +112,7 @@ export class Outbox<T> {
    * only a place in flight.
    */
   room(): number {
-    return this.#window.room(this.#floor);
+    return this.#window.room(this.#prefix.floor);
   }
 
   /** What could go waits for a checkpoint. */
@@ -148,10 +138,9 @@ export class Outbox<T> {
   takeRun(max: number, nowMs: Millis): OutboxEntry<T>[] {
     const out: OutboxEntry<T>[] = [];
     if (this.#window.out > 0) return out;
-    for (let ord = this.#floor + 1; out.length < max; ord += 1) {
+    for (let ord = this.#prefix.floor + 1; out.length < max; ord += 1) {
       const entry = this.#ring.at(ord);
-      if (entry?.state !== 'queued' || entry.dueAtMs > nowMs || entry.suspect) break;
-      if (entry.attempts === 0 && !this.#mayStart(entry)) break;
+      if (entry === undefined || !this.#mayJoinRun(entry, nowMs)) break;
       if (entry.barrier && out.length > 0) break;
       out.push(this.#send(entry, nowMs));
       if (entry.barrier) break;
@@ -173,9 +162,8 @@ export class Outbox<T> {
     const out: OutboxEntry<T>[] = [];
     const followers = new BinaryHeap<OutboxEntry<T>>();
     while (out.length < max) {
-      const next = this.#next(nowMs);
       const follower = followers.top;
-      const entry = follower !== undefined && (next === undefined || follower.ord < next.ord) ? follower : next;
+      const entry = older(this.#next(nowMs), follower);
       if (entry === undefined) break;
       if (entry === follower) followers.pop();
       out.push(this.#send(entry, nowMs));
@@ -189,9 +177,9 @@ export class Outbox<T> {
   /** Takes this very entry, if it could go but for the suspicion on it. Marks it sent. */
   takeOne(ord: number, nowMs: Millis): OutboxEntry<T> | undefined {
     const entry = this.entry(ord);
-    if (entry?.state !== 'queued' || entry.dueAtMs > nowMs || !this.#mayGo(entry)) return undefined;
+    if (entry === undefined || !isDue(entry, nowMs) || !this.#mayGo(entry)) return undefined;
     if (this.#order === 'key' && !this.#queues.isHead(entry)) return undefined;
-    if (this.#order === 'run' && (ord !== this.#floor + 1 || this.#window.out > 0)) return undefined;
+    if (this.#order === 'run' && (ord !== this.#prefix.floor + 1 || this.#window.out > 0)) return undefined;
     return this.#send(entry, nowMs);
   }
 
@@ -212,17 +200,16 @@ export class Outbox<T> {
       this.#redrivenBytes -= entry.bytes;
       this.#redriven.push(ord);
     } else this.#bufferedBytes -= entry.bytes;
-    if (ord !== this.#floor + 1) entry.item = this.#slim(entry.item);
-    this.#noteAhead(entry);
+    if (ord !== this.#prefix.floor + 1) entry.item = this.#slim(entry.item);
     this.#queues.back(entry, was);
-    this.#advance();
+    this.#prefix.add(entry);
     return true;
   }
 
   /** Settles everything handed over up to `ord`. Returns how many this call settled. */
   settleUpTo(ord: number): number {
     let count = 0;
-    for (let at = this.#floor + 1; at <= ord && at <= this.lastOrd; at += 1) {
+    for (let at = this.#prefix.floor + 1; at <= ord && at <= this.lastOrd; at += 1) {
       // An entry that was recalled meanwhile had been handed over: its acknowledgement counts.
       if ((this.entry(at)?.attempts ?? 0) > 0 && this.settle(at)) count += 1;
     }
@@ -271,7 +258,7 @@ export class Outbox<T> {
    * being sent.
    */
   assume(ord: number, nowMs: Millis): void {
-    for (let at = this.#floor + 1; at <= ord && at < this.#freshOrd; at += 1) {
+    for (let at = this.#prefix.floor + 1; at <= ord && at < this.#freshOrd; at += 1) {
       const entry = this.entry(at);
       if (entry?.state !== 'queued' || entry.attempts === 0) continue;
       this.#send(entry, nowMs);
@@ -308,12 +295,12 @@ export class Outbox<T> {
 
   /** What a checkpoint would say now. Costs a walk over the runs settled ahead. */
   snapshot(): Snapshot<T> {
-    return { ord: this.#floor, item: this.#floorItem, runs: this.#runs.list() };
+    return this.#prefix.snapshot();
   }
 
   /** How many settled entries a checkpoint written now would cover, and how many the stored one covers. */
   get coverable(): number {
-    return this.#floor + this.#runs.count;
+    return this.#prefix.coverable;
   }
   get covered(): number {
     return this.#window.covered;
@@ -329,12 +316,19 @@ export class Outbox<T> {
   }
 
   #mayStart(entry: OutboxEntry<T>): boolean {
+    const { floor } = this.#prefix;
     // The entry that holds the floor goes whatever else is settled ahead of it.
-    return this.room() > 0 || (entry.ord === this.#floor + 1 && this.#window.mayStartOldest(this.#floor));
+    return this.room() > 0 || (entry.ord === floor + 1 && this.#window.mayStartOldest(floor));
   }
 
   #mayGo(entry: OutboxEntry<T>): boolean {
     return entry.attempts > 0 ? this.#window.mayRepeat : this.#mayStart(entry);
+  }
+
+  /** Whether it goes with the run that stands directly before it. */
+  #mayJoinRun(entry: OutboxEntry<T>, nowMs: Millis): boolean {
+    if (!isDue(entry, nowMs) || entry.suspect) return false;
+    return entry.attempts > 0 || this.#mayStart(entry);
   }
 
   /** The oldest entry that may go now; undefined: none. */
@@ -342,8 +336,8 @@ export class Outbox<T> {
     const again = this.#queues.dueAgain(nowMs);
     const fresh = this.#order === 'key' ? this.#freshHead() : this.#freshEntry();
     const startable = fresh !== undefined && this.#mayGo(fresh) ? fresh : undefined;
-    if (again === undefined || !this.#mayGo(again)) return startable;
-    return startable !== undefined && startable.ord < again.ord ? startable : again;
+    const repeatable = again !== undefined && this.#mayGo(again) ? again : undefined;
+    return older(repeatable, startable);
   }
 
   #freshHead(): OutboxEntry<T> | undefined {
@@ -372,7 +366,7 @@ export class Outbox<T> {
     for (; this.#freshOrd <= this.lastOrd; this.#freshOrd += 1) {
       const entry = this.entry(this.#freshOrd);
       if (entry === undefined || entry.state === 'settled') continue;
-      if (entry.barrier && this.#floor < entry.ord - 1) return;
+      if (entry.barrier && this.#prefix.floor < entry.ord - 1) return;
       const previous = this.entry(entry.ord - 1);
       if (previous?.barrier === true && previous.state !== 'settled') return;
       this.#queues.release(entry);
@@ -392,20 +386,6 @@ export class Outbox<T> {
     if (this.#order === 'run') return;
     if (this.#order === 'key' || entry.attempts > 0) this.#queues.offer(entry);
     else this.#freshOrd = Math.min(this.#freshOrd, entry.ord);
-  }
-
-  #noteAhead(entry: OutboxEntry<T>): void {
-    if (this.#policy.cover !== 'ahead' || entry.number === 'none' || entry.ord === this.#floor + 1) return;
-    this.#runs.add(entry.ord, entry.number === 'next', this.#ring.at(entry.ord + 1)?.number === 'next');
-  }
-
-  #advance(): void {
-    for (let entry = this.oldest; entry?.state === 'settled'; entry = this.oldest) {
-      this.#floor = entry.ord;
-      this.#floorItem = entry.item;
-      this.#runs.passed(entry.ord);
-      this.#ring.drop(entry.ord);
-    }
   }
 
   #expect(entry: OutboxEntry<T>, nowMs: Millis): void {

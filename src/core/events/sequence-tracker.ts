@@ -170,27 +170,14 @@ export class SequenceTracker<T> {
     if (this.#conflicts >= CONFLICTS_PROVE || this.#suspects.length >= SUSPECTS_MAX) return this.#restart();
     if (this.#suspectsSinceMs !== undefined && nowMs >= this.#suspectsSinceMs + this.#policy.reorderMs)
       return this.#judgeSuspects();
-    const due =
-      this.#heldSinceMs !== undefined &&
-      (nowMs >= this.#heldSinceMs + this.#policy.reorderMs ||
-        this.#held.size > this.#policy.reorderLimit ||
-        this.#heldBytes > this.#policy.reorderBytes);
-    if (!due || this.#expected === undefined) return { kind: 'nothing' };
+    if (this.#expected === undefined || !this.#waitIsOver(nowMs)) return { kind: 'nothing' };
     const from = this.#expected;
     if (this.#resumeTriedFor !== from) {
       this.#resumeTriedFor = from;
       this.dropHeld();
       return { kind: 'resume', from };
     }
-    let first: Sequence | undefined;
-    for (const { sequence } of this.#held.values()) if (first === undefined || sequence < first) first = sequence;
-    if (first === undefined) return { kind: 'nothing' };
-    const to = pred(first);
-    this.#expected = first;
-    this.missing += distance(first, from);
-    this.#gaps = [...this.#gaps, { from, to }].slice(-OPEN_GAPS);
-    this.#heldSinceMs = nowMs;
-    return { kind: 'gap', from, to };
+    return this.#skipHole(from, nowMs);
   }
 
   /** Fingerprints of the last accepted numbers, for the checkpoint. */
@@ -262,6 +249,34 @@ export class SequenceTracker<T> {
     this.missing -= 1;
     this.distinct += 1;
     return 'late';
+  }
+
+  /** Says whether the early events have waited long enough for their predecessors, or are too many to wait. */
+  #waitIsOver(nowMs: Millis): boolean {
+    return (
+      this.#heldSinceMs !== undefined &&
+      (nowMs >= this.#heldSinceMs + this.#policy.reorderMs ||
+        this.#held.size > this.#policy.reorderLimit ||
+        this.#heldBytes > this.#policy.reorderBytes)
+    );
+  }
+
+  /** The platform was asked once more in vain: what is missing from `from` on is a gap, and the early events follow. */
+  #skipHole(from: Sequence, nowMs: Millis): Missing {
+    const first = this.#lowestHeld();
+    if (first === undefined) return { kind: 'nothing' };
+    const to = pred(first);
+    this.#expected = first;
+    this.missing += distance(first, from);
+    this.#gaps = [...this.#gaps, { from, to }].slice(-OPEN_GAPS);
+    this.#heldSinceMs = nowMs;
+    return { kind: 'gap', from, to };
+  }
+
+  #lowestHeld(): Sequence | undefined {
+    let lowest: Sequence | undefined;
+    for (const { sequence } of this.#held.values()) if (lowest === undefined || sequence < lowest) lowest = sequence;
+    return lowest;
   }
 
   /** Time is up: numbers that start at 0 or 1 are a new numbering, anything else is an old replay. */

@@ -193,11 +193,9 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.renewal?.gen !== input.gen) return;
   const { sentAtMs } = role.renewal;
-  const deadlineMs = Math.max(role.deadlineMs, leaseDeadlineFrom(draft.policy, sentAtMs));
-  const storeLostData = input.forgotten || input.incarnation !== role.incarnation;
-  let next: Leading = {
+  const renewed: Leading = {
     ...role,
-    deadlineMs,
+    deadlineMs: Math.max(role.deadlineMs, leaseDeadlineFrom(draft.policy, sentAtMs)),
     endsAtStoreMs: input.storeMs + draft.policy.ttlMs,
     renewal: undefined,
     nextRenewMs: nextRenew(draft.policy, sentAtMs, input.unit),
@@ -205,21 +203,30 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
     incarnation: input.incarnation,
   };
   // Too late to be used: asked again at once, because only a fresh question gives a fresh deadline.
-  if (draft.nowMs >= deadlineMs) return void (draft.s = { ...draft.s, role: { ...next, nextRenewMs: draft.nowMs } });
-  const given = next.handOver?.step === 'transferring';
-  if (given) {
-    next = { ...next, open: false };
-  } else if (!next.started) {
-    next = { ...next, started: true, open: true, socketsClosed: false };
-    draft.out.push({ kind: 'lead', epoch: next.epoch, how: next.how, forgot: next.forgot });
-  } else if (!next.open || draft.nowMs >= role.deadlineMs) {
-    // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.
-    next = { ...next, open: true, socketsClosed: false };
-    draft.out.push({ kind: 'reopen', storeLostData });
-  } else if (storeLostData) {
-    draft.out.push({ kind: 'reopen', storeLostData });
+  if (draft.nowMs >= renewed.deadlineMs) {
+    draft.s = { ...draft.s, role: { ...renewed, nextRenewMs: draft.nowMs } };
+    return;
   }
-  draft.s = { ...draft.s, role: next };
+  // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.
+  const wasShut = !role.open || draft.nowMs >= role.deadlineMs;
+  const storeLostData = input.forgotten || input.incarnation !== role.incarnation;
+  draft.s = { ...draft.s, role: continueLeading(draft, renewed, { wasShut, storeLostData }) };
+}
+
+/** The lease is ours until its new deadline: leading begins, is opened again, or goes on. */
+function continueLeading(
+  draft: LeaseDraft,
+  role: Leading,
+  { wasShut, storeLostData }: { readonly wasShut: boolean; readonly storeLostData: boolean },
+): Leading {
+  // The heir may act since the transfer was sent.
+  if (role.handOver?.step === 'transferring') return { ...role, open: false };
+  if (!role.started) {
+    draft.out.push({ kind: 'lead', epoch: role.epoch, how: role.how, forgot: role.forgot });
+    return { ...role, started: true, open: true, socketsClosed: false };
+  }
+  if (wasShut || storeLostData) draft.out.push({ kind: 'reopen', storeLostData });
+  return wasShut ? { ...role, open: true, socketsClosed: false } : role;
 }
 
 export function onNotRenewed(draft: LeaseDraft, gen: number, why: 'lost' | 'forgotten' | 'failed'): void {

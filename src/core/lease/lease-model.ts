@@ -214,6 +214,10 @@ export type LeaseInput =
   | { readonly kind: 'transferred'; readonly epoch: number; readonly ok: boolean }
   | { readonly kind: 'accepted'; readonly token: string };
 
+/** Why the store is not believed: the last holder may still act. */
+export type QuarantineReason =
+  'young' | 'store_changed' | 'clock_jump' | 'holder_changed' | 'early_expiry' | 'epoch_lost';
+
 export type LeaseEffect =
   | { readonly kind: 'observe' }
   | { readonly kind: 'prove'; readonly conn: string }
@@ -265,7 +269,7 @@ export type LeaseEffect =
   | { readonly kind: 'lost'; readonly why: LossReason }
   | {
       readonly kind: 'quarantined';
-      readonly why: 'young' | 'store_changed' | 'clock_jump' | 'holder_changed' | 'early_expiry' | 'epoch_lost';
+      readonly why: QuarantineReason;
       readonly untilMs: Millis;
     };
 
@@ -277,7 +281,7 @@ export interface LeaseDraft {
 }
 
 /** Who cannot know that the last holder has stopped waits one ttl. */
-export function quarantine(draft: LeaseDraft, why: Extract<LeaseEffect, { kind: 'quarantined' }>['why']): void {
+export function quarantine(draft: LeaseDraft, why: QuarantineReason): void {
   const untilMs = draft.nowMs + draft.policy.ttlMs;
   draft.s = {
     ...draft.s,

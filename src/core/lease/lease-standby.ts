@@ -14,6 +14,7 @@ import {
   type LeaseInput,
   type LeaseState,
   type LeaseView,
+  type QuarantineReason,
   type Watch,
 } from './lease-model.ts';
 import { earliest, type Millis } from '../units.ts';
@@ -92,17 +93,28 @@ export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind:
     return;
   }
   draft.s = { ...draft.s, looking: false, rank, floor: Math.max(draft.s.floor, view.epoch) };
-  const { expecting } = draft.s;
+  const { role, expecting } = draft.s;
+  const transferred = transferredToken(draft.s, view);
   // The transfer came after we had stopped: it must not wait for the ttl.
-  if (draft.s.role.kind === 'retired' && expecting !== undefined && view.token === expecting.token)
-    draft.out.push({ kind: 'release', token: expecting.token });
-  if (draft.s.role.kind !== 'standby') return;
-  if (expecting !== undefined && view.token === expecting.token) return beginWithToken(draft, view.token, view);
+  if (role.kind === 'retired' && transferred !== undefined) draft.out.push({ kind: 'release', token: transferred });
+  if (role.kind !== 'standby') return;
+  if (transferred !== undefined) return beginWithToken(draft, transferred, view);
   if (expecting !== undefined && draft.nowMs > expecting.untilMs) draft.s = { ...draft.s, expecting: undefined };
   judge(draft, view, sentAtMs);
   remember(draft, view, sentAtMs);
   if (view.token === undefined) onFree(draft, view, unit);
   else onHeld(draft, view, { unit, sentAtMs });
+}
+
+/** Returns the token under which a leader has made the lease ours, as we had offered; undefined: none has. */
+function transferredToken({ expecting }: LeaseState, view: LeaseView): string | undefined {
+  return expecting !== undefined && view.token === expecting.token ? view.token : undefined;
+}
+
+/** When the store was asked, and when its answer came. */
+interface LookTimes {
+  readonly sentAtMs: Millis;
+  readonly nowMs: Millis;
 }
 
 /** Does what the store says fit what it said before? If not, it may have forgotten a holder that still acts. */
@@ -115,23 +127,32 @@ function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
     draft.s = { ...draft.s, distrustUntilMs: draft.nowMs + draft.policy.ttlMs };
     return quarantine(draft, 'store_changed');
   }
-  if (before === undefined) {
-    // We cannot know what was here a moment ago.
-    if (view.state !== 'released') quarantine(draft, 'young');
-    return;
-  }
-  if (view.epoch < before.epoch) return quarantine(draft, 'epoch_lost');
-  if (jumped(before, view, { sentAtMs, nowMs: draft.nowMs })) return quarantine(draft, 'clock_jump');
-  if (view.token !== undefined || view.state === 'released') return;
+  const why =
+    before === undefined
+      ? reasonAtFirstLook(view)
+      : reasonSinceLastLook(before, view, { sentAtMs, nowMs: draft.nowMs });
+  if (why !== undefined) quarantine(draft, why);
+}
+
+/** A replica cannot know at its first look what was here a moment ago: it believes a clean stop only. */
+function reasonAtFirstLook(view: LeaseView): QuarantineReason | undefined {
+  return view.state === 'released' ? undefined : 'young';
+}
+
+/** Returns what does not fit between two looks at the lease; undefined: everything fits. */
+function reasonSinceLastLook(before: Watch, view: LeaseView, at: LookTimes): QuarantineReason | undefined {
+  if (view.epoch < before.epoch) return 'epoch_lost';
+  if (jumped(before, view, at)) return 'clock_jump';
+  if (view.token !== undefined || view.state === 'released') return undefined;
   // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may
   // still act.
-  if (view.fenceToken !== before.fenceToken || view.beat !== before.beat) return quarantine(draft, 'holder_changed');
-  if (before.token !== undefined && draft.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS)
-    quarantine(draft, 'early_expiry');
+  if (view.fenceToken !== before.fenceToken || view.beat !== before.beat) return 'holder_changed';
+  const early = before.token !== undefined && at.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS;
+  return early ? 'early_expiry' : undefined;
 }
 
 /** Did the store's clock go on as ours did? Each look happened somewhere between its question and its answer. */
-function jumped(before: Watch, view: LeaseView, at: { readonly sentAtMs: Millis; readonly nowMs: Millis }): boolean {
+function jumped(before: Watch, view: LeaseView, at: LookTimes): boolean {
   const least = at.sentAtMs - before.seenAtMs;
   const most = at.nowMs - before.sentAtMs;
   const tolerance = CLOCK_TOLERANCE_MS + most * CLOCK_TOLERANCE_SHARE;

@@ -93,6 +93,9 @@ export const COMMON_STATUSES: Readonly<Record<number, Disposition>> = {
   429: 'throttled',
 };
 
+/** The close code of a link that ended without a close frame. */
+const NO_CLOSE_FRAME = 1006;
+
 export interface FailureVerdict {
   readonly disposition: Disposition;
   readonly reason: Reason;
@@ -102,16 +105,7 @@ export interface FailureVerdict {
 export function classifyFailure(tables: DispositionTables, failure: Failure, resuming: boolean): FailureVerdict {
   if (failure.reason !== undefined) return { disposition: 'retry', reason: failure.reason };
   if (failure.status !== undefined) return ofStatus(tables.statuses[failure.status] ?? 'retry', failure, resuming);
-  if (failure.closeCode !== undefined) {
-    // `ws` reports a broken frame as 1006; the cause is only in the error code (measured).
-    if (failure.error !== undefined && failure.closeCode === 1006)
-      return { disposition: 'retry', reason: 'protocol_error' };
-    const disposition = tables.closeCodes[failure.closeCode] ?? 'retry';
-    return {
-      disposition,
-      reason: REASON_OF[disposition] ?? (failure.closeCode === 1006 ? 'closed_abnormally' : 'closed_by_platform'),
-    };
-  }
+  if (failure.closeCode !== undefined) return ofCloseCode(tables, failure.closeCode, failure.error);
   if (failure.error === 'HF_PRIVATE_ADDRESS') return { disposition: 'retry', reason: 'private_address' };
   return { disposition: 'retry', reason: failure.stage === 'dial' ? 'connect_failed' : 'closed_abnormally' };
 }
@@ -124,6 +118,14 @@ const REASON_OF: Readonly<Partial<Record<Disposition, Reason>>> = {
   'frames-forbidden': 'client_frames_forbidden',
   final: 'platform_final',
 };
+
+function ofCloseCode(tables: DispositionTables, closeCode: number, error: string | undefined): FailureVerdict {
+  const abnormal = closeCode === NO_CLOSE_FRAME;
+  // `ws` reports a broken frame as 1006; the cause is only in the error code (measured).
+  if (abnormal && error !== undefined) return { disposition: 'retry', reason: 'protocol_error' };
+  const disposition = tables.closeCodes[closeCode] ?? 'retry';
+  return { disposition, reason: REASON_OF[disposition] ?? (abnormal ? 'closed_abnormally' : 'closed_by_platform') };
+}
 
 function ofStatus(disposition: Disposition, failure: Failure, resuming: boolean): FailureVerdict {
   if (disposition === 'position-expired' && !resuming) return { disposition: 'retry', reason: 'upgrade_refused' };

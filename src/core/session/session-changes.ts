@@ -1,4 +1,4 @@
-import { adoptToken, putLink, type SessionDraft } from './session-draft.ts';
+import { adoptToken, isConnecting, putLink, type SessionDraft } from './session-draft.ts';
 import type { DialPurpose, Link, TokenRef } from './session-model.ts';
 
 /**
@@ -42,15 +42,18 @@ function refreshInStream(draft: SessionDraft, main: Link, token: TokenRef): void
 export function onTickChange(draft: SessionDraft): void {
   const { nowMs } = draft;
   if (draft.s.handOverAtMs !== undefined && nowMs >= draft.s.handOverAtMs) promote(draft);
-  const main = draft.s.main;
+  const { main } = draft.s;
   if (main?.refreshing !== undefined && nowMs >= main.refreshing.untilMs)
     onRefreshUnanswered(draft, main, main.refreshing.token);
-  const change = draft.s.change;
-  if (change === undefined || change.asked || nowMs < change.notBeforeMs) return;
+  const { change } = draft.s;
+  if (change !== undefined && !change.asked && nowMs >= change.notBeforeMs) retryChange(draft, change.purpose);
+}
+
+function retryChange(draft: SessionDraft, purpose: DialPurpose): void {
   draft.s = { ...draft.s, change: undefined };
-  const staged = draft.s.staged;
-  if (change.purpose === 'rotate' && staged !== undefined) return onStaged(draft, staged);
-  beginChange(draft, change.purpose);
+  const { staged } = draft.s;
+  if (purpose === 'rotate' && staged !== undefined) return onStaged(draft, staged);
+  beginChange(draft, purpose);
 }
 
 /** The old token stays in use; another try later, and overlap before the old token ends. */
@@ -78,17 +81,17 @@ export function promote(draft: SessionDraft): void {
     interrupted: false,
     downFor: next.phase === 'open' ? undefined : draft.s.downFor,
   };
-  if (main?.phase === 'dialing' || main?.phase === 'acking') draft.out.push({ kind: 'report', outcome: 'neutral' });
-  if (main !== undefined && main.phase !== 'closing')
-    draft.out.push({
-      kind: 'close',
-      gen: main.gen,
-      code: 1000,
-      reason: next.purpose === 'rotate' ? 'rotation' : 'maintenance_notice',
-    });
+  if (main !== undefined) retire(draft, main, next.purpose);
   draft.out.push({ kind: 'promoted', gen: next.gen, retired: main?.gen, purpose: next.purpose });
   if (next.phase !== 'open') return;
   adoptToken(draft, next.token.id);
   // Another token may have been staged during the overlap.
   if (draft.s.staged !== undefined) onStaged(draft, draft.s.staged);
+}
+
+function retire(draft: SessionDraft, link: Link, purpose: DialPurpose): void {
+  if (isConnecting(link)) draft.out.push({ kind: 'report', outcome: 'neutral' });
+  if (link.phase === 'closing') return;
+  const reason = purpose === 'rotate' ? 'rotation' : 'maintenance_notice';
+  draft.out.push({ kind: 'close', gen: link.gen, code: 1000, reason });
 }

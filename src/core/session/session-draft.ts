@@ -16,6 +16,11 @@ export function linkOf(state: SessionState, gen: number): Link | undefined {
   return state.next?.gen === gen ? state.next : undefined;
 }
 
+/** Says whether the gate still waits for the report of this dial. */
+export function isConnecting({ phase }: Link): boolean {
+  return phase === 'dialing' || phase === 'acking';
+}
+
 export function putLink(draft: SessionDraft, link: Link): void {
   draft.s = draft.s.main?.gen === link.gen ? { ...draft.s, main: link } : { ...draft.s, next: link };
 }

@@ -1,7 +1,7 @@
 import { backoffDelay } from '../dialing/backoff.ts';
 import { classifyFailure, type Failure, type Reason, type FailureVerdict } from './classify-failure.ts';
 import { promote } from './session-changes.ts';
-import { ask, linkOf, type SessionDraft } from './session-draft.ts';
+import { ask, isConnecting, linkOf, type SessionDraft } from './session-draft.ts';
 import type { Link } from './session-model.ts';
 import type { Millis } from '../units.ts';
 
@@ -13,18 +13,19 @@ const AT_ONCE_QUIET_MS: Millis = 60_000;
 export function onEnded(draft: SessionDraft, gen: number, failure: Failure, unit: number): void {
   const link = linkOf(draft.s, gen);
   if (link === undefined) return;
-  if (draft.s.next?.gen === gen) return onNextEnded(draft, link, failure);
+  if (draft.s.next?.gen === gen) onNextEnded(draft, link, failure);
+  else onMainEnded(draft, link, failure, unit);
+}
+
+function onMainEnded(draft: SessionDraft, link: Link, failure: Failure, unit: number): void {
   const verdict = verdictOf(draft, link, failure);
   draft.s = { ...draft.s, main: undefined };
   if (link.closingFor !== undefined) return onClosedByUs(draft);
   draft.s = { ...draft.s, downFor: verdict.reason };
   reportAttempt(draft, link, verdict, failure);
-  if (draft.s.next !== undefined) {
-    // The planned successor is under way: it becomes the main link, ready or not.
-    if (link.phase === 'open' && draft.s.next.phase !== 'open') interrupt(draft, verdict.reason);
-    return promote(draft);
-  }
-  if (link.phase === 'open') interrupt(draft, verdict.reason);
+  if (link.phase === 'open' && draft.s.next?.phase !== 'open') interrupt(draft, verdict.reason);
+  // The planned successor is under way: it becomes the main link, ready or not.
+  if (draft.s.next !== undefined) return promote(draft);
   if (draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
   draft.s = { ...draft.s, change: undefined, phase: { kind: 'idle' } };
   if (draft.s.goal === 'run') react(draft, link, verdict, { unit, retryAfterMs: failure.retryAfterMs });
@@ -54,7 +55,7 @@ function interrupt(draft: SessionDraft, reason: Reason): void {
 function reportAttempt(draft: SessionDraft, link: Link, verdict: FailureVerdict, failure: Failure): void {
   if (verdict.disposition === 'throttled' && failure.retryAfterMs !== undefined)
     draft.out.push({ kind: 'hold', forMs: failure.retryAfterMs });
-  if (link.phase === 'dialing' || link.phase === 'acking') {
+  if (isConnecting(link)) {
     const neutral =
       verdict.disposition === 'reauthenticate' ||
       verdict.disposition === 'forbidden' ||
@@ -157,25 +158,21 @@ function halt(draft: SessionDraft, reason: Reason): void {
   draft.out.push({ kind: 'halted', reason });
 }
 
-function retry(
-  draft: SessionDraft,
-  link: Link,
-  verdict: FailureVerdict,
-  how: {
-    readonly unit: number;
-    readonly extended: boolean;
-    readonly atOnce?: boolean;
-    readonly notBeforeMs?: Millis | undefined;
-  },
-): void {
+/** How long the next attempt of an episode waits. */
+interface RetryTerms {
+  readonly unit: number;
+  readonly extended: boolean;
+  /** Without the delay of the backoff, but for a little jitter. */
+  readonly atOnce?: boolean;
+  /** From now. */
+  readonly notBeforeMs?: Millis | undefined;
+}
+
+function retry(draft: SessionDraft, link: Link, verdict: FailureVerdict, how: RetryTerms): void {
   const { policy, nowMs } = draft;
   const attempt = draft.s.attempt;
   const episodeSinceMs = draft.s.episodeSinceMs ?? nowMs;
-  // The redial at once comes on top of the backoff, which is climbed from its foot.
-  const rung = draft.s.redialedAtOnce ? attempt - 1 : attempt;
-  const backoffMs = backoffDelay(how.extended ? policy.extendedBackoff : policy.backoff, rung, how.unit);
-  const jitteredMs = how.atOnce === true ? Math.floor(how.unit * AT_ONCE_JITTER_MS) : Infinity;
-  const delayMs = Math.max(Math.min(backoffMs, jitteredMs), how.notBeforeMs ?? 0);
+  const delayMs = retryDelay(draft, how);
   draft.s = {
     ...draft.s,
     attempt: attempt + 1,
@@ -193,10 +190,22 @@ function retry(
   });
   const outOfAttempts = policy.maxAttempts > 0 && attempt + 1 >= policy.maxAttempts;
   const outOfWindow = policy.maxWindowMs !== undefined && nowMs - episodeSinceMs >= policy.maxWindowMs;
-  if (!outOfAttempts && !outOfWindow) return;
-  if (policy.onExhausted === 'fatal') {
+  if (outOfAttempts || outOfWindow) exhaust(draft, verdict.reason);
+}
+
+function retryDelay({ policy, s }: SessionDraft, { unit, extended, atOnce, notBeforeMs }: RetryTerms): Millis {
+  // The redial at once comes on top of the backoff, which is climbed from its foot.
+  const rung = s.redialedAtOnce ? s.attempt - 1 : s.attempt;
+  const backoffMs = backoffDelay(extended ? policy.extendedBackoff : policy.backoff, rung, unit);
+  const jitteredMs = atOnce === true ? Math.floor(unit * AT_ONCE_JITTER_MS) : Infinity;
+  return Math.max(Math.min(backoffMs, jitteredMs), notBeforeMs ?? 0);
+}
+
+/** Ends an episode of which no attempt is left. */
+function exhaust(draft: SessionDraft, reason: Reason): void {
+  if (draft.policy.onExhausted === 'fatal') {
     draft.s = { ...draft.s, phase: { kind: 'halted', reason: 'exhausted' } };
-    draft.out.push({ kind: 'fatal', reason: verdict.reason });
+    draft.out.push({ kind: 'fatal', reason });
   } else {
     draft.s = { ...draft.s, attempt: 0, redialedAtOnce: false, episodeSinceMs: undefined };
     draft.out.push({ kind: 'trip-breaker' });

@@ -3,7 +3,15 @@ import { stepLiveness, livenessDeadline, openedLiveness, type LivenessInput } fr
 import { adoptToken, ask, closeLink, linkOf, putLink, resetEpisode, type SessionDraft } from './session-draft.ts';
 import { onEnded } from './session-failures.ts';
 import { beginChange, onStaged, onTickChange, promote } from './session-changes.ts';
-import type { Link, SessionEffect, SessionInput, SessionPolicy, SessionState } from './session-model.ts';
+import type {
+  DialPurpose,
+  Link,
+  Phase,
+  SessionEffect,
+  SessionInput,
+  SessionPolicy,
+  SessionState,
+} from './session-model.ts';
 import { unreachable, type Step } from '../step.ts';
 import { earliest, type Millis } from '../units.ts';
 
@@ -63,23 +71,25 @@ export function sessionDeadline(policy: SessionPolicy, state: SessionState): Mil
           one.refreshing?.untilMs,
           one.liveness && one.phase === 'open' ? livenessDeadline(policy.liveness, one.liveness) : undefined,
         );
-  const stableAt =
-    state.main?.phase === 'open' && unsettledEpisode(state) && state.main.openedAtMs !== undefined
-      ? state.main.openedAtMs + policy.stableMs
-      : undefined;
   return earliest(
     state.phase.kind === 'backoff' ? state.phase.untilMs : undefined,
     link(state.main),
     link(state.next),
     state.handOverAtMs,
     state.change !== undefined && !state.change.asked ? state.change.notBeforeMs : undefined,
-    stableAt,
+    recoveredAtMs(policy, state),
   );
 }
 
-/** Something went wrong and nothing has shown yet that it is over. */
-function unsettledEpisode(state: SessionState): boolean {
-  return state.attempt > 0 || state.authFailures > 0 || state.frameFaults > 0;
+/**
+ * Returns when the main link will have been open for so long that an episode of failures is over without an event;
+ * undefined: there is no episode, or no open link.
+ */
+function recoveredAtMs({ stableMs }: SessionPolicy, state: SessionState): Millis | undefined {
+  const { main } = state;
+  const unsettled = state.attempt > 0 || state.authFailures > 0 || state.frameFaults > 0;
+  if (!unsettled || main?.phase !== 'open' || main.openedAtMs === undefined) return undefined;
+  return main.openedAtMs + stableMs;
 }
 
 function apply(draft: SessionDraft, input: SessionInput): void {
@@ -127,28 +137,32 @@ function onStart(draft: SessionDraft): void {
 /** Stops or parks: links are closed politely, nothing is asked for any more. */
 function leave(draft: SessionDraft, goal: 'park' | 'stop', reason: Reason): void {
   if (draft.s.goal === goal) return;
-  const lost = draft.s.goal === 'run' && draft.s.phase.kind === 'linked' && !draft.s.interrupted;
-  if (draft.s.phase.kind === 'asking' || draft.s.change?.asked === true) draft.out.push({ kind: 'cancel-ask' });
-  draft.s = {
-    ...draft.s,
-    goal,
-    change: undefined,
-    handOverAtMs: undefined,
-    phase: draft.s.main === undefined ? { kind: 'idle' } : draft.s.phase,
-  };
-  for (const link of [draft.s.next, draft.s.main]) if (link !== undefined) closeLink(draft, link, 1000, reason);
-  if (draft.s.phase.kind === 'backoff' || draft.s.phase.kind === 'asking')
-    draft.s = { ...draft.s, phase: { kind: 'idle' } };
-  if (lost && goal === 'park') {
+  const { s } = draft;
+  const lost = goal === 'park' && s.goal === 'run' && s.phase.kind === 'linked' && !s.interrupted;
+  if (askedFor(s) !== undefined) draft.out.push({ kind: 'cancel-ask' });
+  draft.s = { ...s, goal, change: undefined, handOverAtMs: undefined, phase: phaseWithoutDial(s) };
+  for (const link of [s.next, s.main]) if (link !== undefined) closeLink(draft, link, 1000, reason);
+  if (lost) {
     draft.s = { ...draft.s, interrupted: true };
     draft.out.push({ kind: 'interrupted', reason });
   }
 }
 
+/** Returns the phase of a session that dials no more: no wait goes on, a link is still there until it is closed. */
+function phaseWithoutDial({ main, phase }: SessionState): Phase {
+  const waiting = phase.kind === 'backoff' || phase.kind === 'asking';
+  return waiting || main === undefined ? { kind: 'idle' } : phase;
+}
+
+/** Returns what the gate was asked for a dial for: a planned change first; undefined: it was not asked. */
+function askedFor({ change, phase }: SessionState): DialPurpose | undefined {
+  if (change?.asked === true) return change.purpose;
+  return phase.kind === 'asking' ? phase.purpose : undefined;
+}
+
 function onAdmitted(draft: SessionDraft, token: Link['token'], resuming: boolean): void {
   const { s } = draft;
-  const change = s.change?.asked === true ? s.change : undefined;
-  const purpose = change?.purpose ?? (s.phase.kind === 'asking' ? s.phase.purpose : undefined);
+  const purpose = askedFor(s);
   if (purpose === undefined || s.goal !== 'run') {
     draft.out.push({ kind: 'report', outcome: 'neutral' });
     return;
@@ -172,9 +186,9 @@ function onAdmitted(draft: SessionDraft, token: Link['token'], resuming: boolean
   const totals = { ...s.totals, attempts: s.totals.attempts + 1 };
   const redialedAtMs = s.totals.attempts === 0 ? undefined : draft.nowMs;
   draft.s =
-    change === undefined
-      ? { ...s, gen, main: link, totals, redialedAtMs, phase: { kind: 'linked' } }
-      : { ...s, gen, next: link, totals, change: undefined };
+    s.change?.asked === true
+      ? { ...s, gen, next: link, totals, change: undefined }
+      : { ...s, gen, main: link, totals, redialedAtMs, phase: { kind: 'linked' } };
   draft.out.push({
     kind: 'dial',
     gen,
@@ -190,14 +204,20 @@ function onOpened(draft: SessionDraft, gen: number): void {
   const link = linkOf(draft.s, gen);
   if (link?.phase !== 'dialing') return;
   const opened: Link = { ...link, openedAtMs: draft.nowMs, deadlineMs: undefined };
-  const hello = draft.policy.hello;
   const reconnect = draft.s.everOpened || link.resuming;
-  // Without its acknowledged hello an endpoint sends nothing; only a hello that nobody waits for can be left out.
-  const leftOut = draft.s.frameFaults > 0 && hello?.ackTimeoutMs === undefined;
-  if (hello === undefined || leftOut || (hello.reconnectOnly && !reconnect)) return onReady(draft, opened, false);
+  const hello = helloFor(draft, reconnect);
+  if (hello === undefined) return onReady(draft, opened, false);
   draft.out.push({ kind: 'hello', gen, reconnect, attempt: draft.s.attempt });
   if (hello.ackTimeoutMs === undefined) return onReady(draft, opened, false);
   putLink(draft, { ...opened, phase: 'acking', deadlineMs: draft.nowMs + hello.ackTimeoutMs });
+}
+
+/** Returns the frame with which a link begins; undefined: none is sent. */
+function helloFor({ policy, s }: SessionDraft, reconnect: boolean): SessionPolicy['hello'] {
+  const { hello } = policy;
+  // Without its acknowledged hello an endpoint sends nothing; only a hello that nobody waits for can be left out.
+  const leftOut = s.frameFaults > 0 && hello?.ackTimeoutMs === undefined;
+  return leftOut || (hello?.reconnectOnly === true && !reconnect) ? undefined : hello;
 }
 
 function onReady(draft: SessionDraft, link: Link, acknowledged: boolean): void {
@@ -342,17 +362,19 @@ function onRedial(draft: SessionDraft): void {
 function onTick(draft: SessionDraft, unit: number): void {
   const { s, nowMs } = draft;
   if (s.phase.kind === 'backoff' && nowMs >= s.phase.untilMs) ask(draft, s.everOpened ? 'resume' : 'first');
+  tickLinks(draft, unit);
+  onTickChange(draft);
+  const endsAtMs = recoveredAtMs(draft.policy, draft.s);
+  if (endsAtMs !== undefined && nowMs >= endsAtMs) resetEpisode(draft);
+}
+
+function tickLinks(draft: SessionDraft, unit: number): void {
   for (const gen of [draft.s.next?.gen, draft.s.main?.gen]) {
     const link = gen === undefined ? undefined : linkOf(draft.s, gen);
     if (link === undefined) continue;
-    if (link.deadlineMs !== undefined && nowMs >= link.deadlineMs) onLinkDeadline(draft, link, unit);
+    if (link.deadlineMs !== undefined && draft.nowMs >= link.deadlineMs) onLinkDeadline(draft, link, unit);
     else onLiveness(draft, link.gen, { kind: 'tick' }, unit);
   }
-  onTickChange(draft);
-  const main = draft.s.main;
-  const stable =
-    main?.phase === 'open' && main.openedAtMs !== undefined && nowMs >= main.openedAtMs + draft.policy.stableMs;
-  if (stable && unsettledEpisode(draft.s)) resetEpisode(draft);
 }
 
 function onLinkDeadline(draft: SessionDraft, link: Link, unit: number): void {
