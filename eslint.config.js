@@ -20,6 +20,16 @@ export default tseslint.config(
       'max-lines-per-function': ['error', { max: 60, skipComments: true }],
       'max-params': ['error', 4],
       'max-depth': ['error', 3],
+      // A switch over kinds is one decision, however many kinds there are (docs/decisions/0024-house.md).
+      complexity: ['error', { max: 10, variant: 'modified' }],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'NewExpression > ObjectExpression:has(> Property[value.type=/Function/] ~ Property[value.type=/Function/] ~ Property[value.type=/Function/])',
+          message: 'a stage takes data, one wake and implemented ports, not a bag of closures',
+        },
+      ],
       eqeqeq: 'error',
       'no-eval': 'error',
       'no-implied-eval': 'off',
@@ -52,6 +62,6 @@ export default tseslint.config(
   },
   {
     files: ['test/**/*.ts'],
-    rules: { 'max-lines-per-function': 'off' },
+    rules: { 'max-lines-per-function': 'off', complexity: 'off' },
   },
 );

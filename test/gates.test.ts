@@ -63,6 +63,7 @@ describe('the gates', function () {
         planted,
         `/** ${'x'.repeat(130)} */\nexport function many(a: number, b: number, c: number, d: number, e: ` +
           `number): number {\n` +
+          `${Array.from({ length: 10 }, (_, n) => `  if (a > ${String(n)}) a -= 1;\n`).join('')}` +
           `  if (a > b) {\n    if (b > c) {\n      if (c > d) {\n        if (d > e) return 1;\n   ` +
           `   }\n    }\n  }\n` +
           `${'  a += 1;\n'.repeat(60)}  return a;\n}\n${'export {};\n'.repeat(400)}`,
@@ -70,8 +71,8 @@ describe('the gates', function () {
       try {
         const result = run('node_modules/eslint/bin/eslint.js', [planted]);
         expect(result.status).to.equal(1);
-        for (const rule of ['max-len', 'max-lines', 'max-lines-per-function', 'max-params', 'max-depth'])
-          expect(result.text, rule).to.include(rule);
+        const rules = ['max-len', 'max-lines', 'max-lines-per-function', 'max-params', 'max-depth', 'complexity'];
+        for (const rule of rules) expect(result.text, rule).to.include(rule);
       } finally {
         rmSync(planted);
       }

@@ -406,8 +406,8 @@ const OTHERS: readonly StreamPlant[] = [
     id: 'sealed-unread',
     say: 'a leader that never read the last checkpoint says at its end that nothing was missed',
     edits: [{ file: stream, find: 'const whole = this.#grant.begun && this', replace: 'const whole = this' }],
-    options: {},
-    run: 95163,
+    options: { dialect: 'genesys-gateway', faults: ['store away', 'hand-over'] },
+    run: 1887,
   },
 ];
 
