@@ -147,7 +147,7 @@ describe('the gates', function () {
  */
 const WITHOUT_MAIN_EXPORT = [
   ...['kubectl-holdfast', 'main', 'watchdog-thread'], // programs
-  ...['options', 'schema', 'plan', 'quantities', 'private-addresses', 'version'], // configuration
+  ...['options', 'schema', 'plan', 'limits', 'quantities', 'private-addresses', 'version'], // configuration
   ...['lease-scripts', 'limit-scripts', 'pool-scripts', 'registry-scripts', 'report-scripts', 'store-scripts'],
   ...['script-prelude', 'sealed-value'],
   ...['errors', 'units', 'vocabulary', 'backoff', 'continuity', 'candidate-ranking'],

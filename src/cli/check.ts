@@ -1,5 +1,6 @@
 import { parseStoreUrl } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
+import { LEASELESS_TTL_MS } from '../config/limits.ts';
 import { RedisConnection } from '../coordination/redis/redis-connection.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
 import { ApiError, Kube } from '../operator/api/kube.ts';
@@ -47,7 +48,7 @@ export const main = command(
         () =>
           store.kind === 'embedded'
             ? Promise.reject(new Error('the store is embedded: name a Redis'))
-            : redis(new RedisConnection(store, { ttlMs: 6000, onTrouble: () => undefined })),
+            : redis(new RedisConnection(store, { ttlMs: LEASELESS_TTL_MS, onTrouble: () => undefined })),
       ],
     ];
     let failed = 0;

@@ -1,3 +1,4 @@
+import { REPORT_FRESH_MS } from '../../config/limits.ts';
 import type { Report } from '../../coordination/redis/report-store.ts';
 
 /** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
@@ -67,8 +68,6 @@ export interface ReportNotice {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** A report older than this is of a sidecar that may be gone: three reports were missed. */
-export const FRESH_MS = 5000;
 const CONNECTED: ReadonlySet<string> = new Set(['LIVE', 'OPEN', 'DEGRADED']);
 
 /** Returns whether a stream has its connection. */
@@ -79,7 +78,7 @@ export function isConnected({ state }: StreamReport): boolean {
 /** Returns the leader with the newest epoch among the replicas heard of lately; undefined: none of them leads. */
 export function leaderOf(sidecars: readonly SidecarReport[]): SidecarReport | undefined {
   return sidecars
-    .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= FRESH_MS)
+    .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= REPORT_FRESH_MS)
     .sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
 }
 
