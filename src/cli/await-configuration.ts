@@ -19,11 +19,12 @@ import { EXIT_OK } from './options.ts';
  * minute or two.
  */
 const LOOK_EVERY_MS = 1000;
-/**
- * After a change standbys begin anew first, the leader when one of them runs the new configuration; it does not wait
- * longer than this.
- */
+/** Spreads the new beginning of standbys over this time after a change: they go before the leader. */
 const STANDBY_SPREAD_MS = 3000;
+/**
+ * Lets the leader wait this long after a change for a replica that runs the new configuration; then it begins anew all
+ * the same.
+ */
 const LEADER_WAITS_MS = 120_000;
 /** Looks without a further change before anything is done. */
 const STABLE_LOOKS = 2;

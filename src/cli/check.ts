@@ -14,6 +14,7 @@ Looks whether an installation works: the kinds are served, a pod that asks for a
 Redis answers and is set as it should be. One line each; exit code 70 when something is wrong. helm test runs it.
 `;
 
+/** Gives Redis this long for its first answer; silence means a wrong address, a wrong password or a network policy. */
 const REDIS_LIMIT_MS = 5000;
 /** Of the pod that is asked for in the dry run. */
 const NOBODY = 'holdfast-check-asks-for-nobody';

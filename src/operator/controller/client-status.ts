@@ -1,5 +1,5 @@
 import { REPORT_FRESH_MS } from '../../config/limits.ts';
-import { NEARLY_FULL } from '../../coordination/redis/redis-store.ts';
+import { NEARLY_FULL_SHARE } from '../../coordination/redis/redis-store.ts';
 import { compileDocuments } from '../attach/compile-documents.ts';
 import type { ClientState, ClientStatus } from '../api/resources.ts';
 import {
@@ -280,10 +280,10 @@ function storeOf({ unread, live, leader }: ClientView): Finding {
 function storeRoom({ live }: ClientView): Readonly<Record<string, Finding>> {
   const fills = live.flatMap(({ storeFill }) => (storeFill === undefined ? [] : [storeFill]));
   if (fills.length === 0) return {};
-  const percent = String(NEARLY_FULL * 100);
+  const percent = String(NEARLY_FULL_SHARE * 100);
   return {
     StoreHasRoom:
-      Math.max(...fills) < NEARLY_FULL
+      Math.max(...fills) < NEARLY_FULL_SHARE
         ? yes('Enough', `Redis uses less than ${percent} % of maxmemory`)
         : no(
             'StoreNearlyFull',

@@ -167,11 +167,12 @@ function list(value: unknown): readonly Loose[] {
   return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(loose) : [];
 }
 
-const MAX_TEXT = 500;
+/** Characters that a text of a report is cut to: it ends in a status or in an Event. */
+const MAX_TEXT_CHARS = 500;
 
 /** Ends on terminals and in Events: no control characters. */
 function clean(value: string): string {
-  return value.slice(0, MAX_TEXT).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+  return value.slice(0, MAX_TEXT_CHARS).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
 }
 
 function text(value: unknown): string {
