@@ -62,8 +62,8 @@ describe('the gates', function () {
       writeFileSync(
         planted,
         `/** ${'x'.repeat(130)} */\nexport function many(a: number, b: number, c: number, d: number, e: ` +
-          `number): number {\n` +
-          `${Array.from({ length: 10 }, (_, n) => `  if (a > ${String(n)}) a -= 1;\n`).join('')}` +
+          'number): number {\n' +
+          Array.from({ length: 10 }, (_, n) => `  if (a > ${String(n)}) a -= 1;\n`).join('') +
           `  if (a > b) {\n    if (b > c) {\n      if (c > d) {\n        if (d > e) return 1;\n   ` +
           `   }\n    }\n  }\n` +
           `${'  a += 1;\n'.repeat(60)}  return a;\n}\n${'export {};\n'.repeat(400)}`,
@@ -78,6 +78,22 @@ describe('the gates', function () {
       }
     },
   );
+
+  it('lint catches a bag of closures handed to a constructor', () => {
+    const planted = 'src/core/planted.ts';
+    writeFileSync(
+      planted,
+      'class A {\n  constructor(readonly host: object) {}\n}\n' +
+        'export const a = new A({ one: () => 1, two: () => 2, three: () => 3 });\n',
+    );
+    try {
+      const result = run('node_modules/eslint/bin/eslint.js', [planted]);
+      expect(result.status).to.equal(1);
+      expect(result.text).to.include('not a bag of closures');
+    } finally {
+      rmSync(planted);
+    }
+  });
 
   it('lint catches a floating promise, a switch that forgets a case, the clock and chance in core', () => {
     const planted = 'src/core/planted.ts';

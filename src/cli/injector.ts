@@ -5,7 +5,7 @@ import { ConfigError } from '../config/config-problem.ts';
 import type { Known } from '../operator/webhook/admission-review.ts';
 import { DEFAULT_SETTINGS, installationOf, type AttachSettings } from '../operator/attach/attach.ts';
 import { CertificateRotation } from '../operator/webhook/certificate-rotation.ts';
-import { WebhookServer } from '../operator/webhook/webhook-server.ts';
+import { WebhookServer, type WebhookState } from '../operator/webhook/webhook-server.ts';
 import { Kube } from '../operator/api/kube.ts';
 import { Reflector } from '../operator/api/reflector.ts';
 import { GROUP, VERSION, type ClientObject, type StreamObject } from '../operator/api/resources.ts';
@@ -100,27 +100,42 @@ class View implements Known {
   }
 }
 
+/** What the webhook asks of this process: whether it can answer, and what it has answered. */
+class InjectorState implements WebhookState {
+  readonly #view: View;
+  readonly #counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
+  /** A certificate is served. */
+  served = false;
+  keeper: CertificateRotation | undefined;
+
+  constructor(view: View) {
+    this.#view = view;
+  }
+
+  get ready(): boolean {
+    return this.served && this.#view.complete;
+  }
+
+  answered(outcome: 'attached' | 'unchanged' | 'denied' | 'failed'): void {
+    this.#counts[outcome] += 1;
+  }
+
+  metrics(): string {
+    return metricsText(this.#counts, this.keeper?.notAfterMs ?? 0);
+  }
+}
+
 async function serveUntilStopped(values: OptionValues<typeof OPTIONS>, settings: AttachSettings): Promise<number> {
   const log = createLogger(values['log-level'], new LineSink(openDescriptor(2), createSecrets()), { part: 'injector' });
   const kube = Kube.fromEnvironment(`holdfast-injector/${HOLDFAST_VERSION} (${process.env['POD_NAME'] ?? 'local'})`);
   const view = new View(kube, values.watch, (error) => {
     log.warn({ err: error }, 'the API server cannot be watched; trying again');
   });
-  const counts = { attached: 0, unchanged: 0, denied: 0, failed: 0 };
-  let served = false;
-  const injector = new WebhookServer({
-    known: view,
-    settings,
-    ready: () => served && view.complete,
-    metrics: () => Promise.resolve(metricsText(counts, keeper.notAfterMs)),
-    answered: (outcome) => {
-      counts[outcome] += 1;
-    },
-    nowMs: () => performance.now(),
-  });
+  const state = new InjectorState(view);
+  const injector = new WebhookServer({ known: view, settings, state, nowMs: () => performance.now() });
   const serve = (pair: { readonly cert: string; readonly key: string }): void => {
     injector.serve(pair);
-    served = true;
+    state.served = true;
     log.info({}, 'serving with a new certificate');
   };
   const keeper = new CertificateRotation(
@@ -136,6 +151,7 @@ async function serveUntilStopped(values: OptionValues<typeof OPTIONS>, settings:
     { nowEpochMs: () => Date.now() },
     serve,
   );
+  state.keeper = keeper;
   keeper.onTrouble = (error) => {
     log.warn({ err: error }, 'the certificates cannot be kept; trying again');
   };

@@ -1,6 +1,9 @@
 import type { Mutant } from './mutant.ts';
 
 const tests = ['test/core/lease/lease.test.ts'];
+const grant = ['test/sidecar/runtime/lease-grant.test.ts'];
+const grantFile = 'src/sidecar/runtime/lease-grant.ts';
+
 /** What only many runs of three replicas bring to light. */
 const simulated = { tests: ['test/simulation/lease.test.ts'], only: 'never two that act', seed: 1 };
 
@@ -25,10 +28,34 @@ export const LEASE: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/lease/lease.ts',
-        find: "role.kind === 'leading' && role.open && nowMs < role.deadlineMs",
-        replace: "role.kind === 'leading' && role.open && nowMs <= role.deadlineMs",
+        find: 'return nowMs < leaseOpenUntil(state);',
+        replace: 'return nowMs <= leaseOpenUntil(state);',
       },
     ],
+  },
+  {
+    id: 'grant-open-at-its-deadline',
+    say: 'a term may act at the very instant of the deadline',
+    tests: grant,
+    edits: [{ file: grantFile, find: 'nowMs < this.#held.openUntilMs', replace: 'nowMs <= this.#held.openUntilMs' }],
+  },
+  {
+    id: 'grant-of-another-epoch',
+    say: 'a term acts while another epoch is held',
+    tests: grant,
+    edits: [{ file: grantFile, find: 'this.#held.epoch === this.epoch &&', replace: '' }],
+  },
+  {
+    id: 'grant-outlives-its-term',
+    say: 'a term that is over may act while the lease is held',
+    tests: grant,
+    edits: [{ file: grantFile, find: 'return !this.#over &&', replace: 'return' }],
+  },
+  {
+    id: 'grant-warm-for-ever',
+    say: 'a leader that was an heir dials while its lease is in doubt',
+    tests: grant,
+    edits: [{ file: grantFile, find: 'warmedUp(): void { this.#warming = false;', replace: 'warmedUp(): void {' }],
   },
   {
     id: 'lease-reasserted-after-a-lost-link',

@@ -19,7 +19,7 @@ import {
 } from '../api/resources.ts';
 import { clientStatus } from './client-status.ts';
 import { sameNews } from './same-news.ts';
-import { streamStatus } from './stream-status.ts';
+import { eventStreamStatus } from './event-stream-status.ts';
 import type { Facts, PodFacts } from './conditions.ts';
 import { EventWriter } from './event-writer.ts';
 import { KubeWriter } from './kube-writer.ts';
@@ -200,7 +200,7 @@ export class Reconciler {
       const facts = known.get(`${stream.metadata.namespace}/${stream.spec.clientRef.name}`);
       // The reports could not be read just now: that says nothing about the stream.
       if (facts !== 'skipped')
-        await this.#status(stream, 'eventstreams', streamStatus(stream, facts, this.#deps.nowEpochMs()));
+        await this.#status(stream, 'eventstreams', eventStreamStatus(stream, facts, this.#deps.nowEpochMs()));
     });
     this.#forget(new Set([...clients, ...streams, ...pods].map((one) => one.metadata.uid ?? '')));
     this.rounds += 1;

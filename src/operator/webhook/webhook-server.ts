@@ -12,11 +12,17 @@ const MAX_BODY_BYTES = 8 * 1024 * 1024;
 export interface WebhookHost {
   readonly known: Known;
   readonly settings: AttachSettings;
-  /** What is known of the cluster is complete: before that no pod is answered. */
-  readonly ready: () => boolean;
-  readonly metrics: () => Promise<string>;
-  readonly answered: (outcome: 'attached' | 'unchanged' | 'denied' | 'failed', ms: number) => void;
+  readonly state: WebhookState;
   readonly nowMs: () => number;
+}
+
+/** What the process around the webhook knows and counts. The injector implements it. */
+export interface WebhookState {
+  /** What is known of the cluster is complete: before that no pod is answered. */
+  readonly ready: boolean;
+  /** Returns the metrics as Prometheus text. */
+  metrics(): string;
+  answered(outcome: 'attached' | 'unchanged' | 'denied' | 'failed', ms: number): void;
 }
 
 /** The admission webhook: POST /mutate over TLS; probes and metrics over plain HTTP on a port of their own. */
@@ -29,14 +35,14 @@ export class WebhookServer {
     this.#host = host;
     this.#tls = createServer({ minVersion: 'TLSv1.2', requestTimeout: 10_000 }, (request, response) => {
       this.#mutate(request, response).catch(() => {
-        this.#host.answered('failed', 0);
+        this.#host.state.answered('failed', 0);
         end(response, 500, 'text/plain', 'the review could not be answered\n');
       });
     });
     // Longer than the API server keeps an idle connection, so that it never writes into one that we close.
     this.#tls.keepAliveTimeout = 120_000;
     this.#plain = createPlainServer((request, response) => {
-      void this.#probe(request, response);
+      this.#probe(request, response);
     });
   }
 
@@ -81,9 +87,9 @@ export class WebhookServer {
     const review = body === undefined ? undefined : reviewOf(body.toString('utf8'));
     if (review === undefined)
       return end(response, 400, 'text/plain', 'not an AdmissionReview of admission.k8s.io/v1\n');
-    if (!this.#host.ready()) return end(response, 503, 'text/plain', 'not ready yet\n');
+    if (!this.#host.state.ready) return end(response, 503, 'text/plain', 'not ready yet\n');
     const answered = admissionReview(review, this.#host.known, this.#host.settings);
-    this.#host.answered(
+    this.#host.state.answered(
       answered.patch !== undefined ? 'attached' : answered.allowed ? 'unchanged' : 'denied',
       this.#host.nowMs() - began,
     );
@@ -95,14 +101,14 @@ export class WebhookServer {
     );
   }
 
-  async #probe(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #probe(request: IncomingMessage, response: ServerResponse): void {
     request.resume();
     if (request.url === '/healthz') return end(response, 200, 'text/plain', 'ok\n');
     if (request.url === '/readyz')
-      return this.#host.ready()
+      return this.#host.state.ready
         ? end(response, 200, 'text/plain', 'ready\n')
         : end(response, 503, 'text/plain', 'the cluster was not read yet\n');
-    if (request.url === '/metrics') return end(response, 200, 'text/plain; version=0.0.4', await this.#host.metrics());
+    if (request.url === '/metrics') return end(response, 200, 'text/plain; version=0.0.4', this.#host.state.metrics());
     end(response, 404, 'text/plain', 'use /healthz, /readyz or /metrics\n');
   }
 }

@@ -4,7 +4,7 @@ import { eventsOf } from '../../../src/operator/controller/kubernetes-events.ts'
 import { sidecarOf } from '../../../src/operator/controller/sidecar-report.ts';
 import { clientStatus } from '../../../src/operator/controller/client-status.ts';
 import { sameNews } from '../../../src/operator/controller/same-news.ts';
-import { streamStatus } from '../../../src/operator/controller/stream-status.ts';
+import { eventStreamStatus } from '../../../src/operator/controller/event-stream-status.ts';
 import type { Facts } from '../../../src/operator/controller/conditions.ts';
 import { client, stream, report, sidecar, facts, condition } from '../facts.ts';
 
@@ -15,7 +15,7 @@ describe('what a status says', () => {
     expect(status.leader).to.deep.include({ podName: 'p-0', epoch: 7 });
     for (const type of ['Ready', 'Accepted', 'LeaderElected', 'Authenticated', 'CircuitClosed'])
       expect(condition(status, type), type).to.match(/^True/);
-    expect(condition(streamStatus(stream, facts(), 0), 'Ready')).to.equal('True Streaming');
+    expect(condition(eventStreamStatus(stream, facts(), 0), 'Ready')).to.equal('True Streaming');
   });
 
   it('a Redis that is nearly full has a condition of its own, which takes nothing from Ready', () => {
@@ -33,7 +33,7 @@ describe('what a status says', () => {
     expect(condition(token, 'Authenticated')).to.equal('False PrivateAddress');
     const [before] = report()['streams'] as readonly Record<string, unknown>[];
     const held = { ...before, delivery: { inFlight: 0, hold: 'consumer_address_refused' } };
-    const push = streamStatus(stream, facts({ sidecars: [sidecar({ streams: [held] })] }), 0);
+    const push = eventStreamStatus(stream, facts({ sidecars: [sidecar({ streams: [held] })] }), 0);
     expect(condition(push, 'Ready')).to.equal('False ConsumerAddressRefused');
     for (const [status, type] of [
       [token, 'Authenticated'],
@@ -151,7 +151,7 @@ describe('what a status says', () => {
     ...over,
   });
   const told = (over: Record<string, unknown>) =>
-    streamStatus(stream, facts({ sidecars: [sidecar({ streams: [streamWith(over)] })] }), 0);
+    eventStreamStatus(stream, facts({ sidecars: [sidecar({ streams: [streamWith(over)] })] }), 0);
 
   // Found and mended: B6, D1
   for (const [what, delivery, delivering, ready] of [
@@ -207,8 +207,8 @@ describe('what a status says', () => {
     const later = clientStatus(facts({ client: { ...client, status: first }, nowEpochMs: 1_800_000_009_000 }));
     expect(later.conditions).to.deep.equal(first.conditions);
     expect(later.leader).to.deep.equal(first.leader);
-    const one = streamStatus(stream, facts(), 0);
-    const moved = streamStatus(
+    const one = eventStreamStatus(stream, facts(), 0);
+    const moved = eventStreamStatus(
       { ...stream, status: one },
       facts({
         sidecars: [
@@ -230,7 +230,7 @@ describe('what a status says', () => {
       0,
     );
     expect(sameNews(one, moved)).to.equal(true);
-    const gap = streamStatus(
+    const gap = eventStreamStatus(
       stream,
       facts({
         sidecars: [
@@ -254,9 +254,9 @@ describe('what a status says', () => {
   });
 
   it('a stream without its client, without a leader, or not yet known says so', () => {
-    expect(condition(streamStatus(stream, undefined, 0), 'Ready')).to.equal('False ClientMissing');
-    expect(condition(streamStatus(stream, facts({ sidecars: [] }), 0), 'Ready')).to.equal('False NoLeader');
-    expect(condition(streamStatus(stream, facts({ sidecars: [sidecar({ streams: [] })] }), 0), 'Ready')).to.equal(
+    expect(condition(eventStreamStatus(stream, undefined, 0), 'Ready')).to.equal('False ClientMissing');
+    expect(condition(eventStreamStatus(stream, facts({ sidecars: [] }), 0), 'Ready')).to.equal('False NoLeader');
+    expect(condition(eventStreamStatus(stream, facts({ sidecars: [sidecar({ streams: [] })] }), 0), 'Ready')).to.equal(
       'False ConfigurationPending',
     );
   });
@@ -286,7 +286,7 @@ describe('what a status says', () => {
         (content) => {
           const hostile = sidecarOf({ replica: 'x', ageMs: 0, content });
           clientStatus(facts({ sidecars: [hostile] }));
-          streamStatus(stream, facts({ sidecars: [hostile] }), 0);
+          eventStreamStatus(stream, facts({ sidecars: [hostile] }), 0);
           eventsOf('c', hostile);
         },
       ),

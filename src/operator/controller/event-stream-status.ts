@@ -16,7 +16,7 @@ const STATES: Readonly<Record<string, string>> = {
   IDLE: 'Idle',
 };
 /** Returns what the status of one EventStream is to say. Pure. */
-export function streamStatus(stream: StreamObject, facts: Facts | undefined, nowEpochMs: number): StreamStatus {
+export function eventStreamStatus(stream: StreamObject, facts: Facts | undefined, nowEpochMs: number): StreamStatus {
   const bare = (state: string, ready: Finding): StreamStatus => ({
     observedGeneration: stream.metadata.generation,
     state,
