@@ -205,7 +205,9 @@ const leftOut = Object.values(LEFT_OUT).flat();
 const listed = all.filter(({ name }) => !leftOut.includes(name));
 const problems = [
   ...listed.filter(({ meaning }) => meaning === '').map(({ name, file }) => `${file}: ${name} has no docstring`),
-  ...leftOut.filter((name) => !all.some((one) => one.name === name)).map((name) => `${name} is left out, but nowhere`),
+  ...leftOut
+    .filter((name) => !all.some((one) => one.name === name))
+    .map((name) => `${name} is left out, but no constant has that name`),
 ];
 const text = page(listed);
 if (!process.argv.includes('--check')) writeFileSync(PAGE, text);

@@ -3,6 +3,13 @@ import { command } from './command.ts';
 import { EXIT_INTERNAL, EXIT_OK, portOf } from './options.ts';
 import { columns } from './status.ts';
 
+/** Gives a sidecar this long to answer. */
+const ASK_LIMIT_MS = 10_000;
+/** Pause after a redrive that was refused because enough redriven letters wait for the consumer. */
+const BUSY_PAUSE_MS = 500;
+/** Tries of one redrive, BUSY_PAUSE_MS apart: after a minute the consumer is taken to accept none. */
+const BUSY_LIMIT = 120;
+
 const USAGE = `holdfast dlq list STREAM            the dead letters of a stream, oldest first
 holdfast dlq show STREAM ID         one, with its original event
 holdfast dlq redrive STREAM ID|all  deliver again (same event id); removed once acknowledged
@@ -57,7 +64,7 @@ interface Answer {
 }
 
 async function ask(method: string, url: string): Promise<Answer> {
-  const response = await fetch(url, { method, signal: AbortSignal.timeout(10_000) });
+  const response = await fetch(url, { method, signal: AbortSignal.timeout(ASK_LIMIT_MS) });
   return { ok: response.ok, status: response.status, body: await response.json() };
 }
 
@@ -118,11 +125,6 @@ async function list(all: Letters): Promise<number> {
 function redrive(letters: Letters): Promise<number> {
   return letters.id === 'all' ? redriveAll(letters) : send('POST', letters, '/redrive');
 }
-
-/** Pause after a redrive that was refused because enough redriven letters wait for the consumer. */
-const BUSY_PAUSE_MS = 500;
-/** Tries of one redrive, BUSY_PAUSE_MS apart: after a minute the consumer is taken to accept none. */
-const BUSY_LIMIT = 120;
 
 async function redriveOne(url: string): Promise<boolean> {
   for (let tries = 0; tries < BUSY_LIMIT; tries += 1) {

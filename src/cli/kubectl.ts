@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process';
 
+/** Largest answer of kubectl that is read: a list holds all objects of a kind in the cluster. */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+
 /** What a person is told in a sentence instead of a result. */
 export class Failed extends Error {}
 
@@ -16,7 +19,7 @@ export class Kubectl {
   run(args: readonly string[], input?: string): string {
     const done = spawnSync('kubectl', [...args, ...this.#flags], {
       encoding: 'utf8',
-      maxBuffer: 256 * 1024 * 1024,
+      maxBuffer: MAX_ANSWER_BYTES,
       ...(input === undefined ? {} : { input }),
     });
     if (done.error !== undefined) throw new Failed('kubectl is not on the PATH');

@@ -11,6 +11,8 @@ it holds itself.
 
 /** Time between two looks at the status with --watch. */
 const WATCH_EVERY_MS = 1000;
+/** Gives a sidecar this long to answer. */
+const ASK_LIMIT_MS = 3000;
 
 interface StreamStatus {
   readonly name: string;
@@ -72,7 +74,9 @@ export const main = command(
 
 async function ask(port: number): Promise<string | undefined> {
   try {
-    const response = await fetch(`http://127.0.0.1:${String(port)}/status`, { signal: AbortSignal.timeout(3000) });
+    const response = await fetch(`http://127.0.0.1:${String(port)}/status`, {
+      signal: AbortSignal.timeout(ASK_LIMIT_MS),
+    });
     return await response.text();
   } catch {
     process.stderr.write(`no sidecar answers on admin port ${String(port)}; name its port with --admin-port\n`);

@@ -5,6 +5,9 @@ import { isAllowedHost, type Installation } from './installation.ts';
 import type { ConfigProblem } from './config-problem.ts';
 import type { StreamClient } from './schema.ts';
 
+/** With so many overrides the region's domain makes no host. */
+const ALL_HOSTS = 3;
+
 /** Domains that belong to the two vendors. Another name is used as given, with a warning. */
 const VENDOR_SUFFIXES = [
   ...Object.values(GENESYS_DOMAINS),
@@ -38,9 +41,6 @@ interface Finding {
   readonly problem?: ConfigProblem;
   readonly warning?: string;
 }
-
-/** With so many overrides the region's domain makes no host. */
-const ALL_HOSTS = 3;
 
 /** Checks the region and the host overrides of one client. */
 export function checkHosts(where: string, spec: Spec, installation: Installation): HostFindings {

@@ -11,6 +11,9 @@ import type { Millis } from '../core/units.ts';
 /** Bytes that all streams of one process may buffer together; each has its equal share of it at most. */
 export const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
 
+/** Aliases that a YAML document may expand to: a small file must not become a large one. */
+export const MAX_YAML_ALIASES = 100;
+
 /** Believes a token's stated life within these bounds toward real platforms (reliability A2). */
 export const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
 /** Believes the life of a loopback platform's token within these bounds: tests and the demo use tokens of seconds. */
@@ -57,7 +60,7 @@ export const CHECKPOINT: CheckpointPolicy = {
 };
 /** Spreads the retries of a refused event; `delivery.retryBaseDelay` and `retryMaxDelay` give the delays. */
 export const RETRY_SPREAD = { multiplier: 2, jitterLow: 0.5, jitterHigh: 1 };
-/** Honours a consumer's Retry-After up to this. */
+/** Honours a Retry-After of the platform or of the consumer up to this. */
 export const RETRY_AFTER_MAX_MS: Millis = 900_000;
 /**
  * Holds the stream after so many dead letters in a row, or at this share of a window's outcomes once there are enough

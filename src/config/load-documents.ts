@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { BY_HAND, type Installation } from './installation.ts';
+import { MAX_YAML_ALIASES } from './limits.ts';
 import { checkRelations } from './relations.ts';
 import { ConfigError, type ConfigProblem } from './config-problem.ts';
 import { API_VERSION, eventStream, streamClient, type EventStream, type StreamClient } from './schema.ts';
@@ -145,7 +146,7 @@ function documentsOf(file: string, text: string, problems: ConfigProblem[]): { w
     }
     if (document.errors.length > 0 || document.contents === null) return;
     try {
-      out.push({ where, value: document.toJS({ maxAliasCount: 100 }) });
+      out.push({ where, value: document.toJS({ maxAliasCount: MAX_YAML_ALIASES }) });
     } catch {
       problems.push({
         code: 'HF_CONFIG_SYNTAX',

@@ -1,3 +1,8 @@
+/** Characters that the hash of a place takes in. */
+const WINDOW = 4;
+/** Values of that hash, one byte of a table each. Power of two: the hash is masked with it. */
+const HASHES = 65_536;
+
 /**
  * Removes secrets by value. Paths of fields are not enough: URLs inside strings, error texts and library objects leak
  * around them (measured). A secret is found raw, URL-encoded, base64 and JSON-escaped, whole or cut off after at least
@@ -96,10 +101,6 @@ export class SecretRegistry {
 }
 
 const MARK = '[redacted]';
-/** Characters that the hash of a place takes in. */
-const WINDOW = 4;
-/** Values of that hash, one byte of a table each. Power of two: the hash is masked with it. */
-const HASHES = 65_536;
 
 /** The hash of the last WINDOW characters: older ones are shifted out. */
 function hashWith(hash: number, char: number): number {

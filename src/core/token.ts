@@ -2,6 +2,12 @@ import { backoffDelay, type BackoffPolicy } from './dialing/backoff.ts';
 import { unreachable, type Step } from './step.ts';
 import { earliest, type Millis } from './units.ts';
 
+/**
+ * The hard floors must not make a short-lived token loop: they never exceed this share of its life (a 300 s token
+ * would never be good enough).
+ */
+const FLOOR_SHARE = 0.2;
+
 export interface TokenPolicy {
   readonly rotateAtPercent: number;
   readonly leadMs: Millis;
@@ -107,12 +113,6 @@ const REFUSALS: ReadonlySet<TokenFailure> = new Set<TokenFailure>([
 export function credentialsRefused(failure: TokenFailure): boolean {
   return REFUSALS.has(failure);
 }
-
-/**
- * The hard floors must not make a short-lived token loop: they never exceed this share of its life (a 300 s token
- * would never be good enough).
- */
-const FLOOR_SHARE = 0.2;
 
 /** The token new dials use. */
 export function currentToken(state: TokenState): Token | undefined {

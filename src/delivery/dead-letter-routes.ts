@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sendJson, sendProblem } from './problem-json.ts';
 
+/** Seconds after which a redrive that was refused may be asked for again. */
+const BUSY_SECONDS = 1;
+
 /** One dead letter as the API shows it. */
 export interface LetterView {
   readonly id: string;
@@ -58,9 +61,6 @@ export class DeadLetterRoutes {
     });
   }
 }
-
-/** Seconds after which a redrive that was refused may be asked for again. */
-const BUSY_SECONDS = 1;
 
 function redriven(response: ServerResponse, outcome: 'redriven' | 'unknown' | 'busy'): void {
   if (outcome !== 'busy') return answered(response, outcome === 'redriven');

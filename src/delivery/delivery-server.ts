@@ -6,10 +6,10 @@ import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
 import type { DeadLetterRoutes } from './dead-letter-routes.ts';
 import { sendJson, sendProblem } from './problem-json.ts';
-import type { AckProblem } from './pull-delivery.ts';
+import { PROBLEMS_NAMED, type AckProblem } from './pull-delivery.ts';
 import type { PullEndpoint } from './pull-endpoint.ts';
 import { PullSse } from './pull-sse.ts';
-import { idsOf, numberOr, parseObject, PullWebsocket } from './pull-websocket.ts';
+import { idsOf, MAX_IDS, numberOr, parseObject, PullWebsocket } from './pull-websocket.ts';
 
 /** Largest body or message of a consumer. The local API lives on loopback, but a consumer can have a bug. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
@@ -19,8 +19,16 @@ const MAX_CONNECTIONS = 256;
 const HEADER_LIMIT_BYTES = 16_384;
 /** Time in which a request to the local API must have come whole. */
 const REQUEST_TIMEOUT_MS = 15_000;
-/** A consumer that does not answer our close is cut off after this; the types do not know the option yet. */
-const CLOSE_TIMEOUT: object = { closeTimeout: 2000 };
+/** How often connections are looked at that exceed REQUEST_TIMEOUT_MS. */
+const CHECK_EVERY_MS = 5000;
+/** Header lines of a request that are read; further ones are ignored. */
+const MAX_HEADERS = 200;
+/** Fragments of one message of a consumer. */
+const MAX_FRAGMENTS = 1024;
+/** Cuts off a consumer that does not answer our close after this. */
+const CLOSE_LIMIT_MS = 2000;
+// The types of ws do not know the option yet.
+const closeTimeout: object = { closeTimeout: CLOSE_LIMIT_MS };
 
 /** What the server knows of one stream. */
 export interface ServedStream {
@@ -50,8 +58,8 @@ export class DeliveryServer {
       noServer: true,
       maxPayload: BODY_LIMIT_BYTES,
       perMessageDeflate: false,
-      maxFragments: 1024,
-      ...CLOSE_TIMEOUT,
+      maxFragments: MAX_FRAGMENTS,
+      ...closeTimeout,
       handleProtocols: (offered) => (offered.has('holdfast.v1') ? 'holdfast.v1' : false),
     });
     this.#server = createServer(
@@ -59,7 +67,7 @@ export class DeliveryServer {
         maxHeaderSize: HEADER_LIMIT_BYTES,
         requestTimeout: REQUEST_TIMEOUT_MS,
         headersTimeout: REQUEST_TIMEOUT_MS,
-        connectionsCheckingInterval: 5000,
+        connectionsCheckingInterval: CHECK_EVERY_MS,
       },
       (request, response) => {
         this.#route(request, response).catch((error: unknown) => {
@@ -68,7 +76,7 @@ export class DeliveryServer {
       },
     );
     this.#server.maxConnections = MAX_CONNECTIONS;
-    this.#server.maxHeadersCount = 200;
+    this.#server.maxHeadersCount = MAX_HEADERS;
     this.#server.on('upgrade', (request, socket, head) => {
       this.#upgrade(request, socket, head);
     });
@@ -227,7 +235,7 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
   if (problems.length > 0)
     return sendProblem(response, 409, 'HF_API_ACK_UNKNOWN', {
       detail: 'some ids were not delivered in this epoch; the others are done',
-      problems: problems.slice(0, 100),
+      problems: problems.slice(0, PROBLEMS_NAMED),
     });
   sendJson(response, 200, { ok: true });
 }
@@ -244,7 +252,7 @@ function acknowledgeAll(pull: PullEndpoint, body: Buffer): readonly AckProblem[]
   const { upTo } = message;
   return typeof upTo === 'string' && verb === 'ack'
     ? pull.ackUpTo(upTo)
-    : 'send {"ids": [...]} (at most 10000), or {"upTo": "..."} to acknowledge';
+    : `send {"ids": [...]} (at most ${String(MAX_IDS)}), or {"upTo": "..."} to acknowledge`;
 }
 
 /** DNS rebinding: a page in somebody's browser must not reach us by name. */

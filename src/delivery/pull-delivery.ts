@@ -27,6 +27,8 @@ export interface AckProblem {
   readonly reason: 'malformed' | 'older_epoch' | 'not_delivered';
 }
 
+/** Refused acknowledgements that one answer names; the consumer has the others' ids itself. */
+export const PROBLEMS_NAMED = 100;
 /** Entries handed to a consumer before it is looked at again how much its socket owes. */
 const CHUNK = 128;
 /** Bytes that the socket of a consumer may owe before it gets more. */
@@ -36,6 +38,8 @@ const MIN_NACK_DELAY_MS = 0;
 /** Longest delay that a negative acknowledgement can ask for; a longer one is cut to it. */
 const MAX_NACK_DELAY_MS = 3_600_000;
 
+/** Characters of a consumer's own reason for a dead letter that are kept. */
+const REASON_CHARS = 200;
 /** Of what was with a consumer that was lost, the oldest so many are suspects: it works from the oldest on. */
 const ACCUSED_MAX = 16;
 /**
@@ -203,7 +207,7 @@ export class PullDelivery implements Delivery {
     for (const id of ids) {
       const found = this.#find(id);
       if ('reason' in found) problems.push(found);
-      else if (found.entry !== undefined) this.#bury(found.entry, `terminated:${reason.slice(0, 200)}`, nowMs);
+      else if (found.entry !== undefined) this.#bury(found.entry, `terminated:${reason.slice(0, REASON_CHARS)}`, nowMs);
     }
     this.#ports.wake();
     return problems;

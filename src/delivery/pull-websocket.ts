@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import type { OutboxEntry } from '../core/events/outbox.ts';
 import type { Parcel } from './envelope.ts';
-import type { AckProblem, PullConsumer } from './pull-delivery.ts';
+import { PROBLEMS_NAMED, type AckProblem, type PullConsumer } from './pull-delivery.ts';
 import type { PullEndpoint } from './pull-endpoint.ts';
 
 /** Pings to the consumer, so that a half-open local socket is noticed. */
@@ -9,7 +9,7 @@ const PING_EVERY_MS = 15_000;
 /** A frame of several events is closed once it has this many bytes: larger ones cost fresh memory pages each time. */
 const FRAME_BYTES = 49_152;
 /** Delivery ids that one answer of a consumer may name. */
-const MAX_IDS = 10_000;
+export const MAX_IDS = 10_000;
 /** Largest credit that a consumer can grant. */
 const MAX_CREDIT = 100_000;
 
@@ -180,7 +180,7 @@ export class PullWebsocket implements PullConsumer {
 
   #answer(problems: readonly AckProblem[]): void {
     if (problems.length > 0)
-      this.#reply({ type: 'error', code: 'HF_API_ACK_UNKNOWN', problems: problems.slice(0, 100) });
+      this.#reply({ type: 'error', code: 'HF_API_ACK_UNKNOWN', problems: problems.slice(0, PROBLEMS_NAMED) });
   }
 
   #reply(message: Readonly<Record<string, unknown>>): void {

@@ -1,6 +1,11 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+/** Keeps an idle connection of a sidecar open for this long: longer than a sidecar does. */
+const KEEP_ALIVE_MS = 30_000;
+/** Latencies that stay when older ones are forgotten, at twice as many. */
+const LATENCIES_KEPT = 5000;
+
 /** One thing the sample consumer received. */
 export interface Received {
   readonly id: string;
@@ -71,7 +76,7 @@ export class SampleConsumer {
         else finish();
       });
     });
-    server.keepAliveTimeout = 30_000;
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
     return server;
   }
 
@@ -127,7 +132,7 @@ export class SampleConsumer {
       this.#ids.add(event.id);
       this.distinct += 1;
       if (event.replay === 'live') this.latenciesMs.push(event.atMs - event.platformAtMs);
-      if (this.latenciesMs.length > 10_000) this.latenciesMs = this.latenciesMs.slice(-5000);
+      if (this.latenciesMs.length > 2 * LATENCIES_KEPT) this.latenciesMs = this.latenciesMs.slice(-LATENCIES_KEPT);
     }
   }
 }

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import type { History } from './history.ts';
 
+/** Life of a simulated token, where no other one is asked for. */
+const DEFAULT_LIFE_MS = 3_600_000;
+
 interface IssuedToken {
   readonly id: string;
   readonly expiresAtMs: number;
@@ -20,7 +23,7 @@ export class TokenOffice {
   readonly #tokens = new Map<string, IssuedToken>();
   readonly #refreshTokens = new Set([SIM_CLIENT.refreshToken]);
   #serial = 0;
-  lifeMs = 3_600_000;
+  lifeMs = DEFAULT_LIFE_MS;
   /** A refresh token is good once, and every answer carries the next. */
   singleUseRefresh = false;
 

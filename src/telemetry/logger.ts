@@ -3,6 +3,14 @@ import type { LineSink } from './line-sink.ts';
 
 export type { Logger } from 'pino';
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+/** Characters of an error's message that are logged. */
+const MESSAGE_CHARS = 1000;
+/** Characters of a thrown value that is no error which are logged. */
+const THROWN_CHARS = 500;
+/** Characters of an error's stack that are logged. */
+const STACK_CHARS = 4000;
+/** Causes of an error that are logged with it, each the cause of the one before. */
+const CAUSES = 3;
 
 /**
  * The process's logger. Errors are written by an allow-list of fields: library errors carry requests, options and URLs.
@@ -28,15 +36,15 @@ export function createLogger(level: string, sink: LineSink, base: Readonly<Recor
   return logger;
 }
 
-/** Name, code, message and stack of an error and of its causes (three deep); nothing else of it. */
+/** Name, code, message and stack of an error and of its causes (CAUSES deep); nothing else of it. */
 export function describeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return { message: String(error).slice(0, 500) };
+  if (!(error instanceof Error)) return { message: String(error).slice(0, THROWN_CHARS) };
   const code = (error as { code?: unknown }).code;
   return {
     name: error.name,
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
-    message: error.message.slice(0, 1000),
-    ...(depth === 0 ? { stack: error.stack?.slice(0, 4000) } : {}),
-    ...(error.cause !== undefined && depth < 3 ? { cause: describeError(error.cause, depth + 1) } : {}),
+    message: error.message.slice(0, MESSAGE_CHARS),
+    ...(depth === 0 ? { stack: error.stack?.slice(0, STACK_CHARS) } : {}),
+    ...(error.cause !== undefined && depth < CAUSES ? { cause: describeError(error.cause, depth + 1) } : {}),
   };
 }

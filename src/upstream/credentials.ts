@@ -6,6 +6,8 @@ import { SecretRegistry } from '../core/secret-registry.ts';
 
 /** Largest credential file. */
 const MAX_FILE_BYTES = 65_536;
+/** Longest access token: it travels in a header or a URL. */
+const MAX_TOKEN_CHARS = 16_384;
 const PLACEHOLDER = /^(your[-_ ]|<.*>$|changeme|change_me|replace[-_ ]?me|xxx+$|todo$)/i;
 
 export interface Credentials {
@@ -109,8 +111,8 @@ export async function credentialsVersion(plan: ClientPlan): Promise<string> {
 export function checkToken(token: unknown): string {
   if (typeof token !== 'string' || token === '')
     throw new HoldfastError('HF_TOKEN_ANSWER', 'the answer has no access_token');
-  if (token.length > 16_384)
-    throw new HoldfastError('HF_TOKEN_ANSWER', 'the access token is longer than 16384 characters');
+  if (token.length > MAX_TOKEN_CHARS)
+    throw new HoldfastError('HF_TOKEN_ANSWER', `the access token is longer than ${String(MAX_TOKEN_CHARS)} characters`);
   if (!/^[\x21-\x7e]+$/.test(token))
     throw new HoldfastError('HF_TOKEN_ANSWER', 'the access token contains white space or characters outside ASCII');
   return token;

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { Agent, request } from 'undici';
+import { RETRY_AFTER_MAX_MS } from '../config/limits.ts';
 import { guardedLookup, PRIVATE_ADDRESS } from '../config/private-addresses.ts';
 import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
@@ -8,6 +9,12 @@ import { HoldfastError } from '../core/errors.ts';
 export const HTTP_TIMEOUT_MS = 10_000;
 /** Largest answer of a REST or token call that is read, where the caller names no other limit. */
 export const HTTP_BODY_LIMIT_BYTES = 65_536;
+/** Connections of one pool at one time. */
+const POOL_CONNECTIONS = 4;
+/** Keeps an idle connection of a pool open for this long. */
+const KEEP_ALIVE_MS = 5000;
+/** Shortest Retry-After that is believed: a platform that says 0 is not asked at once. */
+const RETRY_AFTER_MIN_MS = 1000;
 
 /**
  * Where connections may go: anywhere on this machine, or to public addresses and the private networks that are
@@ -24,8 +31,8 @@ export interface NetworkRules {
  */
 export function createAgent(plan: NetworkRules): Agent {
   return new Agent({
-    connections: 4,
-    keepAliveTimeout: 5000,
+    connections: POOL_CONNECTIONS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
     connect: { timeout: HTTP_TIMEOUT_MS, ...(plan.loopback ? {} : { lookup: guardedLookup(plan.allowPrivate) }) },
   });
 }
@@ -73,12 +80,12 @@ export async function call(
   }
 }
 
-/** Retry-After as seconds or a date, clamped to 1..900 s; undefined when absent or not readable. */
+/** Retry-After in ms, from seconds or a date, clamped to its bounds; undefined when absent or not readable. */
 export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: number): number | undefined {
   const value = Array.isArray(header) ? header[0] : header;
   if (value === undefined) return undefined;
-  const seconds = /^\d{1,12}$/.test(value.trim()) ? Number(value) : (Date.parse(value) - nowEpochMs) / 1000;
-  return Number.isFinite(seconds) ? Math.min(900, Math.max(1, seconds)) * 1000 : undefined;
+  const ms = /^\d{1,12}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - nowEpochMs;
+  return Number.isFinite(ms) ? Math.min(RETRY_AFTER_MAX_MS, Math.max(RETRY_AFTER_MIN_MS, ms)) : undefined;
 }
 
 /**

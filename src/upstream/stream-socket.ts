@@ -11,6 +11,14 @@ export const MAX_MESSAGE_BYTES = 1024 * 1024;
 const MAX_FRAGMENTS = 1024;
 /** Bytes of a refusal that are read: it may name the oldest position on offer. */
 const REFUSAL_LIMIT_BYTES = 4096;
+/** Time without a byte after which the rest of a refusal is not waited for. */
+const REFUSAL_LIMIT_MS = 2000;
+/** Idle time after which the kernel asks whether the peer's host is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+/** How often the age of an unfinished message is looked at (MESSAGE_AGE_LIMIT_MS). */
+const AGE_CHECK_EVERY_MS = 5000;
+/** Characters of a failure's text that are passed on to log and audit. */
+const FAILURE_TEXT_CHARS = 200;
 /** A message whose fragments never end is given up after this. */
 export const MESSAGE_AGE_LIMIT_MS = 30_000;
 /** Header of an unmasked control frame. */
@@ -94,11 +102,11 @@ export class StreamSocket {
   #listen(): void {
     const ws = this.#ws;
     ws.on('upgrade', (response) => {
-      response.socket.setKeepAlive(true, 30_000);
+      response.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
       this.#bytesRead = () => response.socket.bytesRead;
       this.#ageTimer = setInterval(() => {
         this.#checkAge();
-      }, 5000);
+      }, AGE_CHECK_EVERY_MS);
       this.#ageTimer.unref();
     });
     ws.on('open', () => {
@@ -157,7 +165,7 @@ export class StreamSocket {
     });
     response.on('end', finish);
     response.on('error', finish);
-    response.setTimeout(2000, finish);
+    response.setTimeout(REFUSAL_LIMIT_MS, finish);
   }
 
   /**
@@ -194,7 +202,7 @@ export class StreamSocket {
     if (this.#ended) return;
     this.#ended = true;
     clearInterval(this.#ageTimer);
-    this.#handlers.ended(failure, { text: text.slice(0, 200), oldest });
+    this.#handlers.ended(failure, { text: text.slice(0, FAILURE_TEXT_CHARS), oldest });
   }
 }
 

@@ -15,6 +15,8 @@ import {
 
 /** Layout of the file; a newer one is refused. */
 const SCHEMA = 1;
+/** Lets SQLite wait this long for a lock that another process holds, such as a backup. */
+const BUSY_TIMEOUT_MS = 2000;
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -51,7 +53,9 @@ export class EmbeddedStore implements Store {
       this.#lock = takeLock(at);
       at = this.#file;
       this.#db = new DatabaseSync(at);
-      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000;');
+      this.#db.exec(
+        `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = ${String(BUSY_TIMEOUT_MS)};`,
+      );
       this.#db.exec(TABLES);
       this.#checkSchema();
     } catch (error) {

@@ -2,6 +2,23 @@ import { backoffDelay, type BackoffPolicy } from '../dialing/backoff.ts';
 import type { Step } from '../step.ts';
 import type { Millis } from '../units.ts';
 
+/** Characters of an unknown word that are repeated in a warning. */
+const WORD_SHOWN_CHARS = 32;
+/** This many different events answered with unknown words hold the stream: the consumer speaks another language. */
+const UNKNOWN_HOLDS = 5;
+/**
+ * A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event,
+ * up to PROBE_MAX_MS.
+ */
+const PROBE_EVERY_MS: Millis = 500;
+/** Bounds the doubled PROBE_EVERY_MS: a consumer that is back is found within this time. */
+const PROBE_MAX_MS: Millis = 5000;
+/**
+ * While the stream is held, an event that was spared as often as this and is refused again becomes a dead letter: one
+ * that is poison must make way.
+ */
+const SPARED_LIMIT = 8;
+
 /**
  * What one answer of the consumer means for one event (docs/consumer-protocol.md, "Push: answers"). `uncounted` retries
  * never lead to the dead letters: down is not poison.
@@ -83,24 +100,6 @@ export function answerOfBodyStatus(status: unknown): Answer {
   const known = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
   return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN_CHARS) };
 }
-
-/** Characters of an unknown word that are repeated in a warning. */
-const WORD_SHOWN_CHARS = 32;
-/** This many different events answered with unknown words hold the stream: the consumer speaks another language. */
-const UNKNOWN_HOLDS = 5;
-/**
- * A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event,
- * up to PROBE_MAX_MS.
- */
-const PROBE_EVERY_MS: Millis = 500;
-/** Bounds the doubled PROBE_EVERY_MS: a consumer that is back is found within this time. */
-const PROBE_MAX_MS: Millis = 5000;
-
-/**
- * While the stream is held, an event that was spared as often as this and is refused again becomes a dead letter: one
- * that is poison must make way.
- */
-const SPARED_LIMIT = 8;
 
 export interface ConsumerPolicy {
   readonly maxAttempts: number;

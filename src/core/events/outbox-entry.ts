@@ -1,5 +1,8 @@
 import type { Millis } from '../units.ts';
 
+/** Entries that a new ring has room for; it doubles when it is full. */
+const SMALLEST = 1024;
+
 export type EntryState = 'queued' | 'sent' | 'dying' | 'settled';
 
 /** What an entry is, apart from its content. */
@@ -62,9 +65,6 @@ export interface Lane<T> {
   /** Handed over, or on its way into the dead letters. */
   out: number;
 }
-
-/** Entries that a new ring has room for; it doubles when it is full. */
-const SMALLEST = 1024;
 
 /**
  * Keeps entries by their number in a ring that doubles when it is full: nothing is ever moved to make room at its

@@ -3,6 +3,15 @@ import { Agent, request } from 'node:https';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { KubeConfig } from '@kubernetes/client-node';
 
+/** A request that has not been answered by then has failed. Not for watches. */
+const REQUEST_LIMIT_MS = 10_000;
+/** Largest answer of the API server that is read: a list holds all objects of a kind. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** Idle time after which the kernel asks whether the API server's host is still there. */
+const TCP_KEEP_ALIVE_MS = 10_000;
+/** Characters of a refusal that is no Status which an error repeats. */
+const REFUSAL_TEXT_CHARS = 200;
+
 /** An answer of the API server that is not a success. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
@@ -37,11 +46,6 @@ export interface KubeObject {
   };
   readonly [field: string]: unknown;
 }
-
-/** A request that has not been answered by then has failed. Not for watches. */
-const REQUEST_LIMIT_MS = 10_000;
-/** Largest answer of the API server that is read: a list holds all objects of a kind. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /**
  * The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried
@@ -177,7 +181,9 @@ export class Kube {
 }
 
 function keptAlive(agent: RequestOptions['agent']): RequestOptions['agent'] {
-  return agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, keepAliveMsecs: 10_000 }) : agent;
+  return agent instanceof Agent
+    ? new Agent({ ...agent.options, keepAlive: true, keepAliveMsecs: TCP_KEEP_ALIVE_MS })
+    : agent;
 }
 
 /** Whole lines only: the last one of a broken connection is a half. */
@@ -208,7 +214,7 @@ async function failure(response: IncomingMessage): Promise<ApiError> {
     const status = JSON.parse(text) as { readonly reason?: string; readonly message?: string };
     return new ApiError(response.statusCode ?? 0, status.reason ?? '', status.message ?? text);
   } catch {
-    return new ApiError(response.statusCode ?? 0, '', text.slice(0, 200));
+    return new ApiError(response.statusCode ?? 0, '', text.slice(0, REFUSAL_TEXT_CHARS));
   }
 }
 

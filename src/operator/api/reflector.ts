@@ -7,6 +7,8 @@ const BACKOFF = { baseMs: 200, multiplier: 2, maxMs: 15_000, jitterLow: 0.5, jit
 const WATCH_SECONDS = 240;
 /** A watch on which nothing came for this long, not even a bookmark, is given up. */
 const SILENCE_MS = 300_000;
+/** A watch that lasted less is one of a server that is going down: it is not asked again in a hurry. */
+const SHORT_WATCH_MS = 1000;
 /** However well the watch seems to go: the list is read anew after this. */
 const RELIST_MS = 600_000;
 
@@ -122,8 +124,7 @@ export class Reflector {
       },
       { silenceMs: SILENCE_MS, signal: this.#stopped.signal },
     );
-    // One that ends at once is a server that is going down: not asked again in a hurry.
-    if (this.#clock.nowMs() - began < 1000) await this.#pause(backoffDelay(BACKOFF, 0, this.#clock.random()));
+    if (this.#clock.nowMs() - began < SHORT_WATCH_MS) await this.#pause(backoffDelay(BACKOFF, 0, this.#clock.random()));
   }
 
   #on({ type, object }: WatchEvent): void {

@@ -2,6 +2,11 @@ import { ATTACHED, networkOf, TOKENS_DIR, type Installation } from '../../config
 import { byName, CREDENTIALS_DIR } from './compile-documents.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../api/resources.ts';
 
+/** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
+const GRACE_MARGIN_SECONDS = 5;
+/** terminationGracePeriodSeconds of a pod that names none, as Kubernetes sets it. */
+const DEFAULT_GRACE_SECONDS = 30;
+
 /** How sidecars are attached in this installation: the same for every pod. */
 export interface AttachSettings {
   readonly image: string;
@@ -60,10 +65,6 @@ const CA_DIR = '/etc/holdfast/ca';
 const TOKEN_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** uid of the image's user. */
 const UID = 65_532;
-/** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
-const GRACE_MARGIN_SECONDS = 5;
-/** terminationGracePeriodSeconds of a pod that names none, as Kubernetes sets it. */
-const DEFAULT_GRACE_SECONDS = 30;
 /** Default port of OpenTelemetry's Prometheus exporter. */
 const OTEL_PROMETHEUS_PORT = 9464;
 export interface Container {

@@ -1,4 +1,5 @@
 import { parseAllDocuments, stringify } from 'yaml';
+import { MAX_YAML_ALIASES } from '../../config/limits.ts';
 import {
   applyTo,
   attach,
@@ -44,7 +45,7 @@ export function injectWorkloads(
   );
   if (broken.length > 0) return { text: '', attached: [], problems: broken, warnings: [] };
   const values = documents
-    .map((document) => document.toJS({ maxAliasCount: 100 }) as Workload | null)
+    .map((document) => document.toJS({ maxAliasCount: MAX_YAML_ALIASES }) as Workload | null)
     .filter((value): value is Workload => value !== null);
   const all = [...values, ...more].flatMap((value) => (isList(value) ? value.items : [value]));
   const found = { attached: [] as string[], problems: [] as string[], warnings: [] as string[] };

@@ -134,6 +134,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 const QUIET: ReadonlySet<string> = new Set(['TokenRefreshFailed', 'DeadLetter', 'Disconnected', 'Connected']);
 /** Time in which a reason that QUIET names is told once of one object. */
 const QUIET_BUCKET_MS = 60_000;
+/** Characters that the note of an Event is cut to; the API server allows 1024 bytes. */
+const MAX_NOTE_CHARS = 1000;
 
 /** Events of what one sidecar reports. */
 export function eventsOf(client: string, sidecar: SidecarReport): readonly EventFacts[] {
@@ -159,7 +161,7 @@ function facts(
     meaning.about === 'stream' && stream !== undefined
       ? ({ kind: 'EventStream', object: stream } as const)
       : ({ kind: 'StreamClient', object: client } as const);
-  const note = meaning.note(notice.fields, sidecar.pod).slice(0, 1000);
+  const note = meaning.note(notice.fields, sidecar.pod).slice(0, MAX_NOTE_CHARS);
   const when = QUIET.has(meaning.reason)
     ? String(Math.floor(Date.parse(notice.timestamp) / QUIET_BUCKET_MS))
     : `${notice.timestamp} ${note}`;

@@ -1,6 +1,11 @@
 import { REPORT_FRESH_MS } from '../../config/limits.ts';
 import type { Report } from '../../coordination/redis/report-store.ts';
 
+/** At most so many entries of a list are looked at. */
+const MAX_ENTRIES = 500;
+/** Characters that a text of a report is cut to: it ends in a status or in an Event. */
+const MAX_TEXT_CHARS = 500;
+
 /** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
 export interface SidecarReport {
   readonly pod: string;
@@ -160,15 +165,9 @@ function loose(value: unknown): Loose {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {};
 }
 
-/** At most so many entries of a list are looked at. */
-const MAX_ENTRIES = 500;
-
 function list(value: unknown): readonly Loose[] {
   return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(loose) : [];
 }
-
-/** Characters that a text of a report is cut to: it ends in a status or in an Event. */
-const MAX_TEXT_CHARS = 500;
 
 /** Ends on terminals and in Events: no control characters. */
 function clean(value: string): string {

@@ -17,6 +17,8 @@ export interface RotationSettings {
  * An old leaf is served on for this long after the bundle names the new authority: the API server must have read it.
  */
 const SETTLE_MS = 5000;
+/** Pause between two looks while there is no certificate to serve with yet. */
+const FIRST_LOOK_EVERY_MS = 1000;
 
 interface Secret {
   readonly metadata: { readonly resourceVersion: string };
@@ -55,7 +57,7 @@ export class CertificateRotation {
   /** Resolves when there is something to serve; goes on looking until `stop`. */
   async start(): Promise<void> {
     for (await this.#look(); !this.#served && !this.#stopped; await this.#look())
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      await new Promise((resolve) => setTimeout(resolve, FIRST_LOOK_EVERY_MS));
     this.#timer = setInterval(() => {
       void this.#look();
     }, this.#settings.everyMs);

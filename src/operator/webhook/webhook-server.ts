@@ -8,6 +8,10 @@ import type { AttachSettings } from '../attach/attach.ts';
 
 /** Largest pod the API server can send. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/** Time in which a review must have come whole, as long as the API server waits for a webhook by default. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Longer than the API server keeps an idle connection, so that it never writes into one that we close. */
+const KEEP_ALIVE_MS = 120_000;
 
 export interface WebhookHost {
   readonly known: Known;
@@ -33,14 +37,13 @@ export class WebhookServer {
 
   constructor(host: WebhookHost) {
     this.#host = host;
-    this.#tls = createServer({ minVersion: 'TLSv1.2', requestTimeout: 10_000 }, (request, response) => {
+    this.#tls = createServer({ minVersion: 'TLSv1.2', requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       this.#mutate(request, response).catch(() => {
         this.#host.state.answered('failed', 0);
         end(response, 500, 'text/plain', 'the review could not be answered\n');
       });
     });
-    // Longer than the API server keeps an idle connection, so that it never writes into one that we close.
-    this.#tls.keepAliveTimeout = 120_000;
+    this.#tls.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#plain = createPlainServer((request, response) => {
       this.#probe(request, response);
     });

@@ -3,6 +3,8 @@ import type { Deps } from '../runtime/environment.ts';
 
 /** Connections are reported this often: twice within any time after which they count as dead. */
 export const HEARTBEAT_EVERY_MS = 5000;
+/** Purged connections of one sweep that have an audit record; the metric counts all. */
+const PURGES_AUDITED = 100;
 const NOT_WRITTEN = 'heartbeats could not be written: other replicas and kubectl do not see these connections';
 const NOT_SWEPT = 'the sweep was cut short: dead connections stay in the registry until they expire';
 
@@ -72,7 +74,8 @@ export class ConnectionHeartbeats {
       const dead = (await this.#deps.registry?.sweep()) ?? [];
       this.#deps.refusals.over(NOT_SWEPT);
       if (dead.length > 0) this.#deps.metrics.purged.inc(dead.length);
-      for (const connectionId of dead.slice(0, 100)) this.#deps.audit.write('connection.purged', '', { connectionId });
+      for (const connectionId of dead.slice(0, PURGES_AUDITED))
+        this.#deps.audit.write('connection.purged', '', { connectionId });
     } catch (error) {
       this.#deps.refusals.note(NOT_SWEPT, error);
     }

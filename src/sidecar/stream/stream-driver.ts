@@ -24,6 +24,8 @@ import { StreamTelemetry } from './stream-telemetry.ts';
 
 /** After the loss of the lease a peer that does not answer our close is cut off. */
 const ABANDON_CLOSE_MS = 250;
+/** Kept of the time to stop for the last checkpoint; no step of a stop gets less. */
+const LAST_WAIT_MS = 100;
 
 /**
  * Drives one stream: one turn asks each stage for what it has to do, in one order, and sets one timer to the earliest
@@ -160,7 +162,7 @@ export class StreamDriver implements ClientStream {
    */
   async stop(limitMs: number): Promise<void> {
     const endsAt = this.#deps.nowMs() + limitMs;
-    const left = (): number => Math.max(100, endsAt - this.#deps.nowMs());
+    const left = (): number => Math.max(LAST_WAIT_MS, endsAt - this.#deps.nowMs());
     this.#stopping = true;
     this.connection.stopping();
     // Only who was connected to the end can say that nothing was missed until then, and knows what the last term left.
@@ -174,7 +176,7 @@ export class StreamDriver implements ClientStream {
     // What cannot be replayed and is here already is delivered before the end.
     const finished = closed && !this.connection.endedUnheard && (await this.#finish(left() / 2));
     this.delivery.drain();
-    await this.#until(() => this.delivery.idle, left() - 100);
+    await this.#until(() => this.delivery.idle, left() - LAST_WAIT_MS);
     await this.#until(() => this.#checkpointer.flushed || this.#checkpointer.fenced, left());
     // What came after that, an heir that was connected before has as well.
     if (finished && whole) await this.#checkpointer.seal();
