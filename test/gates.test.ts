@@ -63,7 +63,7 @@ describe('the gates', function () {
         planted,
         `/** ${'x'.repeat(130)} */\nexport function many(a: number, b: number, c: number, d: number, e: ` +
           `number): number {\n` +
-          `${Array.from({ length: 10 }, (_, n) => `  if (a > ${String(n)}) a -= 1;\n`).join('')}` +
+          Array.from({ length: 10 }, (_, n) => `  if (a > ${String(n)}) a -= 1;\n`).join('') +
           `  if (a > b) {\n    if (b > c) {\n      if (c > d) {\n        if (d > e) return 1;\n   ` +
           `   }\n    }\n  }\n` +
           `${'  a += 1;\n'.repeat(60)}  return a;\n}\n${'export {};\n'.repeat(400)}`,
