@@ -118,6 +118,27 @@ describe('the gates', function () {
     }
   });
 
+  it('a constant without a docstring of its own fails, and so does a docs/limits.md that lacks one', () => {
+    const planted = 'src/core/planted.ts';
+    const bare =
+      'const PLANTED_SHARED_MS = 2 * 60_000;\nexport const PLANTED_BARE = { baseMs: 1, storm: { events: 5 } };';
+    writeFileSync(planted, `/** Bounds nothing. */\n${bare}\nexport const all = [PLANTED_SHARED_MS];\n`);
+    try {
+      const bad = run('scripts/generate-limits.ts', ['--check']);
+      expect(bad.status).to.equal(1);
+      expect(bad.text).to.include('src/core/planted.ts: PLANTED_BARE has no docstring');
+      expect(bad.text).to.not.include('PLANTED_SHARED_MS');
+      expect(bad.text).to.include('docs/limits.md is not what src says');
+      writeFileSync(planted, '/** Bounds nothing. */\nexport const PLANTED_SHARED_MS = 2 * 60_000;\n');
+      const stale = run('scripts/generate-limits.ts', ['--check']);
+      expect(stale.status).to.equal(1);
+      expect(stale.text).to.include('docs/limits.md is not what src says').and.include('1 problems');
+    } finally {
+      rmSync(planted);
+    }
+    expect(run('scripts/generate-limits.ts', ['--check'])).to.deep.include({ status: 0 });
+  });
+
   it('comments and papers name only files that exist', () => {
     const known = globSync('{src,test,scripts}/**/*.ts');
     const stale = [...globSync('{src,docs}/**/*.{ts,md}'), 'README.md', 'CONTRIBUTING.md'].flatMap((file) =>
@@ -163,7 +184,7 @@ describe('the gates', function () {
  */
 const WITHOUT_MAIN_EXPORT = [
   ...['kubectl-holdfast', 'main', 'watchdog-thread'], // programs
-  ...['options', 'schema', 'plan', 'quantities', 'private-addresses', 'version'], // configuration
+  ...['options', 'schema', 'plan', 'limits', 'quantities', 'private-addresses', 'version'], // configuration
   ...['lease-scripts', 'limit-scripts', 'pool-scripts', 'registry-scripts', 'report-scripts', 'store-scripts'],
   ...['script-prelude', 'sealed-value'],
   ...['errors', 'units', 'vocabulary', 'backoff', 'continuity', 'candidate-ranking'],

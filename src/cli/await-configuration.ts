@@ -5,6 +5,7 @@ import type { StoreTarget } from '../coordination/store-url.ts';
 import { clientNames } from '../config/load-documents.ts';
 import { listenOn } from '../config/listen-on.ts';
 import { ConfigError, type ConfigProblem } from '../config/config-problem.ts';
+import { LEASELESS_TTL_MS } from '../config/limits.ts';
 import type { ClientPlan } from '../config/plan.ts';
 import { RedisConnection } from '../coordination/redis/redis-connection.ts';
 import { ReportStore } from '../coordination/redis/report-store.ts';
@@ -18,16 +19,15 @@ import { EXIT_OK } from './options.ts';
  * minute or two.
  */
 const LOOK_EVERY_MS = 1000;
-/**
- * After a change standbys begin anew first, the leader when one of them runs the new configuration; it does not wait
- * longer than this.
- */
+/** Spreads the new beginning of standbys over this time after a change: they go before the leader. */
 const STANDBY_SPREAD_MS = 3000;
+/**
+ * Lets the leader wait this long after a change for a replica that runs the new configuration; then it begins anew all
+ * the same.
+ */
 const LEADER_WAITS_MS = 120_000;
 /** Looks without a further change before anything is done. */
 const STABLE_LOOKS = 2;
-/** A link that only reports keeps no lease. */
-const REPORT_TTL_MS = 6000;
 
 export interface Configuration {
   readonly plans: readonly ClientPlan[];
@@ -193,7 +193,7 @@ class WaitingRoom {
     });
     this.#link =
       waiting.store?.kind === 'redis'
-        ? new RedisConnection(waiting.store, { ttlMs: REPORT_TTL_MS, onTrouble: () => undefined })
+        ? new RedisConnection(waiting.store, { ttlMs: LEASELESS_TTL_MS, onTrouble: () => undefined })
         : undefined;
     this.#link?.open();
     this.#reporting = setInterval(() => {

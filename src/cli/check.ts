@@ -1,5 +1,6 @@
 import { parseStoreUrl } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
+import { LEASELESS_TTL_MS } from '../config/limits.ts';
 import { RedisConnection } from '../coordination/redis/redis-connection.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
 import { ApiError, Kube } from '../operator/api/kube.ts';
@@ -13,6 +14,7 @@ Looks whether an installation works: the kinds are served, a pod that asks for a
 Redis answers and is set as it should be. One line each; exit code 70 when something is wrong. helm test runs it.
 `;
 
+/** Gives Redis this long for its first answer; silence means a wrong address, a wrong password or a network policy. */
 const REDIS_LIMIT_MS = 5000;
 /** Of the pod that is asked for in the dry run. */
 const NOBODY = 'holdfast-check-asks-for-nobody';
@@ -47,7 +49,7 @@ export const main = command(
         () =>
           store.kind === 'embedded'
             ? Promise.reject(new Error('the store is embedded: name a Redis'))
-            : redis(new RedisConnection(store, { ttlMs: 6000, onTrouble: () => undefined })),
+            : redis(new RedisConnection(store, { ttlMs: LEASELESS_TTL_MS, onTrouble: () => undefined })),
       ],
     ];
     let failed = 0;

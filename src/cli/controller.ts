@@ -3,6 +3,7 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import { parseStoreUrl, type StoreTarget } from '../coordination/store-url.ts';
 import { ConfigError } from '../config/config-problem.ts';
 import { ATTACHED, networkOf } from '../config/installation.ts';
+import { LEASELESS_TTL_MS, REGISTRY } from '../config/limits.ts';
 import { HOLDFAST_VERSION } from '../config/version.ts';
 import { openStore, type Coordination } from '../coordination/open-store.ts';
 import { Reconciler, type ReconcilerDeps, type ReconcilerSettings } from '../operator/controller/reconciler.ts';
@@ -41,9 +42,6 @@ The API server: KUBECONFIG, or the ServiceAccount of its pod.
 const ELECTION: LeaderElectionPolicy = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2000 };
 /** A status is true within 5 s: sidecars report every 1.5 s. */
 const ROUND_EVERY_MS = 1500;
-const REGISTRY = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
-/** For the timing of the link only: it keeps no lease of a stream. */
-const LINK_TTL_MS = 6000;
 /** A controller that has not finished a round for so long while it leads is broken. */
 const STUCK_MS = 60_000;
 
@@ -74,7 +72,7 @@ export const main = command({ usage: USAGE, options: OPTIONS }, async (values) =
   const coordination = openStore(store, {
     lockAdapter: 'plain',
     nowMs,
-    ttlMs: LINK_TTL_MS,
+    ttlMs: LEASELESS_TTL_MS,
     registry: REGISTRY,
     onTrouble: (error) => {
       log.debug({ err: error }, 'redis connection');

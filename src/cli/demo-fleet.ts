@@ -20,6 +20,7 @@ export interface DemoStatus {
   readonly position: string;
 }
 
+/** Gives a replica of the demo this long to answer /status: half of the time until the next picture. */
 const ASK_LIMIT_MS = 500;
 
 /** A real redis-server and the replicas on it, each its own process. */

@@ -20,8 +20,11 @@ Exit 1 if anything was lost.
 `;
 
 const STREAM_PATH = '/api/v2/routing-streams';
+/** Sidecars of the demo, each a process of its own: one leads, and two are left when it is killed. */
 const REPLICAS = 3;
+/** Time between two pictures of the demo; the rate that is shown is that of this time. */
 const REFRESH_MS = 1000;
+/** Bounds the wait for events that are under way: after a change of the leader, and before the demo ends. */
 const SETTLE_LIMIT_MS = 20_000;
 
 /** What goes wrong, at which share of the running time, and what a newcomer should see in it. */

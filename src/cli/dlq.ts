@@ -119,8 +119,9 @@ function redrive(letters: Letters): Promise<number> {
   return letters.id === 'all' ? redriveAll(letters) : send('POST', letters, '/redrive');
 }
 
-/** Pause before a redrive that was refused because enough of them wait is asked for again; and how often in a row. */
+/** Pause after a redrive that was refused because enough redriven letters wait for the consumer. */
 const BUSY_PAUSE_MS = 500;
+/** Tries of one redrive, BUSY_PAUSE_MS apart: after a minute the consumer is taken to accept none. */
 const BUSY_LIMIT = 120;
 
 async function redriveOne(url: string): Promise<boolean> {

@@ -37,6 +37,7 @@ The admission webhook that attaches the sidecar to pods with the label holdfast.
 
 const LOOK_EVERY_MS = Number(process.env['HOLDFAST_CERTIFICATES_EVERY_MS'] ?? 30_000);
 const DAY_MS = 86_400_000;
+/** Gives requests that are under way this long to end when the injector stops; then their connections are closed. */
 const CLOSE_LIMIT_MS = 5000;
 
 const OPTIONS = {

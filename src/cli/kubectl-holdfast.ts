@@ -38,7 +38,9 @@ interface Options {
   readonly installation: string | undefined;
 }
 
+/** Waits this long for another leader after a hand-over was asked for. */
 const MOVE_LIMIT_MS = 30_000;
+/** Time between two looks at a status: with --watch, and while a hand-over is awaited. */
 const LOOK_EVERY_MS = 1000;
 /** Our own options, by the setting they make. */
 const SWITCHES: ReadonlyMap<string, 'all' | 'watch'> = new Map([

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { changedConfiguration, configHash, problemsOr } from './await-configuration.ts';
 import { command } from './command.ts';
+import { REGISTRY, REPORT_FRESH_MS } from '../config/limits.ts';
 import { openStore, type Coordination } from '../coordination/open-store.ts';
 import { RedisStore } from '../coordination/redis/redis-store.ts';
-import type { RegistryPolicy } from '../coordination/redis/connection-registry.ts';
 import { DeliveryServer } from '../delivery/delivery-server.ts';
 import { AdminServer } from '../sidecar/replica/admin-server.ts';
 import type { Environment } from '../sidecar/runtime/environment.ts';
@@ -46,10 +46,6 @@ Exit codes: 0 stopped on request, 70 internal fault, 78 bad configuration.
 
 /** After the drain budget the process ends whatever still hangs (a reader that stopped must not keep it). */
 const EXIT_MARGIN_MS = 2000;
-/** S4: hashes live 120 s; a connection without a sign of life for 35 s is dead; the reaper comes every 10 s. */
-const REGISTRY: RegistryPolicy = { lifeMs: 120_000, deadAfterMs: 35_000, sweepEveryMs: 10_000 };
-/** Another replica's report that is older says nothing of it now. */
-const OTHERS_FRESH_MS = 5000;
 /** The store is waited for so long before its absence is said. */
 const FIRST_LOOK_MS = 2000;
 /** How often the count of dropped lines is carried into the metrics. */
@@ -248,7 +244,7 @@ async function othersRun(hash: string, { plans }: RunSettings, { identity, repor
   const { namespace, pod, uid } = identity;
   const all = await Promise.all(plans.map(async ({ name }) => (await reports?.read({ namespace, name })) ?? []));
   return all.every((ofClient) => {
-    const others = ofClient.filter((one) => one.replica !== `${pod}/${uid}` && one.ageMs < OTHERS_FRESH_MS);
+    const others = ofClient.filter((one) => one.replica !== `${pod}/${uid}` && one.ageMs < REPORT_FRESH_MS);
     return (
       others.length === 0 || others.some(({ content }) => content?.['configHash'] === hash && content['ready'] === true)
     );

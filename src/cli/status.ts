@@ -9,6 +9,7 @@ it holds itself.
 --watch shows it again every second.
 `;
 
+/** Time between two looks at the status with --watch. */
 const WATCH_EVERY_MS = 1000;
 
 interface StreamStatus {

@@ -11,6 +11,24 @@ import { PROFILES } from '../platforms/index.ts';
 import type { FieldPaths, PositionKind, Profile } from '../platforms/profile.ts';
 import { domainOf } from './hosts.ts';
 import { leaseName } from './lease-name.ts';
+import {
+  CHECKPOINT,
+  CLOSE_TIMEOUT_MS,
+  DEAD_LETTER_STORM,
+  DIAL_TIMEOUT_MS,
+  EMPTY_BATCH_LIMIT,
+  IN_STREAM_REFRESH,
+  LIFE_BOUNDS,
+  LOOPBACK_FALL_BACK_BEFORE_EXPIRY_MS,
+  LOOPBACK_LIFE_BOUNDS,
+  PROCESS_BUFFER_BYTES,
+  REORDER,
+  RETRY_AFTER_MAX_MS,
+  RETRY_SPREAD,
+  STABLE_MS,
+  TOKEN_BACKOFF,
+  TOKEN_RETRY_INVALID_MS,
+} from './limits.ts';
 import type { Documents } from './load-documents.ts';
 import { onlyLoopback } from './relations.ts';
 import type { EventStream, StreamClient } from './schema.ts';
@@ -70,18 +88,8 @@ export interface StreamPlan {
 }
 
 const PRIORITIES = { High: 0, Normal: 1, Low: 2 } as const;
-/** A token's stated life is believed within these bounds toward real platforms (reliability A2). */
-const LIFE_BOUNDS = { minMs: 60_000, maxMs: 86_400_000 };
-/** Bytes all streams of one process may buffer together; each has its share of it at most. */
-const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
 /** What a stored checkpoint keeps from being repeated, by class (core/events/delivery-window.ts). */
 const COVER = { A: 'ahead', B: 'prefix', C: 'nothing' } as const;
-const CHECKPOINT: CheckpointPolicy = {
-  everyMs: 100,
-  everyLargeMs: 1000,
-  urgentAfter: 128,
-  backoff: { baseMs: 200, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 },
-};
 
 /** Combines documents and profiles into plans. The documents must have passed `loadDocuments`. */
 export function resolve(documents: Documents): readonly ClientPlan[] {
@@ -111,7 +119,7 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       tokenEndpoint: first.token,
       tokenPolicy: tokenPolicy(client, first, loopback),
       validatePath: client.spec.token.validatePath ?? first.token.validatePath,
-      lifeBounds: loopback ? { minMs: 500, maxMs: LIFE_BOUNDS.maxMs } : LIFE_BOUNDS,
+      lifeBounds: loopback ? LOOPBACK_LIFE_BOUNDS : LIFE_BOUNDS,
       dialing: dialPolicy(client),
       lease,
       leasePolicy: {
@@ -149,14 +157,11 @@ function tokenPolicy(client: StreamClient, profile: Profile, loopback: boolean):
     minRemainingAtDialMs: token.minRemainingAtDial,
     minRemainingAtRedialMs: token.minRemainingAtRedial,
     validate: token.validate ?? profile.token.validateByDefault,
-    retryInvalidMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000,
+    retryInvalidMs: loopback ? Math.min(TOKEN_RETRY_INVALID_MS, reconnect.maxDelay) : TOKEN_RETRY_INVALID_MS,
     minIntervalMs: loopback ? Math.min(token.minInterval, reconnect.baseDelay) : token.minInterval,
     backoff: {
-      baseMs: loopback ? reconnect.baseDelay : 5000,
-      multiplier: 2,
-      maxMs: loopback ? reconnect.maxDelay : 300_000,
-      jitterLow: 0.5,
-      jitterHigh: 1.5,
+      ...TOKEN_BACKOFF,
+      ...(loopback ? { baseMs: reconnect.baseDelay, maxMs: reconnect.maxDelay } : {}),
     },
   };
 }
@@ -204,8 +209,8 @@ function resolveStream(
     session: sessionPolicy(client, spec, profile, loopback),
     tracker: {
       reorderMs: spec.resume.reorderWindow,
-      reorderLimit: 256,
-      reorderBytes: 4 * 1024 * 1024,
+      reorderLimit: REORDER.events,
+      reorderBytes: REORDER.bytes,
       contiguous: spec.resume.contiguous,
     },
     outbox: outboxPolicy(spec.delivery, profile, shareBytes),
@@ -237,15 +242,9 @@ function consumerPolicy(delivery: DeliverySpec): ConsumerPolicy {
   return {
     maxAttempts: delivery.maxAttempts,
     crashLimit: delivery.crashLimit,
-    backoff: {
-      baseMs: delivery.retryBaseDelay,
-      multiplier: 2,
-      maxMs: delivery.retryMaxDelay,
-      jitterLow: 0.5,
-      jitterHigh: 1,
-    },
-    retryAfterMaxMs: 900_000,
-    storm: { consecutive: 5, sharePercent: 50, minSamples: 10, windowMs: 60_000 },
+    backoff: { baseMs: delivery.retryBaseDelay, maxMs: delivery.retryMaxDelay, ...RETRY_SPREAD },
+    retryAfterMaxMs: RETRY_AFTER_MAX_MS,
+    storm: DEAD_LETTER_STORM,
   };
 }
 
@@ -277,8 +276,8 @@ function sessionPolicy(
   const { reconnect } = client.spec;
   const jitter = { multiplier: reconnect.multiplier, jitterLow: reconnect.jitterLow, jitterHigh: reconnect.jitterHigh };
   return {
-    dialTimeoutMs: 10_000,
-    closeTimeoutMs: 1000,
+    dialTimeoutMs: DIAL_TIMEOUT_MS,
+    closeTimeoutMs: CLOSE_TIMEOUT_MS,
     clientFrames: profile.clientFrames,
     hello:
       profile.hello === undefined
@@ -290,15 +289,19 @@ function sessionPolicy(
     maxAttempts: reconnect.maxAttempts,
     maxWindowMs: reconnect.maxWindow,
     onExhausted: reconnect.onExhausted,
-    stableMs: 60_000,
+    stableMs: STABLE_MS,
     rotation: profile.rotation,
     inStream: {
-      ackTimeoutMs: 5000,
-      retryMs: loopback ? Math.min(30_000, reconnect.maxDelay) : 30_000,
-      fallBackBeforeExpiryMs: loopback ? 500 : 10_000,
+      ...IN_STREAM_REFRESH,
+      ...(loopback
+        ? {
+            retryMs: Math.min(IN_STREAM_REFRESH.retryMs, reconnect.maxDelay),
+            fallBackBeforeExpiryMs: LOOPBACK_FALL_BACK_BEFORE_EXPIRY_MS,
+          }
+        : {}),
     },
     overlapMs: profile.overlapMs,
-    emptyBatchLimit: 3,
+    emptyBatchLimit: EMPTY_BATCH_LIMIT,
     closeDeadWith1001: profile.closeDeadWith1001,
     tables: profile.tables,
   };

@@ -64,6 +64,7 @@ export interface LetterLimits {
   readonly bytes: number;
 }
 
+/** Both limits of the dead letters of one stream, as the stores enforce them; tests use smaller ones. */
 export const LETTER_LIMITS: LetterLimits = { count: DEAD_LETTER_LIMIT, bytes: DEAD_LETTER_LIMIT_BYTES };
 
 /** A dead letter as text: JSON, the event in base64. */

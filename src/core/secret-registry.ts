@@ -98,6 +98,7 @@ export class SecretRegistry {
 const MARK = '[redacted]';
 /** Characters that the hash of a place takes in. */
 const WINDOW = 4;
+/** Values of that hash, one byte of a table each. Power of two: the hash is masked with it. */
 const HASHES = 65_536;
 
 /** The hash of the last WINDOW characters: older ones are shifted out. */

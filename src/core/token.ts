@@ -112,7 +112,7 @@ export function credentialsRefused(failure: TokenFailure): boolean {
  * The hard floors must not make a short-lived token loop: they never exceed this share of its life (a 300 s token
  * would never be good enough).
  */
-const FLOOR_SHARE_OF_LIFE = 0.2;
+const FLOOR_SHARE = 0.2;
 
 /** The token new dials use. */
 export function currentToken(state: TokenState): Token | undefined {
@@ -131,7 +131,7 @@ export function rotateAtMs(policy: TokenPolicy, token: Token): Millis {
 /** Is this token good for a dial now? `minRemainingMs` is one of the policy's floors. */
 export function tokenServes(token: Token | undefined, minRemainingMs: Millis, nowMs: Millis): boolean {
   if (token === undefined) return false;
-  const floor = Math.min(minRemainingMs, (token.expiresAtMs - token.askedAtMs) * FLOOR_SHARE_OF_LIFE);
+  const floor = Math.min(minRemainingMs, (token.expiresAtMs - token.askedAtMs) * FLOOR_SHARE);
   return token.expiresAtMs - nowMs > floor;
 }
 

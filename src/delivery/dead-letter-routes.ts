@@ -24,6 +24,7 @@ export interface LetterPort {
   purge(): Promise<number>;
 }
 
+/** Dead letters that one answer lists at most, and where the request names no `limit`. */
 const PAGE = 100;
 
 /** GET, POST …/redrive and DELETE on /v1/streams/{stream}/dead-letters[/{id}]. */

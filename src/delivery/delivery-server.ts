@@ -11,10 +11,13 @@ import type { PullEndpoint } from './pull-endpoint.ts';
 import { PullSse } from './pull-sse.ts';
 import { idsOf, numberOr, parseObject, PullWebsocket } from './pull-websocket.ts';
 
-/** Limits of the local API; it lives on loopback, but a consumer can have a bug. */
+/** Largest body or message of a consumer. The local API lives on loopback, but a consumer can have a bug. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
+/** Connections of the local API at one time: a consumer that leaks them must not take all descriptors. */
 const MAX_CONNECTIONS = 256;
+/** Largest header of a request to the local API. */
 const HEADER_LIMIT_BYTES = 16_384;
+/** Time in which a request to the local API must have come whole. */
 const REQUEST_TIMEOUT_MS = 15_000;
 /** A consumer that does not answer our close is cut off after this; the types do not know the option yet. */
 const CLOSE_TIMEOUT: object = { closeTimeout: 2000 };

@@ -59,6 +59,7 @@ export interface Stamp {
 
 /** Room for the attempt number, padded with spaces, which JSON allows after a number. */
 const ATTEMPT_WIDTH = 4;
+/** Piece of memory that many events are written into; one that needs more than a quarter of it gets its own. */
 const SLAB_BYTES = 65_536;
 
 /**

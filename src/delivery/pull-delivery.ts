@@ -27,20 +27,23 @@ export interface AckProblem {
   readonly reason: 'malformed' | 'older_epoch' | 'not_delivered';
 }
 
-/** Entries handed to a socket in one go, and bytes it may owe before it gets more. */
+/** Entries handed to a consumer before it is looked at again how much its socket owes. */
 const CHUNK = 128;
+/** Bytes that the socket of a consumer may owe before it gets more. */
 const SOCKET_LIMIT_BYTES = 1024 * 1024;
-/** Bounds of the delay a negative acknowledgement may ask for. */
+/** Shortest delay that a negative acknowledgement can ask for. */
 const MIN_NACK_DELAY_MS = 0;
+/** Longest delay that a negative acknowledgement can ask for; a longer one is cut to it. */
 const MAX_NACK_DELAY_MS = 3_600_000;
 
 /** Of what was with a consumer that was lost, the oldest so many are suspects: it works from the oldest on. */
 const ACCUSED_MAX = 16;
 /**
  * What the consumer holds for so long without an answer has not ended it; doubled with each loss that follows another
- * one soon, up to the limit.
+ * one soon, up to SURVIVED_MAX_MS.
  */
 const SURVIVED_MS = 250;
+/** Bounds the doubled SURVIVED_MS: a suspect that ended nothing in this time is acquitted. */
 const SURVIVED_MAX_MS = 4000;
 /** A loss after so long without one is the first again. */
 const LOSSES_FORGOTTEN_MS = 60_000;

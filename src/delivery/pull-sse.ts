@@ -6,6 +6,7 @@ import type { PullEndpoint } from './pull-endpoint.ts';
 
 /** Comment lines that keep proxies and half-open detection going. */
 const COMMENT_EVERY_MS = 15_000;
+/** Tells a consumer how soon to connect again after a break (the field `retry` of Server-Sent Events). */
 const RETRY_MS = 1000;
 const LF = 0x0a;
 const CR = 0x0d;

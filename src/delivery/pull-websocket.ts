@@ -8,7 +8,9 @@ import type { PullEndpoint } from './pull-endpoint.ts';
 const PING_EVERY_MS = 15_000;
 /** A frame of several events is closed once it has this many bytes: larger ones cost fresh memory pages each time. */
 const FRAME_BYTES = 49_152;
+/** Delivery ids that one answer of a consumer may name. */
 const MAX_IDS = 10_000;
+/** Largest credit that a consumer can grant. */
 const MAX_CREDIT = 100_000;
 
 /** Close codes of ours (docs/consumer-protocol.md). */

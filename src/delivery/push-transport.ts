@@ -27,7 +27,9 @@ export interface PushTransport {
 
 /** Largest answer body read; only a small status object is expected there. */
 const ANSWER_LIMIT_BYTES = 1024 * 1024;
+/** Gives up a connection attempt to the consumer after this, or sooner where the whole request has less time. */
 const CONNECT_LIMIT_MS = 5000;
+/** Keeps an idle connection to the consumer open for this long. */
 const KEEP_ALIVE_MS = 10_000;
 /** A health check, or a connection attempt that only looks, is given up after this. */
 const PROBE_LIMIT_MS = 500;

@@ -14,6 +14,7 @@ export interface HistoryRecord {
 
 /** Records kept in memory unless more are asked for; older ones are only in the file. */
 const KEPT = 200_000;
+/** How often new records go to the file: one write for many records. */
 const WRITE_EVERY_MS = 100;
 
 /**

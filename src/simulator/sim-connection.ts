@@ -15,6 +15,7 @@ export interface ConnectionFacts {
   readonly office: TokenOffice;
 }
 
+/** How often a connection is looked at whose token may have ended. */
 const TOKEN_CHECK_MS = 50;
 
 /** One client on one simulated stream, from upgrade to end. */

@@ -24,6 +24,7 @@ export interface SimulatorOptions {
   readonly serverPingEveryMs?: number | undefined;
 }
 
+/** How often the events are made that the rate owes: several at a time above 200 a second. */
 const TICK_MS = 5;
 
 /**

@@ -5,7 +5,7 @@ import { HoldfastError } from '../core/errors.ts';
 import { SecretRegistry } from '../core/secret-registry.ts';
 
 /** Largest credential file. */
-const MAX_BYTES = 65_536;
+const MAX_FILE_BYTES = 65_536;
 const PLACEHOLDER = /^(your[-_ ]|<.*>$|changeme|change_me|replace[-_ ]?me|xxx+$|todo$)/i;
 
 export interface Credentials {
@@ -64,7 +64,7 @@ export async function readSecret(file: string): Promise<{ readonly value: string
   try {
     const info = await stat(file);
     if (info.isDirectory()) return { rule: 'is a directory' };
-    if (info.size > MAX_BYTES) return { rule: `is larger than ${String(MAX_BYTES)} bytes` };
+    if (info.size > MAX_FILE_BYTES) return { rule: `is larger than ${String(MAX_FILE_BYTES)} bytes` };
     bytes = await readFile(file);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';

@@ -4,8 +4,9 @@ import { guardedLookup, PRIVATE_ADDRESS } from '../config/private-addresses.ts';
 import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
 
-/** Limits of every REST and token call. */
+/** Time in which a REST or token call must be answered, and in which its connection must be open. */
 export const HTTP_TIMEOUT_MS = 10_000;
+/** Largest answer of a REST or token call that is read, where the caller names no other limit. */
 export const HTTP_BODY_LIMIT_BYTES = 65_536;
 
 /**

@@ -5,10 +5,12 @@ import type { Failure } from '../core/session/classify-failure.ts';
 import type { DialTarget } from '../platforms/dial-target.ts';
 import { retryAfterMs, type NetworkRules } from './http-client.ts';
 
-/** Limits of one platform socket. The library's own defaults are far wider (100 MiB payload, 262,144 chunks). */
+/** Largest message of the platform; the library's own default is far wider (100 MiB). */
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
+/** Fragments of one message, and a quarter of the chunks that wait to be read (the library's own default: 262,144). */
 const MAX_FRAGMENTS = 1024;
-const REFUSAL_BODY_LIMIT = 4096;
+/** Bytes of a refusal that are read: it may name the oldest position on offer. */
+const REFUSAL_LIMIT_BYTES = 4096;
 /** A message whose fragments never end is given up after this. */
 export const MESSAGE_AGE_LIMIT_MS = 30_000;
 /** Header of an unmasked control frame. */
@@ -150,7 +152,7 @@ export class StreamSocket {
     };
     response.on('data', (part: Buffer) => {
       size += part.length;
-      if (size <= REFUSAL_BODY_LIMIT) parts.push(part);
+      if (size <= REFUSAL_LIMIT_BYTES) parts.push(part);
       else finish();
     });
     response.on('end', finish);

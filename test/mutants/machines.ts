@@ -22,7 +22,7 @@ const TOKEN: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/token.ts',
-        find: 'const floor = Math.min(minRemainingMs, (token.expiresAtMs - token.askedAtMs) * FLOOR_SHARE_OF_LIFE);',
+        find: 'const floor = Math.min(minRemainingMs, (token.expiresAtMs - token.askedAtMs) * FLOOR_SHARE);',
         replace: 'const floor = minRemainingMs;',
       },
     ],

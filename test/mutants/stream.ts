@@ -233,7 +233,7 @@ export const STREAM: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/events/consumer-health.ts',
-        find: "return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN) };",
+        find: "return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN_CHARS) };",
         replace: "return known ?? { kind: 'ack' };",
       },
     ],

@@ -29,11 +29,12 @@ export interface RegistryPolicy {
 const BATCH = 500;
 /** SCAN rounds per sweep: the net for hashes that no index knows is thrown a little at a time. */
 const SCAN_ROUNDS = 100;
+/** Keys that one round of SCAN looks at (a hint to Redis): a round must not keep the server from other work. */
 const SCAN_COUNT = 200;
 /** Overdue connections looked at per sweep. */
 const REAP_LIMIT = 20_000;
 /** Longest id of ours, in bytes of ASCII. Other names under the prefix are somebody else's. */
-const MAX_ID = 128;
+const MAX_ID_BYTES = 128;
 
 /**
  * The registry of connections and its reaper, over Redis. Replicas write what they hold; one of them at a time removes
@@ -105,7 +106,7 @@ export class ConnectionRegistry {
     const overdue = (await this.#link.script(
       OVERDUE,
       [this.#index],
-      [String(this.#policy.deadAfterMs), String(REAP_LIMIT), String(MAX_ID)],
+      [String(this.#policy.deadAfterMs), String(REAP_LIMIT), String(MAX_ID_BYTES)],
     )) as string[];
     const dead: string[] = [];
     for (let at = 0; at < overdue.length; at += BATCH) {
@@ -139,7 +140,7 @@ export class ConnectionRegistry {
       );
       this.#cursor = cursor;
       const ours = keys.filter(
-        (key) => Buffer.byteLength(key) === key.length && key.length <= this.#base.length + MAX_ID,
+        (key) => Buffer.byteLength(key) === key.length && key.length <= this.#base.length + MAX_ID_BYTES,
       );
       if (ours.length > 0)
         await this.#link.script(

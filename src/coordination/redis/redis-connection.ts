@@ -11,6 +11,7 @@ const COMMAND_TIMEOUT_SHARE = 1 / 6;
  * A connection on which nothing moves for this long is given up; without it a frozen master is never left (measured).
  */
 const SOCKET_TIMEOUT_MS = 2500;
+/** Bounds the pause before Redis is dialled again, which doubles from 50 ms on; chance takes up to half of it off. */
 const RECONNECT_MAX_MS = 1000;
 
 export interface RedisTarget {

@@ -18,11 +18,12 @@ import { PlainAdapter, RedlockAdapter, type LockAdapter } from './lock-adapter.t
 
 /** Leases per call: more would block the server for everybody else. */
 const PER_CALL = 200;
+/** Pause before a subscription that failed is tried again; notices only save time, so there is no hurry. */
 const SUBSCRIBE_AGAIN_MS = 1000;
 /** Leases that a member's record names as refused: a record stands in the list of every lease. */
 const REFUSED_NAMED = 16;
 /** Characters of the longest message that is read. */
-const MESSAGE_LIMIT = 4096;
+const MESSAGE_LIMIT_CHARS = 4096;
 /** A member that said nothing for this long is removed from the list. */
 const FORGET_MEMBER_MS = 300_000;
 
@@ -367,7 +368,7 @@ const MESSAGES: Readonly<Record<Exclude<Notice['kind'], 'changed'>, Readonly<Rec
 
 /** Reads a message of the channel; anything may stand there. */
 function noticeOf(text: string): Notice | undefined {
-  const message = text.length > MESSAGE_LIMIT ? undefined : recordIn(text);
+  const message = text.length > MESSAGE_LIMIT_CHARS ? undefined : recordIn(text);
   const kind = message?.['kind'];
   if (message === undefined || typeof kind !== 'string' || !Object.hasOwn(MESSAGES, kind)) return undefined;
   const members = MESSAGES[kind as keyof typeof MESSAGES];

@@ -9,6 +9,7 @@ const MIN_HOLD_MS = 30_000;
 const PREEMPT_MS = 10_000;
 /** Who waits becomes one class more important per this time, never the first. */
 const AGE_MS = 600_000;
+/** Time after which a stream that waits for a slot asks again. */
 const RETRY_MS = 1000;
 
 export interface PoolTiming {

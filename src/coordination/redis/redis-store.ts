@@ -13,7 +13,7 @@ import {
 } from '../store.ts';
 
 /** From this share of maxmemory on the store is called nearly full. */
-export const NEARLY_FULL = 0.8;
+export const NEARLY_FULL_SHARE = 0.8;
 
 /** What the server says of itself that matters to us. */
 export interface StoreCondition {
@@ -183,7 +183,7 @@ function replicaWarning(info: string): string | undefined {
 }
 
 function fillWarning(fill: number | undefined): string | undefined {
-  return fill !== undefined && fill >= NEARLY_FULL
+  return fill !== undefined && fill >= NEARLY_FULL_SHARE
     ? `Redis uses ${String(Math.floor(fill * 100))} % of maxmemory: when it is full, dead letters and ` +
         'reports are refused; raise maxmemory or remove what else is in there'
     : undefined;

@@ -6,7 +6,7 @@ export const REPORT_LIFE_MS = 30_000;
 /** Reports of one client above which a writer throws out old ones. */
 const MANY = 64;
 /** Larger ones are not written: a report is a summary. */
-const MAX_BYTES = 256 * 1024;
+const MAX_REPORT_BYTES = 256 * 1024;
 
 export interface Report {
   readonly replica: string;
@@ -33,7 +33,7 @@ export class ReportStore {
     replica: string,
     text: string,
   ): Promise<boolean> {
-    if (Buffer.byteLength(text) > MAX_BYTES) return false;
+    if (Buffer.byteLength(text) > MAX_REPORT_BYTES) return false;
     await this.#link.script(REPORT, [this.#key(client)], [replica, text, String(REPORT_LIFE_MS), String(MANY)]);
     return true;
   }

@@ -81,18 +81,19 @@ export function answerOfBodyStatus(status: unknown): Answer {
   if (typeof status !== 'string') return { kind: 'ack' };
   const word = status.toUpperCase();
   const known = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
-  return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN) };
+  return known ?? { kind: 'unknown', word: status.slice(0, WORD_SHOWN_CHARS) };
 }
 
 /** Characters of an unknown word that are repeated in a warning. */
-const WORD_SHOWN = 32;
+const WORD_SHOWN_CHARS = 32;
 /** This many different events answered with unknown words hold the stream: the consumer speaks another language. */
 const UNKNOWN_HOLDS = 5;
 /**
  * A consumer that is down is looked for this often; doubled each time it takes a connection and then loses the event,
- * up to the limit.
+ * up to PROBE_MAX_MS.
  */
 const PROBE_EVERY_MS: Millis = 500;
+/** Bounds the doubled PROBE_EVERY_MS: a consumer that is back is found within this time. */
 const PROBE_MAX_MS: Millis = 5000;
 
 /**

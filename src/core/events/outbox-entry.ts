@@ -63,6 +63,7 @@ export interface Lane<T> {
   out: number;
 }
 
+/** Entries that a new ring has room for; it doubles when it is full. */
 const SMALLEST = 1024;
 
 /**

@@ -15,7 +15,8 @@ export interface Member {
 }
 
 /**
- * A member whose record was not renewed for this many ttl is gone: every replica renews its own at least once per ttl.
+ * A member whose record was not renewed for so many times the ttl is gone: every replica renews its own at least once
+ * per ttl.
  */
 const PRESENCE_TTLS = 1.5;
 

@@ -6,8 +6,9 @@ export interface EscapeState {
   readonly nextMs: Millis;
 }
 
-/** Distance of the first two tries; each further one is twice as far, up to the maximum. */
+/** Distance of the first two tries; each further one is twice as far, up to ESCAPE_MAX_MS. */
 export const ESCAPE_AFTER_MS: Millis = 60_000;
+/** Bounds the distance of two tries: a leader that cannot do its work still looks for another one every hour. */
 export const ESCAPE_MAX_MS: Millis = 3_600_000;
 
 export const noEscape: EscapeState = { tries: 0, nextMs: -Infinity };

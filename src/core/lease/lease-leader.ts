@@ -12,11 +12,12 @@ import {
 } from './lease-model.ts';
 import { earliest, type Millis } from '../units.ts';
 
-/** Allowance of the Redlock page for clocks that run at different rates, and for the resolution of expiry. */
+/** Allowance of the Redlock page for clocks that run at different rates, as a share of the ttl. */
 const DRIFT_SHARE = 0.01;
+/** Allowance of the Redlock page for the resolution in which Redis lets keys expire. */
 const DRIFT_MS: Millis = 2;
 /** Renewals are spread by this share to either side. */
-const RENEW_SPREAD = 0.05;
+const RENEW_SPREAD_SHARE = 0.05;
 
 /**
  * The instant at which the holder must have stopped, from the instant at which the command that set the key was
@@ -108,7 +109,7 @@ export function beginWithToken(draft: LeaseDraft, token: string, view: LeaseView
 }
 
 function nextRenew(policy: LeasePolicy, fromMs: Millis, unit: number): Millis {
-  return fromMs + policy.renewEveryMs * (1 - RENEW_SPREAD + 2 * RENEW_SPREAD * unit);
+  return fromMs + policy.renewEveryMs * (1 - RENEW_SPREAD_SHARE + 2 * RENEW_SPREAD_SHARE * unit);
 }
 
 function renew(draft: LeaseDraft, role: Leading): void {

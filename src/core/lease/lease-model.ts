@@ -32,18 +32,21 @@ export const ORPHAN_SOCKETS_MS: Millis = 200;
  */
 export const REFUSED_SOCKETS_MS: Millis = 1000;
 /**
- * The store's clock and ours may drift apart this much between two looks, and by this share of the time between them.
- * Together less than the guard: a jump that goes unnoticed must not outlast it.
+ * The store's clock and ours may drift apart this much between two looks, and by CLOCK_TOLERANCE_SHARE of the time
+ * between them. Together less than the guard: a jump that goes unnoticed must not outlast it.
  */
 export const CLOCK_TOLERANCE_MS: Millis = 250;
+/** Share of the time between two looks that is added to CLOCK_TOLERANCE_MS: clocks run at different rates. */
 export const CLOCK_TOLERANCE_SHARE = 0.02;
 /** A lock that vanishes this much before its expiry vanished early. */
 export const EARLY_TOLERANCE_MS: Millis = 50;
-/** Steps of a planned hand-over: an heir warms up, acknowledgements are awaited (at most), the transfer is answered. */
+/** Time that an heir has to warm up in a planned hand-over. */
 export const WARM_LIMIT_MS: Millis = 3000;
+/** Time in which a planned hand-over waits for acknowledgements, at most. */
 export const DRAIN_LIMIT_MS: Millis = 5000;
 /** An answer that took longer tells what was, not what is. */
 export const STALE_LOOK_MS: Millis = 1000;
+/** Time in which the store must answer the transfer that ends a planned hand-over. */
 export const TRANSFER_LIMIT_MS: Millis = 1000;
 
 /** What the store says of one lease, at one instant. */

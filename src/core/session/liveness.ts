@@ -54,10 +54,13 @@ export type LivenessEffect =
  */
 const MISSES_EXCUSED_BY_INBOUND = 2;
 
-/** What is learned: three times the longest of the last four intervals, from three on, and never less than 20 s. */
+/** Intervals between the platform's pings that are remembered, to learn which silence means death. */
 const INTERVALS_KEPT = 4;
+/** Intervals that must be known before a silence is learned from them. */
 const INTERVALS_NEEDED = 3;
+/** Multiple of the longest remembered interval after which silence means death: pings may be lost or late. */
 const INTERVALS_MISSED = 3;
+/** Shortest silence that is learned, however often the platform pings. */
 const LEARNED_AT_LEAST_MS: Millis = 20_000;
 
 /**

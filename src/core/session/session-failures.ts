@@ -5,8 +5,9 @@ import { ask, isConnecting, linkOf, type SessionDraft } from './session-draft.ts
 import type { Link } from './session-model.ts';
 import type { Millis } from '../units.ts';
 
-/** The redial without delay: its jitter, and for how long no other may have gone before it. */
+/** Spreads redials without delay over this time. */
 const AT_ONCE_JITTER_MS: Millis = 100;
+/** Time before a redial without delay in which there was no other one, and no refusal. */
 const AT_ONCE_QUIET_MS: Millis = 60_000;
 
 /** A dial failed or a link is gone. Called once per generation; `error` followed by `close` counts once. */

@@ -40,6 +40,7 @@ export interface KubeObject {
 
 /** A request that has not been answered by then has failed. Not for watches. */
 const REQUEST_LIMIT_MS = 10_000;
+/** Largest answer of the API server that is read: a list holds all objects of a kind. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /**

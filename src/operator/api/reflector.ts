@@ -1,6 +1,7 @@
 import { backoffDelay } from '../../core/dialing/backoff.ts';
 import { ApiError, type Kube, type KubeObject, type WatchEvent } from './kube.ts';
 
+/** Spaces lists and watches that failed; a watch that ends at once waits for the first delay, too. */
 const BACKOFF = { baseMs: 200, multiplier: 2, maxMs: 15_000, jitterLow: 0.5, jitterHigh: 1.5 };
 /** The server ends a watch after this; a little before the silence limit. */
 const WATCH_SECONDS = 240;

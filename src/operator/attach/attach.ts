@@ -62,6 +62,7 @@ const TOKEN_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
 const UID = 65_532;
 /** Time a pod needs beyond the drain: the application's own end, and the last checkpoint. */
 const GRACE_MARGIN_SECONDS = 5;
+/** terminationGracePeriodSeconds of a pod that names none, as Kubernetes sets it. */
 const DEFAULT_GRACE_SECONDS = 30;
 /** Default port of OpenTelemetry's Prometheus exporter. */
 const OTEL_PROMETHEUS_PORT = 9464;

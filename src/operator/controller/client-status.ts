@@ -1,4 +1,5 @@
-import { NEARLY_FULL } from '../../coordination/redis/redis-store.ts';
+import { REPORT_FRESH_MS } from '../../config/limits.ts';
+import { NEARLY_FULL_SHARE } from '../../coordination/redis/redis-store.ts';
 import { compileDocuments } from '../attach/compile-documents.ts';
 import type { ClientState, ClientStatus } from '../api/resources.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type PodFacts,
   type Rule,
 } from './conditions.ts';
-import { FRESH_MS, isConnected, leaderOf, type SidecarReport } from './sidecar-report.ts';
+import { isConnected, leaderOf, type SidecarReport } from './sidecar-report.ts';
 
 /** The facts of one client, looked at from the sides that its conditions need. */
 interface ClientView extends Facts {
@@ -61,7 +62,7 @@ export function clientStatus(facts: Facts): ClientStatus {
 function viewOf(facts: Facts): ClientView {
   return {
     ...facts,
-    live: facts.sidecars.filter((one) => one.ageMs <= FRESH_MS),
+    live: facts.sidecars.filter((one) => one.ageMs <= REPORT_FRESH_MS),
     leader: leaderOf(facts.sidecars),
     asking: facts.pods.filter((pod) => !pod.ended),
     compiled: compileDocuments(facts.client, facts.streams, facts.installation),
@@ -279,10 +280,10 @@ function storeOf({ unread, live, leader }: ClientView): Finding {
 function storeRoom({ live }: ClientView): Readonly<Record<string, Finding>> {
   const fills = live.flatMap(({ storeFill }) => (storeFill === undefined ? [] : [storeFill]));
   if (fills.length === 0) return {};
-  const percent = String(NEARLY_FULL * 100);
+  const percent = String(NEARLY_FULL_SHARE * 100);
   return {
     StoreHasRoom:
-      Math.max(...fills) < NEARLY_FULL
+      Math.max(...fills) < NEARLY_FULL_SHARE
         ? yes('Enough', `Redis uses less than ${percent} % of maxmemory`)
         : no(
             'StoreNearlyFull',

@@ -18,9 +18,10 @@ const MAX_REMEMBERED = 10_000;
 const MAX_EVENTS_A_MINUTE = 60;
 /** A happening that is older is no news. */
 const OLD_MS = 600_000;
-/** Limits of the API server. */
-const MAX_NAME = 250;
-const MAX_INSTANCE = 128;
+/** Characters that the name of an Event is cut to; the API server allows 253. */
+const MAX_NAME_CHARS = 250;
+/** Characters that `reportingInstance` of an Event is cut to, as many as the API server allows. */
+const MAX_INSTANCE_CHARS = 128;
 
 /** Writes Events (events.k8s.io/v1): each once, no old ones, and of one object no more than a person reads. */
 export class EventWriter {
@@ -37,7 +38,7 @@ export class EventWriter {
   async write(namespace: string, uid: string, event: EventFacts): Promise<void> {
     const old = this.#deps.nowEpochMs() - event.atEpochMs > OLD_MS;
     if (old || this.#written.has(event.id) || !this.#countOne(uid)) return;
-    const name = `${event.object}.${event.id}`.slice(0, MAX_NAME);
+    const name = `${event.object}.${event.id}`.slice(0, MAX_NAME_CHARS);
     const done = await this.#deps.writer.create(
       `events/${name}`,
       `/apis/events.k8s.io/v1/namespaces/${namespace}/events`,
@@ -53,7 +54,7 @@ export class EventWriter {
           uid,
         },
         reportingController: `${GROUP}/controller`,
-        reportingInstance: this.#deps.identity.slice(0, MAX_INSTANCE),
+        reportingInstance: this.#deps.identity.slice(0, MAX_INSTANCE_CHARS),
         eventTime: microTime(event.atEpochMs),
         type: event.type,
         reason: event.reason,

@@ -130,8 +130,9 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   },
   fatal: { type: 'Warning', reason: 'Fatal', about: 'client', note: (fields) => field(fields, 'reason') },
 };
-/** The same happening of one object is not told again for this long; the audit log has each one. */
+/** Reasons of Events that are told once in QUIET_BUCKET_MS of one object; the audit log has each one. */
 const QUIET: ReadonlySet<string> = new Set(['TokenRefreshFailed', 'DeadLetter', 'Disconnected', 'Connected']);
+/** Time in which a reason that QUIET names is told once of one object. */
 const QUIET_BUCKET_MS = 60_000;
 
 /** Events of what one sidecar reports. */

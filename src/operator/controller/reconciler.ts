@@ -1,11 +1,12 @@
 import type { Installation } from '../../config/installation.ts';
+import { REPORT_FRESH_MS } from '../../config/limits.ts';
 import type { Leases } from '../../coordination/leases.ts';
 import type { Report, ReportStore } from '../../coordination/redis/report-store.ts';
 import { attached } from '../attach/attach.ts';
 import { eventsOf } from './kubernetes-events.ts';
 import type { Kube } from '../api/kube.ts';
 import { Reflector, type ReflectorClock } from '../api/reflector.ts';
-import { FRESH_MS, leaderOf, sidecarOf, type SidecarReport } from './sidecar-report.ts';
+import { leaderOf, sidecarOf, type SidecarReport } from './sidecar-report.ts';
 import {
   ANNOTATIONS,
   GROUP,
@@ -227,7 +228,7 @@ export class Reconciler {
       this.#deps.log.debug({ err: error, client: name }, 'the reports cannot be read');
       const since = this.#readAtMs.get(uid) ?? this.#deps.nowMs();
       this.#readAtMs.set(uid, since);
-      return this.#deps.nowMs() - since > FRESH_MS ? 'unread' : undefined;
+      return this.#deps.nowMs() - since > REPORT_FRESH_MS ? 'unread' : undefined;
     }
   }
 

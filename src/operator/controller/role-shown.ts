@@ -1,4 +1,5 @@
-import { FRESH_MS, leaderOf, type SidecarReport } from './sidecar-report.ts';
+import { REPORT_FRESH_MS } from '../../config/limits.ts';
+import { leaderOf, type SidecarReport } from './sidecar-report.ts';
 
 /**
  * Returns what the label `holdfast.dev/role` of the pod `uid` is to say; undefined: what it says now, or nothing. While
@@ -9,7 +10,7 @@ export function roleShown(
   before: string | undefined,
   sidecars: readonly SidecarReport[],
 ): 'leader' | 'standby' | 'gone' | undefined {
-  const own = sidecars.find((one) => one.uid === uid && one.ageMs <= FRESH_MS);
+  const own = sidecars.find((one) => one.uid === uid && one.ageMs <= REPORT_FRESH_MS);
   const said = own?.client?.role;
   if (said === 'leader' || said === 'standby') return said;
   if (leaderOf(sidecars) === undefined || said !== undefined) return undefined;

@@ -1,3 +1,4 @@
+import { REPORT_FRESH_MS } from '../../config/limits.ts';
 import type { Report } from '../../coordination/redis/report-store.ts';
 
 /** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
@@ -67,8 +68,6 @@ export interface ReportNotice {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** A report older than this is of a sidecar that may be gone: three reports were missed. */
-export const FRESH_MS = 5000;
 const CONNECTED: ReadonlySet<string> = new Set(['LIVE', 'OPEN', 'DEGRADED']);
 
 /** Returns whether a stream has its connection. */
@@ -79,7 +78,7 @@ export function isConnected({ state }: StreamReport): boolean {
 /** Returns the leader with the newest epoch among the replicas heard of lately; undefined: none of them leads. */
 export function leaderOf(sidecars: readonly SidecarReport[]): SidecarReport | undefined {
   return sidecars
-    .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= FRESH_MS)
+    .filter(({ client, ageMs }) => client?.role === 'leader' && ageMs <= REPORT_FRESH_MS)
     .sort((a, b) => (b.client?.epoch ?? 0) - (a.client?.epoch ?? 0))[0];
 }
 
@@ -168,11 +167,12 @@ function list(value: unknown): readonly Loose[] {
   return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(loose) : [];
 }
 
-const MAX_TEXT = 500;
+/** Characters that a text of a report is cut to: it ends in a status or in an Event. */
+const MAX_TEXT_CHARS = 500;
 
 /** Ends on terminals and in Events: no control characters. */
 function clean(value: string): string {
-  return value.slice(0, MAX_TEXT).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
+  return value.slice(0, MAX_TEXT_CHARS).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
 }
 
 function text(value: unknown): string {

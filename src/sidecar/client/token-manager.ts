@@ -24,6 +24,7 @@ import { TokenSource, tokenFailureOf, type SharedToken } from './token-source.ts
 
 /** How often credential files are looked at for a change. */
 const SECRETS_EVERY_MS = 5000;
+/** The same toward a loopback platform: tests do not wait for seconds. */
 const SECRETS_EVERY_LOOPBACK_MS = 500;
 /** Skew above this is a fault worth a record (S4: NTP drift above 60 s). */
 const SKEW_FAULT_MS = 60_000;

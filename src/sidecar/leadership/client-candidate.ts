@@ -16,7 +16,9 @@ import type { Candidate } from './candidate.ts';
 import { Fitness, type Unfit } from './fitness.ts';
 import { StreamDriver } from '../stream/stream-driver.ts';
 
+/** Spaces a new leader's tries to begin while the store does not answer; they end with its lease. */
 const STORE_BACKOFF = { baseMs: 50, multiplier: 2, maxMs: 5000, jitterLow: 0.5, jitterHigh: 1.5 };
+/** An heir to whom the platform opens no connection within this time cannot take over. */
 const REACH_LIMIT_MS = 1000;
 /** An heir's stream that is not open by then does not count as warm. */
 const EARLY_LIMIT_MS = 1500;

@@ -12,6 +12,7 @@ const PLATFORM_DOWN_MS = 20_000;
 const CREDENTIALS_REFUSED_MS = 20_000;
 /** How often a standby looks whether its consumer is there. */
 const PROBE_EVERY_MS = 5000;
+/** A consumer that takes no connection within this time is not there. */
 const PROBE_LIMIT_MS = 1000;
 
 export type Unfit = 'consumer' | 'platform' | 'store' | 'credentials';

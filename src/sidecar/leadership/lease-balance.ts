@@ -10,6 +10,7 @@ import { handingOver } from './lease-status.ts';
 const FITNESS_EVERY_MS = 1000;
 /** How often a leader looks which replicas take part, as a share of the ttl. */
 const LOOK_SHARE = 0.5;
+/** How often a leader looks whether another replica should have one of its leases; a tenth more or less by chance. */
 const REBALANCE_EVERY_MS = 30_000;
 /** A lease that moved stays where it is for this long. */
 const REST_AFTER_MOVE_MS = 600_000;

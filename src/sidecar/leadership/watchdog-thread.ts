@@ -7,13 +7,13 @@ import { ANSWERED, CHANGED, DEADLINE_AT } from './watchdog.ts';
  * not count.
  */
 const LOOKS = 15;
+/** Length of one look: LOOKS of them make the 150 ms of silence that end the process. */
 const LOOK_MS = 10;
-/**
- * A thread that wakes so much later than it asked for, or past a deadline, was stopped: for a while the main thread,
- * with all that came in meanwhile, gets more looks.
- */
+/** A thread that wakes so much later than it asked for was stopped. */
 const LATE_MS = 250;
+/** A thread that first sees a deadline so long after it has passed was stopped, too. */
 const LATE_FOR_DEADLINE_MS = 50;
+/** After a stop the main thread, with all that came in meanwhile, gets more looks for this long. */
 const PATIENCE_MS = 1000;
 /** How often one question may find that the process was stopped again. */
 const STOPS_MAX = 5;

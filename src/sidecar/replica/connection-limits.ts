@@ -7,14 +7,18 @@ export interface ConnectionLimits {
   /** Of one remote address; loopback has no such limit. */
   readonly perAddress: number;
 }
+/** Connections of the admin port at one time, so that strangers leave room for probes. */
 export const ADMIN_LIMITS: ConnectionLimits = { total: 128, perAddress: 16 };
 
 /** Headers come at once or never. */
 const HEADERS_TIMEOUT_MS = 2000;
+/** How often connections are looked at that exceed HEADERS_TIMEOUT_MS or REQUEST_TIMEOUT_MS. */
 const CHECK_EVERY_MS = 1000;
+/** Time in which a request to the admin port must have come whole. */
 const REQUEST_TIMEOUT_MS = 10_000;
 /** A stranger who does not read his answer is let go; an order from loopback may take long. */
 const STALLED_MS = 10_000;
+/** Largest header of a request to the admin port. */
 const MAX_HEADER_BYTES = 16_384;
 
 /**

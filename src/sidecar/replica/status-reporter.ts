@@ -23,6 +23,7 @@ const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>([
   'dead_letter.added',
   'fatal',
 ]);
+/** Audit records in one report, the newest: the controller makes Events of them. */
 const NOTICES = 20;
 
 /** What a report begins with, whatever state the sidecar is in. */

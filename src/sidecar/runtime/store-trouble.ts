@@ -1,7 +1,7 @@
 import { HoldfastError } from '../../core/errors.ts';
 
 /** The cause's own words, at most. */
-const CAUSE_LIMIT = 300;
+const CAUSE_LIMIT_CHARS = 300;
 
 /** Who asked the store for something. */
 export type StoreUse = 'lease' | 'streams' | `checkpoint ${string}` | `dead letters ${string}`;
@@ -34,7 +34,7 @@ export class StoreTrouble {
 /** Returns what an error of a store means in words: the message, the cause's own words, the remedy. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof HoldfastError)) return `internal: ${error instanceof Error ? error.message : String(error)}`;
-  const cause = error.cause instanceof Error ? error.cause.message.slice(0, CAUSE_LIMIT) : '';
+  const cause = error.cause instanceof Error ? error.cause.message.slice(0, CAUSE_LIMIT_CHARS) : '';
   const { remedy } = error.details;
   return [
     error.message,

@@ -1,8 +1,9 @@
 import type { Parcel } from '../../delivery/envelope.ts';
 import type { Position } from '../../platforms/profile.ts';
 
-/** Identities around the position that go into a checkpoint. */
+/** Identities around the position that go into a checkpoint, where the position is a time. */
 const TAIL_LIMIT = 512;
+/** The same where the position is a number or a cursor: little comes again after it. */
 const CURSOR_TAIL = 64;
 /** Entries at the front that are forgotten are cut off in runs of at least this many. */
 const TRIM_AT = 1024;

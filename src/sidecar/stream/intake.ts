@@ -27,6 +27,7 @@ import { TimeGap } from './time-gap.ts';
 
 /** Identities remembered where no sequence tells duplicates apart. */
 const RECENT_IDS = 16_384;
+/** Bytes of an unreadable frame that its control event repeats. */
 const POISON_BYTES = 65_536;
 
 /**

@@ -1,8 +1,6 @@
-/**
- * Events that are looked back at, and for how long after their receipt. No more than a checkpoint can name, so that
- * what comes again is recognised.
- */
+/** Events that are looked back at. No more than a checkpoint can name, so that what comes again is recognised. */
 const WINDOW_EVENTS = 256;
+/** How long after its receipt an event is looked back at. */
 const WINDOW_MS = 2000;
 
 interface Seen {

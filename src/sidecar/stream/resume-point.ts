@@ -11,10 +11,10 @@ import { RecentTimes } from './recent-times.ts';
 /** In-process, class B asks from a little earlier than its position: identities sort out what repeats. */
 const SINCE_OVERLAP_MS = 1000;
 /**
- * Platform times further from our receipt than this are not believed as positions (a 1970 or 9999 date must not move
- * the resume point).
+ * Platform times so much before our receipt are not believed as positions (a 1970 date must not move the resume point).
  */
 const BELIEVED_PAST_MS = 30 * 86_400_000;
+/** Platform times so much after our receipt are not believed as positions (nor must a 9999 date). */
 const BELIEVED_FUTURE_MS = 300_000;
 
 /**
