@@ -1,8 +1,8 @@
 /**
  * The store that replicas share: Redis, plain, with sentinels or as a cluster. Each file is one adapter (store, leases,
  * limits, pool, registry, reports) over the process's one `RedisConnection`; every change of several keys is one script
- * of scripts/. This folder never repeats a command, and decides nothing: rules are core's, the contracts
- * src/coordination's.
+ * of scripts/. This folder never repeats a command and never judges a lease: that is core's. The contracts that it
+ * fulfils are src/coordination's.
  */
 
 import { HoldfastError } from '../../core/errors.ts';
