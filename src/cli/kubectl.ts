@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 
-/** What a person is told in a sentence instead of a result. */
+/** Carries a sentence for the user instead of a result. */
 export class Failed extends Error {}
 
-/** kubectl itself asks the API server: contexts, logins and proxies work as everywhere. */
+/** Runs kubectl, which asks the API server: contexts, logins and proxies work as everywhere. */
 export class Kubectl {
   readonly #flags: readonly string[];
   readonly #scope: readonly string[];

@@ -74,7 +74,7 @@ export function secondsOf(field: string, text: string): number {
   ]);
 }
 
-/** The store's password from a file or the environment, which is then forgotten. */
+/** Reads the store's password from a file or from the environment, which then forgets it. */
 export function storePassword(file: string | undefined): string | undefined {
   if (file !== undefined) {
     try {
@@ -95,7 +95,7 @@ export function storePassword(file: string | undefined): string | undefined {
   return value;
 }
 
-/** Settings of the environment under which no secret and no stream is safe. */
+/** Returns settings of the environment under which no secret and no stream is safe, as problems. */
 export function environmentProblems(env: NodeJS.ProcessEnv): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const say = (field: string, rule: string, remedy: string): void =>

@@ -1,4 +1,4 @@
-/** What the caller does about an error of a shell. */
+/** Reaction that a shell's error demands of the caller. */
 export type ErrorDisposition = 'retry' | 'retry-after' | 're-authenticate' | 'give-up' | 'refuse-to-start';
 
 /** The catalogue of error codes. docs/errors.md lists every one; a test compares the two in both directions. */

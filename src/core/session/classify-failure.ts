@@ -1,9 +1,9 @@
 import type { Millis } from '../units.ts';
 
-/** What the session does about a failure. Decided by tables, never by message text. */
+/** Reaction of the session to a failure. Decided by tables, never by message text. */
 export type Disposition =
   | 'retry' //            ordinary backoff
-  | 'throttled' //        extended backoff, and nobody of this OAuth client dials before Retry-After ends
+  | 'throttled' // extended backoff, and no stream of this OAuth client dials before Retry-After ends
   | 'reauthenticate' //   one forced refresh and one retry; again => auth-failed, slow retries
   | 'forbidden' //        no loop: wait for another token or configuration
   | 'position-expired' // resume from the oldest on offer, gap event first
@@ -56,7 +56,7 @@ export interface Failure {
   /** Stable error code of the transport (`WS_ERR_…`, `ECONNREFUSED`, …). */
   readonly error?: string;
   readonly retryAfterMs?: Millis;
-  /** Set when the failure was ours to call (watchdog, ack timeout, empty batches). */
+  /** Set when the failure was our own verdict (watchdog, ack timeout, empty batches). */
   readonly reason?: Reason;
 }
 

@@ -3,8 +3,8 @@ import { TOKENS_DIR } from '../../config/installation.ts';
 import { PROFILES } from '../../platforms/index.ts';
 
 /**
- * A rule that concerns several fields. Each stands in src/config/relations.ts too; test/kubernetes/crd.k8s.ts holds the
- * two together.
+ * A rule that concerns several fields. Each stands in src/config/relations.ts, too; test/kubernetes/crd.k8s.ts compares
+ * the two.
  */
 export interface CelRule {
   readonly rule: string;

@@ -1,9 +1,16 @@
+/**
+ * Access to the API server: requests by path, copies of objects that stay fresh (reflector.ts), our kinds and their
+ * resource definitions. This folder never retries a request (the reflector alone goes on by itself), and never decides
+ * what an object's state means: that is controller's and webhook's. @kubernetes/client-node only locates the server and
+ * our credentials.
+ */
+
 import { request as plainRequest } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { KubeConfig } from '@kubernetes/client-node';
 
-/** An answer of the API server that is not a success. */
+/** Carries an answer of the API server that is not a success. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
@@ -24,7 +31,7 @@ export interface WatchEvent {
   readonly object: KubeObject;
 }
 
-/** What every object has; the rest is read where it is used. */
+/** Members that every object has; others are read where they are used. */
 export interface KubeObject {
   readonly metadata: {
     readonly name: string;
@@ -44,21 +51,21 @@ const REQUEST_LIMIT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /**
- * The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried
- * inside.
+ * Calls the API server by path: KubeConfig has its address and our credentials, everything else is plain HTTP. Nothing
+ * is retried inside.
  */
 export class Kube {
   readonly #config: KubeConfig;
   readonly #name: string;
   #agent: RequestOptions['agent'];
 
-  /** @param name who asks, as the API server's audit log shows it. */
+  /** @param name the caller's name in the API server's audit log. */
   constructor(config: KubeConfig, name: string) {
     this.#name = name;
     this.#config = config;
   }
 
-  /** In a pod: its ServiceAccount. Elsewhere: KUBECONFIG. */
+  /** Returns the access of this process. In a pod: its ServiceAccount. Elsewhere: KUBECONFIG. */
   static fromEnvironment(name: string): Kube {
     const config = new KubeConfig();
     config.loadFromDefault();
@@ -113,7 +120,7 @@ export class Kube {
       for await (const line of linesOf(response)) on(JSON.parse(line) as WatchEvent);
     } catch (error) {
       if (error instanceof ApiError) throw error;
-      // The connection broke: whoever watches begins again where it was.
+      // The connection broke: the caller begins again where it was.
     }
   }
 
@@ -167,7 +174,7 @@ export class Kube {
     // One agent for all: each new one would be a new connection.
     this.#agent ??= keptAlive(options.agent);
     return new Promise((resolve, reject) => {
-      // Plain HTTP only where the kubeconfig says so (kubectl proxy, tests).
+      // Plain HTTP only where the kubeconfig demands it (kubectl proxy, tests).
       const begin = url.protocol === 'http:' ? plainRequest : request;
       const asked = begin(url, { ...options, agent: this.#agent, signal }, resolve);
       asked.once('error', reject);
@@ -180,7 +187,7 @@ function keptAlive(agent: RequestOptions['agent']): RequestOptions['agent'] {
   return agent instanceof Agent ? new Agent({ ...agent.options, keepAlive: true, keepAliveMsecs: 10_000 }) : agent;
 }
 
-/** Whole lines only: the last one of a broken connection is a half. */
+/** Yields whole lines only: the last one of a broken connection is a half. */
 async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
@@ -212,7 +219,7 @@ async function failure(response: IncomingMessage): Promise<ApiError> {
   }
 }
 
-/** Time as Leases and Events take it: microseconds. */
+/** Returns a time as Leases and Events take it: microseconds. */
 export function microTime(epochMs: number): string {
   return new Date(epochMs).toISOString().replace('Z', '000Z');
 }

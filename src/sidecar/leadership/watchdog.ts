@@ -12,10 +12,10 @@ export const DEADLINE_AT = 8;
 /**
  * Kills the process when its main thread is stuck past the lease's deadline: it could not stop acting by itself, and
  * its socket would stay open beside the next leader's. A second thread watches CLOCK_MONOTONIC; it asks the main
- * thread, and only silence kills: about 150 ms of it (by default `lease.guard` is 500 ms, and nobody else leads before
- * that), or a second after the process (or this thread alone) was stopped: one that goes on answers within 30 ms on an
- * idle machine, and must not be killed on a busy one. Exit by SIGKILL (137), one line on stderr before. Costs nothing
- * while the lease is renewed.
+ * thread, and only silence kills: about 150 ms of it (by default the lease margin `lease.guard` is 500 ms, and no other
+ * replica leads before that), or a second after the process (or this thread alone) was suspended: a process that goes
+ * on answers within 30 ms on an idle machine, and must not be killed on a busy one. Exit by SIGKILL (137), one line on
+ * stderr before. Costs nothing while the lease is renewed.
  */
 export class Watchdog {
   readonly #words: Int32Array;
@@ -44,7 +44,10 @@ export class Watchdog {
     this.#worker.unref();
   }
 
-  /** @param deadlineMs the earliest deadline of an open lease on `nowMs`'s clock; undefined: nothing is held. */
+  /**
+   * Sets the deadline to watch. @param deadlineMs the earliest deadline of an open lease on `nowMs`'s clock; undefined:
+   * this replica has no lease.
+   */
   watch(deadlineMs: number | undefined): void {
     const ns =
       deadlineMs === undefined || !Number.isFinite(deadlineMs)
