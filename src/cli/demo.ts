@@ -284,7 +284,7 @@ spec:
   credentials: { directory: ${this.#directory} }
   reconnect: { baseDelay: 200ms, maxDelay: 2s, extendedBaseDelay: 500ms, extendedMaxDelay: 2s }
   gate: { capacity: 5, refillEvery: 500ms }
-  lease: { ttl: 3s, renewEvery: 1s, guard: 300ms }
+  lease: { ttl: 3s, renewEvery: 1s, margin: 300ms }
 ---
 apiVersion: holdfast.dev/v1alpha1
 kind: EventStream

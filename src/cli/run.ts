@@ -94,7 +94,7 @@ interface Replica {
   readonly listening: { readonly admin: number; readonly delivery: number };
   /** undefined: the store is this process's own. */
   readonly watch: StoreWatch | undefined;
-  readonly guard: Watchdog | undefined;
+  readonly watchdog: Watchdog | undefined;
   readonly reporter: StatusReporter;
 }
 
@@ -114,14 +114,14 @@ async function startReplica(
     delivery: await delivery.listen(settings.ports.delivery),
   };
   const watch = watchStore(coordination, environment.log, supervisor);
-  const guard = guardLeases(coordination, supervisor);
+  const watchdog = watchLeases(coordination, supervisor);
   supervisor.start();
   const reporter = new StatusReporter(environment, {
     clients: settings.plans.map((plan) => plan.name),
     configHash: configHash(settings.files),
     status: () => supervisor.status(),
   });
-  return { supervisor, admin, delivery, listening, watch, guard, reporter };
+  return { supervisor, admin, delivery, listening, watch, watchdog, reporter };
 }
 
 /** Stops a replica: leases are given away first; the watchdog stays until then, and the servers answer to the end. */
@@ -129,7 +129,7 @@ async function stopReplica(replica: Replica, drainMs: number): Promise<void> {
   await replica.supervisor.stop(drainMs);
   await replica.reporter.stop();
   replica.watch?.stop();
-  await replica.guard?.close();
+  await replica.watchdog?.close();
   replica.admin.close();
   replica.delivery.close();
 }
@@ -210,13 +210,13 @@ function watchStore({ link }: Coordination, log: Environment['log'], supervisor:
 }
 
 /** Starts the watchdog; where no other replica could lead, none has to be protected from this one. */
-function guardLeases({ link }: Coordination, supervisor: Supervisor): Watchdog | undefined {
+function watchLeases({ link }: Coordination, supervisor: Supervisor): Watchdog | undefined {
   if (link === undefined) return undefined;
-  const guard = new Watchdog(nowMs);
+  const watchdog = new Watchdog(nowMs);
   supervisor.election.onDeadline = (deadlineMs) => {
-    guard.watch(deadlineMs);
+    watchdog.watch(deadlineMs);
   };
-  return guard;
+  return watchdog;
 }
 
 /** Resolves when this replica is to end and be started again with another configuration. */

@@ -125,7 +125,7 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       leasePolicy: {
         ttlMs: client.spec.lease.ttl,
         renewEveryMs: client.spec.lease.renewEvery,
-        guardMs: client.spec.lease.guard,
+        marginMs: client.spec.lease.margin,
       },
       maintenance: client.spec.maintenance,
       loopback,

@@ -150,9 +150,9 @@ function checkReconnect(at: At, spec: StreamClient['spec'], say: Say): void {
 function checkLease(at: At, lease: StreamClient['spec']['lease'], say: Say): void {
   if (lease.renewEvery * 2 >= lease.ttl)
     say(at('lease.renewEvery'), 'must be less than half of ttl', 'keep renewEvery < ttl / 2');
-  if (lease.guard * 2 >= lease.ttl) say(at('lease.guard'), 'must be less than half of ttl', 'keep guard < ttl / 2');
-  if (lease.ttl < lease.renewEvery * 2 + lease.guard)
-    say(at('lease.ttl'), 'must exceed 2 * renewEvery + guard', 'lengthen ttl or shorten renewEvery');
+  if (lease.margin * 2 >= lease.ttl) say(at('lease.margin'), 'must be less than half of ttl', 'keep margin < ttl / 2');
+  if (lease.ttl < lease.renewEvery * 2 + lease.margin)
+    say(at('lease.ttl'), 'must exceed 2 * renewEvery + margin', 'lengthen ttl or shorten renewEvery');
 }
 
 function checkStream(where: string, spec: EventStream['spec'], client: StreamClient['spec'], say: Say): void {

@@ -206,7 +206,7 @@ const streamClientSpec = z
         renewEvery: duration({ min: '10ms' })
           .prefault('2s')
           .describe('Time between two renewals; less than half of ttl.'),
-        guard: duration({ min: '10ms' })
+        margin: duration({ min: '10ms' })
           .prefault('500ms')
           .describe('The leader stops this long before its lease can expire.'),
       })

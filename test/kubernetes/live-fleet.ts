@@ -79,7 +79,7 @@ export class LiveFleet {
       circuitBreaker: { open: '6s', minSamples: 3, window: '3s', failureRatePercent: 50 },
       gate: { capacity: 1000, refillEvery: '10ms', concurrent: 10 },
       token: { leadTime: '1s', minRemainingAtDial: '100ms', minRemainingAtRedial: '100ms', minInterval: '50ms' },
-      lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' },
+      lease: { ttl: '3s', renewEvery: '1s', margin: '300ms' },
     };
     const delivery = {
       mode: 'Push',

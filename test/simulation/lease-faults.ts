@@ -4,7 +4,7 @@ import { POLICY, type Clock, type StoreModel } from './store.ts';
 import type { StoreLinks } from './store-links.ts';
 
 /**
- * Limits of docs/leadership.md: below the first a step ahead is covered by the guard, above the second it is seen
+ * Limits of docs/leadership.md: below the first a step ahead is covered by the margin, above the second it is seen
  * whatever the looks took.
  */
 const COVERED_STEP_MS = 400;

@@ -24,7 +24,7 @@ const RENEW_SPREAD_SHARE = 0.05;
  * *sent*.
  */
 export function leaseDeadlineFrom(policy: LeasePolicy, sentAtMs: Millis): Millis {
-  return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.guardMs;
+  return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.marginMs;
 }
 
 /** Returns when a leader must next look at the clock. */

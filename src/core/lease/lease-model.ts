@@ -1,14 +1,14 @@
 import type { Millis } from '../units.ts';
 
-/** Timing of one lease. Relations are checked when the configuration is read: ttl > 2 renewEvery + guard. */
+/** Timing of one lease. Relations are checked when the configuration is read: ttl > 2 renewEvery + margin. */
 export interface LeasePolicy {
   readonly ttlMs: Millis;
   readonly renewEveryMs: Millis;
   /**
-   * Lease margin: the leader stops this long before its key can expire. Covers a difference of clock rates up to guard
+   * Lease margin: the leader stops this long before its key can expire. Covers a difference of clock rates up to margin
    * / ttl.
    */
-  readonly guardMs: Millis;
+  readonly marginMs: Millis;
 }
 
 /** Time between two tries while the store does not answer; bounds the commands a failing replica sends. */
@@ -36,7 +36,7 @@ export const ORPHAN_SOCKETS_MS: Millis = 200;
 export const REFUSED_SOCKETS_MS: Millis = 1000;
 /**
  * The store's clock and ours may drift apart this much between two looks, and by CLOCK_TOLERANCE_SHARE of the time
- * between them. Together less than the guard: a jump that goes unnoticed must not outlast it.
+ * between them. Together less than the margin: a jump that goes unnoticed must not outlast it.
  */
 export const CLOCK_TOLERANCE_MS: Millis = 250;
 /** Share of the time between two looks that is added to CLOCK_TOLERANCE_MS: clocks run at different rates. */

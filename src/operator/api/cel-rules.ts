@@ -48,14 +48,14 @@ const CLIENT_RULES: readonly CelRule[] = [
     message: 'lease.renewEvery must be less than half of ttl: keep renewEvery < ttl / 2',
   },
   {
-    rule: 'duration(self.lease.guard) + duration(self.lease.guard) < duration(self.lease.ttl)',
-    message: 'lease.guard must be less than half of ttl: keep guard < ttl / 2',
+    rule: 'duration(self.lease.margin) + duration(self.lease.margin) < duration(self.lease.ttl)',
+    message: 'lease.margin must be less than half of ttl: keep margin < ttl / 2',
   },
   {
     rule:
-      'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.guard) <= ' +
+      'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.margin) <= ' +
       'duration(self.lease.ttl)',
-    message: 'lease.ttl must be at least 2 * renewEvery + guard: lengthen ttl or shorten renewEvery',
+    message: 'lease.ttl must be at least 2 * renewEvery + margin: lengthen ttl or shorten renewEvery',
   },
   {
     rule: '!has(self.maintenance) || self.maintenance.all(w, !has(w.from) || w.to > w.from)',

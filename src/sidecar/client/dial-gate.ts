@@ -173,8 +173,8 @@ export class DialGate {
     return {
       breaker: breakerShown(breaker, nowMs),
       breakerOpenForMs: breaker.kind === 'open' ? Math.max(0, Math.round(breaker.untilMs - nowMs)) : undefined,
-      holdMs: pausedUntilMs === undefined ? undefined : Math.max(0, Math.round(pausedUntilMs - nowMs)),
-      holdReason: pauseCause,
+      pauseMs: pausedUntilMs === undefined ? undefined : Math.max(0, Math.round(pausedUntilMs - nowMs)),
+      pauseReason: pauseCause,
       waiting: queue.map((one) => one.stream),
     };
   }

@@ -65,7 +65,7 @@ for (;;) {
   askedNs = endsNs;
   if (silent() && Atomics.load(deadline, 0) === endsNs) {
     const msg = 'the main thread is stuck past the deadline of a lease; the process ends';
-    writeSync(STDERR, `${JSON.stringify({ level: 'fatal', code: 'lease_guard', msg })}\n`);
+    writeSync(STDERR, `${JSON.stringify({ level: 'fatal', code: 'lease_watchdog', msg })}\n`);
     process.kill(process.pid, 'SIGKILL');
   }
   // It answers and has closed the grant, or is about to: look again when something changes.

@@ -12,7 +12,7 @@ export const DEADLINE_AT = 8;
 /**
  * Kills the process when its main thread is stuck past the lease's deadline: it could not stop acting by itself, and
  * its socket would stay open beside the next leader's. A second thread watches CLOCK_MONOTONIC; it asks the main
- * thread, and only silence kills: about 150 ms of it (by default the lease margin `lease.guard` is 500 ms, and no other
+ * thread, and only silence kills: about 150 ms of it (by default the lease margin `lease.margin` is 500 ms, and no other
  * replica leads before that), or a second after the process (or this thread alone) was suspended: a process that goes
  * on answers within 30 ms on an idle machine, and must not be killed on a busy one. Exit by SIGKILL (137), one line on
  * stderr before. Costs nothing while the lease is renewed.
@@ -37,7 +37,7 @@ export class Watchdog {
       Atomics.add(this.#words, ANSWERED, 1);
     });
     this.#worker.on('error', (error) => {
-      const msg = 'lease_guard ended; the deadline is still asked at each use';
+      const msg = 'lease_watchdog ended; the deadline is still asked at each use';
       const name = error instanceof Error ? error.name : 'unknown';
       process.stderr.write(`${JSON.stringify({ level: 'error', msg, error: name })}\n`);
     });

@@ -134,7 +134,7 @@ export const FREEZE_ROWS: readonly Scenario[] = [
       leader.program.told = 'SIGUSR2';
       leader.program.signal('SIGUSR2');
       await until('the guard ended it', () => leader.program.ended?.signal === 'SIGKILL', 3 * T_MS).finally(end);
-      if (!leader.program.output.includes('lease_guard')) throw new Error('the guard did not say so');
+      if (!leader.program.output.includes('lease_watchdog')) throw new Error('the guard did not say so');
       rig.fleet.forget(leader);
       await rig.flows(300);
     },
