@@ -100,7 +100,7 @@ const MARK = '[redacted]';
 const WINDOW = 4;
 const HASHES = 65_536;
 
-/** The hash of the last WINDOW characters: older ones are shifted out. */
+/** Returns the hash of the last WINDOW characters: older ones are shifted out. */
 function hashWith(hash: number, char: number): number {
   return ((hash << 4) ^ char) & (HASHES - 1);
 }
