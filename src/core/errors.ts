@@ -39,7 +39,10 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** The one error class of the shells. `message` is for people; programs read `code` and `disposition`. */
+/**
+ * Carries an error of the shells, the one class for all. `message` is for people; programs read `code` and
+ * `disposition`.
+ */
 export class HoldfastError extends Error {
   override readonly name = 'HoldfastError';
   readonly code: ErrorCode;

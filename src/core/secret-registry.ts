@@ -101,7 +101,7 @@ const WINDOW = 4;
 /** Values of that hash, one byte of a table each. Power of two: the hash is masked with it. */
 const HASHES = 65_536;
 
-/** The hash of the last WINDOW characters: older ones are shifted out. */
+/** Returns the hash of the last WINDOW characters: older ones are shifted out. */
 function hashWith(hash: number, char: number): number {
   return ((hash << 4) ^ char) & (HASHES - 1);
 }

@@ -18,8 +18,8 @@ export interface PushTransport {
   /** Sends one request and returns its outcome; never rejects. */
   post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted>;
   /**
-   * `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or a connection stays open
-   * for a while. Never rejects.
+   * Probes for the consumer. `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or
+   * a connection stays open for a while. Never rejects.
    */
   probe(what: 'there' | 'well'): Promise<Probed>;
   close(): void;

@@ -1,7 +1,8 @@
 /**
- * What each vendor endpoint does, as data: one frozen profile per file, and what reads and writes the endpoints' bytes
- * by it (frame reader, JSON scanner, dial target, client frames). This folder never opens a connection and keeps no
- * state beyond one stream's scan. Sockets and tokens are upstream's, policies made of a profile are config's (plan.ts).
+ * What each vendor endpoint does, as data: one frozen profile per file, and the code that reads and writes the
+ * endpoints' bytes by them (frame reader, JSON scanner, dial target, client frames). This folder never opens a
+ * connection and keeps no state beyond one stream's scan. Sockets and tokens are upstream's, policies made of a profile
+ * are config's (plan.ts).
  */
 
 import type { DispositionTables } from '../core/session/classify-failure.ts';

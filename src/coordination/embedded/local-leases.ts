@@ -55,7 +55,10 @@ export class LocalLeases implements Leases {
     return { kind: 'won', token: 'local', epoch, storeMs: this.#nowMs(), incarnation: 'local' };
   }
 
-  /** Renews. Another process that took the epoch of this directory has the last word: its epoch is never taken back. */
+  /**
+   * Renews the leases. Another process that took the epoch of this directory has the last word: its epoch is never
+   * taken back.
+   */
   async renew(requests: readonly RenewRequest[]): Promise<ReadonlyMap<string, RenewAnswer>> {
     const out = new Map<string, RenewAnswer>();
     for (const { lease, epoch } of requests) {

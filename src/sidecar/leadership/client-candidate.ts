@@ -62,7 +62,7 @@ export class ClientCandidate implements Candidate {
   /** When the store first answered that it has no record of a stream: later the same answer may mean that it forgot. */
   readonly #noneAtEpochMs = new Map<string, number>();
   readonly #startedEpochMs: number;
-  /** When another replica was seen to hold the lease; 0: never. */
+  /** When another replica was seen to have the lease; 0: never. */
   #seenEpochMs = 0;
   /** Until when the last leader was there; 0: not known. */
   #aliveEpochMs = 0;

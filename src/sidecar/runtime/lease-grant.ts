@@ -17,8 +17,8 @@ export interface LeaseDoubts {
 }
 
 /**
- * The right of one term to act in its lease's name, asked at each use; no timer decides it. It closes by itself when
- * the lease is in doubt, is lost, or has another epoch.
+ * Grants one term the right to act in its lease's name, asked at each use; no timer decides it. It closes by itself
+ * when the lease is in doubt, is lost, or has another epoch.
  */
 export class LeaseGrant {
   readonly epoch: number;

@@ -1,6 +1,6 @@
 /** Tells the time of a process and calls back later. The simulation replaces it by virtual time. */
 export interface Scheduler {
-  /** Monotonic milliseconds. */
+  /** Returns monotonic milliseconds. */
   nowMs(): number;
   /** Runs it in the next turn of the event loop, behind what is under way. */
   soon(act: () => void): void;

@@ -217,7 +217,7 @@ export class Checkpointer {
       this.#refusals = 0;
       return this.#outbox.checkpointed(covering.ord, covering.ahead);
     }
-    // Another process holds this client now, or wrote further than we are: this one must stop delivering.
+    // Another process has this client's epoch now, or wrote further than we are: this one must stop delivering.
     this.#deps.audit.write('checkpoint.refused', this.#plan.client, {
       stream: this.#plan.name,
       epoch: String(this.#epoch),

@@ -228,7 +228,7 @@ export class Intake implements FrameSink {
   announceHole(cause: GapCause): void {
     const fromEpochMs = this.#timeGap.announcedAs(this.#outbox.lastOrd + 1);
     if (fromEpochMs === undefined) return;
-    // Until this notice is settled the store must go on saying that no position is known.
+    // Until this notice is settled the store must go on without a position.
     this.#baseline.known();
     this.#notices.hole(fromEpochMs, cause);
   }
@@ -254,7 +254,7 @@ export class Intake implements FrameSink {
       return sequenceRecord(base, { ord, item: floor, runs }, known);
     }
     if (floor === undefined) return undefined;
-    // A control event may be settled before the first event is: then what was said before that one still holds.
+    // A control event may be settled before the first event is: then the position before the first event still stands.
     const record = this.#tail.recordFor(ord, floor.position ?? positionOf(this.#start));
     return { record: { ...base, ...record }, ord, ahead: 0 };
   }
@@ -295,7 +295,7 @@ export class Intake implements FrameSink {
       case 'held':
         return this.tick();
       case 'late':
-        // The event first: were the notice acknowledged alone, a crash would lose what it says was filled.
+        // The event first: were the notice acknowledged alone, a crash would lose the event that fills the gap.
         this.#accept(view, 'backfill');
         this.pushControl('gap.filled', {
           stream: this.#plan.name,

@@ -94,7 +94,7 @@ export class SettledBefore {
     });
   }
 
-  /** Forgets everything: the numbering began anew, or its content is not the former one. */
+  /** Forgets all intervals: the numbering began anew, or its content is not the former one. */
   clear(): void {
     this.#intervals = [];
     this.#at = 0;

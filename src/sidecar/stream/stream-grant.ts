@@ -1,6 +1,6 @@
 import type { LeaseGrant } from '../runtime/lease-grant.ts';
 
-/** The right to hand over one stream's events: its lease is open, and the point to go on from is known. */
+/** Grants the right to hand over one stream's events: its lease is open, and the point to go on from is known. */
 export class StreamGrant {
   readonly #lease: LeaseGrant;
   /** True once it is known where the stream stands: events may be handed over and checkpoints written. */

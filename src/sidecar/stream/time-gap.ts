@@ -6,8 +6,8 @@
 export const IN_FLIGHT_MS = 1500;
 
 /**
- * A gap of which only times are known: since when nothing can be vouched for. Until its notice is settled every stored
- * record must go on naming that time, or a crash in between would hide the gap.
+ * Keeps a gap of which only times are known: since when nothing can be vouched for. Until its notice is settled every
+ * stored record must go on naming that time, or a crash in between would hide the gap.
  */
 export class TimeGap {
   /** Begin of the gap while it is not announced. */
