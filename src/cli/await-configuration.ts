@@ -38,15 +38,15 @@ export interface Waiting {
   readonly files: readonly string[];
   readonly adminHost: string;
   readonly adminPort: number;
-  /** Where reports go; undefined: its password is not there yet either. */
+  /** Store for reports; undefined: its password is not there yet either. */
   readonly store: StoreTarget | undefined;
   readonly identity: Identity;
   readonly read: () => Promise<Configuration>;
 }
 
 /**
- * Short name of what the files hold now: the revision that compiled documents state, else a hash of the content. Empty
- * when one cannot be read.
+ * Returns a short name of the files' present content: the revision that compiled documents state, else a hash of the
+ * content. Empty when one cannot be read.
  */
 export function configHash(files: readonly string[]): string {
   try {
@@ -61,9 +61,8 @@ export function configHash(files: readonly string[]): string {
 const REVISION = /"holdfast\.dev\/revision":"([0-9a-f]{16})"/;
 
 /**
- * Reads the configuration of an attached sidecar. What is missing or wrong is waited for, not a reason to end:
- * meanwhile the process is healthy, says in the log and in its report what it waits for, and the application beside it
- * starts.
+ * Reads the configuration of an attached sidecar. Waits for what is missing or wrong instead of ending: meanwhile the
+ * process is healthy, its log and its report name the obstacle, and the application beside it starts.
  */
 export async function awaitConfiguration(waiting: Waiting): Promise<Configuration> {
   let room: WaitingRoom | undefined;
@@ -79,7 +78,7 @@ export async function awaitConfiguration(waiting: Waiting): Promise<Configuratio
   }
 }
 
-/** Returns the configuration, or what is wrong with it. */
+/** Returns the configuration, or its problems. */
 export async function problemsOr(
   read: () => Promise<Configuration>,
 ): Promise<Configuration | readonly ConfigProblem[]> {
@@ -91,7 +90,7 @@ export async function problemsOr(
   }
 }
 
-/** A file that the kubelet has not written yet is a problem like any other. @throws ConfigError */
+/** Refuses a file that the kubelet has not written yet as a problem like any other. @throws ConfigError */
 export function requireFile(file: string): void {
   if (existsSync(file)) return;
   throw new ConfigError([
@@ -108,13 +107,13 @@ export interface Renewal {
   readonly files: readonly string[];
   /** Files whose change counts too, and which hold no documents. */
   readonly also: readonly string[];
-  /** What keeps the files from being used as they are now; empty: nothing. */
+  /** Returns the problems that keep the files from being used as they are now; empty: none. */
   readonly usable: () => Promise<readonly ConfigProblem[]>;
-  /** Is told once of each change that cannot be used. */
+  /** Called once for each change that cannot be used. */
   readonly told: (problems: readonly ConfigProblem[]) => void;
   readonly random: () => number;
   readonly leads: () => boolean;
-  /** Another replica runs this configuration already, or there is no other one. */
+  /** Returns whether another replica runs this configuration already, or there is no other one. */
   readonly othersRun: (hash: string) => Promise<boolean>;
 }
 
@@ -134,8 +133,8 @@ export async function changedConfiguration(renewal: Renewal): Promise<void> {
     seen = now;
     // Several edits in a row are one change.
     if (now === running || configHash(files) === '' || stable < STABLE_LOOKS) continue;
-    // A replica that begins anew with what cannot be used would hold nothing: a Secret that is not mounted here, a
-    // field that is wrong.
+    // A replica that begins anew with unusable files would hold nothing: a Secret that is not mounted here, a field
+    // that is wrong.
     const problems = await renewal.usable();
     if (problems.length > 0) {
       if (refused !== now) renewal.told(problems);
@@ -157,14 +156,14 @@ async function ownTurn({ files, random, leads, othersRun }: Renewal): Promise<vo
   }
 }
 
-/** A pause that keeps no process from ending. */
+/** Resolves after a pause that keeps no process from ending. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref();
   });
 }
 
-/** What stands in for the sidecar while it has nothing to do: probes are answered, problems are told. */
+/** Stands in for the sidecar while that waits for its configuration: answers probes, reports problems. */
 class WaitingRoom {
   readonly #waiting: Waiting;
   readonly #server: Server;
@@ -182,7 +181,7 @@ class WaitingRoom {
       request.resume();
       const ready = request.url !== '/readyz';
       response.writeHead(ready ? 200 : 503, { 'content-type': 'text/plain; version=0.0.4' });
-      // Who waits does not lead: without this an alert on "nobody leads" would have nothing to count.
+      // A waiting replica does not lead: without this an alert on "no leader" would have nothing to count.
       if (request.url === '/metrics')
         return void response.end(
           clientNames(waiting.files)
@@ -209,7 +208,7 @@ class WaitingRoom {
     return room;
   }
 
-  /** Each change of what is wrong once. */
+  /** Reports each change of the problems once. */
   tell(problems: readonly ConfigProblem[]): void {
     this.#problems = problems;
     const text = problems

@@ -65,7 +65,10 @@ export const main = command(
   },
 );
 
-/** A pod for a client that does not exist must be refused, in our words: so somebody of ours was asked. */
+/**
+ * Checks attaching: a pod for a client that does not exist must be refused, in our words; that proves that our webhook
+ * or policy was asked.
+ */
 async function attaching(kube: Kube, namespace: string, mode: string): Promise<string> {
   if (mode === 'none') return 'attach.mode is none';
   const security = {

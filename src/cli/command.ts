@@ -7,13 +7,13 @@ export type OptionValues<T extends ParseArgsOptionsConfig> = ReturnType<typeof p
 interface CommandShape<T extends ParseArgsOptionsConfig> {
   readonly usage: string;
   readonly options: T;
-  /** The command takes words beside its options. */
+  /** True when the command takes words beside its options. */
   readonly words?: boolean;
 }
 
 /**
- * Makes the `main` of a command: it reads the command line, answers --help with the usage, runs, and turns what is
- * thrown into one line and an exit code.
+ * Makes the `main` of a command: it reads the command line, answers --help with the usage, runs, and turns an error
+ * into one line and an exit code.
  */
 export function command<T extends ParseArgsOptionsConfig>(
   { usage, options, words = false }: CommandShape<T>,

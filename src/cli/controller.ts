@@ -124,13 +124,13 @@ function settingsOf(values: Values, identity: string): ReconcilerSettings {
   };
 }
 
-/** What the sidecars report, and where orders for them go. */
+/** Returns the sidecars' reports, and the way for orders to them. */
 function sharedWithSidecars({ reports, leases }: Coordination): Pick<ReconcilerDeps, 'reports' | 'leases'> {
   if (reports === undefined) throw new Error('a Redis store has reports');
   return { reports, leases };
 }
 
-/** @throws ConfigError where the store is none that sidecars share */
+/** Reads the address of a store that sidecars share. @throws ConfigError where it is none */
 function sharedStore(text: string, prefix: string, password: string | undefined): StoreTarget {
   const store = parseStoreUrl(text, prefix, password);
   if ('code' in store) throw new ConfigError([store]);

@@ -23,7 +23,7 @@ export interface DemoStatus {
 /** Gives a replica of the demo this long to answer /status: half of the time until the next picture. */
 const ASK_LIMIT_MS = 500;
 
-/** A real redis-server and the replicas on it, each its own process. */
+/** Runs a real redis-server and the replicas on it, each its own process. */
 export class DemoFleet {
   readonly replicas: DemoReplica[] = [];
   readonly #directory: string;
@@ -109,7 +109,7 @@ export class DemoFleet {
     });
   }
 
-  /** Who leads, and how its stream is; undefined while nobody does. */
+  /** Returns the leader and the state of its stream; undefined while no replica leads. */
   async leader(): Promise<{ readonly replica: DemoReplica; readonly status: DemoStatus } | undefined> {
     const all = await Promise.all(
       this.replicas.map(async (replica) => ({ replica, status: await statusOf(replica.admin) })),

@@ -1,4 +1,4 @@
-/** What one refresh of the demo shows. */
+/** Content of one refresh of the demo. */
 export interface DemoFrame {
   readonly elapsedS: number;
   readonly totalS: number;
@@ -16,7 +16,7 @@ export interface DemoFrame {
   readonly duplicates: number;
 }
 
-/** One line for a terminal; columns stay in place so that the eye can follow them. */
+/** Returns one line for a terminal; columns stay in place so that the eye can follow them. */
 export function demoLine(frame: DemoFrame): string {
   const cells = [
     `${String(Math.round(frame.elapsedS)).padStart(3)}/${String(frame.totalS)}s`,
@@ -36,7 +36,7 @@ export function demoLine(frame: DemoFrame): string {
   return cells.join('  ');
 }
 
-/** The value below which `share` of the numbers lie; 0 when there are none. */
+/** Returns the value below which `share` of the numbers lie; 0 when there are none. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;

@@ -75,6 +75,7 @@ export const main = command(
   },
 );
 
+/** Runs the demo: simulator, fleet and sample consumer in one terminal, with changes of leader. */
 class Demo {
   readonly #forMs: number;
   readonly #rate: number;
@@ -183,7 +184,8 @@ class Demo {
   }
 
   /**
-   * Events the simulator generated that the consumer does not have. Numbers the platform skipped were never generated.
+   * Returns the number of events that the simulator generated and the consumer does not have. Numbers the platform
+   * skipped were never generated.
    */
   #lost(): number {
     let lost = 0;
@@ -230,7 +232,7 @@ class Demo {
     this.#position = found?.status.position ?? this.#position;
   }
 
-  /** Ends the leader, and measures the longest silence the consumer noticed. */
+  /** Ends the leader, and measures the longest silence that the consumer noticed. */
   async #changeLeader(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const found = await this.#fleet.leader();
     if (found === undefined) return;
@@ -282,7 +284,7 @@ spec:
   credentials: { directory: ${this.#directory} }
   reconnect: { baseDelay: 200ms, maxDelay: 2s, extendedBaseDelay: 500ms, extendedMaxDelay: 2s }
   gate: { capacity: 5, refillEvery: 500ms }
-  lease: { ttl: 3s, renewEvery: 1s, guard: 300ms }
+  lease: { ttl: 3s, renewEvery: 1s, margin: 300ms }
 ---
 apiVersion: holdfast.dev/v1alpha1
 kind: EventStream

@@ -20,7 +20,7 @@ holdfast dlq purge STREAM [ID]      throw away one, or all
 
 /** The dead letters of a stream, or one of them. */
 interface Letters {
-  /** Of all of them. */
+  /** URL of all of them. */
   readonly url: string;
   readonly stream: string;
   readonly id: string | undefined;
@@ -78,7 +78,7 @@ function print(answer: Answer, stream: string): number {
   return EXIT_OK;
 }
 
-/** Says why in one line: a refusal is not an empty list. */
+/** Prints in one line why a request was refused: a refusal is not an empty list. */
 function refused({ body }: Answer, stream: string): number {
   const { code, detail } = body as { readonly code?: string; readonly detail?: string };
   const remedy =

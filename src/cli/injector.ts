@@ -59,7 +59,7 @@ export const main = command({ usage: USAGE, options: OPTIONS }, (values) =>
   serveUntilStopped(values, settingsOf(values.settings)),
 );
 
-/** What the injector knows: every StreamClient and EventStream it may see. */
+/** Keeps the injector's knowledge: every StreamClient and EventStream that it may see. */
 class View implements Known {
   readonly #clients: readonly Reflector[];
   readonly #streams: readonly Reflector[];
@@ -198,11 +198,11 @@ function settingsOf(file: string | undefined): AttachSettings {
   );
   if (wrong !== undefined) throw refuse(`holds "${wrong[0]}" of the wrong type`);
   const settings = { ...DEFAULT_SETTINGS, ...given };
-  installationOf(settings); // a wrong list is said at the start, not to each pod
+  installationOf(settings); // a wrong list is reported at the start, not for each pod
   return settings;
 }
 
-/** Certificates that somebody else keeps (cert-manager): served again when the files change. */
+/** Serves certificates that are kept elsewhere (cert-manager): again when the files change. */
 function follow(
   directory: string,
   serve: (pair: { readonly cert: string; readonly key: string }) => void,

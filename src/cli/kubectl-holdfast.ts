@@ -70,7 +70,7 @@ const WITH_VALUE: ReadonlySet<string> = new Set([
   '--request-timeout',
 ]);
 
-/** Our own options, and kubectl's, which are passed on as they are. */
+/** Reads our own options, and kubectl's, which are passed on as they are. */
 function read(args: readonly string[]): Options {
   const rest = [...args];
   const words: string[] = [];
@@ -273,9 +273,9 @@ const CLUSTER_SCOPED = ['mutatingwebhookconfigurations', 'validatingadmissionpol
 const PART_OF = ['-l', 'app.kubernetes.io/part-of=holdfast', '-o', 'json'];
 
 /**
- * How this cluster's installation attaches sidecars: the one that cluster-scoped objects name, or the one of a
- * namespace that was asked for. A ConfigMap of any other namespace says nothing: its image would get this workload's
- * credentials.
+ * Returns how this cluster's installation attaches sidecars: the one that cluster-scoped objects name, or the one of a
+ * namespace that was asked for. A ConfigMap of any other namespace counts for nothing: its image would get this
+ * workload's credentials.
  */
 function installed(kubectl: Kubectl, namespace: string | undefined): Installed | undefined {
   return namespace === undefined ? installedInCluster(kubectl) : installedIn(kubectl, namespace);
@@ -325,7 +325,7 @@ function settingsOf({ metadata, data }: SettingsMap, namespace: string): Install
   };
 }
 
-/** Objects of ours of one kind; none where the kind is not served or not ours to read. */
+/** Returns our objects of one kind; none where the kind is not served or not ours to read. */
 function labelled(kubectl: Kubectl, kind: string, ...scope: readonly string[]): readonly unknown[] {
   try {
     return (JSON.parse(kubectl.run(['get', kind, ...scope, ...PART_OF])) as { readonly items: readonly unknown[] })
@@ -360,7 +360,7 @@ function wantsHelp(args: readonly string[]): boolean {
   return args.slice(0, end === -1 ? args.length : end).some((word) => HELP.has(word));
 }
 
-/** Answers what is no command. @returns the exit code: 0 when help was asked for. */
+/** Answers a word that is no command. @returns the exit code: 0 when help was asked for. */
 function help(word: string): number {
   if (word === '' || word === 'help') {
     process.stdout.write(USAGE);

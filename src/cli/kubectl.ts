@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 /** Largest answer of kubectl that is read: a list holds all objects of a kind in the cluster. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
-/** What a person is told in a sentence instead of a result. */
+/** Carries a sentence for the user instead of a result. */
 export class Failed extends Error {}
 
-/** kubectl itself asks the API server: contexts, logins and proxies work as everywhere. */
+/** Runs kubectl, which asks the API server: contexts, logins and proxies work as everywhere. */
 export class Kubectl {
   readonly #flags: readonly string[];
   readonly #scope: readonly string[];

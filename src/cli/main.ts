@@ -1,4 +1,10 @@
 #!/usr/bin/env node
+/**
+ * The commands of `holdfast`, one file each; this file chooses among them. The only place that constructs the parts
+ * that do I/O and wires them together. A command never has rules of its own about streams, leases or documents: it
+ * reads options, builds an `Environment` or a client, and calls core, config, sidecar, operator or simulator.
+ */
+
 const COMMANDS: Readonly<
   Record<
     string,
@@ -67,7 +73,7 @@ async function start(): Promise<void> {
   else process.exit(code);
 }
 
-/** Answers what is no command. @returns the exit code: 0 when help was asked for. */
+/** Answers a word that is no command. @returns the exit code: 0 when help was asked for. */
 function help(word: string): number {
   if (['--help', '-h', 'help'].includes(word)) {
     process.stdout.write(USAGE);

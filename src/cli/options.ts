@@ -32,7 +32,7 @@ export async function guarded(body: () => Promise<number>): Promise<number> {
   }
 }
 
-/** A TCP port from the command line. @throws ConfigError */
+/** Reads a TCP port from the command line. @throws ConfigError */
 export function portOf(field: string, text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port >= 0 && port <= 65_535) return port;
@@ -46,7 +46,7 @@ export function portOf(field: string, text: string): number {
   ]);
 }
 
-/** A plain number from the command line. @param least the smallest one allowed. @throws ConfigError */
+/** Reads a plain number from the command line. @param least the smallest one allowed. @throws ConfigError */
 export function numberOf(field: string, text: string, least: number): number {
   const number = /^\d{1,9}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
   if (number >= least) return number;
@@ -60,7 +60,7 @@ export function numberOf(field: string, text: string, least: number): number {
   ]);
 }
 
-/** A positive number of seconds from the command line, at most an hour. @throws ConfigError */
+/** Reads a positive number of seconds from the command line, at most an hour. @throws ConfigError */
 export function secondsOf(field: string, text: string): number {
   const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
   if (seconds > 0 && seconds <= 3600) return seconds;
@@ -74,7 +74,7 @@ export function secondsOf(field: string, text: string): number {
   ]);
 }
 
-/** The store's password from a file or the environment, which is then forgotten. */
+/** Reads the store's password from a file or from the environment, which then forgets it. */
 export function storePassword(file: string | undefined): string | undefined {
   if (file !== undefined) {
     try {
@@ -95,7 +95,7 @@ export function storePassword(file: string | undefined): string | undefined {
   return value;
 }
 
-/** Settings of the environment under which no secret and no stream is safe. */
+/** Returns settings of the environment under which no secret and no stream is safe, as problems. */
 export function environmentProblems(env: NodeJS.ProcessEnv): readonly ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   const say = (field: string, rule: string, remedy: string): void =>

@@ -5,14 +5,14 @@ import { resolve, withOAuthClient, type ClientPlan } from '../config/plan.ts';
 import { tokenFileProblem, type TokenBounds } from '../config/token-file-problem.ts';
 import { readCredentials, readSecret } from '../upstream/credentials.ts';
 
-/** By what rules the documents are read. */
+/** Rules by which the documents are read. */
 export interface ReadingRules {
   readonly installation: Installation;
   /** File with the password of the store. */
   readonly passwordFile: string | undefined;
 }
 
-/** Loads, checks and resolves; credentials are checked too, so that a wrong mount is one clear sentence at start. */
+/** Loads, checks and resolves; checks credentials too, so that a wrong mount is one clear sentence at start. */
 export async function readPlans(
   files: readonly string[],
   before: readonly ConfigProblem[],
@@ -54,13 +54,13 @@ export async function readPlans(
   throw new ConfigError(problems);
 }
 
-/** Credentials of this process that are no consumer's token. */
+/** Returns the credential files of this process, which no consumer's token may be. */
 function neverRead({ clients }: Documents, passwordFile: string | undefined): readonly string[] {
   const directories = clients.flatMap(({ spec }) => spec.credentials.directory ?? []);
   return passwordFile === undefined ? directories : [...directories, passwordFile];
 }
 
-/** The consumers' tokens are secret files too. */
+/** Checks the consumers' token files: they are secret files, too. */
 async function tokenFileProblems(plan: ClientPlan, bounds: TokenBounds): Promise<readonly ConfigProblem[]> {
   const files = plan.streams.flatMap(({ delivery }) => delivery.push?.tokenFile ?? []);
   const remedy =

@@ -28,7 +28,7 @@ export const RUN_OPTIONS = {
 } satisfies ParseArgsOptionsConfig;
 type Values = OptionValues<typeof RUN_OPTIONS>;
 
-/** What a sidecar runs with. */
+/** Settings of a sidecar. */
 export interface RunSettings {
   /** Reads the configuration anew. */
   readonly read: () => Promise<Configuration>;
@@ -78,7 +78,7 @@ export async function readRunSettings(values: Values): Promise<RunSettings> {
   if ('code' in store) problems.push(store);
   const rules = { installation: installationOf(values, problems), passwordFile };
   const read = (): Promise<Configuration> => readPlans(values.file, problems, rules);
-  // What is wrong with the command line is not waited for.
+  // Problems of the command line are not waited for.
   if ('code' in store || (values.attached && problems.length > 0)) return refuseAll(read, problems);
   const { plans, warnings } = values.attached ? await awaitConfiguration({ ...waiting, store, read }) : await read();
   return {
@@ -115,19 +115,19 @@ function lockAdapterOf(text: string, problems: ConfigProblem[]): RunSettings['lo
   return 'redlock';
 }
 
-/** What is wrong with the files is said together with the rest. */
+/** Refuses with the problems of the files together with the others. */
 async function refuseAll(read: () => Promise<Configuration>, problems: readonly ConfigProblem[]): Promise<never> {
   await read();
   throw new ConfigError(problems);
 }
 
-/** The rules of the command line; what is wrong with it joins the other problems. */
+/** Returns the rules of the command line; its problems join the others. */
 function installationOf(values: Values, problems: ConfigProblem[]): Installation {
   const base = values.attached ? ATTACHED : BY_HAND;
   return collected(problems, base, () => ({ ...base, ...networkOf(values['allow-private'], values['allowed-hosts']) }));
 }
 
-/** A value of the command line; what is wrong with it joins the other problems. */
+/** Reads a value of the command line; its problems join the others. */
 function collected<T>(problems: ConfigProblem[], fallback: T, read: () => T): T {
   try {
     return read();
@@ -138,7 +138,7 @@ function collected<T>(problems: ConfigProblem[], fallback: T, read: () => T): T 
   }
 }
 
-/** Returns how this replica is called, by the environment of its pod. */
+/** Returns the identity of this replica, by the environment of its pod. */
 export function identityOf(env: NodeJS.ProcessEnv): Identity {
   const uid = env['POD_UID'] ?? randomUUID();
   return {

@@ -59,7 +59,7 @@ export const main = command({ usage: USAGE, options: RUN_OPTIONS }, async (value
   runUntilSignal(await readRunSettings(values)),
 );
 
-/** The whole life of a sidecar. The order of its start and of its end is the contract. */
+/** Runs a sidecar for its whole life. The order of its start and of its end is the contract. */
 async function runUntilSignal(settings: RunSettings): Promise<number> {
   const output = openOutput(settings);
   const { log } = output;
@@ -67,7 +67,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   const environment = environmentOf(settings, coordination, output);
   countDroppedLines(environment.metrics, output);
   for (const warning of settings.warnings) log.warn(warning);
-  // From here on a signal is not lost: what has begun is ended in order.
+  // From here on a signal is not lost: parts that have begun are ended in order.
   const ended = untilSignal(log);
   if (process.env['POD_NAME'] === undefined || process.env['POD_UID'] === undefined)
     log.info('POD_NAME or POD_UID is not set; this replica has a random identity');
@@ -82,7 +82,7 @@ async function runUntilSignal(settings: RunSettings): Promise<number> {
   await coordination.close();
   log.info('stopped');
   await Promise.all([output.stdout.flush(FLUSH_LIMIT_MS), output.stderr.flush(FLUSH_LIMIT_MS)]);
-  // Whatever a library still holds open must not keep a drained process.
+  // Handles that a library still holds open must not keep a drained process.
   process.exit(code);
 }
 
@@ -94,11 +94,13 @@ interface Replica {
   readonly listening: { readonly admin: number; readonly delivery: number };
   /** undefined: the store is this process's own. */
   readonly watch: StoreWatch | undefined;
-  readonly guard: Watchdog | undefined;
+  readonly watchdog: Watchdog | undefined;
   readonly reporter: StatusReporter;
 }
 
-/** The servers answer first, the guard stands ready, then the election begins, and reports tell of it. */
+/**
+ * Starts a replica: the servers answer first, the watchdog stands ready, then the election begins, and reports follow.
+ */
 async function startReplica(
   settings: RunSettings,
   coordination: Coordination,
@@ -112,22 +114,22 @@ async function startReplica(
     delivery: await delivery.listen(settings.ports.delivery),
   };
   const watch = watchStore(coordination, environment.log, supervisor);
-  const guard = guardLeases(coordination, supervisor);
+  const watchdog = watchLeases(coordination, supervisor);
   supervisor.start();
   const reporter = new StatusReporter(environment, {
     clients: settings.plans.map((plan) => plan.name),
     configHash: configHash(settings.files),
     status: () => supervisor.status(),
   });
-  return { supervisor, admin, delivery, listening, watch, guard, reporter };
+  return { supervisor, admin, delivery, listening, watch, watchdog, reporter };
 }
 
-/** Leases are given away first; the guard stays until then, and the servers answer to the end. */
+/** Stops a replica: leases are given away first; the watchdog stays until then, and the servers answer to the end. */
 async function stopReplica(replica: Replica, drainMs: number): Promise<void> {
   await replica.supervisor.stop(drainMs);
   await replica.reporter.stop();
   replica.watch?.stop();
-  await replica.guard?.close();
+  await replica.watchdog?.close();
   replica.admin.close();
   replica.delivery.close();
 }
@@ -195,7 +197,7 @@ function killAfter(limitMs: number): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), limitMs).unref();
 }
 
-/** A store of this process's own needs no watching. */
+/** Watches a shared store; a store of this process's own needs no watching. */
 function watchStore({ link }: Coordination, log: Environment['log'], supervisor: Supervisor): StoreWatch | undefined {
   if (link === undefined) return undefined;
   const store = new RedisStore(link);
@@ -207,14 +209,14 @@ function watchStore({ link }: Coordination, log: Environment['log'], supervisor:
   return watch;
 }
 
-/** Where no other replica could lead, none has to be protected from this one. */
-function guardLeases({ link }: Coordination, supervisor: Supervisor): Watchdog | undefined {
+/** Starts the watchdog; where no other replica could lead, none has to be protected from this one. */
+function watchLeases({ link }: Coordination, supervisor: Supervisor): Watchdog | undefined {
   if (link === undefined) return undefined;
-  const guard = new Watchdog(nowMs);
+  const watchdog = new Watchdog(nowMs);
   supervisor.election.onDeadline = (deadlineMs) => {
-    guard.watch(deadlineMs);
+    watchdog.watch(deadlineMs);
   };
-  return guard;
+  return watchdog;
 }
 
 /** Resolves when this replica is to end and be started again with another configuration. */
@@ -251,7 +253,7 @@ async function othersRun(hash: string, { plans }: RunSettings, { identity, repor
   });
 }
 
-/** Each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */
+/** Logs each kind of trouble once as a warning (a wrong password must be seen), repeats at debug. */
 function troubleLogger(log: Environment['log'], tls: boolean): (error: NodeJS.ErrnoException) => void {
   const troubles = new Set<string>();
   return (error) => {

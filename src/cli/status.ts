@@ -146,7 +146,7 @@ function table(status: Shown): string {
     .join('\n');
 }
 
-/** What the tables do not show and a person must know, one sentence each. */
+/** Returns notes that the tables do not show and an operator must know, one sentence each. */
 function notesOn(status: Shown): readonly string[] {
   return [
     ...status.clients.flatMap(({ name, unfit }) =>
@@ -180,12 +180,12 @@ function seconds(ms: number | undefined): string {
   return ms === undefined ? '-' : `${(ms / 1000).toFixed(1)}s`;
 }
 
-/** namespace/pod/uid without the uid. */
+/** Returns namespace/pod/uid without the uid. */
 function podOf(id: string | undefined): string {
   return id === undefined ? '-' : id.split('/').slice(0, 2).join('/');
 }
 
-/** Left-aligned columns, two spaces apart. */
+/** Returns left-aligned columns, two spaces apart. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => (row[index] ?? '').length)));
   return `${rows

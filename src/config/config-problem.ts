@@ -1,16 +1,13 @@
-/**
- * One thing that is wrong with what the user gave us: the field, the rule it breaks, what to do. Never the value of a
- * secret.
- */
+/** One fault of the user's input: the field, the rule that it breaks, the remedy. Never the value of a secret. */
 export interface ConfigProblem {
   readonly code: string;
-  /** Where it stands: file (and document), then the path of the field. */
+  /** Place of the fault: file (and document), then the path of the field. */
   readonly field: string;
   readonly rule: string;
   readonly remedy: string;
 }
 
-/** All problems of a configuration at once. The program refuses to start with exit code 78 (EX_CONFIG). */
+/** Carries all problems of a configuration at once. The program refuses to start with exit code 78 (EX_CONFIG). */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code = 'HF_CONFIG_INVALID';

@@ -18,12 +18,12 @@ const VENDOR_SUFFIXES = [
   'nicecxone.com',
 ];
 
-/** Is this host name or address the machine itself? */
+/** Returns whether this host name or address is the machine itself. */
 export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]' || hostname === '::1';
 }
 
-/** The domain of a region; undefined when it is neither a known region nor a domain. */
+/** Returns the domain of a region; undefined when it is neither a known region nor a domain. */
 export function domainOf(client: Pick<StreamClient['spec'], 'platform' | 'region'>): string | undefined {
   if (client.platform === 'NiceCXone') return 'nice-incontact.com';
   return GENESYS_DOMAINS[client.region] ?? (client.region.includes('.') ? client.region : undefined);
@@ -36,7 +36,7 @@ export interface HostFindings {
 
 type Spec = StreamClient['spec'];
 
-/** What is to be said of one field. */
+/** Finding about one field. */
 interface Finding {
   readonly problem?: ConfigProblem;
   readonly warning?: string;
@@ -59,7 +59,7 @@ export function checkHosts(where: string, spec: Spec, installation: Installation
   };
 }
 
-/** A region that is not known here makes no hosts; where it is used as given, that is said. */
+/** Checks the region. An unknown one makes no hosts; where it is used as given, that becomes a warning. */
 function checkRegion(field: string, spec: Spec, makesHosts: boolean): Finding {
   if (spec.platform === 'NiceCXone')
     return CXONE_AREAS.includes(spec.region)
@@ -97,7 +97,7 @@ function checkOverride(
     : { problem: notAllowed(field, host) };
 }
 
-/** Where the credentials come out of a Secret, the author of a StreamClient must not choose the host that gets them. */
+/** Returns whether a host may get credentials out of a Secret: the author of a StreamClient must not choose it. */
 function mayReceiveSecret(host: string, spec: Spec, installation: Installation): boolean {
   const secret = installation.attached || spec.credentials.secretRef !== undefined;
   return !secret || isVendor(host) || isAllowedHost(host, installation.allowedHosts);
@@ -121,7 +121,7 @@ function isVendor(host: string): boolean {
 type Family = 'ws' | 'http';
 type Refusal = Pick<ConfigProblem, 'rule' | 'remedy'>;
 
-/** One origin: secure unless loopback, no user info, path, query or fragment, no address tricks. */
+/** Checks one origin: secure unless loopback, no user info, path, query or fragment, no address tricks. */
 function checkOrigin(field: string, value: string, family: Family, allowPrivate: readonly string[]): Finding {
   if (!URL.canParse(value))
     return refused(field, { rule: 'is not a URL', remedy: `write scheme and host, such as ${exampleOf(family)}` });

@@ -4,13 +4,13 @@ import { ConfigError, type ConfigProblem } from './config-problem.ts';
 /** Where an attached sidecar finds the consumers' tokens: STREAM/token. */
 export const TOKENS_DIR = '/etc/holdfast/tokens';
 
-/** What whoever installed Holdfast decides for every document, and no document can change. */
+/** Decisions of the operator who installed Holdfast, for every document; no document can change them. */
 export interface Installation {
-  /** The documents were written by others than those who started this process: they may read and reach less. */
+  /** True when the documents' authors are not the operator who started this process: they may read and reach less. */
   readonly attached: boolean;
   /** The only directory that consumers' tokens are read from; undefined: any. */
   readonly tokensDirectory: string | undefined;
-  /** Unknown fields are warnings: the documents may come from a newer version than this one. */
+  /** True where unknown fields are warnings: the documents may come from a newer version than this one. */
   readonly tolerant: boolean;
   /** Private networks that names and addresses may lie in: CIDRs. */
   readonly allowPrivate: readonly string[];
@@ -68,7 +68,7 @@ export function networkOf(
   return lists;
 }
 
-/** Returns true when a host is on a list of names and `*.` domains. */
+/** Returns whether a host is on a list of names and `*.` domains. */
 export function isAllowedHost(hostname: string, allowedHosts: readonly string[]): boolean {
   return allowedHosts.some((one) => (one.startsWith('*.') ? hostname.endsWith(one.slice(1)) : hostname === one));
 }

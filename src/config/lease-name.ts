@@ -9,8 +9,8 @@ interface Dialed {
 }
 
 /**
- * The name of a client's lease, and of everything it keeps in the store: platform, place, OAuth client. Whoever dials
- * the same place as the same OAuth client has the same name, however the region is spelled.
+ * Returns the name of a client's lease, and of all its records in the store: platform, place, OAuth client. Two clients
+ * that dial the same place as the same OAuth client have the same name, however the region is spelled.
  */
 export function leaseName(dialed: Dialed, clientId: string): string {
   return `${dialed.platform}:${placeOf(dialed)}:${encodeURIComponent(clientId)}`;
@@ -26,14 +26,15 @@ const REGION_OF_LOGIN: ReadonlyMap<string, string> = new Map(
   ),
 );
 
-/** The region in the table's spelling; as it is where the table does not have it. */
+/** Returns the region in the table's spelling; as it is where the table does not have it. */
 function regionOf(region: string): string {
   return Object.entries(GENESYS_DOMAINS).find(([, domain]) => domain === region)?.[0] ?? region;
 }
 
 /**
- * What the login host stands for: with Genesys Cloud the region of the table, else the host itself. A loopback host is
- * only a way out of this machine, another one on each: there the region as configured stands, in the table's spelling.
+ * Returns the place that the login host stands for: with Genesys Cloud the region of the table, else the host itself. A
+ * loopback host is only a way out of this machine, another one on each: there the region as configured stands, in the
+ * table's spelling.
  */
 function placeOf({ platform, region, hosts }: Dialed): string {
   const login = new URL(hosts.login);

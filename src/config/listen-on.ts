@@ -1,8 +1,8 @@
 import type { Server } from 'node:net';
 
 /**
- * Begins to listen. `::` means every address; where a node has no IPv6 at all it means every IPv4 address. @throws
- * what `listen` reports, with its code.
+ * Begins to listen. `::` means every address; where a node has no IPv6 at all it means every IPv4 address. @throws the
+ * error that `listen` reports, with its code.
  */
 export async function listenOn(server: Server, port: number, host: string): Promise<void> {
   const begin = (address: string): Promise<void> =>

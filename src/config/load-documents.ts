@@ -15,7 +15,7 @@ export interface Documents {
   readonly clients: readonly StreamClient[];
   readonly streams: readonly EventStream[];
   readonly warnings: readonly string[];
-  /** By whose rules they were checked. */
+  /** The rules by which they were checked. */
   readonly installation: Installation;
 }
 
@@ -37,13 +37,13 @@ export function loadDocuments(files: readonly string[], installation: Installati
     return text === undefined ? [] : [{ name: file, text }];
   });
   const { documents, problems: found } = checkDocuments(texts, installation);
-  // A file that cannot be read is the reason why something is missing elsewhere.
+  // A file that cannot be read is the reason why documents are missing elsewhere.
   problems.push(...(problems.length > 0 ? found.filter((one) => one.code !== 'HF_CONFIG_UNREADABLE') : found));
   if (problems.length > 0) throw new ConfigError(problems);
   return documents;
 }
 
-/** Checks the documents of some texts, each by itself and all together. `name` is what problems call a text. */
+/** Checks the documents of some texts, each by itself and all together. `name` is the text's name in problems. */
 export function checkDocuments(
   texts: readonly { readonly name: string; readonly text: string }[],
   installation: Installation = BY_HAND,
@@ -95,7 +95,7 @@ export function checkDocuments(
   };
 }
 
-/** Names of the StreamClients in some files, whatever else is wrong with them. */
+/** Returns the names of the StreamClients in some files, whatever else is wrong with them. */
 export function clientNames(files: readonly string[]): readonly string[] {
   return files.flatMap((file) => {
     const text = readText(file, []);
@@ -216,7 +216,7 @@ function fieldsOf(schema: z.ZodType): string[] {
   return [...out];
 }
 
-/** The closest known name within two edits (three for long names). */
+/** Returns the closest known name within two edits (three for long names). */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = word.length > 8 ? 4 : 3;

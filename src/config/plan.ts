@@ -49,7 +49,7 @@ export interface ClientPlan {
   readonly validatePath: string;
   readonly lifeBounds: { readonly minMs: number; readonly maxMs: number };
   readonly dialing: DialPolicy;
-  /** Name of the lease, and of everything the client keeps in the store; see leaseName. */
+  /** Name of the client's lease, and of all its records in the store; see leaseName. */
   readonly lease: string;
   readonly leasePolicy: LeasePolicy;
   readonly maintenance: StreamClient['spec']['maintenance'];
@@ -125,7 +125,7 @@ export function resolve(documents: Documents): readonly ClientPlan[] {
       leasePolicy: {
         ttlMs: client.spec.lease.ttl,
         renewEveryMs: client.spec.lease.renewEvery,
-        guardMs: client.spec.lease.guard,
+        marginMs: client.spec.lease.margin,
       },
       maintenance: client.spec.maintenance,
       loopback,
@@ -248,7 +248,7 @@ function consumerPolicy(delivery: DeliverySpec): ConsumerPolicy {
   };
 }
 
-/** A configured resume turns class C into A or B, and `None` turns everything into C. */
+/** Returns the profile with a configured resume, which turns class C into A or B; `None` turns every class into C. */
 function withResume(profile: Profile, spec: EventStream['spec']): Profile {
   const { mode, param } = spec.resume;
   if (mode === 'None') return { ...profile, streamClass: 'C', resume: { via: 'none', kind: undefined, param: '' } };
@@ -307,7 +307,10 @@ function sessionPolicy(
   };
 }
 
-/** A document changes the profile's pings, but adds none; a watchdog it adds. Without a stated silence it learns. */
+/**
+ * Returns the policy of liveness. A document changes the profile's pings, but adds none; it may add a watchdog. Without
+ * a stated silence the watchdog learns.
+ */
 function livenessPolicy(
   { pingEvery, pongTimeout, silence }: EventStream['spec']['heartbeat'],
   { ping, watchdog: ofProfile, latency }: Profile['liveness'],
@@ -331,8 +334,8 @@ function livenessPolicy(
 }
 
 /**
- * The plan with its lease named after the OAuth client: two installations that use the same one exclude each other,
- * because the platform counts them as one.
+ * Returns the plan with its lease named after the OAuth client: two installations that use the same one exclude each
+ * other, because the platform counts them as one.
  */
 export function withOAuthClient(plan: ClientPlan, clientId: string): ClientPlan {
   const lease = leaseName(plan, clientId);

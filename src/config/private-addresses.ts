@@ -44,8 +44,8 @@ export const PRIVATE_ADDRESS_REMEDY =
   'use a public address, or list its network in network.allowPrivate of the chart (--allow-private)';
 
 /**
- * Returns true for addresses a public platform cannot have, also when written as IPv4 inside IPv6, and for what is no
- * address.
+ * Returns true for addresses that a public platform cannot have, also when written as IPv4 inside IPv6, and for text
+ * that is no address.
  */
 export function isPrivateAddress(address: string): boolean {
   return within(NEVER, address) || within(PRIVATE, address);
@@ -62,7 +62,7 @@ export function networkProblem(text: string): string | undefined {
 }
 
 /**
- * Returns a function that says which addresses are refused where `allowPrivate` are the networks that an installation
+ * Returns a function that tells which addresses are refused where `allowPrivate` are the networks that an installation
  * allows.
  */
 export function addressRule(allowPrivate: readonly string[]): (address: string) => boolean {
@@ -114,7 +114,7 @@ function refusal(hostname: string, address: string): Error {
 function within(list: BlockList, address: string): boolean {
   const bare = address.split('%')[0] ?? '';
   const family = isIP(bare);
-  // What is no address is on every list of refused ones; `allowed` is asked only after one of them.
+  // A text that is no address is on every list of refused ones; `allowed` is asked only after one of them.
   return family === 0 || list.check(bare, family === 6 ? 'ipv6' : 'ipv4');
 }
 

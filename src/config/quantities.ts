@@ -11,7 +11,7 @@ export function parseDuration(text: string): number | undefined {
   return match === null ? undefined : Math.round(Number(match[1]) * (FACTORS[match[2] ?? ''] ?? Number.NaN));
 }
 
-/** A duration as it is written in documents; the parsed value is milliseconds. */
+/** Returns the schema of a duration as it is written in documents; the parsed value is milliseconds. */
 export function duration(bounds: { readonly min?: string; readonly max?: string } = {}): z.ZodType<number, string> {
   const min = parseDuration(bounds.min ?? '0ms') ?? 0;
   const max = parseDuration(bounds.max ?? '8760h') ?? Infinity;
@@ -23,7 +23,10 @@ export function duration(bounds: { readonly min?: string; readonly max?: string 
     .refine((ms) => ms >= min && ms <= max, `must lie between ${bounds.min ?? '0ms'} and ${bounds.max ?? '8760h'}`);
 }
 
-/** A number of bytes as it is written in documents ("65536", "64Ki", "8Mi"); the parsed value is bytes. */
+/**
+ * Returns the schema of a number of bytes as it is written in documents ("65536", "64Ki", "8Mi"); the parsed value is
+ * bytes.
+ */
 export function byteSize(bounds: { readonly min: number; readonly max: number }): z.ZodType<number, string> {
   return z
     .string()

@@ -14,7 +14,7 @@ interface Placed<T> {
   readonly value: T;
 }
 
-/** Rules that concern several fields or several documents. */
+/** Checks the rules that concern several fields or several documents. */
 export function checkRelations(
   clients: readonly Placed<StreamClient>[],
   streams: readonly Placed<EventStream>[],
@@ -82,8 +82,8 @@ function duplicates(documents: readonly Placed<{ metadata: { name: string } }>[]
 }
 
 /**
- * Two StreamClients on one OAuth client would each open its streams and refresh its token: the platform sees one
- * client at twice its limits.
+ * Refuses two StreamClients on one OAuth client: each would open its streams and refresh its token, and the platform
+ * would see one client at twice its limits.
  */
 function sameCredentials(clients: readonly Placed<StreamClient>[], say: Say): void {
   const seen = new Map<string, string>();
@@ -102,13 +102,13 @@ function sameCredentials(clients: readonly Placed<StreamClient>[], say: Say): vo
   }
 }
 
-/** Are all overridden hosts of this client loopback? Then bounds that protect a platform are lifted. */
+/** Returns whether all overridden hosts of this client are loopback. Then bounds that protect a platform are lifted. */
 export function onlyLoopback(spec: StreamClient['spec']): boolean {
   const hosts = [spec.hosts.login, spec.hosts.api, spec.hosts.streaming];
   return hosts.every((host) => host !== undefined && URL.canParse(host) && isLoopbackHost(new URL(host).hostname));
 }
 
-/** The path of a field of one document's spec. */
+/** Returns the path of a field of one document's spec. */
 type At = (path: string) => string;
 
 function checkClient(where: string, spec: StreamClient['spec'], say: Say): void {
@@ -150,9 +150,9 @@ function checkReconnect(at: At, spec: StreamClient['spec'], say: Say): void {
 function checkLease(at: At, lease: StreamClient['spec']['lease'], say: Say): void {
   if (lease.renewEvery * 2 >= lease.ttl)
     say(at('lease.renewEvery'), 'must be less than half of ttl', 'keep renewEvery < ttl / 2');
-  if (lease.guard * 2 >= lease.ttl) say(at('lease.guard'), 'must be less than half of ttl', 'keep guard < ttl / 2');
-  if (lease.ttl < lease.renewEvery * 2 + lease.guard)
-    say(at('lease.ttl'), 'must exceed 2 * renewEvery + guard', 'lengthen ttl or shorten renewEvery');
+  if (lease.margin * 2 >= lease.ttl) say(at('lease.margin'), 'must be less than half of ttl', 'keep margin < ttl / 2');
+  if (lease.ttl < lease.renewEvery * 2 + lease.margin)
+    say(at('lease.ttl'), 'must exceed 2 * renewEvery + margin', 'lengthen ttl or shorten renewEvery');
 }
 
 function checkStream(where: string, spec: EventStream['spec'], client: StreamClient['spec'], say: Say): void {
@@ -244,7 +244,7 @@ function checkPushForm(at: At, url: URL, say: Say): void {
     say(at('url'), 'carries something like a credential in its query', 'use delivery.push.tokenFile');
 }
 
-/** The consumer is not beside the sidecar. */
+/** Checks a consumer that is not beside the sidecar. */
 function checkRemote(at: At, push: Push, allowPrivate: readonly string[], say: Say): void {
   const { protocol, hostname } = new URL(push.url);
   if (!push.allowRemote)
@@ -260,7 +260,7 @@ function checkRemote(at: At, push: Push, allowPrivate: readonly string[], say: S
 }
 
 /**
- * The consumer's token is a file of the sidecar: whoever writes an EventStream must not choose among the sidecar's
+ * Checks the consumer's token, a file of the sidecar: the author of an EventStream must not choose among the sidecar's
  * other files, nor send one anywhere.
  */
 function checkToken(at: At, push: Push, installation: Installation, say: Say): void {

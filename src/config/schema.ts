@@ -1,3 +1,10 @@
+/**
+ * The configuration: one schema of all documents (this file), loading, rules between fields (relations.ts), hosts, and
+ * plans, which give every machine its policy (plan.ts). This folder never connects to a platform, store or consumer and
+ * never holds a secret: credential files are upstream's. Faults become problems with field, rule and remedy; commands
+ * turn those into exit code 78.
+ */
+
 import { z } from 'zod';
 import { DIALECTS } from '../platforms/index.ts';
 import type { Dialect } from '../platforms/profile.ts';
@@ -199,7 +206,7 @@ const streamClientSpec = z
         renewEvery: duration({ min: '10ms' })
           .prefault('2s')
           .describe('Time between two renewals; less than half of ttl.'),
-        guard: duration({ min: '10ms' })
+        margin: duration({ min: '10ms' })
           .prefault('500ms')
           .describe('The leader stops this long before its lease can expire.'),
       })

@@ -23,8 +23,8 @@ export interface SchemaNode {
 const SCHEMAS: Readonly<Record<Kind, z.ZodType>> = { StreamClient: streamClient, EventStream: eventStream };
 
 /**
- * The `spec` of a kind as an OpenAPI schema: the same fields, bounds, defaults and descriptions that a file is checked
- * against.
+ * Returns the `spec` of a kind as an OpenAPI schema: the same fields, bounds, defaults and descriptions that a file is
+ * checked against.
  */
 export function specSchema(kind: Kind): SchemaNode {
   const whole = z.toJSONSchema(SCHEMAS[kind], { io: 'input', unrepresentable: 'any' }) as unknown as SchemaNode;
@@ -33,7 +33,9 @@ export function specSchema(kind: Kind): SchemaNode {
   return structural(spec);
 }
 
-/** What JSON Schema says and a structural schema cannot is said otherwise, or left to the conditions. */
+/**
+ * Returns the structural schema of a node. Rules that it cannot state are stated otherwise, or left to the conditions.
+ */
 function structural(node: SchemaNode): SchemaNode {
   if (node.anyOf !== undefined) return alternatives(node);
   const out: SchemaNode = { ...node, ...structuralParts(node) };
@@ -45,14 +47,14 @@ function structural(node: SchemaNode): SchemaNode {
     delete out['const'];
   }
   if (out.pattern !== undefined) out.pattern = re2(out.pattern);
-  // The format says it; the pattern beside it is longer than the rest of the schema.
+  // The format states it; the pattern beside it is longer than the rest of the schema.
   if (out['format'] === 'date-time') delete out.pattern;
   if (out['minimum'] === Number.MIN_SAFE_INTEGER) delete out['minimum'];
   if (out['maximum'] === Number.MAX_SAFE_INTEGER) delete out['maximum'];
   return out;
 }
 
-/** The schemas inside of a node. */
+/** Returns a node with its inner schemas made structural. */
 function structuralParts({ additionalProperties, properties, items, allOf }: SchemaNode): Partial<SchemaNode> {
   return {
     ...(typeof additionalProperties === 'object' ? { additionalProperties: structural(additionalProperties) } : {}),
@@ -66,7 +68,7 @@ function structuralEach(nodes: Readonly<Record<string, SchemaNode>>): Record<str
   return Object.fromEntries(Object.entries(nodes).map(([name, node]) => [name, structural(node)]));
 }
 
-/** Objects of several forms: all members in one object, and which of them belong together. */
+/** Joins objects of several forms: all members in one object, and which of them belong together. */
 function alternatives(node: SchemaNode): SchemaNode {
   const { anyOf = [], ...rest } = node;
   const properties: Record<string, SchemaNode> = {};
@@ -75,7 +77,7 @@ function alternatives(node: SchemaNode): SchemaNode {
   return { ...rest, type: 'object', properties, oneOf: anyOf.map((form) => ({ required: form.required })) };
 }
 
-/** Kubernetes reads patterns by RE2, which writes code points in another way. */
+/** Returns a pattern as RE2 reads it, as Kubernetes does: it writes code points in another way. */
 function re2(pattern: string): string {
   return pattern.replace(/\\u([0-9a-f]{4})/gi, '\\x{$1}');
 }

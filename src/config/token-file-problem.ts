@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { sep } from 'node:path';
 
-/** Where a consumer's token may be read from, by real paths. */
+/** Bounds of where a consumer's token may be read from, by real paths. */
 export interface TokenBounds {
   /** Only below this directory; undefined: anywhere. */
   readonly below: string | undefined;
@@ -11,7 +11,7 @@ export interface TokenBounds {
 
 /**
  * Returns the rule that a token file breaks once every symbolic link and `..` in its path is followed; undefined: none,
- * or there is no such file, which its reader says.
+ * or there is no such file, which its reader reports.
  */
 export function tokenFileProblem(file: string, bounds: TokenBounds): string | undefined {
   const real = realPath(file);

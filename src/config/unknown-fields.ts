@@ -3,7 +3,7 @@ import type { z } from 'zod';
 /** Rounds of removing fields: what was hidden behind one unknown field shows in the next. */
 const MAX_ROUNDS = 8;
 
-/** What a document is without its unknown fields, and the paths of those. */
+/** A document without its unknown fields, and the paths of those. */
 export interface Tolerated {
   readonly value: unknown;
   readonly unknown: readonly string[];
@@ -11,7 +11,7 @@ export interface Tolerated {
 
 /**
  * Removes from a document the fields that a strict schema does not know. A sidecar that runs for weeks reads documents
- * of a newer version; what it does not know it can leave, what it knows must still be right.
+ * of a newer version; it can leave unknown fields, known ones must still be right.
  */
 export function withoutUnknownFields(schema: z.ZodType, document: unknown): Tolerated {
   const value = structuredClone(document);
@@ -31,7 +31,7 @@ function unknownIn(issue: z.core.$ZodIssue, above: Path): readonly Path[] {
   const at = [...above, ...issue.path];
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => [...at, key]);
   if (issue.code !== 'invalid_union') return [];
-  // The form that fits but for unknown fields is the one that was meant.
+  // The form that fits but for unknown fields is the intended one.
   const meant = issue.errors.find((issues) => issues.every((one) => one.code === 'unrecognized_keys'));
   return (meant ?? []).flatMap((one) => unknownIn(one, at));
 }

@@ -2,15 +2,15 @@ import type { LeaseView } from '../core/lease/lease.ts';
 import type { Member } from '../core/lease/candidate-ranking.ts';
 import type { RedisConnectionState } from './redis/redis-connection.ts';
 
-/** What a standby or leader learns of one lease. */
+/** View of one lease that a standby or leader gets. */
 export interface Sighting {
   readonly view: LeaseView;
   readonly members: readonly Member[];
-  /** Who holds it, as it named itself; empty: nobody ever did. */
+  /** The replica that has it, by the name it gave; empty: none ever did. */
   readonly holder: string;
 }
 
-/** What a replica says of itself with every call. */
+/** Data that a replica reports of itself with every call. */
 export interface SelfReport {
   readonly id: string;
   readonly revision: string;
@@ -30,7 +30,7 @@ export interface RenewRequest {
 export type RenewAnswer =
   | { readonly kind: 'renewed'; readonly storeMs: number; readonly incarnation: string; readonly forgotten: boolean }
   | { readonly kind: 'lost' }
-  /** The store knows nothing of us any more, and our own time is over. */
+  /** The store does not know us any more, and our own time is over. */
   | { readonly kind: 'forgotten' };
 
 export type AcquireAnswer =
@@ -44,22 +44,22 @@ export type AcquireAnswer =
   | { readonly kind: 'held' }
   | { readonly kind: 'quarantine' };
 
-/** What `/status` shows of a lease. */
+/** Data that `/status` shows of a lease. */
 export interface LeaseFacts {
   readonly role: 'leader' | 'standby' | 'retired';
-  /** Something may be done in its name now. */
+  /** True while the lease allows acting in its name. */
   readonly open: boolean;
   readonly epoch: number;
   readonly remainingMs: number | undefined;
   readonly holder: string;
   readonly rank: number;
-  /** To whom it would be given now. */
+  /** The replica that would get the lease now. */
   readonly heir: string | undefined;
   /** Replicas that take part now. */
   readonly members: readonly string[];
-  /** Replicas that took part in the last minutes and stopped renewing their record without a word. */
+  /** Replicas that took part in the last minutes and stopped renewing their record without leaving. */
   readonly gone: readonly string[];
-  /** As the leader: it cannot do its work, and no other replica was found that can. */
+  /** Set when this leader cannot do its work, and no other replica was found that can. */
   readonly unfit: { readonly why: string; readonly asked: number; readonly nextTryMs: number } | undefined;
   readonly quarantineMs: number | undefined;
   readonly lastHandOver: { readonly at: string; readonly to: string } | undefined;
@@ -67,7 +67,7 @@ export interface LeaseFacts {
   readonly observed: boolean;
 }
 
-/** Messages between the replicas of one store; they may be lost, nothing depends on them but speed. */
+/** Messages between the replicas of one store; they may be lost, only speed depends on them. */
 export type Notice =
   | { readonly kind: 'changed'; readonly lease: string }
   /** `prove`: the heir answers only if the token endpoint takes its credentials; the leader's were refused. */
@@ -79,7 +79,7 @@ export type Notice =
       readonly prove: boolean;
     }
   | { readonly kind: 'warm'; readonly lease: string; readonly heir: string; readonly token: string }
-  /** Asks the leader of that epoch to hand over; a later one is not meant. */
+  /** Asks the leader of that epoch to hand over; the request does not apply to a later one. */
   | { readonly kind: 'hand-over'; readonly lease: string; readonly epoch: number }
   | { readonly kind: 'dead'; readonly connection: string };
 
@@ -90,16 +90,16 @@ export type Notice =
  */
 export interface Leases {
   /**
-   * How far the store's clock is ahead of this process's wall clock, ms, as the last answer told; 0 while nothing is
-   * known, and with a store of our own.
+   * Lead of the store's clock over this process's wall clock, ms, by the last answer; 0 while it is not known, and with
+   * a store of our own.
    */
   readonly storeAheadMs: number;
   onLink(listener: (state: RedisConnectionState) => void): void;
   onNotice(listener: (notice: Notice) => void): void;
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>>;
   /**
-   * @param want the data set and the last holder as they were watched for a ttl; others are refused unless the last
-   * holder stopped cleanly.
+   * Tries to take the lease. @param want the data set and the last holder as they were watched for a ttl; others are
+   * refused unless the last holder stopped cleanly.
    */
   acquire(
     lease: string,
@@ -113,9 +113,9 @@ export interface Leases {
     self: SelfReport,
   ): Promise<AcquireAnswer>;
   renew(requests: readonly RenewRequest[], ttlMs: number, self: SelfReport): Promise<ReadonlyMap<string, RenewAnswer>>;
-  /** Are these connections of holders gone? undefined: the store does not say. */
+  /** Returns whether these connections of holders are gone; undefined: the store does not tell. */
   gone(conns: readonly string[]): Promise<ReadonlyMap<string, boolean> | undefined>;
-  /** Removes exactly this holder's lock. @returns false when somebody newer is there. */
+  /** Removes exactly this holder's lock. @returns false when a newer holder is there. */
   break(
     lease: string,
     of: { readonly token: string; readonly conn: string | undefined; readonly beat: string },
@@ -128,6 +128,6 @@ export interface Leases {
     ttlMs: number,
   ): Promise<boolean>;
   publish(notice: Notice): Promise<void>;
-  /** Leaves the list of candidates. */
+  /** Takes this replica off the list of candidates. */
   leave(leases: readonly string[], id: string): Promise<void>;
 }

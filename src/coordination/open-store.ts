@@ -19,9 +19,9 @@ export interface Coordination {
   readonly leases: Leases;
   readonly limits: SharedLimits;
   readonly pool: StreamPool;
-  /** undefined: there is nobody to tell. */
+  /** undefined with an embedded store: no other replica reads the registry. */
   readonly registry: ConnectionRegistry | undefined;
-  /** undefined: nobody could read them. */
+  /** undefined with an embedded store: no controller could read reports. */
   readonly reports: ReportStore | undefined;
   /** undefined: the store is this process's own. */
   readonly link: RedisConnection | undefined;

@@ -3,7 +3,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:cr
 /**
  * Seals a value for a store that others can read (AES-256-GCM). The key is derived from the OAuth client's own secret
  * and never stored.
- * @param secret what the key is derived from; whoever may use the sealed value holds it anyway.
+ * @param secret source of the key; each reader who may use the sealed value has it anyway.
  */
 export function seal(value: string, secret: string, context: string): string {
   const salt = randomBytes(16);
@@ -13,7 +13,7 @@ export function seal(value: string, secret: string, context: string): string {
   return `v1.${Buffer.concat([salt, nonce, cipher.getAuthTag(), body]).toString('base64url')}`;
 }
 
-/** @returns undefined when the seal is broken or another secret made it. */
+/** Opens a seal. @returns undefined when it is broken or another secret made it. */
 export function unseal(sealed: string, secret: string, context: string): string | undefined {
   if (!sealed.startsWith('v1.')) return undefined;
   const bytes = Buffer.from(sealed.slice(3), 'base64url');

@@ -60,14 +60,14 @@ function problem(rule: string, remedy: string): ConfigProblem {
   return { code: 'HF_CONFIG_OPTION', field: '--store', rule, remedy };
 }
 
-/** DIR */
+/** Reads DIR. */
 function embeddedTarget(directory: string): StoreTarget | ConfigProblem {
   return directory === ''
     ? problem('names no directory', 'write --store embedded:DIR')
     : { kind: 'embedded', directory };
 }
 
-/** The value as a URL. A URL has one host, so the first sentinel of a list stands for all of them. */
+/** Returns the value as a URL. A URL has one host, so the first sentinel of a list stands for all of them. */
 function serverUrl(value: string): URL | undefined {
   if (!/^(redis|rediss|redis\+sentinel):\/\//.test(value)) return undefined;
   const ofOne = value.startsWith(SENTINEL)
@@ -87,7 +87,7 @@ function misplacedPart(value: string, url: URL): ConfigProblem | undefined {
   return undefined;
 }
 
-/** USER */
+/** Reads USER. */
 function userOf(url: URL): { readonly username?: string } | ConfigProblem {
   try {
     const username = decodeURIComponent(url.username);
@@ -97,7 +97,7 @@ function userOf(url: URL): { readonly username?: string } | ConfigProblem {
   }
 }
 
-/** HOST[:PORT][/DB] */
+/** Reads HOST[:PORT][/DB]. */
 function serverOptions(url: URL): TargetOptions | ConfigProblem {
   const db = databaseOf(url);
   if (typeof db !== 'number') return db;
@@ -106,7 +106,7 @@ function serverOptions(url: URL): TargetOptions | ConfigProblem {
   return { host, port, db, ...(url.protocol === 'rediss:' ? { tls: tlsOptions(host) } : {}) };
 }
 
-/** DB */
+/** Reads DB. */
 function databaseOf(url: URL): number | ConfigProblem {
   const db = url.pathname.replace('/', '');
   if (db !== '' && !/^\d{1,2}$/.test(db))
@@ -116,12 +116,12 @@ function databaseOf(url: URL): number | ConfigProblem {
     : Number(db || 0);
 }
 
-/** Only a name can be asked for in the handshake, an address cannot (RFC 6066). */
+/** Returns TLS options. Only a name can be asked for in the handshake, an address cannot (RFC 6066). */
 function tlsOptions(host: string): NonNullable<TargetOptions['tls']> {
   return { minVersion: 'TLSv1.2', ...(isIP(host) === 0 ? { servername: host } : {}) };
 }
 
-/** HOST[:PORT],HOST[:PORT],.../NAME */
+/** Reads HOST[:PORT],HOST[:PORT],.../NAME. */
 function sentinelOptions(value: string, url: URL): TargetOptions | ConfigProblem {
   const name = url.pathname.replace(/^\//, '');
   if (name === '') return problem('names no master', 'write redis+sentinel://HOST:PORT,HOST:PORT/NAME');
@@ -137,7 +137,7 @@ interface Sentinel {
   readonly port: number;
 }
 
-/** One HOST[:PORT] of the list; a port that is none is NaN or out of bounds. */
+/** Reads one HOST[:PORT] of the list; a malformed port is NaN or out of bounds. */
 function sentinelAt(text: string): Sentinel {
   const [host = '', port] = text.split(':');
   return { host, port: Number(port ?? SENTINEL_PORT) };

@@ -1,22 +1,26 @@
+/**
+ * Toward the store: contracts for what must outlive or be shared by processes (checkpoints, letters, leases, shared
+ * limits, the stream pool), and `openStore`, which chooses an adapter. It never decides who leads or what a checkpoint
+ * covers: that is core's. Adapters: redis/ for any number of replicas, embedded/ for one; one contract suite
+ * (test/coordination/store.contract.test.ts) tests both.
+ */
+
 import type { EpochMillis } from '../core/units.ts';
 import { recordIn } from './record-in.ts';
 
-/** Where a stream stands: the end of the contiguous settled prefix. */
+/** A stream's position: the end of the contiguous settled prefix. */
 export interface Checkpoint {
   /** Layout of this record; a newer one than ours is refused, never guessed. */
   readonly schema: 1;
   /** Fencing number of the leader that wrote it. */
   readonly epoch: number;
-  /** Events settled since the stream was first held; never goes down, so any class can be compared. */
+  /** Events settled since the stream's first record; never goes down, so any class can be compared. */
   readonly index: number;
   /** Vendor resume value, `kind:value`; empty before the first event of a stream that cannot resume. */
   readonly position: string;
-  /** Class A: how often the platform began to count anew. */
+  /** Class A: how often the platform began a new numbering. */
   readonly era: number;
-  /**
-   * What is needed to recognise a replay: class A `sequence:print`, class B identities at the position. At most 512
-   * entries.
-   */
+  /** Data to recognise a replay: class A `sequence:print`, class B identities at the position. At most 512 entries. */
   readonly tail: readonly string[];
   readonly distinct: number;
   readonly missing: number;
@@ -26,11 +30,11 @@ export interface Checkpoint {
    * most 16.
    */
   readonly suspects?: readonly (readonly [string, number])[];
-  /** Everything accepted was settled when its writer stopped. */
+  /** True when everything accepted was settled when its writer stopped. */
   readonly drained?: boolean;
-  /** What is settled ahead of the floor: intervals of numbers as deltas. At most AHEAD_LIMIT_BYTES as JSON. */
+  /** Numbers settled ahead of the floor: intervals as deltas. At most AHEAD_LIMIT_BYTES as JSON. */
   readonly ahead?: readonly number[];
-  /** Grows with what is settled ahead; none: 0. Of two records with one index the one with more is the newer. */
+  /** Grows with the entries settled ahead; none: 0. Of two records with one index the one with more is the newer. */
   readonly aheadCount?: number;
 }
 
@@ -58,7 +62,7 @@ export const DEAD_LETTER_LIMIT = 10_000;
 /** Bytes of dead letters kept per stream, as letterBytes counts them. At the limit as above. */
 export const DEAD_LETTER_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** How much is kept of one stream. */
+/** Limits of the letters kept of one stream. */
 export interface LetterLimits {
   readonly count: number;
   readonly bytes: number;
@@ -67,19 +71,19 @@ export interface LetterLimits {
 /** Both limits of the dead letters of one stream, as the stores enforce them; tests use smaller ones. */
 export const LETTER_LIMITS: LetterLimits = { count: DEAD_LETTER_LIMIT, bytes: DEAD_LETTER_LIMIT_BYTES };
 
-/** A dead letter as text: JSON, the event in base64. */
+/** Returns a dead letter as text: JSON, the event in base64. */
 export function letterText({ data, ...record }: DeadLetter): string {
   return JSON.stringify({ ...record, data: data.toString('base64') });
 }
 
-/** What a dead letter counts toward the limit, in both adapters: the bytes of letterText. */
+/** Returns the bytes that a dead letter counts toward the limit, in both adapters: those of letterText. */
 export function letterBytes({ data, ...record }: DeadLetter): number {
   return Buffer.byteLength(JSON.stringify({ ...record, data: '' })) + Math.ceil(data.length / 3) * 4;
 }
 
 /**
- * What must survive this process. Two adapters (Redis, embedded) pass one contract suite (test/contract).
- * Every method may throw HoldfastError HF_STORE_UNAVAILABLE; nothing is retried inside.
+ * Stores what must survive this process. Every method may throw HoldfastError HF_STORE_UNAVAILABLE; nothing is retried
+ * inside.
  */
 export interface Store {
   readonly kind: 'redis' | 'embedded';
@@ -88,11 +92,11 @@ export interface Store {
    * @param floor the highest epoch this process ever saw for the client (0: none), for a store that lost its data.
    */
   claim(client: string, holder: string, floor: number): Promise<number>;
-  /** The fencing number given last; 0: none. */
+  /** Returns the fencing number given last; 0: none. */
   epoch(client: string): Promise<number>;
   load(client: string, stream: string): Promise<Checkpoint | undefined>;
   /**
-   * Written whole or not at all. `fenced`: another epoch holds the client. `regressed`: a stored record is further
+   * Writes records, all or none. `fenced`: another epoch has the client. `regressed`: a stored record is further
    * (newerOf).
    */
   save(
@@ -102,15 +106,15 @@ export interface Store {
   ): Promise<'stored' | 'fenced' | 'regressed'>;
   /** Puts back a record that the store has lost; one that is there stays. @returns whether it was written. */
   seed(client: string, stream: string, checkpoint: Checkpoint): Promise<boolean>;
-  /** A secret sealed by the caller (the store never holds the key). Refused like a checkpoint. */
+  /** Stores a secret sealed by the caller (the store never has the key). Refused like a checkpoint. */
   saveSealed(client: string, epoch: number, name: string, sealed: string): Promise<'stored' | 'fenced'>;
   loadSealed(client: string, name: string): Promise<string | undefined>;
   /**
-   * Durable when it resolves. `full`: a limit would be passed and nothing was written. A letter that is there is
-   * replaced.
+   * Stores a letter; durable when it resolves. `full`: a limit would be passed and nothing was written. Replaces a
+   * letter with the same id.
    */
   addDeadLetter(client: string, letter: DeadLetter): Promise<'stored' | 'full'>;
-  /** Oldest first, after the id `after`. */
+  /** Returns letters, oldest first, after the id `after`. */
   listDeadLetters(
     client: string,
     stream: string,
@@ -158,8 +162,8 @@ function isCount(value: unknown): boolean {
 }
 
 /**
- * Of two records of one stream the one that is further: by index, then by what is settled ahead of it. The first one
- * if neither is.
+ * Returns the record that is further, of two of one stream: by index, then by what is settled ahead of it. The first
+ * one if neither is.
  */
 export function newerOf(a: Checkpoint | undefined, b: Checkpoint | undefined): Checkpoint | undefined {
   if (a === undefined || b === undefined) return a ?? b;

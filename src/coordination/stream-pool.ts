@@ -1,4 +1,4 @@
-/** How a stream stands in its tenant's pool. */
+/** State of a stream in its tenant's pool. */
 export type PoolPlace =
   | { readonly kind: 'granted' }
   /** Place in the queue from 0; look again after `retryMs`. */
@@ -16,18 +16,18 @@ export interface PoolRequest {
 }
 
 /**
- * Streams one tenant holds at a time (S4: 50), with a queue by priority, ageing and preemption. Throws HoldfastError
- * HF_STORE_UNAVAILABLE.
+ * Limits the streams that one tenant has at a time (S4: 50), with a queue by priority, ageing and preemption. Throws
+ * HoldfastError HF_STORE_UNAVAILABLE.
  */
 export interface StreamPool {
-  /** Asks for a slot, or renews the one held: call it well within `POOL_SLOT_MS`. */
+  /** Asks for a slot, or renews it: to be called well within `POOL_SLOT_MS`. */
   admit(request: PoolRequest): Promise<PoolPlace>;
   leave(request: PoolRequest): Promise<void>;
 }
 
 /** A slot that nobody renews is free after this. */
 export const POOL_PLACE_MS = 15_000;
-/** The pool of one replica: a plain count would do, and core/dialing/dial-queue.ts has the queue. */
+/** Grants every place: with one replica core/dialing/dial-queue.ts has the queue. */
 export const noStreamPool: StreamPool = {
   admit: () => Promise.resolve({ kind: 'granted' }),
   leave: () => Promise.resolve(),

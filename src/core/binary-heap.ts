@@ -1,6 +1,6 @@
 /**
- * Keeps values by a number, the lowest first: O(log n) to add and to take. Values with equal numbers come in no
- * promised order.
+ * Keeps values by a number, the lowest first: O(log n) to add and to take. The order of values with equal numbers is
+ * not guaranteed.
  */
 export class BinaryHeap<V> {
   readonly #keys: number[] = [];

@@ -1,4 +1,4 @@
-/** What the caller does about an error of a shell. */
+/** Reaction that a shell's error demands of the caller. */
 export type ErrorDisposition = 'retry' | 'retry-after' | 're-authenticate' | 'give-up' | 'refuse-to-start';
 
 /** The catalogue of error codes. docs/errors.md lists every one; a test compares the two in both directions. */
@@ -39,7 +39,10 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** The one error class of the shells. `message` is for people; programs read `code` and `disposition`. */
+/**
+ * Carries an error of the shells, the one class for all. `message` is for people; programs read `code` and
+ * `disposition`.
+ */
 export class HoldfastError extends Error {
   override readonly name = 'HoldfastError';
   readonly code: ErrorCode;

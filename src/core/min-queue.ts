@@ -4,8 +4,8 @@ import { BinaryHeap } from './binary-heap.ts';
 const TRIM_AT = 1024;
 
 /**
- * Keeps values by a number, the lowest first. What comes in growing order, as most does, costs O(1) to add and to take;
- * what does not, O(log n) of its like. Values with equal numbers come in no promised order.
+ * Keeps values by a number, the lowest first. Values that come in growing order, as most do, cost O(1) to add and to
+ * take; others O(log n) of their like. The order of values with equal numbers is not guaranteed.
  */
 export class MinQueue<V> {
   /** In growing order, from `#at` on. */
@@ -37,7 +37,7 @@ export class MinQueue<V> {
     if (this.#othersFirst) return this.#others.pop();
     const top = this.#values[this.#at];
     if (top === undefined) return undefined;
-    // Taken, it is not kept alive until the next trim.
+    // Once taken, a value is not kept alive until the next trim.
     this.#values[this.#at] = undefined;
     this.#at += 1;
     if (this.#at === this.#keys.length) {

@@ -14,13 +14,13 @@ export class SecretRegistry {
   /** Spellings by their first MIN_LENGTH characters. */
   #byHead: ReadonlyMap<string, readonly string[]> = new Map();
   /**
-   * Which hashes of four characters some spelling begins with: tells most places of a text at once that nothing begins
-   * there.
+   * Hashes of four characters that some spelling begins with: they show for most places of a text at once that no
+   * secret begins there.
    */
   #begins = new Uint8Array(HASHES);
   readonly #encode: (value: string) => readonly string[];
 
-  /** @param encode further spellings of a value; core knows no base64. */
+  /** @param encode returns further spellings of a value; core knows no base64. */
   constructor(encode: (value: string) => readonly string[]) {
     this.#encode = encode;
   }
@@ -31,7 +31,7 @@ export class SecretRegistry {
   static readonly PREFIX = 12;
   /** Secrets known at one time; the oldest is forgotten first. */
   static readonly LIMIT = 512;
-  /** A token stays a secret for so long after its end: what was written late must not show it. */
+  /** How long a token stays a secret after its end: a line written late must not show it. */
   static readonly KEPT_AFTER_END_MS = 3_600_000;
 
   /**
@@ -57,8 +57,8 @@ export class SecretRegistry {
   }
 
   /**
-   * The text with every known secret replaced, and what of one was cut off. Secrets that overlap are replaced together.
-   * Linear in the text's length, however many secrets are known.
+   * Returns the text with every known secret replaced, and the rest of one that was cut off. Secrets that overlap are
+   * replaced together. Linear in the text's length, however many secrets are known.
    */
   scrub(text: string): string {
     let out = '';
@@ -71,7 +71,7 @@ export class SecretRegistry {
       if (from < 0 || this.#begins[hash] === 0) continue;
       const end = from + this.#lengthAt(text, from);
       if (end <= done || end === from) continue;
-      // One that begins within the last one only makes it longer.
+      // A secret that begins within the last one only makes it longer.
       if (from >= done) out += text.slice(done, from) + MARK;
       done = end;
     }
@@ -89,7 +89,7 @@ export class SecretRegistry {
     }
   }
 
-  /** How many characters of a secret stand there, of the longest one; 0: none. */
+  /** Returns the length of the longest secret, whole or cut off, at this place; 0: none. */
   #lengthAt(text: string, from: number): number {
     let longest = 0;
     for (const spelling of this.#byHead.get(text.slice(from, from + SecretRegistry.MIN_LENGTH)) ?? []) {
@@ -102,7 +102,7 @@ export class SecretRegistry {
 
 const MARK = '[redacted]';
 
-/** The hash of the last WINDOW characters: older ones are shifted out. */
+/** Returns the hash of the last WINDOW characters: older ones are shifted out. */
 function hashWith(hash: number, char: number): number {
   return ((hash << 4) ^ char) & (HASHES - 1);
 }

@@ -1,4 +1,11 @@
-/** What a machine answers: its next state, and what the driver must now do, in this order. */
+/**
+ * All decisions of Holdfast, as pure machines: an input goes in, a new state and effects come out. core never does I/O,
+ * has no clock and no chance of its own (the caller brings both), and imports nothing but core. Its folders are the
+ * life of a connection (session), leadership (lease), connection attempts (dialing) and events (events); src/sidecar
+ * drives them and performs their effects.
+ */
+
+/** Answer of a machine: its next state, and the effects that the driver must now perform, in this order. */
 export interface Step<State, Effect> {
   readonly state: State;
   readonly effects: readonly Effect[];

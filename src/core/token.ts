@@ -13,7 +13,7 @@ export interface TokenPolicy {
   readonly leadMs: Millis;
   readonly minRemainingAtDialMs: Millis;
   readonly minRemainingAtRedialMs: Millis;
-  /** Ask a REST path with the new token before anything uses it. */
+  /** True: a REST path is asked with the new token before anything uses it. */
   readonly validate: boolean;
   /** S4: after a failed validation keep the old token and try again in 30 s. */
   readonly retryInvalidMs: Millis;
@@ -44,7 +44,7 @@ export interface TokenState {
   readonly gen: number;
   readonly attempt: number;
   readonly lastAskedAtMs: Millis | undefined;
-  /** Someone cannot go on without a fresh token. */
+  /** True when a stream cannot go on without a fresh token. */
   readonly wanted: boolean;
   readonly failure: TokenFailure | undefined;
   /** Since when the token endpoint refuses these credentials; other failures in between leave it. */
@@ -110,17 +110,19 @@ const REFUSALS: ReadonlySet<TokenFailure> = new Set<TokenFailure>([
   'forbidden',
 ]);
 
+/** Returns whether the failure means that the token endpoint refused the credentials. */
 export function credentialsRefused(failure: TokenFailure): boolean {
   return REFUSALS.has(failure);
 }
 
-/** The token new dials use. */
+/** Returns the token that new dials use. */
 export function currentToken(state: TokenState): Token | undefined {
   return state.staging ?? state.active;
 }
 
 /**
- * Rotation is due at the earlier of `rotateAtPercent` of life and `leadMs` before expiry, never before half the life.
+ * Returns when rotation is due: at the earlier of `rotateAtPercent` of life and `leadMs` before expiry, never before
+ * half the life.
  */
 export function rotateAtMs(policy: TokenPolicy, token: Token): Millis {
   const life = token.expiresAtMs - token.askedAtMs;
@@ -128,13 +130,14 @@ export function rotateAtMs(policy: TokenPolicy, token: Token): Millis {
   return Math.max(due, token.askedAtMs + life / 2);
 }
 
-/** Is this token good for a dial now? `minRemainingMs` is one of the policy's floors. */
+/** Returns whether this token is good for a dial now. `minRemainingMs` is one of the policy's floors. */
 export function tokenServes(token: Token | undefined, minRemainingMs: Millis, nowMs: Millis): boolean {
   if (token === undefined) return false;
   const floor = Math.min(minRemainingMs, (token.expiresAtMs - token.askedAtMs) * FLOOR_SHARE);
   return token.expiresAtMs - nowMs > floor;
 }
 
+/** Returns when the token machine must next look at the clock. */
 export function tokenDeadline(policy: TokenPolicy, state: TokenState): Millis | undefined {
   if (state.work.kind === 'waiting') return state.work.untilMs;
   if (state.work.kind !== 'idle') return undefined;
@@ -146,7 +149,8 @@ export function tokenDeadline(policy: TokenPolicy, state: TokenState): Millis | 
 }
 
 /**
- * Single flight: at most one request or validation is out at any time; what is asked meanwhile waits for its result.
+ * Steps the token machine. Single flight: at most one request or validation is out at any time; requests that come
+ * meanwhile wait for its result.
  */
 export function stepToken(
   policy: TokenPolicy,

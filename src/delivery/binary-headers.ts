@@ -1,8 +1,9 @@
 import { attributesOf, type Parcel } from './envelope.ts';
 
 /**
- * Binary content mode (CloudEvents HTTP binding 3.1): attributes as `ce-` headers. Values are percent-encoded as the
- * binding asks (3.1.3.2): everything outside printable ASCII, and space, double quote and percent.
+ * Returns the headers of binary content mode (CloudEvents HTTP binding 3.1): attributes as `ce-` headers. Values are
+ * percent-encoded as the binding asks (3.1.3.2): everything outside printable ASCII, and space, double quote and
+ * percent.
  */
 export function binaryHeaders(parcel: Parcel): Record<string, string> {
   const attributes = JSON.parse(attributesOf(parcel)) as Record<string, unknown>;

@@ -14,9 +14,7 @@ import {
 } from '../core/events/consumer-health.ts';
 import type { DeliveryPorts } from './delivery-ports.ts';
 
-/**
- * Keeps the consumer's standing, shared by push and pull: held or not, the storm guard; and says so when it changes.
- */
+/** Keeps the consumer's standing, shared by push and pull: hold, probe, storm guard; reports each change. */
 export class ConsumerGate {
   readonly #policy: ConsumerPolicy;
   readonly #ports: Pick<DeliveryPorts, 'telemetry' | 'clock'>;
@@ -35,7 +33,9 @@ export class ConsumerGate {
     return this.#state.hold?.reason;
   }
 
-  /** The end of a hold that is not over yet. One that is over is no deadline: the next event is the probe. */
+  /**
+   * Returns the end of a hold that is not over yet. A hold that is over is no deadline: the next event is the probe.
+   */
   deadline(nowMs: number): number | undefined {
     return consumerDeadline(this.#state, nowMs);
   }
@@ -44,12 +44,12 @@ export class ConsumerGate {
     return consumerAllows(this.#state, nowMs);
   }
 
-  /** The consumer is being looked for. */
+  /** Notes that a probe for the consumer is under way. */
   probed(): void {
     this.#state = consumerProbed(this.#state);
   }
 
-  /** It was looked for. */
+  /** Takes in the probe's result. */
   found(there: boolean, nowMs: number): void {
     this.#state = consumerFound(this.#state, there, nowMs);
   }
@@ -59,7 +59,7 @@ export class ConsumerGate {
     this.#step(answer, event, nowMs);
   }
 
-  /** As note. Returns whether this event is spared: it must not come nearer to the dead letters. */
+  /** Takes note as `note` does. Returns whether this event is spared: it must not come nearer to the dead letters. */
   spares(answer: Answer, event: number, nowMs: number): boolean {
     return this.#step(answer, event, nowMs).some((effect) => effect.kind === 'spare');
   }

@@ -14,13 +14,13 @@ export interface LetterView {
   readonly bytes: number;
 }
 
-/** What the API needs of the store and of the stream. */
+/** The services that the API gets from the store and the stream. */
 export interface LetterPort {
   list(after: string | undefined, limit: number): Promise<readonly LetterView[]>;
   show(id: string): Promise<(LetterView & { readonly attributes: unknown; readonly data: string }) | undefined>;
   /**
-   * Delivers it again, same event id; it is removed once it is settled. `busy`: enough of them wait for the consumer
-   * already.
+   * Delivers it again, same event id; it is removed once it is settled. `busy`: enough redriven events wait for the
+   * consumer already.
    */
   redrive(id: string): Promise<'redriven' | 'unknown' | 'busy'>;
   remove(id: string): Promise<boolean>;
@@ -30,7 +30,7 @@ export interface LetterPort {
 /** Dead letters that one answer lists at most, and where the request names no `limit`. */
 const PAGE = 100;
 
-/** GET, POST …/redrive and DELETE on /v1/streams/{stream}/dead-letters[/{id}]. */
+/** Serves GET, POST …/redrive and DELETE on /v1/streams/{stream}/dead-letters[/{id}]. */
 export class DeadLetterRoutes {
   readonly #port: LetterPort;
 

@@ -3,7 +3,7 @@ import type { ConsumerGate } from './consumer-gate.ts';
 import { CRASH, type DeliveryPorts } from './delivery-ports.ts';
 import type { Parcel } from './envelope.ts';
 
-/** What the store said of one dead letter. `failed`: it gave no answer. */
+/** The store's answer about one dead letter. `failed`: it gave none. */
 export interface LetterAnswer {
   readonly kind: 'letter';
   readonly entry: OutboxEntry<Parcel>;
@@ -31,7 +31,7 @@ export class DeadLettering {
     this.#maxAttempts = maxAttempts;
   }
 
-  /** No letter waits for the store's answer. */
+  /** True while no letter waits for the store's answer. */
   get idle(): boolean {
     return this.#unanswered === 0;
   }
@@ -43,11 +43,12 @@ export class DeadLettering {
 
   /**
    * Dead-letters one event, once; where so many die that the consumer must be at fault (a bad deploy must not drain the
-   * stream), the event goes again later instead. Returns the store's answer to come, for `ended`; undefined: none.
+   * stream), the event goes again later instead. Returns the promise of the store's answer, for `ended`; undefined:
+   * none.
    */
   begin(entry: OutboxEntry<Parcel>, reason: string, nowMs: number): Promise<LetterAnswer> | undefined {
     if (entry.state === 'dying' || entry.state === 'settled') return undefined;
-    // A conviction says nothing about the consumer that it has not proved already.
+    // A conviction proves nothing about the consumer that it has not proved already.
     const spared = reason !== CRASH && this.#gate.spares({ kind: 'dead-letter', reason }, entry.ord, nowMs);
     this.#outbox.bury(entry.ord); // neither handed over nor overdue until the store has it
     if (spared) {
@@ -67,7 +68,7 @@ export class DeadLettering {
     this.#unanswered -= 1;
   }
 
-  /** Lets an event go again later that is no dead letter after all. */
+  /** Lets an event that is no dead letter after all go again later. */
   again(entry: OutboxEntry<Parcel>, nowMs: number): void {
     this.#outbox.retry(entry.ord, this.#gate.delayMs(entry.faults), nowMs, false);
   }

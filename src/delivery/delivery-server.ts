@@ -30,22 +30,23 @@ const CLOSE_LIMIT_MS = 2000;
 // The types of ws do not know the option yet.
 const closeTimeout: object = { closeTimeout: CLOSE_LIMIT_MS };
 
-/** What the server knows of one stream. */
+/** The server's view of one stream. */
 export interface ServedStream {
   readonly name: string;
-  /** The last term's; 0: there was none. */
+  /** Epoch of the latest term; 0: there was none. */
   readonly epoch: number;
   /** undefined: the stream is pushed. */
   readonly pull: PullEndpoint | undefined;
   /** undefined: this replica does not lead the stream. */
   readonly letters: DeadLetterRoutes | undefined;
   readonly maxInFlight: number;
-  /** The cursor is one of this epoch and not beyond what was delivered. */
+  /** Returns whether the cursor is of this epoch and not beyond the last delivered event. */
   cursorKnown(cursor: string): boolean;
 }
 
 /**
- * The consumer's side of the sidecar: WebSocket and SSE pull, acknowledgements, dead letters. Bound to 127.0.0.1 only.
+ * Serves the consumer's side of the sidecar: WebSocket and SSE pull, acknowledgements, dead letters. Bound to 127.0.0.1
+ * only.
  */
 export class DeliveryServer {
   readonly #streams: () => ReadonlyMap<string, ServedStream>;
@@ -122,7 +123,7 @@ export class DeliveryServer {
     return this.#serve(stream, { url, parts: parts.slice(3) }, request, response);
   }
 
-  /** Serves what stands below /v1/streams/{stream}. */
+  /** Serves the paths below /v1/streams/{stream}. */
   async #serve(
     stream: ServedStream,
     { url, parts: [what, ...below] }: { readonly url: URL; readonly parts: readonly string[] },
@@ -194,7 +195,9 @@ export class DeliveryServer {
     });
   }
 
-  /** The stream's pull side, if it has one and nobody else is connected (or the caller takes over). */
+  /**
+   * Returns the stream's pull endpoint, if it has one and no other consumer is connected (or the caller takes over).
+   */
   #free(
     stream: ServedStream,
     url: URL,
@@ -240,7 +243,10 @@ async function acknowledge(stream: ServedStream, request: IncomingMessage, respo
   sendJson(response, 200, { ok: true });
 }
 
-/** Does what a body asks for. Returns the ids that could not be done, or as text what is wrong with the body. */
+/**
+ * Carries out the acknowledgements of a body. Returns the ids that could not be acknowledged, or as text what is wrong
+ * with the body.
+ */
 function acknowledgeAll(pull: PullEndpoint, body: Buffer): readonly AckProblem[] | string {
   const message = parseObject(body);
   if (message === undefined) return 'send a JSON object with ids or upTo';
@@ -255,7 +261,7 @@ function acknowledgeAll(pull: PullEndpoint, body: Buffer): readonly AckProblem[]
     : `send {"ids": [...]} (at most ${String(MAX_IDS)}), or {"upTo": "..."} to acknowledge`;
 }
 
-/** DNS rebinding: a page in somebody's browser must not reach us by name. */
+/** Returns why a request's origin is refused. DNS rebinding: a page in a browser must not reach us by name. */
 export function originProblem(request: IncomingMessage): string | undefined {
   const host = (request.headers.host ?? '').replace(/:\d+$/, '');
   if (!['127.0.0.1', 'localhost', '[::1]'].includes(host)) return 'the Host header is not loopback';
@@ -266,7 +272,7 @@ export function originProblem(request: IncomingMessage): string | undefined {
   return request.headers['sec-fetch-site'] === 'cross-site' ? 'the request comes from a foreign page' : undefined;
 }
 
-/** The request target as a URL; undefined when it is none. */
+/** Returns the request target as a URL; undefined when it is none. */
 export function urlOf(request: IncomingMessage): URL | undefined {
   const target = request.url ?? '/';
   return target.startsWith('/') && URL.canParse(target, LOOPBACK) ? new URL(target, LOOPBACK) : undefined;

@@ -27,7 +27,7 @@ export interface Parcel {
   readonly attemptAt: number;
   /** CloudEvents id as JSON text, one character per byte; `eventIdOf` decodes it. */
   readonly idText: string;
-  /** Class A: the position this parcel stands for once it is settled, and the numbering it belongs to. */
+  /** Class A: the position that this parcel stands for once it is settled, and the numbering that it belongs to. */
   readonly sequence: Sequence | undefined;
   readonly era: number;
   /** Resume value after this event is settled; undefined: that of the one before. */
@@ -38,8 +38,8 @@ export interface Parcel {
   readonly receivedAtMs: number;
   readonly receivedEpochMs: number;
   /**
-   * Until when all that the platform sent is here or in an entry before this one. Our own notices and redriven letters
-   * prove nothing of it.
+   * Time until which everything that the platform sent is here or in an entry before this one. Our own notices and
+   * redriven letters prove nothing of it.
    */
   readonly heardEpochMs: number;
 }
@@ -53,7 +53,7 @@ export interface Stamp {
   readonly nowEpochMs: number;
   /** When the platform was heard last. */
   readonly heardEpochMs: number;
-  /** Class B: the resume value after the clock rule; overrides what the event says. */
+  /** Class B: the resume value after the clock rule; overrides the event's own. */
   readonly position?: Position | undefined;
 }
 
@@ -63,8 +63,8 @@ const ATTEMPT_WIDTH = 4;
 const SLAB_BYTES = 65_536;
 
 /**
- * Builds the CloudEvents of one stream (CloudEvents 1.0.2, JSON format). Members of the original are copied as bytes,
- * never decoded and encoded again.
+ * Builds the CloudEvents of one stream (CloudEvents 1.0.2, JSON format). Copies members of the original as bytes, never
+ * decoded and encoded again.
  */
 export class Encoder {
   readonly #source: string;
@@ -89,7 +89,7 @@ export class Encoder {
     this.#classA = plan.profile.streamClass === 'A';
   }
 
-  /** The ordering key of an event: its conversation, else the stream. */
+  /** Returns the ordering key of an event: its conversation, else the stream. */
   keyOf(view: EventView): string {
     return asString(view.raw('key')) ?? this.#streamKey;
   }
@@ -158,7 +158,7 @@ export class Encoder {
     };
   }
 
-  /** A dead letter on its way again: same id, hfreplay redrive. */
+  /** Encodes a dead letter on its way again: same id, hfreplay redrive. */
   redriven(attributes: string, data: Buffer, eventId: string, stamp: Stamp): Parcel {
     const kept = JSON.parse(attributes) as Record<string, unknown>;
     for (const name of ['hfepoch', 'hfcursor', 'hfattempt', 'hfreplay', 'recordedtime', 'data'])
@@ -187,14 +187,14 @@ export class Encoder {
     return this.#stream;
   }
 
-  /** The id of an event that brings none, as JSON text. */
+  /** Returns the id of an event that brings none, as JSON text. */
   #madeId(view: EventView, stamp: Stamp, identity: string): string {
     return this.#classA
       ? `"${String(stamp.era)}-${String(view.sequence)}"`
       : Buffer.from(JSON.stringify(identity)).toString('latin1');
   }
 
-  /** Our own attributes. hfepoch is a string: CloudEvents integers have 32 bits. */
+  /** Returns our own attributes. hfepoch is a string: CloudEvents integers have 32 bits. */
   #tail(stamp: Stamp): string {
     const recorded = this.#recordedTime(stamp.nowEpochMs);
     if (recorded !== this.#tailFor || stamp.epoch !== this.#tailEpoch) {
@@ -210,7 +210,9 @@ export class Encoder {
     );
   }
 
-  /** Most events share their minute with the one before: only the seconds are looked at again. */
+  /**
+   * Returns the time attribute. Most events share their minute with the one before: only the seconds are read again.
+   */
   #time(raw: string | undefined): string {
     if (raw === undefined) return '';
     if (raw.startsWith(this.#minute) && SECONDS.test(raw.slice(MINUTE_CHARS))) return `,"time":${raw}`;
@@ -227,7 +229,10 @@ export class Encoder {
     return this.#recorded;
   }
 
-  /** A piece of a slab: events leave in the order they came, so a slab is free soon after its last one is settled. */
+  /**
+   * Returns a piece of a slab: events leave in the order they came, so a slab is free soon after its last one is
+   * settled.
+   */
   #room(size: number): Buffer {
     if (size > SLAB_BYTES / 4) return Buffer.allocUnsafeSlow(size);
     if (this.#used + size > this.#slab.length) {
@@ -248,12 +253,12 @@ const ATTEMPT_OFFSET = ATTEMPT_WIDTH + ',"data":'.length;
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** What is kept of a parcel that is settled while an older one is not: its numbers and times, not its bytes. */
+/** Reduces a parcel that is settled while an older one is not: keeps its numbers and times, not its bytes. */
 export function withoutBytes(parcel: Parcel): Parcel {
   return { ...parcel, ce: NO_BYTES };
 }
 
-/** The CloudEvents id as the consumer sees it. */
+/** Returns the CloudEvents id as the consumer sees it. */
 export function eventIdOf(parcel: Parcel): string {
   return decodeString(parcel.idText);
 }
@@ -263,7 +268,9 @@ export function stampAttempt(parcel: Parcel, attempt: number): void {
   parcel.ce.write(String(Math.min(attempt, 9999)).padEnd(ATTEMPT_WIDTH, ' '), parcel.attemptAt, 'latin1');
 }
 
-/** JSON text of a string attribute: strings as they are, numbers in quotes; empty and others count as absent. */
+/**
+ * Returns JSON text of a string attribute: strings as they are, numbers in quotes; empty and others count as absent.
+ */
 function asString(raw: string | undefined): string | undefined {
   if (raw === undefined || raw === '""') return undefined;
   const first = raw.charCodeAt(0);
@@ -280,8 +287,8 @@ const YEAR_0_MS = -62_167_219_200_000;
 const YEAR_10000_MS = 253_402_300_800_000;
 
 /**
- * CloudEvents wants RFC 3339; epoch milliseconds are turned into it, anything else is left out (it is still in the
- * data).
+ * Returns a time as RFC 3339, as CloudEvents wants it; converts epoch milliseconds, leaves anything else out (it is
+ * still in the data).
  */
 function timeAttribute(raw: string | undefined): string {
   if (raw === undefined) return '';
@@ -296,7 +303,7 @@ function timeAttribute(raw: string | undefined): string {
     : '';
 }
 
-/** The attributes of an encoded event without its data, as JSON text. */
+/** Returns the attributes of an encoded event without its data, as JSON text. */
 export function attributesOf(parcel: Parcel): string {
   return `${parcel.ce.toString('utf8', 0, parcel.dataAt - ',"data":'.length)}}`;
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ErrorCode } from '../core/errors.ts';
 
-/** RFC 9457 problem JSON. `code` is stable; `detail` says what to do. */
+/** Sends RFC 9457 problem JSON. `code` is stable; `detail` tells the remedy. */
 export function sendProblem(
   response: ServerResponse,
   status: number,
@@ -38,6 +38,7 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'Unavailable',
 };
 
+/** Sends a body as JSON. */
 export function sendJson(response: ServerResponse, status: number, body: unknown, type = 'application/json'): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {

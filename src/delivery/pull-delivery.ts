@@ -8,20 +8,20 @@ import { ConsumerGate } from './consumer-gate.ts';
 import { DeadLettering, type LetterAnswer } from './dead-lettering.ts';
 import { CRASH, SUSPECTS_KEPT, type Delivery, type DeliveryPorts } from './delivery-ports.ts';
 
-/** What a connected consumer must be able to do. WebSocket and SSE implement it. */
+/** Sends events to one connected consumer. WebSocket and SSE implement it. */
 export interface PullConsumer {
-  /** Unacknowledged events it accepts at one time. */
+  /** Unacknowledged events that it accepts at one time. */
   readonly credit: number;
   /** Bytes written and not yet taken by its socket. */
   readonly bufferedBytes: number;
   deliver(epoch: number, entries: readonly OutboxEntry<Parcel>[]): void;
-  /** Everything up to this delivery id is covered by a stored checkpoint. */
+  /** Reports that everything up to this delivery id is covered by a stored checkpoint. */
   durable(upTo: string): void;
-  /** Another consumer took over, or we stop. */
+  /** Ends the connection: another consumer took over, or the replica stops. */
   dismiss(reason: 'takeover' | 'shutdown'): void;
 }
 
-/** Why an acknowledgement was refused. */
+/** Refusal of an acknowledgement, with its reason. */
 export interface AckProblem {
   readonly id: string;
   readonly reason: 'malformed' | 'older_epoch' | 'not_delivered';
@@ -55,7 +55,7 @@ const LOSSES_FORGOTTEN_MS = 60_000;
 const WELL_AFTER_MS = 2000;
 
 /**
- * Pull delivery of one stream: at most one consumer, in stream order, explicit acknowledgements
+ * Delivers one stream by pull: at most one consumer, in stream order, explicit acknowledgements
  * (docs/consumer-protocol.md, "Pull"). Control events come in their place and hold nothing back.
  */
 export class PullDelivery implements Delivery {
@@ -69,7 +69,7 @@ export class PullDelivery implements Delivery {
   readonly #suspects: CrashSuspects;
   /** The suspect that is alone with the consumer, and since when. */
   #lone: { readonly ord: number; readonly sinceMs: number } | undefined;
-  /** Letters that the store has answered about; looked at in the stream's next turn. */
+  /** The store's answers about letters; read in the stream's next turn. */
   #letters: LetterAnswer[] = [];
   #toldOrd = 0;
   #attachedMs = 0;
@@ -98,8 +98,8 @@ export class PullDelivery implements Delivery {
   }
 
   /**
-   * Connects a consumer; `seen` is the cursor of the last event it has: up to there nothing is sent again, though it
-   * still waits for acknowledgements.
+   * Connects a consumer; `seen` is the cursor of its last event: up to there nothing is sent again, though it still
+   * waits for acknowledgements.
    */
   attach(consumer: PullConsumer, seen?: string): void {
     this.#consumer = consumer;
@@ -114,7 +114,8 @@ export class PullDelivery implements Delivery {
   }
 
   /**
-   * The consumer is gone: what it had not acknowledged goes again to the next one. @param how `lost`: without a word.
+   * Disconnects a consumer: events that it had not acknowledged go again to the next one. @param how `lost`: without a
+   * close.
    */
   detach(consumer: PullConsumer, how: 'left' | 'lost'): void {
     if (this.#consumer !== consumer) return;
@@ -127,7 +128,7 @@ export class PullDelivery implements Delivery {
     this.#ports.wake();
   }
 
-  /** The consumer has room again, or asks for more. */
+  /** Goes on with a consumer that has room again, or asks for more. */
   roused(): void {
     this.#ports.wake();
   }
@@ -153,7 +154,7 @@ export class PullDelivery implements Delivery {
     return earliest(this.#outbox.deadline(nowMs, true), this.#gate.deadline(nowMs), lone, proof, survived);
   }
 
-  /** Settles these. Returns what could not be acknowledged; acknowledging twice is fine. */
+  /** Settles these. Returns the ids that could not be acknowledged; acknowledging twice is fine. */
   ack(ids: readonly string[]): readonly AckProblem[] {
     const problems: AckProblem[] = [];
     for (const id of ids) {
@@ -200,7 +201,7 @@ export class PullDelivery implements Delivery {
     return problems;
   }
 
-  /** The consumer will never take these: dead letters. */
+  /** Dead-letters events that the consumer will never take. */
   term(ids: readonly string[], reason: string): readonly AckProblem[] {
     const problems: AckProblem[] = [];
     const nowMs = this.#ports.clock.nowMs();
@@ -248,8 +249,8 @@ export class PullDelivery implements Delivery {
   }
 
   /**
-   * Suspects go one by one, in order, before anything newer; one that was lost alone lets the others pass until one of
-   * them is taken. Returns whether the others may go.
+   * Sends suspects one by one, in order, before anything newer; one that was lost alone lets the others pass until one
+   * of them is taken. Returns whether the others may go.
    */
   #pumpSuspects(consumer: PullConsumer, nowMs: number): boolean {
     if (!this.#loneSurvived(nowMs)) return false;
@@ -265,7 +266,9 @@ export class PullDelivery implements Delivery {
     return false;
   }
 
-  /** What the consumer has held long enough without ending is acquitted. Returns whether none is alone with it now. */
+  /**
+   * Acquits a suspect that the consumer has had long enough without ending. Returns whether none is alone with it now.
+   */
   #loneSurvived(nowMs: number): boolean {
     if (this.#lone === undefined) return true;
     if (this.#lone.sinceMs + this.#survivedMs > nowMs) return false;
@@ -274,7 +277,7 @@ export class PullDelivery implements Delivery {
     return true;
   }
 
-  /** Whether one event may be handed over alone: what else the consumer holds, it holds for a while already. */
+  /** Returns whether one event may be handed over alone: the consumer has had its other events for a while already. */
   #mayGoAlone(consumer: PullConsumer, nowMs: number): boolean {
     const { inFlight } = this.#outbox;
     const alone = inFlight === 0 || nowMs >= this.#deliveredMs + this.#survivedMs;
@@ -289,7 +292,7 @@ export class PullDelivery implements Delivery {
     consumer.deliver(this.#ports.epoch, entries);
   }
 
-  /** Says up to where a checkpoint is stored, whenever it has moved. */
+  /** Reports up to where a checkpoint is stored, whenever it has moved. */
   #tellDurable(consumer: PullConsumer): void {
     const { storedOrd } = this.#outbox;
     if (storedOrd <= this.#toldOrd) return;
@@ -339,8 +342,8 @@ export class PullDelivery implements Delivery {
   }
 
   /**
-   * Overdue acknowledgements. What our own socket buffer still holds cannot have been acknowledged: that is not the
-   * consumer's fault.
+   * Expires overdue acknowledgements. Events still in our own socket buffer cannot have been acknowledged: that is not
+   * the consumer's fault.
    */
   #expire(consumer: PullConsumer, nowMs: number): void {
     if (consumer.bufferedBytes > 0) return;
@@ -376,7 +379,7 @@ export class PullDelivery implements Delivery {
   #buried({ entry, answer }: LetterAnswer, nowMs: number): void {
     this.#deadLettering.ended();
     if (answer === 'stored') return this.#settle(entry.ord);
-    // Held as in push mode: nothing more may die until there is room.
+    // Held as in push mode: no further event may die until there is room.
     if (answer === 'full') this.#gate.note({ kind: 'hold', reason: 'storm_guard' }, entry.ord, nowMs);
     this.#deadLettering.again(entry, nowMs);
   }

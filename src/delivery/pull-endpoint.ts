@@ -1,9 +1,9 @@
 import type { AckProblem, PullConsumer, PullDelivery } from './pull-delivery.ts';
 
 /**
- * The place of one stream's consumer, for as long as the process lives. A consumer may sit down before this replica
- * leads, and keeps its place while leadership comes and goes: it is idle then, and gets events as soon as there are
- * any. What it acknowledges of an earlier term is refused as `older_epoch`.
+ * Keeps the place of one stream's pull consumer, for as long as the process lives. A consumer may connect before this
+ * replica leads, and stays connected while leadership comes and goes: it is idle then, and gets events as soon as there
+ * are any. Its acknowledgements of an earlier term's events are refused as `older_epoch`.
  */
 export class PullEndpoint {
   #consumer: PullConsumer | undefined;
@@ -13,7 +13,7 @@ export class PullEndpoint {
     return this.#consumer !== undefined;
   }
 
-  /** The term of office that hands out events from now on. */
+  /** Takes events from this term's delivery from now on. */
   bind(delivery: PullDelivery): void {
     this.#delivery = delivery;
     if (this.#consumer !== undefined) delivery.attach(this.#consumer);
@@ -23,10 +23,7 @@ export class PullEndpoint {
     if (this.#delivery === delivery) this.#delivery = undefined;
   }
 
-  /**
-   * Connects a consumer; an earlier one is dismissed. `seen`: cursor of the last event it has, if it is one of this
-   * term.
-   */
+  /** Connects a consumer and dismisses an earlier one. `seen`: cursor of its last event, if that is of this term. */
   attach(consumer: PullConsumer, seen?: string): void {
     const previous = this.#consumer;
     this.#consumer = consumer;
@@ -43,7 +40,7 @@ export class PullEndpoint {
     this.#delivery?.detach(consumer, how);
   }
 
-  /** The process stops. */
+  /** Dismisses the consumer: the process stops. */
   dismiss(): void {
     this.#consumer?.dismiss('shutdown');
     this.#consumer = undefined;

@@ -11,7 +11,7 @@ const RETRY_MS = 1000;
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** One consumer on Server-Sent Events; acknowledgements come by POST. */
+/** Sends events to one consumer on Server-Sent Events; acknowledgements come by POST. */
 export class PullSse implements PullConsumer {
   readonly #response: ServerResponse;
   readonly #comments: NodeJS.Timeout;
@@ -51,7 +51,7 @@ export class PullSse implements PullConsumer {
     this.#response.write(Buffer.concat(parts));
   }
 
-  /** The first event of a consumer whose cursor means nothing here: never a silent jump. */
+  /** Sends the first event to a consumer whose cursor has no meaning here: never a silent jump. */
   resync(epoch: number, reason: string): void {
     const ce = {
       specversion: '1.0',
@@ -77,7 +77,10 @@ const DATA = Buffer.from('data: ');
 const NEXT = Buffer.from('\n');
 const END = Buffer.from('\n\n');
 
-/** A line break inside the JSON (white space only) becomes a further data line; the client puts a line feed back. */
+/**
+ * Writes the data lines. A line break inside the JSON (white space only) becomes a further data line; the client puts a
+ * line feed back.
+ */
 function pushData(parts: Buffer[], ce: Buffer): void {
   parts.push(DATA);
   if (ce.indexOf(LF) === -1 && ce.indexOf(CR) === -1) {

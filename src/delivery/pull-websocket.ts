@@ -29,7 +29,7 @@ const BATCH = Buffer.from('{"type":"events","events":[');
 const BATCH_END = Buffer.from(']}');
 const COMMA = Buffer.from(',');
 
-/** One consumer on the WebSocket subprotocol holdfast.v1. */
+/** Sends events to one consumer on the WebSocket subprotocol holdfast.v1, and reads its acknowledgements. */
 export class PullWebsocket implements PullConsumer {
   readonly #ws: WebSocket;
   readonly #delivery: PullEndpoint;
@@ -54,7 +54,7 @@ export class PullWebsocket implements PullConsumer {
     ws.on('close', (code) => {
       this.#gone(code === CLOSE_NORMAL || code === CLOSE_SHUTDOWN ? 'left' : 'lost');
     });
-    ws.on('error', () => undefined); // 'close' follows and says all there is to say
+    ws.on('error', () => undefined); // 'close' follows and is enough
     this.#pinger = setInterval(() => {
       this.#checkAlive();
     }, PING_EVERY_MS);
@@ -185,7 +185,7 @@ export class PullWebsocket implements PullConsumer {
 
   #reply(message: Readonly<Record<string, unknown>>): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return;
-    // Events stop before this; what remains are answers to a consumer that sends and does not read.
+    // Events stop before this; the bytes left are answers to a consumer that sends and does not read.
     if (this.#ws.bufferedAmount > OWED_LIMIT_BYTES + FRAME_BYTES * 4) {
       this.#delivery.detach(this, 'left');
       return this.#ws.close(CLOSE_MALFORMED, 'answers are not read');
@@ -205,18 +205,19 @@ export class PullWebsocket implements PullConsumer {
   }
 }
 
-/** A list of delivery ids, or undefined when it is not one. */
+/** Returns a list of delivery ids; undefined when the value is not one. */
 export function idsOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) && value.length <= MAX_IDS && value.every((id) => typeof id === 'string')
     ? value
     : undefined;
 }
 
+/** Returns a number as it is, anything else as the fallback. */
 export function numberOr(value: unknown, fallback: number): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
 }
 
-/** A JSON object, or undefined. */
+/** Returns a JSON object; undefined when the data is none. */
 export function parseObject(data: Buffer): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(data.toString('utf8'));

@@ -2,7 +2,7 @@ import { answerOfBodyStatus, answerOfStatus, type Answer } from '../core/events/
 import type { OutboxEntry } from '../core/events/outbox.ts';
 import { eventIdOf, type Parcel } from './envelope.ts';
 
-/** What became of one POST. */
+/** Outcome of one POST. */
 export type Posted =
   /** `text`: the body of a 2xx that has one. */
   | {
@@ -11,16 +11,16 @@ export type Posted =
       readonly retryAfterMs: number | undefined;
       readonly text: string | undefined;
     }
-  /** The connection was there and was lost before the answer was. */
+  /** The connection existed and was lost before the answer came. */
   | { readonly kind: 'lost'; readonly code: string }
-  /** There is no connection: refused, no such name, no way. */
+  /** There is no connection: refused, no such name, no route. */
   | { readonly kind: 'down'; readonly code: string }
-  /** The consumer is there, and gives no answer in time, or none that can be read. */
+  /** The consumer is there, and gives no answer in time, or an unreadable one. */
   | { readonly kind: 'failed'; readonly reason: 'ack_timeout' | 'bad_answer' };
 
 const RETRY_MISSING: Answer = { kind: 'retry', counted: true, reason: 'missing_in_batch_answer' };
 
-/** Reads what an answer says of each entry of its request. */
+/** Returns the answer for each entry of a request. */
 export function pushAnswers(
   entries: readonly OutboxEntry<Parcel>[],
   posted: Extract<Posted, { kind: 'answer' | 'failed' }>,
@@ -33,8 +33,8 @@ export function pushAnswers(
 }
 
 /**
- * 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one is a retry, and a
- * failure un-acks the later ones of its key.
+ * Reads a batch's answer. 2xx with an empty body: all are taken. With a Dapr bulk list: each by its id, a missing one
+ * is a retry, and a failure un-acks the later ones of its key.
  */
 function batchAnswers(entries: readonly OutboxEntry<Parcel>[], text: string): readonly Answer[] {
   const list = statusesIn(text);
@@ -49,7 +49,7 @@ function batchAnswers(entries: readonly OutboxEntry<Parcel>[], text: string): re
   });
 }
 
-/** The `status` of each entry of a Dapr bulk answer, by id; undefined: the body is no such answer. */
+/** Returns the `status` of each entry of a Dapr bulk answer, by id; undefined: the body is no such answer. */
 function statusesIn(text: string): ReadonlyMap<string, unknown> | undefined {
   const statuses = memberOf(parse(text), 'statuses');
   if (!Array.isArray(statuses)) return undefined;

@@ -17,16 +17,16 @@ import type { Probed, Push, PushTransport } from './push-transport.ts';
 /** A consumer that is not well yet is asked again after this. */
 const PROBE_EVERY_MS = 500;
 
-/** What came of something that was under way; looked at when the stream's turn comes. */
+/** Outcome of work that was under way; read in the stream's next turn. */
 type Outcome =
   | { readonly kind: 'posted'; readonly entries: readonly OutboxEntry<Parcel>[]; readonly posted: Posted }
   | { readonly kind: 'probed'; readonly what: 'there' | 'well'; readonly found: Probed }
   | LetterAnswer;
 
 /**
- * HTTP push to the consumer (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under way the
- * next one gathers. "Down is not poison": refused connections hold the stream and count for nothing. What ends the
- * consumer again and again is isolated.
+ * Delivers one stream by HTTP push (docs/consumer-protocol.md, "Push"). Batches are natural: while a request is under
+ * way the next one gathers. "Down is not poison": refused connections hold the stream and count for nothing. An event
+ * that ends the consumer again and again is isolated.
  */
 export class PushDelivery implements Delivery {
   readonly kind = 'push';
@@ -39,11 +39,11 @@ export class PushDelivery implements Delivery {
   readonly #gate: ConsumerGate;
   readonly #deadLettering: DeadLettering;
   readonly #suspects: CrashSuspects;
-  /** A suspect that is with the consumer: nothing else goes meanwhile. */
+  /** The suspect that is with the consumer: no other event goes meanwhile. */
   #lone: number | undefined;
-  /** After a suspect's turn the others have theirs. */
+  /** True after a suspect's turn: the others have theirs. */
   #othersNext = false;
-  /** Only suspects are left that can go. */
+  /** True when only suspects are left that can go. */
   #nothingElse = false;
   #outcomes: Outcome[] = [];
   #requests = 0;
@@ -90,7 +90,7 @@ export class PushDelivery implements Delivery {
     if (this.#draining) return undefined;
     const look = this.#lookWanted ? this.#lookDueMs : undefined;
     if (!this.#healthy) return this.#looking ? undefined : this.#lookDueMs;
-    // A hold that is over waits for an event that may try; that one may not be due yet.
+    // A hold that is over waits for an event that may try; it may not be due yet.
     return earliest(this.#gate.deadline(nowMs) ?? this.#outbox.deadline(nowMs, false), look);
   }
 
@@ -110,7 +110,7 @@ export class PushDelivery implements Delivery {
 
   close(): void {
     this.#draining = true;
-    this.#outcomes = []; // what our own end does to a request says nothing about the consumer
+    this.#outcomes = []; // what our own end does to a request proves nothing about the consumer
     this.#transport.close();
   }
 
@@ -124,7 +124,7 @@ export class PushDelivery implements Delivery {
 
   // --- what goes ---
 
-  /** As many requests as may be under way at one time. */
+  /** Sends as many requests as may be under way at one time. */
   #handOver(allowed: 'all' | 'one', nowMs: number): void {
     const limit = allowed === 'one' || this.#push.contentMode === 'batch' ? 1 : this.#push.concurrency;
     while (this.#requests < limit && this.#ports.lease.isOpen(this.#ports.clock.nowMs())) {
@@ -159,7 +159,7 @@ export class PushDelivery implements Delivery {
   #takeSuspect(nowMs: number): readonly OutboxEntry<Parcel>[] {
     const inOrder = this.#order === 'stream';
     for (const { ord, losses, proved } of this.#suspects.turns(inOrder)) {
-      // Where nothing else can go, the consumer has to prove in another way that it is well.
+      // Where no other event can go, the consumer has to prove in another way that it is well.
       const entry = losses > 0 && !proved ? undefined : this.#outbox.takeOne(ord, nowMs);
       if (entry === undefined) continue;
       this.#nothingElse = false;
@@ -188,7 +188,7 @@ export class PushDelivery implements Delivery {
 
   // --- what came of it ---
 
-  /** The outcome is looked at in the stream's next turn. */
+  /** Keeps the outcome for the stream's next turn. */
   #await(outcome: Promise<Outcome>): void {
     outcome
       .then((known) => {
@@ -229,7 +229,7 @@ export class PushDelivery implements Delivery {
     return this.#lone !== undefined && entries.length === 1 && first?.ord === this.#lone;
   }
 
-  /** The consumer has answered: each entry has its outcome, but for a batch that is refused as a whole. */
+  /** Takes the consumer's answer: each entry has its outcome, except in a batch that is refused as a whole. */
   #decided(entries: readonly OutboxEntry<Parcel>[], answers: readonly Answer[], nowMs: number, alone: boolean): void {
     if (entries.length > 1 && answers.every(isRefusal)) return this.#halveBatch(entries, nowMs);
     if (answers.every((answer) => answer.kind === 'ack'))
@@ -246,7 +246,10 @@ export class PushDelivery implements Delivery {
       this.#outcome(entry, { kind: 'retry', counted: false, reason: 'batch_refused' }, nowMs);
   }
 
-  /** The consumer may have gone because of one of these: each goes alone from now on. */
+  /**
+   * Suspects the entries of a lost connection: the consumer may have gone because of one of them, so each goes alone
+   * from now on.
+   */
   #lost(entries: readonly OutboxEntry<Parcel>[], alone: boolean, nowMs: number): void {
     const [only] = entries;
     const convicted = alone && only !== undefined && this.#suspects.lostAlone(only.ord);
@@ -328,7 +331,7 @@ export class PushDelivery implements Delivery {
 
   // --- looking for the consumer ---
 
-  /** A suspect that holds everything back may go again once the consumer is known to be well. */
+  /** True when a suspect keeps all others back: it may go again once the consumer is known to be well. */
   get #lookWanted(): boolean {
     return this.#nothingElse && !this.#looking && this.#suspects.unproved;
   }
@@ -344,7 +347,7 @@ export class PushDelivery implements Delivery {
     this.#await(this.#transport.probe(what).then((found): Outcome => ({ kind: 'probed', what, found })));
   }
 
-  /** Nothing is delivered before the consumer says for the first time that it is well. */
+  /** Takes a probe's result. Delivers nothing before the consumer proves for the first time that it is well. */
   #probed(what: 'there' | 'well', found: Probed, nowMs: number): void {
     if (found === 'refused') this.#hold({ kind: 'hold', reason: 'consumer_address_refused' }, nowMs);
     if (this.#healthy && what === 'there') return this.#gate.found(found === 'there', nowMs);
@@ -356,7 +359,7 @@ export class PushDelivery implements Delivery {
     this.#ports.telemetry.note('consumer is healthy', {});
   }
 
-  /** The consumer's token is a file that may be replaced: it is read again when the consumer refuses us. */
+  /** Reads the consumer's token again when the consumer refuses it: it is a file that may be replaced. */
   #readToken(): void {
     if (this.#push.tokenFile === undefined) return;
     try {
@@ -369,7 +372,7 @@ export class PushDelivery implements Delivery {
   }
 }
 
-/** The push options of a stream, and the connections they go over. */
+/** The push options of a stream, and its connections. */
 export interface PushWay {
   readonly push: Push;
   readonly transport: PushTransport;

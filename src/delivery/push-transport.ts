@@ -9,17 +9,17 @@ import type { Posted } from './push-answers.ts';
 export type Push = NonNullable<StreamPlan['delivery']['push']>;
 
 /**
- * What a look for the consumer found. `refused`: its name resolves to an address that the installation does not allow.
+ * Result of a probe for the consumer. `refused`: its name resolves to an address that the installation does not allow.
  */
 export type Probed = 'there' | 'away' | 'refused';
 
-/** The way to a consumer that is pushed to. The simulation puts its own in this place. */
+/** Sends requests to a push consumer. The simulation replaces it by its own. */
 export interface PushTransport {
-  /** Sends one request and says what became of it; never rejects. */
+  /** Sends one request and returns its outcome; never rejects. */
   post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted>;
   /**
-   * `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or a connection stays open
-   * for a while. Never rejects.
+   * Probes for the consumer. `there`: it takes connections, or answers its health path with 2xx. `well`: the latter, or
+   * a connection stays open for a while. Never rejects.
    */
   probe(what: 'there' | 'well'): Promise<Probed>;
   close(): void;
@@ -36,26 +36,26 @@ const PROBE_LIMIT_MS = 500;
 /** A consumer that holds an idle connection for this long is well. */
 const WELL_AFTER_MS = 2000;
 
-/** Limits of the way to one consumer. */
+/** Limits of the connections to one consumer. */
 export interface PushLimits {
-  /** For a whole answer. */
+  /** Time limit of a whole answer. */
   readonly limitMs: number;
-  /** Open at one time. */
+  /** Connections open at one time. */
   readonly connections: number;
   /** Private addresses that the installation allows, as CIDRs. */
   readonly allowPrivate: StreamPlan['allowPrivate'];
 }
 
 /**
- * HTTP/1.1 with kept connections. A request that a kept connection loses before any byte of the answer goes once more
- * on a fresh one.
+ * Sends over HTTP/1.1 with kept connections. A request that a kept connection loses before any byte of the answer goes
+ * once more on a fresh one.
  */
 export class HttpPushTransport implements PushTransport {
   readonly #pool: Pool;
-  /** Looks for the consumer without waiting for what is under way. */
+  /** Looks for the consumer without waiting for requests under way. */
   readonly #looker: Pool;
   #greeted = false;
-  /** Beyond loopback a name must not resolve to a private address, whenever it is looked up. */
+  /** Refuses names beyond loopback that resolve to a private address, whenever they are looked up. */
   readonly #lookup: { readonly lookup?: ReturnType<typeof guardedLookup> };
   readonly #url: URL;
   readonly #path: string;
@@ -85,7 +85,7 @@ export class HttpPushTransport implements PushTransport {
   async post(headers: Readonly<Record<string, string>>, body: Buffer): Promise<Posted> {
     const first = await this.#once(headers, body);
     if (first.kind !== 'lost' || !first.kept) return first;
-    // The consumer may have closed an idle connection just as we used it: that says nothing about the event.
+    // The consumer may have closed an idle connection just as we used it: that proves nothing about the event.
     const second = await this.#once(headers, body);
     return second.kind === 'down' ? { kind: 'lost', code: first.code } : second;
   }
@@ -121,7 +121,10 @@ export class HttpPushTransport implements PushTransport {
     }
   }
 
-  /** One OPTIONS follows the first good answer (CloudEvents, web hooks); what it says is never fatal. */
+  /**
+   * Asks the health path. One OPTIONS follows the first good answer (CloudEvents, web hooks); its answer is never
+   * fatal.
+   */
   async #healthy(path: string): Promise<Probed> {
     const found = await this.#answers('GET', path);
     if (found !== 'there') return found;
@@ -130,7 +133,7 @@ export class HttpPushTransport implements PushTransport {
     return 'there';
   }
 
-  /** Whether it answers 2xx in time. */
+  /** Returns whether the consumer answers 2xx in time. */
   async #answers(method: 'GET' | 'OPTIONS', path: string): Promise<Probed> {
     const limits = { headersTimeout: PROBE_LIMIT_MS, bodyTimeout: PROBE_LIMIT_MS };
     try {
@@ -142,7 +145,7 @@ export class HttpPushTransport implements PushTransport {
     }
   }
 
-  /** Whether a connection comes about, and then stays open for `stayMs`. */
+  /** Returns whether a connection comes about, and then stays open for `stayMs`. */
   #connects(stayMs: number): Promise<Probed> {
     const port = Number(this.#url.port) || (this.#url.protocol === 'https:' ? 443 : 80);
     return new Promise((resolve) => {
@@ -205,14 +208,14 @@ function failureOf(error: unknown): Exclude<Posted, { kind: 'answer' }> {
   return { kind: 'failed', reason: TIMEOUTS.has(code) ? 'ack_timeout' : 'bad_answer' };
 }
 
-/** Whether the connection that was lost had served an earlier request. */
+/** Returns whether the lost connection had served an earlier request. */
 function onKept(error: unknown): boolean {
   const socket = error instanceof Error && 'socket' in error ? error.socket : undefined;
   const bytes = typeof socket === 'object' && socket !== null && 'bytesRead' in socket ? socket.bytesRead : 0;
   return typeof bytes === 'number' && bytes > 0;
 }
 
-/** Retry-After in seconds or as a date. */
+/** Reads Retry-After, in seconds or as a date; returns ms. */
 function retryAfterOf(header: string | string[] | undefined): number | undefined {
   const value = Array.isArray(header) ? header[0] : header;
   if (value === undefined) return undefined;
@@ -220,7 +223,7 @@ function retryAfterOf(header: string | string[] | undefined): number | undefined
   return Number.isFinite(ms) && ms > 0 ? ms : undefined;
 }
 
-/** The body of a good answer, undefined where there is none. What is too long for a status object says nothing. */
+/** Returns the body of a good answer, undefined where there is none. A body too long for a status object is ignored. */
 async function textOf({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<string | undefined> {
   const good = statusCode >= 200 && statusCode <= 299;
   if (!good || statusCode === 204 || headers['content-length'] === '0') {

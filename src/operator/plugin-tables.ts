@@ -1,6 +1,13 @@
+/**
+ * The Kubernetes side: api/ (access and resource definitions), attach/ (how a pod gets its sidecar), webhook/
+ * (attaching on admission), controller/ (status); this file has the tables of the kubectl plugin. Nothing here stands
+ * in an event's way: streams go on without any of it. It imports nothing of the sidecar; both meet in documents,
+ * reports and notices.
+ */
+
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from './api/resources.ts';
 
-/** What the kubectl plugin shows, from objects as kubectl gives them. Pure. */
+/** Tables of the kubectl plugin, from objects as kubectl gives them. Pure. */
 
 export interface PodObject {
   readonly metadata: {
@@ -32,6 +39,7 @@ export interface EventObject {
 
 type Row = readonly string[];
 
+/** Returns the tables of clients, streams and pods. */
 export function statusTables(
   clients: readonly ClientObject[],
   streams: readonly StreamObject[],
@@ -100,7 +108,7 @@ function readiness(status: ClientObject['status'] | StreamObject['status']): str
   return ready.status === 'True' ? 'True' : `${ready.status} (${ready.reason})`;
 }
 
-/** What is not as it should be, a sentence each. */
+/** Returns the objects' conditions that are not as they should be, a sentence each. */
 export function troubles(objects: readonly (ClientObject | StreamObject)[]): readonly string[] {
   return objects.flatMap(({ kind, metadata, status }) =>
     (status?.conditions ?? [])
@@ -113,7 +121,7 @@ export function troubles(objects: readonly (ClientObject | StreamObject)[]): rea
   );
 }
 
-/** Announced gaps: the counts of the streams, and each one that is still among the Events. */
+/** Returns announced gaps: the counts of the streams, and each one that is still among the Events. */
 export function gapTables(
   streams: readonly StreamObject[],
   events: readonly EventObject[],
@@ -145,7 +153,7 @@ export function gapTables(
   ];
 }
 
-/** Pods whose sidecar is of another version, and what to type. */
+/** Returns pods whose sidecar is of another version, and the command to type. */
 export function outdated(
   pods: readonly PodObject[],
   version: string,
@@ -172,7 +180,7 @@ export function outdated(
   return { rows, commands: [...commands] };
 }
 
-/** Audit records among the lines of a log, in order of time. */
+/** Returns the audit records among the lines of a log, in order of time. */
 export function auditLines(log: string): readonly string[] {
   return log
     .split('\n')
@@ -189,8 +197,8 @@ export interface SettingsRef {
 }
 
 /**
- * Returns the installations that cluster-scoped objects name: only who administers the cluster can make those, while
- * anybody can make a ConfigMap in a namespace of his own.
+ * Returns the installations that cluster-scoped objects name: only an administrator of the cluster can make those,
+ * while any user can make a ConfigMap in a namespace of their own.
  */
 export function installationsIn(objects: readonly unknown[]): readonly SettingsRef[] {
   const named = objects.flatMap(

@@ -1,7 +1,7 @@
 import type { EpochMillis } from '../core/units.ts';
 import type { Position, Profile } from './profile.ts';
 
-/** Facts a hello frame is made of. */
+/** Facts that a hello frame is made of. */
 export interface HelloFacts {
   readonly clientId: string;
   readonly connectionId: string;
@@ -16,7 +16,7 @@ export interface HelloFacts {
 type HelloFrame = { readonly text: string } | { readonly missing: string };
 
 /**
- * The subscribe or reconnect frame of a profile; undefined when it sends none now.
+ * Returns the subscribe or reconnect frame of a profile; undefined when it sends none now.
  * A frame that lacks a mandatory field is never sent (S1, S3): the result then names the field instead.
  */
 export function helloFrame(profile: Profile, facts: HelloFacts): HelloFrame | undefined {
@@ -37,8 +37,8 @@ function architectSubscribe({ subscriptions, clientId }: HelloFacts): string {
 }
 
 /**
- * A sequence may exceed 2^53, so its digits are placed as they are. Without one the server's context cannot be
- * continued.
+ * Returns Architect's reconnect frame. A sequence may exceed 2^53, so its digits are placed as they are. Without one
+ * the server's context cannot be continued.
  */
 function architectReconnect({ clientId, subscriptions, position, wallMs }: HelloFacts): string {
   const resume = position === undefined ? '' : `"lastSequence":${position.value},`;
@@ -50,7 +50,7 @@ function architectReconnect({ clientId, subscriptions, position, wallMs }: Hello
   return `{"type":"reconnect","clientId":${JSON.stringify(clientId)},${resume}${rest}`;
 }
 
-/** The frame that gives a running stream its new token. */
+/** Returns the frame that gives a running stream its new token. */
 export function refreshFrame(profile: Profile, token: string): string | undefined {
   if (profile.inStream === undefined) return undefined;
   return profile.inStream.form === 'token-refresh'

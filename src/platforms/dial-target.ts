@@ -23,7 +23,7 @@ export interface DialTarget {
   readonly subprotocols: readonly string[];
 }
 
-/** The hosts of a profile for a region's domain; overrides win one by one. */
+/** Returns the hosts of a profile for a region's domain; overrides win one by one. */
 export function hostsOf(
   profile: Profile,
   region: { readonly name: string; readonly domain: string },
@@ -40,8 +40,8 @@ export function hostsOf(
 }
 
 /**
- * URL, headers and subprotocols of one upgrade. The URL may carry the token (where the endpoint has no other way):
- * never log it.
+ * Returns URL, headers and subprotocols of one upgrade. The URL may carry the token (where the endpoint has no other
+ * way): never log it.
  */
 export function dialTarget(profile: Profile, request: DialFacts): DialTarget {
   const url = new URL(request.hosts.streaming + profile.path.replace('{path}', request.path ?? ''));

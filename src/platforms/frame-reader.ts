@@ -3,7 +3,7 @@ import type { Control } from '../core/session/session-model.ts';
 import type { FieldPaths, Position, Profile } from './profile.ts';
 import { JsonScanner, skipSpace, skipValue } from './json-scanner.ts';
 
-/** Where the codec puts what it found. Views are valid only during the call: copy what outlives it. */
+/** Takes the events and messages of a frame. Views are valid only during the call: copy bytes that outlive it. */
 export interface FrameSink {
   event(view: EventView): void;
   control(control: Control, type: string): void;
@@ -19,17 +19,20 @@ export interface EventView {
   /** Class A only. */
   readonly sequence: Sequence;
   /**
-   * JSON text of the member (a string with its quotes, or a number), one character per byte (latin1); undefined when
-   * absent.
+   * Returns JSON text of the member (a string with its quotes, or a number), one character per byte (latin1); undefined
+   * when absent.
    */
   raw(role: keyof FieldPaths): string | undefined;
-  /** Decoded text of the member; undefined when absent or neither string nor number. */
+  /** Returns decoded text of the member; undefined when absent or neither string nor number. */
   text(role: keyof FieldPaths): string | undefined;
-  /** The resume value this event stands for; undefined where it has none. */
+  /** Returns the resume value that this event stands for; undefined where it has none. */
   position(): Position | undefined;
-  /** What makes two deliveries the same event: id, else type + correlation id + time, else a content hash. */
+  /**
+   * Returns the identity by which two deliveries are the same event: id, else type + correlation id + time, else a
+   * content hash.
+   */
   identity(): string;
-  /** 32 bits of the identity, cheap enough for every event. */
+  /** Returns 32 bits of the identity, cheap enough for every event. */
   print(): number;
 }
 
@@ -39,7 +42,7 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const COMMA = 0x2c;
 
-/** Reads the frames of one stream. Never throws on input; what cannot be read is poison, with its bytes. */
+/** Reads the frames of one stream. Never throws on input; an unreadable frame is poison, with its bytes. */
 export class FrameReader implements EventView {
   readonly #profile: Profile;
   readonly #scanner: JsonScanner;
@@ -131,14 +134,14 @@ export class FrameReader implements EventView {
     this.#numbered(type, sink);
   }
 
-  /** The type of a message that may be a control message: an event has an eventType. */
+  /** Returns the type of a message that may be a control message: an event has an eventType. */
   #controlType(): string | undefined {
     return !this.#scanner.has(this.#eventType) && this.#scanner.kind(this.#type) === 'string'
       ? this.#textAt(this.#type)
       : undefined;
   }
 
-  /** Class A: an event has its number, or breaks the class's rule. */
+  /** Reads a numbered event, for class A: an event has its number, or breaks the class's rule. */
   #numbered(type: string | undefined, sink: FrameSink): void {
     const slot = this.#roles.position[0] ?? -1;
     const small = slot >= 0 && this.#scanner.has(slot) ? this.#scanner.smallInteger(this.bytes, slot) : -1;
@@ -148,7 +151,7 @@ export class FrameReader implements EventView {
     }
     const raw = this.raw('position');
     if (raw === undefined) {
-      // A message with a type and nothing of an event is a control message we do not know; the rest breaks the class's
+      // A message with a type and no member of an event is an unknown control message; any other breaks the class's
       // rule.
       if (type !== undefined && this.raw('id') === undefined) return sink.control('unknown', type);
       return sink.poison(this.bytes.subarray(this.start, this.end), 'sequence is missing');
@@ -246,18 +249,18 @@ export class FrameReader implements EventView {
   }
 }
 
-/** The string that a JSON string literal, given one character per byte, stands for. */
+/** Returns the string that a JSON string literal, given one character per byte, stands for. */
 export function decodeString(raw: string): string {
   if (!raw.includes('\\') && /^[\u0000-\u007f]*$/.test(raw)) return raw.slice(1, -1);
   return String(JSON.parse(Buffer.from(raw, 'latin1').toString('utf8')));
 }
 
-/** ISO 8601 text or epoch milliseconds as digits, to epoch milliseconds; NaN when it is neither. */
+/** Converts ISO 8601 text or epoch milliseconds as digits to epoch milliseconds; NaN when it is neither. */
 export function timeOf(value: string): number {
   return /^\d{1,15}$/.test(value) ? Number(value) : Date.parse(value);
 }
 
-/** FNV-1a, 32 bits: for telling events apart, not for security. */
+/** Returns a FNV-1a hash, 32 bits: for telling events apart, not for security. */
 function hash(bytes: Uint8Array, from: number, to: number, seed: number): number {
   let h = seed;
   for (let i = from; i < to; i += 1) h = Math.imul(h ^ (bytes[i] ?? 0), 0x01000193);

@@ -25,10 +25,7 @@ interface Name {
   readonly slot: number;
 }
 
-/**
- * Finds the members of one object whose names it was told. One instance per stream; results stand until the next
- * `object` call.
- */
+/** Finds the named members of one object. One instance per stream; results stand until the next `object` call. */
 export class JsonScanner {
   readonly #byLength = new Map<number, Name[]>();
   readonly #slots: ReadonlyMap<string, number>;
@@ -59,8 +56,8 @@ export class JsonScanner {
   }
 
   /**
-   * The member as a plain non-negative integer of at most 15 digits; -1 when it is anything else (then look at its
-   * text).
+   * Returns the member as a plain non-negative integer of at most 15 digits; -1 when it is anything else (then look at
+   * its text).
    */
   smallInteger(bytes: Uint8Array, slot: number): number {
     const from = this.starts[slot] ?? 0;
@@ -100,7 +97,7 @@ export class JsonScanner {
     }
   }
 
-  /** Keeps where the value of a member stands; of one that was not asked for (-1) nothing is kept. */
+  /** Keeps where the value of a member stands; keeps nothing of one that was not asked for (-1). */
   #keep(slot: number, bytes: Uint8Array, start: number, end: number): void {
     if (slot < 0) return;
     this.starts[slot] = start;
@@ -127,7 +124,7 @@ export class JsonScanner {
   }
 }
 
-/** The number that decimal digits stand for; -1 when something else stands among them. */
+/** Returns the number that decimal digits stand for; -1 when other characters stand among them. */
 function valueOf(bytes: Uint8Array, from: number, to: number): number {
   let value = 0;
   for (let i = from; i < to; i += 1) {
@@ -150,6 +147,7 @@ function kindOf(first: number): number {
   return first === 0x2d || (first >= 0x30 && first <= 0x39) ? 2 : 5;
 }
 
+/** Returns the index after the white space at `at`. */
 export function skipSpace(bytes: Uint8Array, at: number): number {
   let i = at;
   for (let c = bytes[i]; c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09; c = bytes[i]) i += 1;
@@ -158,7 +156,9 @@ export function skipSpace(bytes: Uint8Array, at: number): number {
 
 const TOO_DEEP = -2;
 
-/** The index after the JSON value at `at`; -1 when it is not valid, -2 when it is nested deeper than MAX_DEPTH. */
+/**
+ * Returns the index after the JSON value at `at`; -1 when it is not valid, -2 when it is nested deeper than MAX_DEPTH.
+ */
 export function skipValue(bytes: Uint8Array, at: number, depth: number): number {
   const c = bytes[at];
   if (c === QUOTE) return skipString(bytes, at);
@@ -242,14 +242,14 @@ function isDigit(c: number | undefined): boolean {
   return c !== undefined && c >= 0x30 && c <= 0x39;
 }
 
-/** The index after the digits at `at`; -1 when there is none. */
+/** Returns the index after the digits at `at`; -1 when there is none. */
 function skipDigits(bytes: Uint8Array, at: number): number {
   let i = at;
   while (isDigit(bytes[i])) i += 1;
   return i === at ? -1 : i;
 }
 
-/** `-`, then 0 or digits that do not begin with it, then a fraction and an exponent where there are any. */
+/** Reads `-`, then 0 or digits that do not begin with it, then a fraction and an exponent where there are any. */
 function skipNumber(bytes: Uint8Array, at: number): number {
   const first = bytes[at] === 0x2d ? at + 1 : at;
   let i = bytes[first] === 0x30 ? first + 1 : skipDigits(bytes, first);

@@ -35,7 +35,7 @@ export const GENESYS_TOKEN = {
   path: '/oauth/token',
   body: 'form',
   grant: 'client_credentials',
-  // Only when the answer names no life: the shortest of what the sources state (A13).
+  // Only when the answer names no life: the shortest that the sources state (A13).
   fallbackLifeMs: 1_800_000,
   validatePath: '/api/v2/tokens/me',
   validateByDefault: false,

@@ -1,3 +1,10 @@
+/**
+ * What each vendor endpoint does, as data: one frozen profile per file, and the code that reads and writes the
+ * endpoints' bytes by them (frame reader, JSON scanner, dial target, client frames). This folder never opens a
+ * connection and keeps no state beyond one stream's scan. Sockets and tokens are upstream's, policies made of a profile
+ * are config's (plan.ts).
+ */
+
 import type { DispositionTables } from '../core/session/classify-failure.ts';
 import type { LivenessPolicy } from '../core/session/liveness.ts';
 import type { Control } from '../core/session/session-model.ts';
@@ -25,7 +32,7 @@ export interface Position {
   readonly value: string;
 }
 
-/** Where the members of an event are found: names or dotted paths, the first that is present wins. */
+/** Places of an event's members: names or dotted paths, the first that is present wins. */
 export interface FieldPaths {
   readonly position: readonly string[];
   readonly id: readonly string[];
@@ -34,7 +41,7 @@ export interface FieldPaths {
   readonly key: readonly string[];
 }
 
-/** What one vendor endpoint does. Frozen data; nothing else in the code asks which platform it talks to. */
+/** Behaviour of one vendor endpoint. Frozen data; no other code asks which platform it talks to. */
 export interface Profile {
   readonly dialect: Dialect;
   readonly platform: PlatformName;
@@ -60,12 +67,12 @@ export interface Profile {
     readonly kind: PositionKind | undefined;
     readonly param: string;
   };
-  /** Query parameter that filters event types, and what it says when no topics are configured. */
+  /** Query parameter that filters event types, and its value when no topics are configured. */
   readonly topics: { readonly param: string | undefined; readonly defaults: readonly string[] };
   readonly liveness: LivenessPolicy;
   readonly closeDeadWith1001: boolean;
   readonly rotation: 'overlap' | 'in-stream';
-  /** How a token reaches a running stream. */
+  /** Way of a token into a running stream. */
   readonly inStream:
     { readonly form: 'token-refresh' | 'x-nice-auth'; readonly endpoint: string | undefined } | undefined;
   readonly token: {

@@ -29,7 +29,7 @@ export type Action =
   | { readonly do: 'empty-batches'; readonly count: number }
   | { readonly do: 'closing-soon'; readonly inMs: number };
 
-/** What commands act on. */
+/** The parts of the simulator that commands act on. */
 export interface Stage {
   readonly faults: Faults;
   readonly office: TokenOffice;

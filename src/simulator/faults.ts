@@ -1,4 +1,4 @@
-/** Everything a simulated platform can be told to do wrong. Counters count down; flags stay until reset. */
+/** Faults that a simulated platform can be told to make. Counters count down; flags stay until reset. */
 export interface Faults {
   /** Refuse the next upgrades: status, Retry-After seconds, how many. */
   upgrade: { status: number; retryAfter?: number | undefined; times: number } | undefined;
@@ -12,14 +12,14 @@ export interface Faults {
       }
     | undefined;
   rest: { status: number; times: number } | undefined;
-  /** expires_in as it is put into the answer (absent, 0, -1, "3600", …) instead of the true life. */
+  /** Value of expires_in in the answer (absent, 0, -1, "3600", …) instead of the true life. */
   expiresIn: unknown;
   omitExpiresIn: boolean;
   /** Events on offer before the asked position are replayed too. */
   replayExtra: number;
   /** The asked position itself is not repeated. */
   exclusive: boolean;
-  /** What happens when the asked position is older than what is kept. */
+  /** Reaction to a position older than the oldest event that is kept. */
   expiredAs: 'status' | 'control' | 'silent';
   /** Swallow everything: no bytes out, none read. */
   halfOpen: boolean;
@@ -29,21 +29,22 @@ export interface Faults {
   ackDelayMs: number;
   ackNever: boolean;
   refresh: 'ack' | 'error' | 'ignore';
-  /** What a connection sees when its token ends. */
+  /** Sign that a connection gets when its token ends. */
   onTokenEnd: 'close1008' | 'empty-batches' | 'drop' | 'nothing';
   skewMs: number;
   tenantCap: number;
   secondSocket: 'allow' | 'evict' | 'reject';
-  /** Of the next generated events: kept in the journal but not sent live. */
+  /** Number of next generated events that are kept in the journal but not sent live. */
   hideNext: number;
-  /** Of the next generated events: sent twice. */
+  /** Number of next generated events that are sent twice. */
   duplicateNext: number;
-  /** Of the next generated pairs: sent in the wrong order. */
+  /** Number of next generated pairs that are sent in the wrong order. */
   swapNext: number;
   /** Events are sent as one JSON array per generator tick. */
   batches: boolean;
 }
 
+/** Returns the state without faults. */
 export function faithful(): Faults {
   return {
     upgrade: undefined,

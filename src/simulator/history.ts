@@ -1,9 +1,6 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 
-/**
- * One line of what the simulated platform did. `t` is CLOCK_MONOTONIC in nanoseconds, shared by all processes of the
- * machine.
- */
+/** One act of the simulated platform. `t` is CLOCK_MONOTONIC in nanoseconds, shared by all processes of the machine. */
 export interface HistoryRecord {
   readonly w: 'sim';
   readonly i: number;
@@ -18,8 +15,8 @@ const KEPT = 200_000;
 const WRITE_EVERY_MS = 100;
 
 /**
- * The simulator's own record of what it generated, sent, accepted and refused: the yardstick for every claim about
- * loss.
+ * Keeps the simulator's own record of what it generated, sent, accepted and refused: the yardstick for every claim
+ * about loss.
  */
 export class History {
   readonly #file: string | undefined;
@@ -50,13 +47,13 @@ export class History {
     if (this.#file !== undefined) this.#unwritten.push(JSON.stringify(record));
   }
 
-  /** All records that are kept, oldest first, with an end. */
+  /** Returns all records that are kept, oldest first, with an end. */
   all(): readonly HistoryRecord[] {
     this.add('eof', { count: this.#serial });
     return [...this.#kept];
   }
 
-  /** Records of the given kinds, oldest first. */
+  /** Returns the records of the given kinds, oldest first. */
   of(...kinds: readonly string[]): readonly HistoryRecord[] {
     return this.#kept.filter((record) => kinds.includes(record.k));
   }

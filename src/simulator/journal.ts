@@ -13,7 +13,7 @@ export interface SimEvent {
 /** Events a stream keeps at most, whatever its retention. */
 const LIMIT = 500_000;
 
-/** One simulated stream: what it generated and still has. */
+/** Keeps one simulated stream: the events that it generated and still has. */
 export class Journal {
   readonly name: string;
   readonly dialect: SimDialect;
@@ -23,7 +23,10 @@ export class Journal {
   #generation = 0;
   #lastAtMs = 0;
   #purgedUpToMs = -Infinity;
-  /** Added to every number on the wire: platforms count beyond what a double can hold. Set before the first event. */
+  /**
+   * Number added to every number on the wire: platforms count beyond what a double can hold. Set before the first
+   * event.
+   */
   base = 0n;
   /**
    * 1: every conversation has as many events; above: of n conversations the busiest has n ** (-1 / skew) of them. Set
@@ -78,13 +81,13 @@ export class Journal {
     return event;
   }
 
-  /** Numbers that never existed. */
+  /** Skips numbers: they never existed. */
   jump(count: number): void {
     this.#history.add('ev.jump', { stream: this.name, from: this.#next, to: this.#next + count - 1 });
     this.#next += count;
   }
 
-  /** Begins to count anew; what was before cannot be asked for any more. */
+  /** Begins a new numbering; events before it cannot be asked for any more. */
   restart(): void {
     this.#history.add('ev.restart', { stream: this.name, last: this.#next - 1 });
     this.#events = [];
@@ -92,19 +95,19 @@ export class Journal {
     this.#generation += 1;
   }
 
-  /** Retention passes for all but the last `keep` events. */
+  /** Drops all but the last `keep` events: their retention is over. */
   purge(keep: number): void {
     this.#purgedUpToMs = this.#events.at(-1 - keep)?.atMs ?? this.#purgedUpToMs;
     this.#events = keep === 0 ? [] : this.#events.slice(-keep);
     this.#history.add('ev.purge', { stream: this.name, upto: this.#next - 1 - keep });
   }
 
-  /** Has anything later than this been thrown away? */
+  /** Returns whether an event later than this has been dropped. */
   purgedSince(atMs: number): boolean {
     return atMs + 1 < this.#purgedUpToMs;
   }
 
-  /** The oldest position on offer, in the dialect's own terms. */
+  /** Returns the oldest position on offer, in the dialect's own terms. */
   oldestPosition(): string | number | undefined {
     const { oldest } = this;
     if (oldest === undefined) return undefined;
@@ -112,12 +115,12 @@ export class Journal {
     return this.dialect.resume === 'since' ? new Date(oldest.atMs).toISOString() : this.wire(oldest.seq);
   }
 
-  /** The number as the platform writes it: exact, whatever its size. */
+  /** Returns the number as the platform writes it: exact, whatever its size. */
   wire(seq: number): string | number {
     return this.base === 0n ? seq : String(this.base + BigInt(seq));
   }
 
-  /** Our own number of one that a client named. */
+  /** Returns our own number for one that a client named. */
   local(wire: string): number {
     return /^\d+$/.test(wire) ? Number(BigInt(wire) - this.base) : Number(wire);
   }
@@ -140,7 +143,9 @@ export class Journal {
   }
 }
 
-/** JSON with the sequence as a number of any size: it is the first member, and JSON.stringify writes no bigint. */
+/**
+ * Returns JSON with the sequence as a number of any size: it is the first member, and JSON.stringify writes no bigint.
+ */
 function exact(members: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(members).replace(/^\{"sequence":"(\d+)"/, '{"sequence":$1');
 }

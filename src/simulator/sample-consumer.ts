@@ -6,7 +6,7 @@ const KEEP_ALIVE_MS = 30_000;
 /** Latencies that stay when older ones are forgotten, at twice as many. */
 const LATENCIES_KEPT = 5000;
 
-/** One thing the sample consumer received. */
+/** One event that the sample consumer received. */
 export interface Received {
   readonly id: string;
   readonly type: string;
@@ -19,25 +19,27 @@ export interface Received {
   readonly data: unknown;
   readonly atMs: number;
   readonly platformAtMs: number;
-  /** Who pushed it: the last segment of the request's path. */
+  /** Sender of the push: the last segment of the request's path. */
   readonly via: string;
   /** CLOCK_MONOTONIC in ns when it was taken. */
   readonly t: bigint;
 }
 
-/** How it answers: a status for everything, or a decision per event. `delayMs` makes it slow; `hang` never answers. */
+/**
+ * Its way of answering: a status for everything, or a decision per event. `delayMs` makes it slow; `hang` never
+ * answers.
+ */
 export interface Behaviour {
   status: number;
   delayMs: number;
   hang: boolean;
   retryAfter: number | undefined;
-  /** Overrides by event; undefined: take it. */
+  /** Returns the status for one event; undefined: take it. */
   decide: ((event: Received) => number | undefined) | undefined;
 }
 
 /**
- * A consumer as a user would write one: takes CloudEvents by HTTP push (structured or batch), remembers ids, answers
- * 2xx.
+ * Takes events as a user's consumer would: CloudEvents by HTTP push (structured or batch), remembers ids, answers 2xx.
  */
 export class SampleConsumer {
   readonly received: Received[] = [];
@@ -52,9 +54,9 @@ export class SampleConsumer {
   controls: Received[] = [];
   latenciesMs: number[] = [];
   requests = 0;
-  /** Told of every event that was taken, before the answer is sent. */
+  /** Called with every event that was taken, before the answer is sent. */
   onTaken: ((events: readonly Received[]) => void) | undefined;
-  /** Told of the same when the answer is sent. */
+  /** Called with the same events when the answer is sent. */
   onAcknowledged: ((events: readonly Received[]) => void) | undefined;
 
   constructor() {
@@ -80,7 +82,7 @@ export class SampleConsumer {
     return server;
   }
 
-  /** Comes back after `close`, on the same port. */
+  /** Listens again after `close`, on the same port. */
   async again(port: number): Promise<number> {
     this.#server = this.#create();
     return this.listen(port);
@@ -137,7 +139,7 @@ export class SampleConsumer {
   }
 }
 
-/** The events of one request: a batch, or one alone. */
+/** Returns the events of one request: a batch, or one alone. */
 function eventsIn(text: Buffer, path: string): readonly Received[] {
   const body: unknown = JSON.parse(text.toString());
   const via = path.split('/').at(-1) ?? '';

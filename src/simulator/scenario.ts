@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import type { Action } from './actions.ts';
 import type { Simulator } from './simulator.ts';
 
-/** One line of a scenario: seconds after the start, and what to do. */
+/** One line of a scenario: seconds after the start, and the action. */
 export interface ScenarioStep {
   readonly at: number;
   readonly action: Action;

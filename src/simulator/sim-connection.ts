@@ -18,7 +18,7 @@ export interface ConnectionFacts {
 /** How often a connection is looked at whose token may have ended. */
 const TOKEN_CHECK_MS = 50;
 
-/** One client on one simulated stream, from upgrade to end. */
+/** Serves one client on one simulated stream, from upgrade to end. */
 export class SimConnection {
   readonly id: string;
   readonly journal: Journal;
@@ -82,7 +82,7 @@ export class SimConnection {
     this.#ws.ping(payload);
   }
 
-  /** New events, live. */
+  /** Sends new events, live. */
   offer(events: readonly SimEvent[]): void {
     if (!this.#live || this.#facts.faults.halfOpen || !this.open) return;
     const { faults } = this.#facts;
@@ -112,12 +112,12 @@ export class SimConnection {
     this.#ws.close(code, reason);
   }
 
-  /** A close frame with any number, also one that RFC 6455 forbids. */
+  /** Sends a close frame with any number, also one that RFC 6455 forbids. */
   closeRaw(code: number): void {
     this.#socket.write(Buffer.from([0x88, 0x02, code >> 8, code & 0xff]));
   }
 
-  /** TCP reset, or FIN without a close frame. */
+  /** Drops the connection: TCP reset, or FIN without a close frame. */
   drop(how: 'reset' | 'fin'): void {
     if (how === 'reset') this.#socket.resetAndDestroy();
     else this.#socket.destroy();
@@ -162,7 +162,7 @@ export class SimConnection {
       });
   }
 
-  /** Sends what is on offer from `index` on, then live. */
+  /** Sends the events on offer from `index` on, then live ones. */
   #begin(index: number): void {
     const { faults, history } = this.#facts;
     const events = this.journal.events;
@@ -176,7 +176,7 @@ export class SimConnection {
     this.#send(events.slice(from), true);
   }
 
-  /** Where the URL asks to go on; past the end: live only. */
+  /** Returns the index from which the URL asks to go on; past the end: live only. */
   #askedIndex(): number {
     const { url, faults } = this.#facts;
     const events = this.journal.events;

@@ -1,5 +1,5 @@
 /**
- * What each simulated endpoint does. Written from the source documents, on purpose without a look at the client's
+ * Behaviour of a simulated endpoint. Written from the source documents, on purpose without a look at the client's
  * profiles: a shared mistake would hide.
  */
 export interface SimDialect {
@@ -7,11 +7,11 @@ export interface SimDialect {
   readonly match: RegExp;
   readonly tokenIn: 'query' | 'header' | 'either' | 'both';
   readonly subprotocol?: string;
-  /** Any frame from the client is answered with 1002. */
+  /** True where any frame from the client is answered with 1002. */
   readonly silentClient: boolean;
-  /** How the client says where to go on. */
+  /** Way in which the client names the point to go on from. */
   readonly resume: 'sequence' | 'since' | 'cursor' | 'frame' | 'none';
-  /** The server pings every so many ms; 0: it never does. */
+  /** Interval of the server's pings, ms; 0: it sends none. */
   readonly pingEveryMs: number;
   readonly refresh: 'none' | 'token-refresh' | 'x-nice-auth';
   readonly eventTypes: readonly string[];
@@ -91,6 +91,7 @@ export const SIM_DIALECTS: readonly SimDialect[] = [
   },
 ];
 
+/** Returns the dialect that serves a path; undefined: none does. */
 export function dialectOf(path: string): SimDialect | undefined {
   return SIM_DIALECTS.find((one) => one.match.test(path));
 }

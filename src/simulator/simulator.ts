@@ -1,3 +1,9 @@
+/**
+ * The platforms, faithful and misbehaving: token endpoints, REST paths and event streams of both vendors on one
+ * loopback port, with a control API and scenarios for faults. The simulator never shares code with upstream/ or
+ * platforms/ (a shared bug would hide), and its history is the yardstick for every claim about loss.
+ */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -15,11 +21,11 @@ export interface SimulatorOptions {
   readonly historyFile?: string | undefined;
   /** Records kept in memory. */
   readonly historyLimit?: number;
-  /** Events per second on every stream that somebody has ever connected to. */
+  /** Events per second on every stream that a client has ever connected to. */
   readonly rate: number;
   readonly size: number;
   readonly keys: number;
-  /** How unevenly events are spread over the keys; 1 (default): evenly. Journal.skew. */
+  /** Unevenness of events over the keys; 1 (default): even. Journal.skew. */
   readonly skew?: number;
   readonly serverPingEveryMs?: number | undefined;
 }
@@ -28,8 +34,8 @@ export interface SimulatorOptions {
 const TICK_MS = 5;
 
 /**
- * Both vendors' token endpoints, REST paths and event streams on one loopback port, and a control API to make them
- * misbehave.
+ * Serves both vendors' token endpoints, REST paths and event streams on one loopback port, and a control API to make
+ * them misbehave.
  */
 export class Simulator {
   readonly history: History;
@@ -94,7 +100,7 @@ export class Simulator {
     return [...this.#connections].filter((one) => one.open);
   }
 
-  /** The stream behind a path, made when first asked for. */
+  /** Returns the stream behind a path, made when it is first asked for. */
   journal(path: string): Journal {
     const dialect = dialectOf(path);
     if (dialect === undefined) throw new Error(`no simulated endpoint at ${path}`);
@@ -117,7 +123,7 @@ export class Simulator {
     this.#lockedUntilMs = performance.now() + ms;
   }
 
-  /** One command of the control API. @throws Error when it is not known. */
+  /** Carries out one command of the control API. @throws Error when it is not known. */
   do(action: Action): void {
     this.history.add('n.do', { action });
     perform(this, action);
@@ -268,7 +274,7 @@ export class Simulator {
     );
   }
 
-  /** What a command has told us to refuse every upgrade with. */
+  /** Returns the refusal that a command demands for every upgrade. */
   #toldRefusal(): Refusal | undefined {
     const lockedMs = this.#lockedUntilMs - performance.now();
     if (lockedMs > 0) return { status: 429, retryAfter: Math.ceil(lockedMs / 1000) };
@@ -278,7 +284,7 @@ export class Simulator {
     return { status: fault.status, retryAfter: fault.retryAfter };
   }
 
-  /** Why one more connection to this stream is refused. */
+  /** Returns why one more connection to this stream is refused. */
   #journalRefusal(url: URL, journal: Journal): Refusal | undefined {
     if (this.connections.length >= this.faults.tenantCap) return { status: 429, retryAfter: 1 };
     if (this.#connectionsTo(journal).length > 0 && this.faults.secondSocket === 'reject') return { status: 409 };
@@ -304,7 +310,7 @@ export class Simulator {
       });
   }
 
-  /** The asked position is no longer kept, and the platform says so at once. */
+  /** Returns whether the asked position is no longer kept, and the platform reports that at once. */
   #tooOld(url: URL, journal: Journal): boolean {
     if (this.faults.expiredAs !== 'status') return false;
     const { oldest } = journal;
@@ -317,7 +323,7 @@ export class Simulator {
   }
 }
 
-/** An answer to an upgrade that comes to nothing. */
+/** An answer to an upgrade that is refused. */
 interface Refusal {
   readonly status: number;
   /** Seconds. */
@@ -330,7 +336,7 @@ function placementOf(request: IncomingMessage, url: URL): 'query' | 'header' | '
   return bearerOf(request) === undefined ? 'query' : 'both';
 }
 
-/** The position that a connection asks for, by whichever name. */
+/** Returns the position that a connection asks for, by whichever name. */
 function positionIn(url: URL): string | null {
   const [name = 'lastEventId'] = ['sequence', 'since', 'cursor'].filter((one) => url.searchParams.has(one));
   return url.searchParams.get(name);

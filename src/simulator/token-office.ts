@@ -17,14 +17,14 @@ export const SIM_CLIENT = {
   refreshToken: 'sim-refresh-0-8d2e6b51',
 };
 
-/** Issues tokens and remembers what became of them. */
+/** Issues tokens and remembers their end. */
 export class TokenOffice {
   readonly #history: History;
   readonly #tokens = new Map<string, IssuedToken>();
   readonly #refreshTokens = new Set([SIM_CLIENT.refreshToken]);
   #serial = 0;
   lifeMs = DEFAULT_LIFE_MS;
-  /** A refresh token is good once, and every answer carries the next. */
+  /** True: a refresh token is good once, and every answer carries the next. */
   singleUseRefresh = false;
 
   constructor(history: History) {
@@ -61,24 +61,24 @@ export class TokenOffice {
     return { access_token: token, token_type: 'bearer', expires_in: this.lifeMs / 1000, refresh_token: next };
   }
 
-  /** The id of a token that is good now; undefined otherwise. */
+  /** Returns the id of a token that is good now; undefined otherwise. */
   valid(token: string | undefined): string | undefined {
     const issued = token === undefined ? undefined : this.#tokens.get(token);
     return issued !== undefined && !issued.revoked && Date.now() < issued.expiresAtMs ? issued.id : undefined;
   }
 
-  /** The id of a token we issued, whatever became of it. */
+  /** Returns the id of a token that was issued here, whatever its state. */
   idOf(token: string | undefined): string | undefined {
     return token === undefined ? undefined : this.#tokens.get(token)?.id;
   }
 
-  /** It was good once, and its time is over. */
+  /** Returns whether the token was good once, and its time is over. */
   expired(token: string): boolean {
     const issued = this.#tokens.get(token);
     return issued !== undefined && !issued.revoked && Date.now() >= issued.expiresAtMs;
   }
 
-  /** When a token ends; undefined when it was never issued or is revoked. */
+  /** Returns when a token ends; undefined when it was never issued or is revoked. */
   endOf(token: string): number | undefined {
     const issued = this.#tokens.get(token);
     return issued === undefined || issued.revoked ? undefined : issued.expiresAtMs;

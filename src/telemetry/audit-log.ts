@@ -56,7 +56,7 @@ export interface AuditRecord {
 /** Records kept in memory, newest last, for /audit. */
 const KEPT = 1000;
 
-/** The audit log: JSON lines to a sink, and the last ones in memory. Payloads never enter it. */
+/** Writes the audit log: JSON lines to a sink, and the last ones in memory. Payloads never enter it. */
 export class AuditLog {
   readonly #sink: LineSink;
   readonly #nowWall: () => number;
@@ -74,7 +74,7 @@ export class AuditLog {
     this.#sink.write(JSON.stringify({ audit: true, ...record }));
   }
 
-  /** The last records, oldest first. */
+  /** Returns the last records, oldest first. */
   recent(since?: string): readonly AuditRecord[] {
     return since === undefined ? this.#kept : this.#kept.filter((record) => record.timestamp >= since);
   }

@@ -9,7 +9,7 @@ import type { SecretRegistry } from '../core/secret-registry.ts';
  */
 export const SINK_LIMIT_BYTES = 1024 * 1024;
 
-/** A line sink that scrubs, never blocks, and forgets rather than grows. */
+/** Writes lines: scrubs them, never blocks, and drops lines rather than grows. */
 export class LineSink {
   readonly #out: Writable;
   readonly #secrets: SecretRegistry;
@@ -18,7 +18,7 @@ export class LineSink {
   constructor(out: Writable, secrets: SecretRegistry) {
     this.#out = out;
     this.#secrets = secrets;
-    // A reader that is gone is not our failure; what it would have read is dropped.
+    // A reader that is gone is not our failure; lines for it are dropped.
     out.on('error', () => undefined);
   }
 
@@ -38,7 +38,7 @@ export class LineSink {
     return count;
   }
 
-  /** Waits until what was written has left, at most `limitMs`. */
+  /** Waits until the written lines have left, at most `limitMs`. */
   async flush(limitMs: number): Promise<void> {
     if (this.#out.writableLength === 0 || this.#out.destroyed) return;
     await new Promise<void>((resolve) => {
@@ -56,7 +56,7 @@ export class LineSink {
 }
 
 /**
- * A writable on one of our own descriptors that does not block the process: Node's own stdout and stderr are
+ * Returns a writable on one of our own descriptors that does not block the process: Node's own stdout and stderr are
  * synchronous on pipes.
  */
 export function openDescriptor(fd: 1 | 2): Writable {

@@ -1,3 +1,9 @@
+/**
+ * The outputs of a process: log, audit log, metrics, and the sink through which all lines go. This folder never decides
+ * what is worth a line or a count: each part reports itself, a stream's words are src/sidecar/stream's. Secrets are
+ * scrubbed by value in the sink, with core's registry, whatever was logged.
+ */
+
 import { pino, type Logger } from 'pino';
 import type { LineSink } from './line-sink.ts';
 
@@ -13,8 +19,8 @@ const STACK_CHARS = 4000;
 const CAUSES = 3;
 
 /**
- * The process's logger. Errors are written by an allow-list of fields: library errors carry requests, options and URLs.
- * Secrets are scrubbed by value in the sink, whatever was logged.
+ * Creates the process's logger. Errors are written by an allow-list of fields: library errors carry requests, options
+ * and URLs.
  */
 export function createLogger(level: string, sink: LineSink, base: Readonly<Record<string, string>>): Logger {
   const known = (LOG_LEVELS as readonly string[]).includes(level);
@@ -36,7 +42,7 @@ export function createLogger(level: string, sink: LineSink, base: Readonly<Recor
   return logger;
 }
 
-/** Name, code, message and stack of an error and of its causes (CAUSES deep); nothing else of it. */
+/** Returns name, code, message and stack of an error and of its causes (CAUSES deep); no other field. */
 export function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: String(error).slice(0, THROWN_CHARS) };
   const code = (error as { code?: unknown }).code;

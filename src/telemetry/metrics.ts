@@ -10,8 +10,8 @@ export const LINE_SINKS = ['audit', 'log'] as const;
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
 /**
- * Every metric of one process. Names and labels are an interface: docs/metrics.md. Labels come from configuration and
- * closed vocabularies only.
+ * Creates every metric of one process. Names and labels are an interface: docs/metrics.md. Labels come from
+ * configuration and closed vocabularies only.
  */
 export function createMetrics() {
   const registry = new Registry();

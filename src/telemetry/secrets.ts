@@ -1,6 +1,6 @@
 import { SecretRegistry } from '../core/secret-registry.ts';
 
-/** The registry every sink of this process scrubs with. */
+/** Creates the registry that every sink of this process scrubs with. */
 export function createSecrets(): SecretRegistry {
   return new SecretRegistry((value) => [
     Buffer.from(value).toString('base64').replace(/=+$/, ''),

@@ -23,7 +23,7 @@ export interface CredentialProblem {
 
 /**
  * Reads the credential files as they are now; Kubernetes swaps them while we run.
- * @returns what was read, or every file that is wrong and why. Values never appear in a rule.
+ * @returns their content, or every file that is wrong and why. Values never appear in a rule.
  */
 export async function readCredentials(
   plan: ClientPlan,
@@ -60,7 +60,7 @@ export async function readCredentials(
 
 const ABSENT = 'does not exist';
 
-/** One secret file: UTF-8, one line, one trailing newline allowed. */
+/** Reads one secret file: UTF-8, one line, one trailing newline allowed. */
 export async function readSecret(file: string): Promise<{ readonly value: string } | { readonly rule: string }> {
   let bytes: Buffer;
   try {
@@ -90,7 +90,7 @@ function brokenRule(bytes: Buffer): string | undefined {
   return PLACEHOLDER.test(value) ? 'holds a placeholder, not a credential' : undefined;
 }
 
-/** Changes whenever a credential file is replaced or rewritten; compared, never shown. */
+/** Returns a text that changes whenever a credential file is replaced or rewritten; compared, never shown. */
 export async function credentialsVersion(plan: ClientPlan): Promise<string> {
   const { directory, keys } = plan.credentials;
   if (directory === undefined) return '';

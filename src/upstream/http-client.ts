@@ -17,8 +17,8 @@ const KEEP_ALIVE_MS = 5000;
 const RETRY_AFTER_MIN_MS = 1000;
 
 /**
- * Where connections may go: anywhere on this machine, or to public addresses and the private networks that are
- * allowed.
+ * Bounds of where connections may go: anywhere on this machine, or to public addresses and the private networks that
+ * are allowed.
  */
 export interface NetworkRules {
   readonly loopback: boolean;
@@ -26,8 +26,8 @@ export interface NetworkRules {
 }
 
 /**
- * A connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each other
- * (A15).
+ * Returns a connection pool of its own for one purpose, so that token traffic and REST traffic do not wait for each
+ * other (A15).
  */
 export function createAgent(plan: NetworkRules): Agent {
   return new Agent({
@@ -44,7 +44,7 @@ export interface HttpAnswer {
 }
 
 /**
- * One bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError
+ * Makes one bounded HTTP call: 10 s in all, 64 KiB of body, no redirect followed, no cookie kept. @throws HoldfastError
  * HF_REST_FAILED, HF_PRIVATE_ADDRESS
  */
 export async function call(
@@ -80,7 +80,7 @@ export async function call(
   }
 }
 
-/** Retry-After in ms, from seconds or a date, clamped to its bounds; undefined when absent or not readable. */
+/** Reads Retry-After in ms, from seconds or a date, clamped to its bounds; undefined when absent or not readable. */
 export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: number): number | undefined {
   const value = Array.isArray(header) ? header[0] : header;
   if (value === undefined) return undefined;
@@ -89,8 +89,8 @@ export function retryAfterMs(header: string | string[] | undefined, nowEpochMs: 
 }
 
 /**
- * Does a TCP connection to the URL's host come about within `limitMs`, where the rules let it go there? Nothing is
- * sent.
+ * Returns whether a TCP connection to the URL's host comes about within `limitMs`, where the rules let it go there.
+ * Nothing is sent.
  */
 export async function reachable(url: string, limitMs: number, rules: NetworkRules): Promise<boolean> {
   const { hostname, port, protocol } = new URL(url);

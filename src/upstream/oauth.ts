@@ -13,7 +13,7 @@ export interface FetchedToken {
   readonly refreshToken: string | undefined;
   /** Server date minus our wall clock; undefined without a Date header. */
   readonly skewMs: number | undefined;
-  /** What was odd about the answer, for one warning. */
+  /** Oddity of the answer, for one warning. */
   readonly oddity: string | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface FetchedToken {
 const THROTTLED_DEFAULT_MS = 5000;
 
 /**
- * Asks the token endpoint. The grant is refresh_token where one is held, else client_credentials; a refresh token that
+ * Asks the token endpoint. The grant is refresh_token where there is one, else client_credentials; a refresh token that
  * is no longer good falls back to client_credentials where a secret exists (A7).
  * @throws HoldfastError HF_TOKEN_CREDENTIALS, HF_TOKEN_GRANT, HF_TOKEN_FORBIDDEN, HF_TOKEN_THROTTLED
  * (details.retryAfterMs), HF_TOKEN_ANSWER, HF_TOKEN_UNREACHABLE, HF_PRIVATE_ADDRESS
@@ -72,7 +72,7 @@ function refreshGrant({ clientId, clientSecret }: Credentials, refreshToken: str
   };
 }
 
-/** CXone real-time: the running token is exchanged by REST before it is injected (T7). */
+/** Exchanges CXone's running real-time token by REST, before it is injected (T7). */
 export async function refreshByRest(
   agent: Agent,
   plan: ClientPlan,
@@ -152,8 +152,8 @@ function readToken(plan: ClientPlan, answer: HttpAnswer, nowEpochMs: number): Fe
 }
 
 /**
- * 400 invalid_client, 400 invalid_grant, 401, 403 and 429 are different conditions; the rest is the endpoint's
- * trouble.
+ * Returns the error for a refusal. 400 invalid_client, 400 invalid_grant, 401, 403 and 429 are different conditions;
+ * any other is the endpoint's trouble.
  */
 function refused(
   answer: HttpAnswer,
@@ -217,13 +217,13 @@ function lifeOf(
   return { lifeMs, oddity: life === lifeMs ? undefined : 'expires_in is outside the believable range' };
 }
 
-/** `expires_in` as a number or as digits in a string; NaN: anything else. */
+/** Reads `expires_in` as a number or as digits in a string; NaN: anything else. */
 function secondsOf(expiresIn: unknown): number {
   if (typeof expiresIn === 'number') return expiresIn;
   return typeof expiresIn === 'string' && /^\d+$/.test(expiresIn) ? Number(expiresIn) : Number.NaN;
 }
 
-/** `exp` of a JWT as a hint; the token stays opaque and its signature is none of our business. */
+/** Reads `exp` of a JWT as a hint; the token stays opaque and its signature is not checked here. */
 function jwtExpiry(token: string): number | undefined {
   const part = token.split('.')[1];
   if (part === undefined || token.split('.').length !== 3) return undefined;

@@ -1,3 +1,9 @@
+/**
+ * Toward the platform: one WebSocket, token requests, REST calls, credential files. This folder never decides when to
+ * connect, retry or renew, and never reads an event: core decides, src/sidecar calls, platforms reads frames. Its
+ * errors are HoldfastErrors with a code.
+ */
+
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { WebSocket, type ClientOptions } from 'ws';
 import { guardedLookup } from '../config/private-addresses.ts';
@@ -30,8 +36,8 @@ export interface SocketHandlers {
   serverPing(): void;
   pong(payload: string): void;
   /**
-   * Once, last: the dial failed or the link is gone. `oldest`: the oldest position on offer, when the refusal named
-   * one.
+   * Called once, last: the dial failed or the link is gone. `oldest`: the oldest position on offer, when the refusal
+   * named one.
    */
   ended(failure: Failure, detail: { readonly text: string; readonly oldest: string | undefined }): void;
 }
@@ -42,7 +48,7 @@ export interface SocketOptions extends NetworkRules {
   readonly nowEpochMs: () => number;
 }
 
-/** One WebSocket toward the platform. Pings are answered by the library at once, whatever the consumer does. */
+/** Holds one WebSocket toward the platform. The library answers pings at once, whatever the consumer does. */
 export class StreamSocket {
   readonly #ws: WebSocket;
   readonly #handlers: SocketHandlers;
@@ -78,7 +84,7 @@ export class StreamSocket {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(text);
   }
 
-  /** While paused nothing is read, pings included. */
+  /** Pauses reading, or goes on. While paused nothing is read, pings included. */
   pause(paused: boolean): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return;
     if (paused) this.#ws.pause();
@@ -89,12 +95,12 @@ export class StreamSocket {
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping(payload);
   }
 
-  /** Close handshake; the library terminates after `closeTimeoutMs` when the peer does not answer. */
+  /** Closes with a handshake; the library terminates after `closeTimeoutMs` when the peer does not answer. */
   close(code: number, reason: string): void {
     this.#ws.close(code, reason);
   }
 
-  /** For dead links: no handshake, the descriptor is free at once. */
+  /** Ends a dead link: no handshake, the descriptor is free at once. */
   terminate(): void {
     this.#ws.terminate();
   }
@@ -139,7 +145,7 @@ export class StreamSocket {
     });
   }
 
-  /** The upgrade is refused with a status; the body may name the oldest position on offer. */
+  /** Takes a refusal of the upgrade with a status; the body may name the oldest position on offer. */
   #onRefusal(request: ClientRequest, response: IncomingMessage): void {
     const parts: Buffer[] = [];
     let size = 0;
@@ -169,8 +175,8 @@ export class StreamSocket {
   }
 
   /**
-   * Bytes beyond the last whole message that are no control frames belong to a message that is still coming. Control
-   * frames do not make it younger.
+   * Checks the age of an unfinished message. Bytes beyond the last whole message that are no control frames belong to a
+   * message that is still coming. Control frames do not make it younger.
    */
   #checkAge(): void {
     const now = this.#options.nowMs();
@@ -211,8 +217,8 @@ function codeOf(error: Error): string {
 }
 
 /**
- * The library refuses an illegal close code and reports 1006; its error names the number (S1's 401). The only text that
- * is ever read.
+ * Returns the illegal close code that an error names. The library refuses such a code and reports 1006; its error has
+ * the number (S1's 401). The only text that is ever read.
  */
 function illegalCodeIn(error: Error | undefined): number | undefined {
   if (error === undefined || codeOf(error) !== 'WS_ERR_INVALID_CLOSE_CODE') return undefined;
@@ -220,7 +226,7 @@ function illegalCodeIn(error: Error | undefined): number | undefined {
   return code === undefined ? undefined : Number(code);
 }
 
-/** `oldest` in the JSON body of a refusal: the first position the platform still has. */
+/** Reads `oldest` in the JSON body of a refusal: the first position that the platform still has. */
 function oldestIn(body: string): string | undefined {
   try {
     const value: unknown = JSON.parse(body);

@@ -35,7 +35,7 @@ function fleet(dialect: Dialect): Promise<Fleet> {
     replicas: 3,
     dialect,
     keys: KEYS,
-    lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' },
+    lease: { ttl: '3s', renewEvery: '1s', margin: '300ms' },
     documents: {
       push: { contentMode: 'structured' },
       delivery: { order: 'key', retryBaseDelay: '500ms', retryMaxDelay: '30s' },

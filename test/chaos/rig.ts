@@ -20,7 +20,7 @@ const PATIENCE_MS = 30_000;
 export const GATE = { capacity: 10, refillMs: 200 };
 /** One process plays everybody else here: a stall of it must not look like a dead platform. */
 const SILENCE = { heartbeat: { silence: '1500ms' } };
-const LEASE = { ttl: '3s', renewEvery: '1s', guard: '300ms' };
+const LEASE = { ttl: '3s', renewEvery: '1s', margin: '300ms' };
 
 export interface RigOptions extends Partial<FleetOptions> {
   readonly gate?: { readonly capacity: number; readonly refillMs: number };

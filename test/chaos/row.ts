@@ -19,7 +19,15 @@ export interface Scenario {
 /** The ttl of the rig's leases. */
 export const T_MS = 3000;
 
+/** Facts of a row whose fault takes longer to heal. */
+export const LATE = { convergeMs: 14_000 };
+
 const AFTERMATH_MS = 300;
+
+/** Options of node that load a file of test/support before the program. */
+export const preload = (name: string): readonly string[] => [
+  `--import=${new URL(`../support/${name}.ts`, import.meta.url).href}`,
+];
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

@@ -87,7 +87,7 @@ describe('configuration (reliability 5.3)', () => {
 
   const refused: readonly (readonly [string, string, unknown, string])[] = [
     ['57 renew too slow for the lease', 'client.spec.lease', { ttl: '6s', renewEvery: '3s' }, 'lease.renewEvery'],
-    ['57 guard too long', 'client.spec.lease', { guard: '3s' }, 'lease.guard'],
+    ['57 margin too long', 'client.spec.lease', { margin: '3s' }, 'lease.margin'],
     ['58 a duration with a space', 'client.spec.reconnect', { baseDelay: '15 sec' }, 'reconnect.baseDelay'],
     ['58 a negative duration', 'client.spec.reconnect', { baseDelay: '-1s' }, 'reconnect.baseDelay'],
     ['58 zero', 'stream.spec.heartbeat', { silence: '0ms' }, 'heartbeat.silence'],

@@ -6,7 +6,7 @@ import { Fleet, type Replica } from '../support/fleet.ts';
 import { command } from '../support/process.ts';
 import { until } from '../support/until.ts';
 
-const LEASE = { ttl: '2s', renewEvery: '600ms', guard: '300ms' };
+const LEASE = { ttl: '2s', renewEvery: '600ms', margin: '300ms' };
 const WRONG = { clientId: SIM_CLIENT.clientId, clientSecret: 'a-secret-of-another-installation' };
 /** 20 s of refusals, the trial, the hand-over. */
 const HANDED_OVER_MS = 30_000;

@@ -35,7 +35,7 @@ describe('fifty streams of one OAuth client', function () {
       const [simPort, consumerPort] = [await sim.listen(), await consumer.listen()];
       const client = {
         gate: { capacity: CAPACITY, refillEvery: `${String(REFILL_MS)}ms`, concurrent: CAPACITY },
-        lease: { ttl: '2s', renewEvery: '600ms', guard: '200ms' },
+        lease: { ttl: '2s', renewEvery: '600ms', margin: '200ms' },
         circuitBreaker: { minSamples: 1000 },
       };
       const file = writeDocuments({ simPort, consumerPort, dialect: 'genesys-streams', client });

@@ -25,7 +25,7 @@ describe('a replica that was killed', function () {
     const fleet = await Fleet.start({
       replicas: 3,
       dialect: 'genesys-streams',
-      lease: { ttl: `${String(TTL_MS)}ms`, renewEvery: '600ms', guard: '300ms' },
+      lease: { ttl: `${String(TTL_MS)}ms`, renewEvery: '600ms', margin: '300ms' },
     });
     // First the leader, then a standby: what a leader knows of the others must not grow old.
     for (const which of ['leader', 'standby'] as const) {

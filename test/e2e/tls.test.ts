@@ -75,7 +75,7 @@ describe('Redis over TLS', () => {
         dialect: 'genesys-streams',
         store: url,
         env: { NODE_EXTRA_CA_CERTS: ca },
-        lease: { ttl: '3s', renewEvery: '1s', guard: '300ms' },
+        lease: { ttl: '3s', renewEvery: '1s', margin: '300ms' },
       },
       redis,
     );

@@ -51,7 +51,7 @@ export function definitions(of: () => Cluster): void {
       const { spec } = cluster.get('hfc', 'plain', '-n', 'kinds') as {
         readonly spec: { readonly lease: unknown; readonly gate: unknown };
       };
-      expect(spec.lease).to.deep.equal({ ttl: '6s', renewEvery: '2s', guard: '500ms' });
+      expect(spec.lease).to.deep.equal({ ttl: '6s', renewEvery: '2s', margin: '500ms' });
       expect(cluster.kubectl('get', 'hfc', '-n', 'kinds').out).to.match(
         /^NAME +PLATFORM +REGION +LEADER +STATE +PODS +READY +AGE\nplain +GenesysCloud +us-east-1 /,
       );

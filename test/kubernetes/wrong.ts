@@ -23,7 +23,7 @@ export const wrongClients: readonly (readonly [string, Record<string, unknown>, 
   ['jitter', { reconnect: { jitterLow: 1.5, jitterHigh: 1 } }, /jitterHigh is less than jitterLow/],
   ['baseDelay', { reconnect: { baseDelay: '100ms' } }, /baseDelay is less than 1s/],
   ['renewEvery', { lease: { ttl: '6s', renewEvery: '3s' } }, /renewEvery must be less than half of ttl/],
-  ['guard', { lease: { ttl: '6s', guard: '3s' } }, /guard must be less than half of ttl/],
+  ['margin', { lease: { ttl: '6s', margin: '3s' } }, /margin must be less than half of ttl/],
   [
     'maintenance',
     { maintenance: [{ from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' }] },

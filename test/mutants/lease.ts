@@ -16,7 +16,7 @@ export const LEASE: readonly Mutant[] = [
     edits: [
       {
         file: 'src/core/lease/lease-leader.ts',
-        find: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.guardMs;',
+        find: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.marginMs;',
         replace: 'return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS;',
       },
     ],

@@ -4,7 +4,7 @@ import type { LeaseEffect, LeasePolicy, LeaseView } from '../../src/core/lease/l
 export type Plant =
   'deadline-from-reply' | 'no-epoch-check' | 'no-quarantine' | 'counter-epoch' | 'loose-reassert' | 'timer-gate';
 
-export const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
+export const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, marginMs: 500 };
 
 interface Timed {
   readonly at: number;

@@ -12,6 +12,11 @@ export const DIALECTS: readonly PlatformOptions['dialect'][] = [
 export const MODES = ['key', 'key-batch', 'stream', 'stream-batch', 'pull'] as const;
 export type Mode = (typeof MODES)[number];
 
+/** One of several, drawn. */
+export function pick<T>(from: readonly T[], unit: () => number): T {
+  return from[Math.floor(unit() * from.length)] as T;
+}
+
 const known = new Map<string, StreamPlan>();
 
 /**

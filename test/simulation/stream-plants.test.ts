@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { expect } from 'chai';
 import { misfits } from '../support/edits.ts';
-import { STREAM_PLANTS, type StreamPlant } from './stream-plants.ts';
+import type { StreamPlant } from './stream-plant.ts';
+import { STREAM_PLANTS } from './stream-plants.ts';
 
 const HOOK = new URL('../mutants/hook.ts', import.meta.url).href;
 const RUN = new URL('./stream-run.ts', import.meta.url).pathname;

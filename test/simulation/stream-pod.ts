@@ -46,7 +46,7 @@ const RESET_MS = 500;
 const BACKLOG_FRAMES = 100_000;
 
 /** One term of one pod: the real driver with everything around it simulated. Killed, it does nothing any more. */
-export class Term {
+export class Term implements LinkOwner {
   readonly driver: StreamDriver;
   readonly epoch: number;
   readonly #out: Outside;
@@ -160,16 +160,18 @@ export class Term {
   }
 
   #dial(target: DialTarget, handlers: SocketHandlers): PlatformSocket {
-    const link = new SimLink(this.#out, handlers, {
-      alive: () => this.alive,
-      ended: (one) => this.#links.delete(one),
-      opened: (one) => {
-        this.#links.add(one);
-        this.#out.opened();
-      },
-    });
+    const link = new SimLink(this.#out, handlers, this);
     link.dial(positionIn(this.#out.plan, target));
     return link;
+  }
+
+  linkOpened(link: SimLink): void {
+    this.#links.add(link);
+    this.#out.opened();
+  }
+
+  linkEnded(link: SimLink): void {
+    this.#links.delete(link);
   }
 }
 
@@ -184,10 +186,11 @@ function positionIn({ profile }: StreamPlan, target: DialTarget): Position | und
   return kind === 'since' ? { kind, value: String(Date.parse(value)) } : { kind, value };
 }
 
+/** What a link needs of the term that it belongs to. */
 interface LinkOwner {
-  readonly alive: () => boolean;
-  readonly opened: (link: SimLink) => void;
-  readonly ended: (link: SimLink) => void;
+  readonly alive: boolean;
+  linkOpened(link: SimLink): void;
+  linkEnded(link: SimLink): void;
 }
 
 /** One connection. */
@@ -221,7 +224,7 @@ class SimLink implements PlatformSocket {
       const answer = platform.connect(position, EPOCH_MS + time.nowMs);
       if (answer.kind === 'refused') return this.#end({ stage: 'upgrade', status: answer.status }, answer.oldest);
       this.#id = answer.link;
-      this.#pod.opened(this);
+      this.#pod.linkOpened(this);
       this.#handlers.opened();
       for (const frame of answer.frames) this.#arrive(frame);
       this.#pingOften();
@@ -311,7 +314,7 @@ class SimLink implements PlatformSocket {
   #inTurn(act: () => void): void {
     const { time } = this.#out;
     time.in(this.#arrivesMs - time.nowMs, () => {
-      if (this.#ended || this.#cut || !this.#pod.alive()) return;
+      if (this.#ended || this.#cut || !this.#pod.alive) return;
       if (!this.#paused && this.#unread.length === 0) return act();
       if (this.#unread.length < BACKLOG_FRAMES) this.#unread.push(act);
     });
@@ -323,7 +326,7 @@ class SimLink implements PlatformSocket {
     this.#draining = true;
     this.#out.time.in(FRAME_MS, () => {
       this.#draining = false;
-      if (this.#ended || this.#paused || !this.#pod.alive()) return;
+      if (this.#ended || this.#paused || !this.#pod.alive) return;
       this.#unread.shift()?.();
       if (this.#unread.length > 0) this.#drainSoon();
     });
@@ -339,7 +342,7 @@ class SimLink implements PlatformSocket {
 
   #later(act: () => void): void {
     this.#out.time.in(this.#out.wire.latencyMs * 2, () => {
-      if (!this.#ended && this.#pod.alive()) act();
+      if (!this.#ended && this.#pod.alive) act();
     });
   }
 
@@ -347,7 +350,7 @@ class SimLink implements PlatformSocket {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#id !== undefined) this.#out.platform.disconnect(this.#id);
-    this.#pod.ended(this);
-    if (this.#pod.alive()) this.#handlers.ended(failure, { text: '', oldest });
+    this.#pod.linkEnded(this);
+    if (this.#pod.alive) this.#handlers.ended(failure, { text: '', oldest });
   }
 }

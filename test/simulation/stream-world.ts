@@ -1,19 +1,12 @@
 import type { StreamPlan } from '../../src/config/plan.ts';
 import { REDRIVE_LIMIT_BYTES } from '../../src/sidecar/stream/dead-letter-box.ts';
-import { PullDelivery } from '../../src/delivery/pull-delivery.ts';
 import { PlatformModel } from './platform.ts';
 import { ConsumerModel } from './stream-consumer.ts';
-import {
-  disturb,
-  FAULTS,
-  OLD_LETTER_BYTES,
-  isOfLeadership,
-  type Fault,
-  type LeadershipFault,
-} from './stream-faults.ts';
+import { disturb, FAULTS, OLD_LETTER_BYTES, isOfLeadership, type Fault } from './stream-faults.ts';
 import { StreamJudge } from './stream-judge.ts';
-import { DIALECTS, MODES, planOf, type Mode } from './stream-plans.ts';
-import { EPOCH_MS, Term, type Wire } from './stream-pod.ts';
+import { StreamLeadership } from './stream-leadership.ts';
+import { DIALECTS, MODES, pick, planOf, type Mode } from './stream-plans.ts';
+import { EPOCH_MS, type Outside, type Wire } from './stream-pod.ts';
 import { StoreModel } from './stream-store.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -23,7 +16,6 @@ import { VirtualTime } from './virtual-time.ts';
  */
 const FAULTS_MS = 20_000;
 const CALM_MS = 400_000;
-const DRAIN_LIMIT_MS = 2000;
 /** What the platform sent has arrived after this. */
 const STILL_MS = 700;
 /** When all is well there is an event each so often. */
@@ -57,10 +49,7 @@ export class StreamWorld {
   readonly #wire: Wire = { latencyMs: 10, downUntilMs: 0, silentUntilMs: 0 };
   readonly #keys: readonly string[];
   readonly #options: RunOptions;
-  #term: Term | undefined;
-  #serial = 0;
-  /** Something that must be over before the next change of leader. */
-  #changing = false;
+  readonly #leadership: StreamLeadership;
 
   constructor(options: RunOptions, unit: () => number) {
     this.#unit = unit;
@@ -94,6 +83,7 @@ export class StreamWorld {
     this.#wire.latencyMs = options.latencyMs ?? this.#wire.latencyMs;
     this.#consumer.inOrder = this.#mode.startsWith('stream');
     this.#keys = this.#drawKeys();
+    this.#leadership = new StreamLeadership(this.#outside());
     this.judge.note(`dialect ${dialect}`);
     this.judge.note(`mode ${this.#mode}`);
   }
@@ -103,7 +93,7 @@ export class StreamWorld {
 
   /** Plays the run. Returns what was violated. */
   async run(): Promise<readonly string[]> {
-    this.#begin();
+    this.#leadership.lead(0);
     this.#traffic();
     const count = 2 + Math.floor(this.#unit() * 7);
     for (let n = 0; n < count; n += 1) {
@@ -132,8 +122,21 @@ export class StreamWorld {
 
   // --- what happens ---
 
-  #begin(): void {
-    this.#lead(0);
+  #outside(): Outside {
+    return {
+      time: this.#time,
+      unit: this.#unit,
+      platform: this.#platform,
+      wire: this.#wire,
+      store: this.#store,
+      consumer: this.#consumer,
+      plan: this.#plan,
+      mode: this.#mode.endsWith('batch') ? 'batch' : 'structured',
+      opened: () => {
+        this.judge.opened();
+        this.judge.subscribedFrom ??= this.#platform.journal.length + 1;
+      },
+    };
   }
 
   #traffic(): void {
@@ -148,8 +151,7 @@ export class StreamWorld {
       if (this.#time.nowMs >= FAULTS_MS) return;
       const count = burst && this.#unit() < 0.02 ? 60 : 1;
       for (let n = 0; n < count; n += 1) this.#make();
-      this.#term?.flow();
-      this.#older?.flow();
+      this.#leadership.flow();
       this.#time.in((1000 / perSecond) * (0.2 + 1.6 * this.#unit()), next);
     };
     this.#time.in(this.#options.quietMs ?? 50, next);
@@ -166,7 +168,7 @@ export class StreamWorld {
 
   #fault(fault: Fault): void {
     const lastsMs = 200 + 6000 * this.#unit() ** 2;
-    if (isOfLeadership(fault)) return this.#leadership(fault, lastsMs);
+    if (isOfLeadership(fault)) return this.#leadership.disturb(fault, lastsMs);
     disturb(fault, lastsMs, {
       time: this.#time,
       unit: this.#unit,
@@ -174,118 +176,9 @@ export class StreamWorld {
       wire: this.#wire,
       platform: this.#platform,
       store: this.#store,
-      term: this.#term,
+      term: this.#leadership.leader,
       keys: this.#keys,
     });
-  }
-
-  #leadership(fault: LeadershipFault, lastsMs: number): void {
-    const term = this.#term;
-    if (term === undefined || this.#changing) return;
-    switch (fault) {
-      case 'doubt':
-        term.open = false;
-        term.driver.shut();
-        this.#changing = true;
-        this.#time.in(lastsMs, () => {
-          this.#changing = false;
-          if (!term.alive || this.#term !== term) return;
-          term.open = true;
-          term.driver.reopen(false);
-        });
-        return;
-      case 'kill':
-        term.kill();
-        this.#term = undefined;
-        return this.#lead(lastsMs);
-      case 'fenced':
-        // The new leader is there before the old one knows.
-        term.open = false;
-        term.driver.shut();
-        this.#time.in(lastsMs, () => {
-          term.driver.abandon();
-          this.#time.in(300, () => {
-            term.kill();
-          });
-        });
-        this.#term = undefined;
-        return this.#lead(10);
-      case 'hand-over':
-        return this.#handOver(term);
-    }
-  }
-
-  #older: Term | undefined;
-
-  #handOver(old: Term): void {
-    this.#changing = true;
-    const early = this.#plan.profile.streamClass === 'C' ? this.#newTerm(false) : undefined;
-    const ready = early === undefined ? Promise.resolve(false) : early.driver.startEarly(1500);
-    this.#older = early;
-    void ready.then(async (connected) => {
-      if (!connected) early?.kill();
-      await old.driver.stop(DRAIN_LIMIT_MS);
-      old.open = false;
-      old.kill();
-      this.#changing = false;
-      this.#older = undefined;
-      if (this.#term !== old) return early?.kill();
-      this.#term = undefined;
-      if (early?.alive === true && early.epoch === this.#store.takeOver()) this.#take(early, true);
-      else this.#lead(20);
-    });
-  }
-
-  #newTerm(open: boolean): Term {
-    this.#serial += 1;
-    // An heir that connects early acts under the number that the lease will have when it is handed over.
-    const epoch = open ? this.#store.takeOver() : this.#store.next;
-    const out = {
-      time: this.#time,
-      unit: this.#unit,
-      platform: this.#platform,
-      wire: this.#wire,
-      store: this.#store,
-      consumer: this.#consumer,
-      plan: this.#plan,
-      mode: this.#mode.endsWith('batch') ? ('batch' as const) : ('structured' as const),
-      opened: () => {
-        this.judge.opened();
-        this.judge.subscribedFrom ??= this.#platform.journal.length + 1;
-      },
-    };
-    // Wall clocks of pods differ.
-    return new Term(out, epoch, { wallMs: Math.floor(6000 * (this.#unit() - 0.5)), open });
-  }
-
-  #lead(afterMs: number): void {
-    this.#changing = true;
-    this.#time.in(afterMs, () => {
-      this.#changing = false;
-      this.#take(this.#newTerm(true), false);
-    });
-  }
-
-  #take(term: Term, connected: boolean): void {
-    this.#term = term;
-    term.open = true;
-    void this.#start(term, connected);
-  }
-
-  async #start(term: Term, connected: boolean): Promise<void> {
-    while (term.alive) {
-      try {
-        await term.driver.start(connected, undefined, EPOCH_MS + Math.floor(this.#time.nowMs));
-        break;
-      } catch {
-        await new Promise<void>((resolve) => {
-          this.#time.in(200, resolve);
-        });
-      }
-    }
-    const { delivery } = term.driver;
-    if (delivery instanceof PullDelivery)
-      this.#consumer.puller(delivery, term.epoch, this.#pick([1, 5, 100]), () => term.alive);
   }
 
   /** From now on everything is well. */
@@ -306,8 +199,7 @@ export class StreamWorld {
     const next = (): void => {
       this.#make();
       this.#stillSinceMs = Infinity;
-      this.#term?.flow();
-      this.#older?.flow();
+      this.#leadership.flow();
       // Something happens before the next one, so that it is looked at.
       this.#time.in(TRICKLE_MS - 1, () => undefined);
       this.#time.in(TRICKLE_MS, next);
@@ -322,7 +214,7 @@ export class StreamWorld {
       this.#buried.add(Number(letter.eventId.replace(/^e-/, '')) || 0);
       this.judge.buried(letter);
     }
-    const driver = this.#term?.driver;
+    const driver = this.#leadership.leader?.driver;
     if (driver === undefined) return;
     const { outbox } = driver;
     // A frame that arrives whole, and the early events whose turn comes at once.
@@ -331,7 +223,7 @@ export class StreamWorld {
       this.judge.fault(`${String(outbox.bufferedBytes)} bytes wait, over the limit`);
     if (outbox.redrivenBytes > REDRIVE_LIMIT_BYTES + OLD_LETTER_BYTES)
       this.judge.fault(`${String(outbox.redrivenBytes)} bytes of redriven letters wait`);
-    const unreadMs = this.#time.nowMs - (this.#term?.unreadSinceMs ?? Infinity);
+    const unreadMs = this.#time.nowMs - (this.#leadership.leader?.unreadSinceMs ?? Infinity);
     if (unreadMs > UNREAD_LIMIT_MS) this.judge.fault(`nothing is read for ${String(Math.round(unreadMs))} ms`);
     if (driver.connection.state.goal === 'park') this.judge.note('parked');
     const { hold } = driver.delivery;
@@ -354,8 +246,8 @@ export class StreamWorld {
   #stillSinceMs = Infinity;
 
   get #still(): boolean {
-    const driver = this.#term?.driver;
-    if (driver === undefined || this.#changing || this.#time.nowMs < FAULTS_MS + 95_000) return false;
+    const driver = this.#leadership.leader?.driver;
+    if (driver === undefined || this.#leadership.changing || this.#time.nowMs < FAULTS_MS + 95_000) return false;
     const { outbox, delivery, connection } = driver;
     return (
       outbox.backlog === 0 &&
@@ -368,7 +260,7 @@ export class StreamWorld {
   }
 
   #standing(): Record<string, unknown> {
-    const driver = this.#term?.driver;
+    const driver = this.#leadership.leader?.driver;
     if (driver === undefined) return { leader: 'none' };
     const { outbox, delivery, connection } = driver;
     return {
@@ -382,14 +274,14 @@ export class StreamWorld {
       goal: connection.state.goal,
       phase: connection.state.phase,
       main: connection.state.main?.phase,
-      changing: this.#changing,
+      changing: this.#leadership.changing,
     };
   }
 
   // --- what is drawn ---
 
   #pick<T>(from: readonly T[]): T {
-    return from[Math.floor(this.#unit() * from.length)] as T;
+    return pick(from, this.#unit);
   }
 
   #drawKeys(): readonly string[] {

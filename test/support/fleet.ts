@@ -133,7 +133,7 @@ export class Fleet {
       ...this.#options.documents,
       ...(credentials === undefined ? {} : { credentials }),
       client: {
-        lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', guard: '500ms' },
+        lease: this.#options.lease ?? { ttl: '6s', renewEvery: '2s', margin: '500ms' },
         ...this.#options.documents?.client,
       },
       push: { url: `http://127.0.0.1:${String(this.#consumerPort)}/events/${pod}`, ...this.#options.documents?.push },

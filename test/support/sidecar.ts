@@ -58,7 +58,7 @@ export interface ClientStatus {
   readonly token: { readonly state: string; readonly remainingMs?: number; readonly failure?: string };
   readonly credentials: string;
   readonly breaker: string;
-  readonly holdReason?: string;
+  readonly pauseReason?: string;
 }
 
 /** The real sidecar inside the test's process: real sockets, real store, captured output. */

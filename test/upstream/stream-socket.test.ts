@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { expect } from 'chai';
 import type { Failure } from '../../src/core/session/classify-failure.ts';
-import { StreamSocket } from '../../src/upstream/stream-socket.ts';
+import { StreamSocket, type SocketHandlers } from '../../src/upstream/stream-socket.ts';
 import { until } from '../support/until.ts';
 
 /** Speaks WebSocket byte by byte, so that it can also speak it wrongly. */
@@ -64,6 +64,19 @@ async function meet(
 ): Promise<Outcome> {
   const raw = await new RawServer(answer).listen();
   const outcome: Outcome = { opened: false, messages: [], failure: undefined, text: '' };
+  const handlers: SocketHandlers = {
+    opened: () => {
+      outcome.opened = true;
+    },
+    message: (data) => outcome.messages.push(data),
+    serverPing: () => undefined,
+    pong: () => undefined,
+    ended: (failure, detail) => {
+      expect(outcome.failure, 'ended is said once').to.equal(undefined);
+      outcome.failure = failure;
+      outcome.text = detail.text;
+    },
+  };
   const socket = new StreamSocket(
     { url: `ws://127.0.0.1:${String(raw.port)}/?access_token=canary-token-123456`, headers: {}, subprotocols: [] },
     {
@@ -73,19 +86,7 @@ async function meet(
       nowMs: () => performance.now(),
       nowEpochMs: () => Date.now(),
     },
-    {
-      opened: () => {
-        outcome.opened = true;
-      },
-      message: (data) => outcome.messages.push(data),
-      serverPing: () => undefined,
-      pong: () => undefined,
-      ended: (failure, detail) => {
-        expect(outcome.failure, 'ended is said once').to.equal(undefined);
-        outcome.failure = failure;
-        outcome.text = detail.text;
-      },
-    },
+    handlers,
   );
   try {
     await until('the outcome is there', () => done(outcome), 5000);

@@ -29,7 +29,7 @@ export function isHeld(error: unknown): boolean {
 }
 
 /**
- * Returns an error that tells the path, SQLite's or the system's own words, and the remedy. @param path of the file or
+ * Returns an error with the path, SQLite's or the system's own words, and the remedy. @param path of the file or
  * directory
  */
 export function embeddedFailure(path: string, cause: unknown): HoldfastError {
@@ -48,7 +48,7 @@ export function embeddedFailure(path: string, cause: unknown): HoldfastError {
   });
 }
 
-/** The primary code: extended ones carry more in the upper bits. */
+/** Returns the primary code: extended ones carry more in the upper bits. */
 function resultOf(error: unknown): number | undefined {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
     ? error.errcode & 0xff

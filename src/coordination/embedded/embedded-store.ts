@@ -1,3 +1,9 @@
+/**
+ * The store of a single replica: a directory with an SQLite file of Node's own, and leadership without rivals. This
+ * folder never shares anything between processes: a second process on the directory is refused. Several replicas need
+ * src/coordination/redis; the contracts of both are in src/coordination.
+ */
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
@@ -30,9 +36,9 @@ const TABLES = `
 `;
 
 /**
- * One replica's store: a file through Node's own SQLite. Checkpoints survive the process at once and a power cut within
- * the last moments (WAL, synchronous NORMAL): losing one costs duplicates, never an event. Dead letters and sealed
- * values are written through (FULL). A second process on the same directory is refused.
+ * Stores one replica's records in a file through Node's own SQLite. Checkpoints survive the process at once and a power
+ * cut within the last moments (WAL, synchronous NORMAL): losing one costs duplicates, never an event. Dead letters and
+ * sealed values are written through (FULL). A second process on the same directory is refused.
  */
 export class EmbeddedStore implements Store {
   readonly kind = 'embedded';
@@ -63,7 +69,7 @@ export class EmbeddedStore implements Store {
     }
   }
 
-  /** Each statement is compiled once: a checkpoint runs three of them many times a second. */
+  /** Returns a compiled statement; compiles each once: a checkpoint runs three of them many times a second. */
   #sql(text: string): StatementSync {
     let statement = this.#statements.get(text);
     if (statement === undefined) {
@@ -245,7 +251,7 @@ export class EmbeddedStore implements Store {
     );
   }
 
-  /** Within both limits, counted without the letter that this one would replace. */
+  /** Returns whether both limits allow the letter, counted without the one that it would replace. */
   #hasRoom(client: string, letter: DeadLetter): boolean {
     const others = this.#sql(
       'SELECT count(*) AS n, coalesce(sum(bytes), 0) AS bytes FROM letters WHERE client = ? AND stream = ? AND id <> ?',
@@ -268,7 +274,7 @@ export class EmbeddedStore implements Store {
     }
   }
 
-  /** A transaction that is on the disk when it returns. */
+  /** Runs a transaction that is on the disk when it returns. */
   #through<T>(work: () => T): T {
     this.#db.exec('PRAGMA synchronous = FULL');
     try {
@@ -287,7 +293,7 @@ export class EmbeddedStore implements Store {
   }
 }
 
-/** An exclusive lock that the kernel drops when the process dies, however it dies. */
+/** Takes an exclusive lock that the kernel drops when the process dies, however it dies. */
 function takeLock(file: string): DatabaseSync {
   const lock = new DatabaseSync(file);
   try {

@@ -3,7 +3,7 @@ import type { RedisConnectionState } from '../redis/redis-connection.ts';
 import type { Store } from '../store.ts';
 
 /**
- * Leadership where there is only one replica: it always leads. The epoch still grows with every start, because
+ * Gives leadership where there is only one replica: it always leads. The epoch still grows with every start, because
  * checkpoints are fenced all the same.
  */
 export class LocalLeases implements Leases {
@@ -24,7 +24,7 @@ export class LocalLeases implements Leases {
   }
 
   onNotice(listener: (notice: Notice) => void): void {
-    void listener; // nobody else is there
+    void listener; // there is no other replica
   }
 
   observe(leases: readonly string[], self: SelfReport): Promise<ReadonlyMap<string, Sighting>> {
@@ -55,7 +55,10 @@ export class LocalLeases implements Leases {
     return { kind: 'won', token: 'local', epoch, storeMs: this.#nowMs(), incarnation: 'local' };
   }
 
-  /** Another process that took the epoch of this directory has the last word: we never take it back. */
+  /**
+   * Renews the leases. Another process that took the epoch of this directory has the last word: its epoch is never
+   * taken back.
+   */
   async renew(requests: readonly RenewRequest[]): Promise<ReadonlyMap<string, RenewAnswer>> {
     const out = new Map<string, RenewAnswer>();
     for (const { lease, epoch } of requests) {

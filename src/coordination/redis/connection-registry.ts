@@ -17,11 +17,11 @@ export interface Heartbeat {
 }
 
 export interface RegistryPolicy {
-  /** Life of a hash that nobody renews: the net under everything else. */
+  /** Life of a hash that is not renewed: the last safety net. */
   readonly lifeMs: number;
-  /** Without a sign of life for this long a connection counts as dead. */
+  /** A connection without a sign of life for this long counts as dead. */
   readonly deadAfterMs: number;
-  /** Distance of the reaper's two looks, and of its rounds. */
+  /** Interval between the reaper's two looks, and of its rounds. */
   readonly sweepEveryMs: number;
 }
 
@@ -37,8 +37,8 @@ const REAP_LIMIT = 20_000;
 const MAX_ID_BYTES = 128;
 
 /**
- * The registry of connections and its reaper, over Redis. Replicas write what they hold; one of them at a time removes
- * what nobody holds any more.
+ * Keeps the registry of connections, and runs its reaper, over Redis. Each replica writes its own connections; one
+ * replica at a time removes those without an owner.
  */
 export class ConnectionRegistry {
   readonly #link: RedisConnection;
@@ -87,8 +87,8 @@ export class ConnectionRegistry {
   }
 
   /**
-   * One round of the reaper, if no other replica makes it. @returns the connections it declared dead; undefined: it
-   * was somebody else's turn.
+   * Makes one round of the reaper, if no other replica makes it. @returns the connections that it declared dead;
+   * undefined: it was another replica's turn.
    */
   async sweep(): Promise<readonly string[] | undefined> {
     const lock = `${this.#link.prefix}:reaper:lock`;
@@ -132,7 +132,7 @@ export class ConnectionRegistry {
     return `${this.#link.prefix}:ws:suspects`;
   }
 
-  /** Hashes written by others, or before the index was lost. A whole SCAN is spread over sweeps. */
+  /** Adopts hashes of other writers, or from before the index was lost. A whole SCAN is spread over sweeps. */
   async #adoptOrphans(): Promise<void> {
     for (let round = 0; round < SCAN_ROUNDS; round += 1) {
       const [cursor, keys] = await this.#link.ask(() =>
@@ -153,7 +153,7 @@ export class ConnectionRegistry {
   }
 }
 
-/** The prefix is a plain name, but a dot or bracket must not become a pattern. */
+/** Escapes a prefix for a pattern: it is a plain name, but a dot or bracket must not act as one. */
 function escaped(text: string): string {
   return text.replace(/[[\]*?\\^-]/g, '\\$&');
 }

@@ -7,13 +7,13 @@ import { ACQUIRE, EXTEND, type releaseScript } from './scripts/lease-scripts.ts'
 type Release = ReturnType<typeof releaseScript>;
 
 /**
- * The lock itself: who may write the fence record. Two adapters run the same scripts; which one is a switch
- * (--lock-adapter).
+ * Takes and releases the lock itself: the right to write the fence record. Two adapters run the same scripts;
+ * --lock-adapter chooses.
  */
 export interface LockAdapter {
-  /** Tries once. @returns the token, or undefined when another one holds it. @throws HoldfastError */
+  /** Tries once. @returns the token, or undefined when another token has the lock. @throws HoldfastError */
   acquire(keys: LockKeys, ttlMs: number): Promise<string | undefined>;
-  /** @returns false when the token did not hold it. */
+  /** Releases the lock. @returns false when the token did not have it. */
   release(keys: LockKeys, token: string): Promise<boolean>;
 }
 
@@ -29,9 +29,9 @@ const Redlock: RedlockClass =
   'default' in RedlockModule ? (RedlockModule as unknown as { default: RedlockClass }).default : RedlockModule;
 
 /**
- * The lock through redlock 5.0.0-beta.2, with all three of its scripts replaced and none of its own judgement used: one
- * try, no retry loop, no `using`, no `expiration` (docs/decisions/0006 tells what was measured). Validity is computed
- * by core/lease/ from the moment of asking.
+ * Takes the lock through redlock 5.0.0-beta.2, with all three of its scripts replaced and none of its own judgement
+ * used: one try, no retry loop, no `using`, no `expiration` (docs/decisions/0006 has the measurements). Validity is
+ * computed by core/lease/ from the moment of asking.
  */
 export class RedlockAdapter implements LockAdapter {
   readonly #redlock: RedlockModule;
@@ -78,7 +78,7 @@ export class RedlockAdapter implements LockAdapter {
   }
 }
 
-/** "Held by another" and "no answer" are the same error to redlock; its votes tell them apart. */
+/** Tells "held by another" from "no answer": redlock gives both the same error; its votes differ. */
 async function voteOf(error: unknown): Promise<Error | undefined> {
   if (!(error instanceof Error) || !('attempts' in error) || !Array.isArray(error.attempts))
     return error instanceof Error ? error : undefined;
@@ -88,7 +88,7 @@ async function voteOf(error: unknown): Promise<Error | undefined> {
   return [...stats.votesAgainst.values()][0];
 }
 
-/** The same lock without redlock. */
+/** Takes the same lock without redlock. */
 export class PlainAdapter implements LockAdapter {
   readonly #link: RedisConnection;
   readonly #release: Script;

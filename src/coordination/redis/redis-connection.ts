@@ -21,9 +21,9 @@ export interface RedisTarget {
 
 /** The connection as the server knows it. */
 export interface LinkIdentity {
-  /** CLIENT ID; empty when the server does not say. Gone from CLIENT LIST once the connection is closed. */
+  /** CLIENT ID; empty when the server does not tell. Gone from CLIENT LIST once the connection is closed. */
   readonly conn: string;
-  /** The server process: numbers of connections mean nothing to another one. */
+  /** Id of the server process: numbers of connections have no meaning for another one. */
   readonly run: string;
   /** Keys of one script must lie in one slot. */
   readonly cluster: boolean;
@@ -33,9 +33,9 @@ export interface LinkIdentity {
 export type RedisConnectionState = 'up' | 'lost' | 'refused';
 
 /**
- * The one connection to Redis of a process: commands and subscriptions (RESP3). ioredis is set so that it never repeats
- * a command by itself (its defaults run a script twice after a reconnect) and never queues while disconnected: whoever
- * asked decides whether to ask again.
+ * Keeps the one connection of a process to Redis: commands and subscriptions (RESP3). ioredis is set so that it never
+ * repeats a command by itself (its defaults run a script twice after a reconnect) and never queues while disconnected:
+ * the caller decides whether to ask again.
  */
 export class RedisConnection {
   readonly redis: Redis;
@@ -82,7 +82,7 @@ export class RedisConnection {
     });
   }
 
-  /** Begins; call it once, after the listeners are there. */
+  /** Begins to connect; to be called once, after the listeners are there. */
   open(): void {
     // A failed first attempt is reported by 'error' and tried again by retryStrategy.
     this.redis.connect().catch(() => undefined);
@@ -125,7 +125,7 @@ export class RedisConnection {
     });
   }
 
-  /** @throws HoldfastError HF_STORE_UNAVAILABLE, HF_STORE_CORRUPT */
+  /** Runs a command. @throws HoldfastError HF_STORE_UNAVAILABLE, HF_STORE_CORRUPT */
   async ask<T>(command: () => Promise<T>): Promise<T> {
     try {
       return await command();
@@ -139,7 +139,10 @@ export class RedisConnection {
     this.redis.disconnect();
   }
 
-  /** Only an identified connection counts as up: without its number and the server's nothing can be judged. */
+  /**
+   * Asks for the numbers of connection and server. Only an identified connection counts as up: without both numbers no
+   * proof is possible.
+   */
   async #identify(): Promise<void> {
     try {
       const [conn, info] = await Promise.all([
@@ -153,7 +156,7 @@ export class RedisConnection {
       this.#identity = { conn: run === undefined ? '' : String(conn), run: run ?? 'unknown', cluster };
       this.#tell('up');
     } catch {
-      // No answer in time, or closed meanwhile: another connection will say.
+      // No answer in time, or closed meanwhile: another connection will tell.
       if (this.redis.status === 'ready' && !this.#closed) this.redis.disconnect(true);
     }
   }
@@ -168,7 +171,10 @@ export class RedisConnection {
   }
 }
 
-/** A server that refuses the question will always refuse it; silence is another matter. */
+/**
+ * Returns a handler that takes a refusal as `value`: a server that refuses the question will always refuse it; silence
+ * is another matter.
+ */
 function refusedAs(value: string): (error: unknown) => string {
   return (error) => {
     if (error instanceof Error && error.name === 'ReplyError') return value;
@@ -177,14 +183,14 @@ function refusedAs(value: string): (error: unknown) => string {
 }
 
 /**
- * The word of a refusal. From within a script a server before 7.0 puts the place before it:
- * `@user_script: 9: -OOM ...`.
+ * Returns the word of a refusal. From within a script a server before 7.0 puts the place before it: `@user_script: 9:
+ * -OOM ...`.
  */
 function refusalIn(message: string): string | undefined {
   return /: -([A-Z]{3,20})\b/.exec(message)?.[1] ?? /^[A-Z]{3,20}\b/.exec(message)?.[0];
 }
 
-/** What a failed command means to us. */
+/** Returns the HoldfastError for a failed command. */
 export function storeError(error: unknown): HoldfastError {
   if (error instanceof HoldfastError) return error;
   const word =

@@ -4,8 +4,7 @@ import { createHash } from 'node:crypto';
 const TAGS = 64;
 
 /**
- * The names of one client's keys. All share one hash tag, so that one script may touch them in a cluster.
- * docs/redis-keys.md
+ * Names one client's keys. All share one hash tag, so that one script may touch them in a cluster. docs/redis-keys.md
  */
 export class RedisKeys {
   readonly lock: string;
@@ -16,7 +15,7 @@ export class RedisKeys {
   readonly gate: string;
   readonly checkpoints: string;
   readonly sealed: string;
-  /** What the keys of all clients of one hash tag begin with. A script may touch several clients of one shard. */
+  /** Prefix of the keys of all clients of one hash tag. A script may touch several clients of one shard. */
   readonly shard: string;
   readonly #base: string;
 

@@ -28,8 +28,8 @@ const MESSAGE_LIMIT_CHARS = 4096;
 const FORGET_MEMBER_MS = 300_000;
 
 /**
- * Leadership over Redis (docs/leadership.md). The lock goes through redlock or, with the plain adapter, through the
- * same scripts without it.
+ * Gives leadership over Redis (docs/leadership.md). The lock goes through redlock or, with the plain adapter, through
+ * the same scripts without it.
  */
 export class RedisLeases implements Leases {
   readonly #link: RedisConnection;
@@ -39,7 +39,7 @@ export class RedisLeases implements Leases {
   readonly #notices: ((notice: Notice) => void)[] = [];
   #storeAheadMs = 0;
   #sinceStoreMs = 0;
-  /** What stands in each lease's list of candidates, and since when. */
+  /** Our record in each lease's list of candidates, and since when it is there. */
   readonly #written = new Map<string, { readonly record: string; readonly atMs: number }>();
   #subscribed = false;
 
@@ -118,7 +118,7 @@ export class RedisLeases implements Leases {
         want.beat,
       ])) as string[];
     } catch (error) {
-      await this.#lock.release(keys, token).catch(() => undefined); // nobody acts for it; it expires
+      await this.#lock.release(keys, token).catch(() => undefined); // no replica acts for it; it expires
       throw error;
     }
     if (answer[0] === 'won')
@@ -166,7 +166,7 @@ export class RedisLeases implements Leases {
     return this.#storeAheadMs;
   }
 
-  /** The answer took some time: what it says is a little old, never ahead. */
+  /** Takes the store's clock from an answer. The answer took some time: its clock is a little old, never ahead. */
   #clock(storeMs: number): void {
     this.#storeAheadMs = storeMs - Date.now();
   }
@@ -223,7 +223,7 @@ export class RedisLeases implements Leases {
       );
   }
 
-  /** Written with a renewal only when it says something new, or would soon look old. */
+  /** Returns the record to write with a renewal; empty unless it is news, or would soon look old. */
   #recordDue(self: SelfReport, leases: readonly string[], ttlMs: number): string {
     const record = this.#recordOf(self);
     const now = performance.now();
@@ -235,15 +235,15 @@ export class RedisLeases implements Leases {
   }
 
   /**
-   * What stands in the list of candidates; since when we take part is the store's own clock, known from its first
-   * answer.
+   * Returns our record for the list of candidates; since when we take part is the store's own clock, known from its
+   * first answer.
    */
   #recordOf(self: SelfReport): string {
     const refused = self.refusedLeases.slice(0, REFUSED_NAMED).map(markOf);
     return JSON.stringify([self.revision, self.load, self.ready ? 1 : 0, this.#sinceStoreMs, ...refused]);
   }
 
-  /** Once subscribed, ioredis subscribes again after every reconnect by itself. */
+  /** Subscribes to notices. Once subscribed, ioredis subscribes again after every reconnect by itself. */
   #subscribe(): void {
     if (this.#subscribed || this.#link.identity === undefined) return;
     this.#link.redis.subscribe(this.#channel).then(
@@ -269,7 +269,7 @@ export class RedisLeases implements Leases {
     return [lock, fence, incarnation, members];
   }
 
-  /** What goes into one call: not too much, and on a cluster only what lies in one slot. */
+  /** Yields the parts of a call: not too many, and on a cluster only leases of one slot. */
   *#parts<T>(all: readonly T[], leaseOf: (one: T) => string): Generator<readonly T[]> {
     const groups =
       this.#link.identity?.cluster === true
@@ -323,12 +323,12 @@ export class RedisLeases implements Leases {
 
 type Row = [string, number, string, string, string, string, string, string, string, string, string[]];
 
-/** The name of a lease in a member's record: short, and enough to tell the leases of one process apart. */
+/** Returns the name of a lease in a member's record: short, and enough to tell the leases of one process apart. */
 function markOf(lease: string): string {
   return createHash('sha256').update(lease).digest('base64url').slice(0, 8);
 }
 
-/** `seen [revision, load, ready, since, marks of refused leases...]`; what cannot be read is no member. */
+/** Reads members, `seen [revision, load, ready, since, marks of refused leases...]`; leaves out what cannot be read. */
 function membersOf(flat: readonly string[], mark: string): readonly Member[] {
   const out: Member[] = [];
   for (let at = 0; at + 1 < flat.length; at += 2) {
@@ -354,7 +354,7 @@ function arrayIn(text: string): readonly unknown[] | undefined {
     const value: unknown = JSON.parse(text);
     return Array.isArray(value) ? (value as unknown[]) : undefined;
   } catch {
-    return undefined; // somebody else's value
+    return undefined; // a foreign value
   }
 }
 
@@ -366,7 +366,7 @@ const MESSAGES: Readonly<Record<Exclude<Notice['kind'], 'changed'>, Readonly<Rec
   dead: { connection: 'string' },
 };
 
-/** Reads a message of the channel; anything may stand there. */
+/** Reads a message of the channel, which may hold anything. */
 function noticeOf(text: string): Notice | undefined {
   const message = text.length > MESSAGE_LIMIT_CHARS ? undefined : recordIn(text);
   const kind = message?.['kind'];

@@ -3,6 +3,7 @@ import type { RedisConnection } from './redis-connection.ts';
 import { RedisKeys } from './redis-keys.ts';
 import { MARK, PERMIT } from './scripts/limit-scripts.ts';
 
+/** Keeps the limits that all replicas share, over Redis; one script per question. */
 export class RedisLimits implements SharedLimits {
   readonly #link: RedisConnection;
 

@@ -18,6 +18,7 @@ export interface PoolTiming {
   readonly ageMs: number;
 }
 
+/** Keeps a tenant's pool of streams over Redis; one script decides about places, queue and preemption. */
 export class RedisPool implements StreamPool {
   readonly #link: RedisConnection;
   readonly #timing: PoolTiming;

@@ -1,3 +1,10 @@
+/**
+ * The store that replicas share: Redis, plain, with sentinels or as a cluster. Each file is one adapter (store, leases,
+ * limits, pool, registry, reports) over the process's one `RedisConnection`; every change of several keys is one script
+ * of scripts/. This folder never repeats a command and never judges a lease: that is core's. The contracts that it
+ * fulfils are src/coordination's.
+ */
+
 import { HoldfastError } from '../../core/errors.ts';
 import { RedisKeys } from './redis-keys.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -15,15 +22,15 @@ import {
 /** From this share of maxmemory on the store is called nearly full. */
 export const NEARLY_FULL_SHARE = 0.8;
 
-/** What the server says of itself that matters to us. */
+/** Properties of the server that matter to us. */
 export interface StoreCondition {
-  /** What is unsafe; empty when nothing is. */
+  /** Warnings about unsafe settings; empty when there are none. */
   readonly warnings: readonly string[];
-  /** Used memory as a share of maxmemory; undefined: there is no limit, or the server does not say. */
+  /** Used memory as a share of maxmemory; undefined: there is no limit, or the server does not tell. */
   readonly fill: number | undefined;
 }
 
-/** The shared store: what must survive a replica, written through the process's one connection. */
+/** Stores what must survive a replica, through the process's one connection. */
 export class RedisStore implements Store {
   readonly kind = 'redis';
   readonly link: RedisConnection;
@@ -36,7 +43,8 @@ export class RedisStore implements Store {
   }
 
   /**
-   * What about this server is unsafe for us; empty when nothing is. Servers that hide the answer are reported as such.
+   * Returns the server's unsafe settings as warnings; empty when there are none. Servers that hide the answer are
+   * reported as such.
    */
   async condition(): Promise<StoreCondition> {
     const info = await this.link.ask(() => this.link.redis.info());
@@ -150,7 +158,7 @@ export class RedisStore implements Store {
   }
 }
 
-/** A field of INFO; empty: the server does not say. */
+/** Returns a field of INFO; empty: the server does not tell. */
 function fieldOf(info: string, name: string): string {
   return new RegExp(`^${name}:(.*)$`, 'm').exec(info)?.[1]?.trim() ?? '';
 }
@@ -189,7 +197,7 @@ function fillWarning(fill: number | undefined): string | undefined {
     : undefined;
 }
 
-/** One record as SAVE and SEED take it. */
+/** Returns the arguments for one record of SAVE and SEED. */
 function recordArgs(stream: string, checkpoint: Checkpoint): readonly string[] {
   return [stream, String(checkpoint.index), String(checkpoint.aheadCount ?? 0), JSON.stringify(checkpoint)];
 }

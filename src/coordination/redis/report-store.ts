@@ -10,15 +10,15 @@ const MAX_REPORT_BYTES = 256 * 1024;
 
 export interface Report {
   readonly replica: string;
-  /** By the store's clock. */
+  /** Age by the store's clock. */
   readonly ageMs: number;
   /** JSON as the sidecar wrote it; undefined: it is none. */
   readonly content: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
- * What sidecars say of themselves, for whoever watches (the controller, the kubectl plugin). Nothing in the data plane
- * reads it. Throws HoldfastError HF_STORE_UNAVAILABLE.
+ * Keeps the reports of sidecars for their readers (the controller, the kubectl plugin). Nothing in the data plane reads
+ * them. Throws HoldfastError HF_STORE_UNAVAILABLE.
  */
 export class ReportStore {
   readonly #link: RedisConnection;
@@ -27,7 +27,7 @@ export class ReportStore {
     this.#link = link;
   }
 
-  /** @returns false when it is too large. */
+  /** Writes a report. @returns false when it is too large. */
   async write(
     client: { readonly namespace: string; readonly name: string },
     replica: string,
@@ -38,7 +38,7 @@ export class ReportStore {
     return true;
   }
 
-  /** Reports younger than REPORT_LIFE_MS. */
+  /** Returns the reports younger than REPORT_LIFE_MS. */
   async read(client: { readonly namespace: string; readonly name: string }): Promise<readonly Report[]> {
     const [now, ...parts] = (await this.#link.script(READ_REPORTS, [this.#key(client)], [])) as readonly string[];
     const out: Report[] = [];

@@ -1,7 +1,8 @@
 import type { Millis } from '../units.ts';
 
 /**
- * One formula for the six of the sources: d = min(base * multiplier^attempt, max), then d * (low + u * (high - low)).
+ * Policy of the one formula for the six of the sources: d = min(base * multiplier^attempt, max), then d * (low + u *
+ * (high - low)).
  */
 export interface BackoffPolicy {
   readonly baseMs: Millis;
@@ -13,7 +14,7 @@ export interface BackoffPolicy {
 }
 
 /**
- * The delay before retry number `attempt` (0 is the first retry).
+ * Returns the delay before retry number `attempt` (0 is the first retry).
  * @param unit a uniform sample in [0, 1).
  * @returns ms, within [d * jitterLow, d * jitterHigh); it may exceed maxMs by the jitter, on purpose.
  */

@@ -29,7 +29,7 @@ export function tripBreaker(policy: BreakerPolicy, nowMs: Millis): CircuitBreake
   return { kind: 'open', untilMs: nowMs + policy.openMs };
 }
 
-/** May an attempt start now? `waitUntilMs` says when to ask again; undefined while a probe is out. */
+/** Returns whether an attempt may start now. `waitUntilMs`: when to ask again; undefined while a probe is out. */
 export function breakerAllows(
   state: CircuitBreaker,
   nowMs: Millis,
@@ -40,13 +40,13 @@ export function breakerAllows(
   return state.probing ? { allowed: false, waitUntilMs: undefined } : { allowed: true };
 }
 
-/** As it is to be shown: one whose time is over keeps nobody out. */
+/** Returns the breaker's state for display: a breaker whose time is over keeps no attempt back. */
 export function breakerShown(state: CircuitBreaker, nowMs: Millis): 'closed' | 'open' | 'half-open' {
   return state.kind === 'open' && nowMs >= state.untilMs ? 'closed' : state.kind;
 }
 
 /**
- * Call when an attempt that `breakerAllows` allowed begins: an expired open breaker becomes half-open with one probe
+ * Notes that an attempt which `breakerAllows` allowed begins: an expired open breaker becomes half-open with one probe
  * out.
  */
 export function breakerStarted(state: CircuitBreaker): CircuitBreaker {
@@ -63,7 +63,7 @@ export function breakerRecorded(
   if (state.kind === 'half-open') return ok ? closedBreaker : tripBreaker(policy, nowMs);
   if (state.kind === 'open') return state;
   const buckets = withOutcome(policy, state.buckets, ok, nowMs);
-  // A success says that it works: it may complete the samples, it does not open the breaker.
+  // A success proves that attempts work: it may complete the samples, it does not open the breaker.
   const trips = !ok && failsTooOften(policy, buckets);
   return trips ? tripBreaker(policy, nowMs) : { kind: 'closed', buckets };
 }
@@ -79,7 +79,7 @@ function withOutcome(policy: BreakerPolicy, buckets: readonly Bucket[], ok: bool
   return [...earlier, { startMs, ok: current.ok + (ok ? 1 : 0), failed: current.failed + (ok ? 0 : 1) }];
 }
 
-/** Whether there are enough outcomes to judge by, and too many failures among them. */
+/** Returns whether there are enough outcomes to judge by, and too many failures among them. */
 function failsTooOften(policy: BreakerPolicy, buckets: readonly Bucket[]): boolean {
   const failed = buckets.reduce((sum, bucket) => sum + bucket.failed, 0);
   const total = buckets.reduce((sum, bucket) => sum + bucket.ok + bucket.failed, 0);

@@ -1,3 +1,10 @@
+/**
+ * How often one OAuth client connects to its platform: a queue by priority, a rate limit (GCRA), a circuit breaker,
+ * pauses (Retry-After, maintenance) and the backoff of retries. This folder never dials and has no clock: the caller
+ * brings the time and carries out each grant, which ends in exactly one report. Limits that all replicas share are
+ * behind src/coordination/shared-limits.ts.
+ */
+
 import {
   breakerAllows,
   breakerRecorded,
@@ -10,17 +17,15 @@ import {
 import { gateAsk, gateDone, openGate, type RateGatePolicy, type RateGate } from './rate-gate.ts';
 import type { Millis } from '../units.ts';
 
-/**
- * Everything that limits how often one OAuth client may dial: the gate, the circuit breaker, Retry-After, maintenance.
- */
+/** Everything that limits how often one OAuth client may dial: gate, circuit breaker, Retry-After, maintenance. */
 export interface DialPolicy {
   readonly gate: RateGatePolicy;
   readonly breaker: BreakerPolicy;
-  /** Streams one OAuth client may hold (S4: 50 per tenant). */
+  /** Streams that one OAuth client may have at one time (S4: 50 per tenant). */
   readonly maxStreams: number;
 }
 
-/** Why nobody dials: the platform said so, the calendar did, or replicas together have used up their share. */
+/** Cause of a pause: the platform asked for it, the calendar did, or all replicas together have used up their share. */
 export type PauseCause = 'rate_limited' | 'cooldown' | 'shared_gate';
 
 export interface DialRequest {
@@ -33,7 +38,7 @@ export interface DialRequest {
 export interface DialQueue {
   readonly gate: RateGate;
   readonly breaker: CircuitBreaker;
-  /** Nobody dials before this instant: Retry-After, or a maintenance window. */
+  /** No stream dials before this instant: Retry-After, or a maintenance window. */
   readonly pausedUntilMs: Millis | undefined;
   readonly pauseCause: PauseCause | undefined;
   readonly queue: readonly DialRequest[];
@@ -54,6 +59,7 @@ export function queueDial(state: DialQueue, request: DialRequest): DialQueue {
   return { ...state, queue };
 }
 
+/** Takes a stream out of the queue. */
 export function cancelDial(state: DialQueue, stream: string): DialQueue {
   return { ...state, queue: state.queue.filter((waiting) => waiting.stream !== stream) };
 }
@@ -65,7 +71,10 @@ export interface GrantedDials {
   readonly lookAgainAtMs: Millis | undefined;
 }
 
-/** Grants as many waiting dials as gate, breaker and hold allow now. Call after every input and at `lookAgainAtMs`. */
+/**
+ * Grants as many waiting dials as gate, breaker and pause allow now. To be called after every input and at
+ * `lookAgainAtMs`.
+ */
 export function grantDials(policy: DialPolicy, state: DialQueue, nowMs: Millis): GrantedDials {
   const granted: string[] = [];
   let current = state;
@@ -91,8 +100,8 @@ export function grantDials(policy: DialPolicy, state: DialQueue, nowMs: Millis):
 }
 
 /**
- * How a granted dial ended. `neutral` (authentication, our own doing) frees the slot without speaking for or against
- * the network.
+ * Takes in how a granted dial ended. `neutral` (authentication, our own doing) frees the slot without counting for or
+ * against the network.
  */
 export function reportDial(
   policy: DialPolicy,
@@ -107,14 +116,14 @@ export function reportDial(
   return { ...state, gate, breaker: probing ? { kind: 'half-open', probing: false } : state.breaker };
 }
 
-/** A platform's or a calendar's "not before". The longest one holds. */
+/** Pauses dialing, as a platform or a calendar asks. The longest pause wins. */
 export function pauseDials(state: DialQueue, untilMs: Millis, reason: PauseCause): DialQueue {
   return state.pausedUntilMs !== undefined && state.pausedUntilMs >= untilMs
     ? state
     : { ...state, pausedUntilMs: untilMs, pauseCause: reason };
 }
 
-/** Retries of a stream are exhausted and the policy says `breaker`. */
+/** Opens the breaker: a stream's retries are exhausted and the policy is `breaker`. */
 export function tripDials(policy: DialPolicy, state: DialQueue, nowMs: Millis): DialQueue {
   return { ...state, breaker: tripBreaker(policy.breaker, nowMs) };
 }

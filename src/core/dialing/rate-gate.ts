@@ -1,8 +1,8 @@
 import type { Millis } from '../units.ts';
 
 /**
- * Attempts in any window of w ms never exceed capacity + w / refillEveryMs, nor `concurrent` at one time. Jitter alone
- * cannot hold a rate.
+ * Policy of the gate: attempts in any window of w ms never exceed capacity + w / refillEveryMs, nor `concurrent` at one
+ * time. Jitter alone cannot keep to a rate.
  */
 export interface RateGatePolicy {
   readonly capacity: number;
@@ -18,7 +18,7 @@ export interface RateGate {
 
 export const openGate: RateGate = { tatMs: Number.NEGATIVE_INFINITY, inFlight: 0 };
 
-/** Takes one permit, or says when to ask again (undefined: when an attempt in flight ends). */
+/** Takes one permit, or returns when to ask again (undefined: when an attempt in flight ends). */
 export function gateAsk(
   policy: RateGatePolicy,
   state: RateGate,
@@ -33,7 +33,7 @@ export function gateAsk(
   return { granted: true, state: { tatMs: tatMs + policy.refillEveryMs, inFlight: state.inFlight + 1 } };
 }
 
-/** An attempt that was granted has ended, in whatever way. */
+/** Notes that a granted attempt has ended, in whatever way. */
 export function gateDone(state: RateGate): RateGate {
   return { ...state, inFlight: Math.max(0, state.inFlight - 1) };
 }

@@ -10,21 +10,21 @@ interface Expected<T> {
 const SWEEP_AT = 1024;
 
 /**
- * Keeps which acknowledgements are expected, the soonest overdue first: all wait equally long, so that is the order in
- * which they were asked for. O(1) per hand-over, amortised.
+ * Keeps the expected acknowledgements, the soonest overdue first: all wait equally long, so that is the order in which
+ * they were asked for. O(1) per hand-over, amortised.
  */
 export class AckDeadlines<T> {
-  /** Those before `#at` are passed, and empty. */
+  /** Records before `#at` are passed, and empty. */
   #records: (Expected<T> | undefined)[] = [];
   #at = 0;
 
-  /** The entry was handed over, or its time begins anew; `entry.dueAtMs` says when it is overdue. */
+  /** Notes that the entry was handed over, or that its time begins anew; `entry.dueAtMs` is when it is overdue. */
   expect(entry: OutboxEntry<T>, outstanding: number): void {
     this.#records.push({ entry, dueAtMs: entry.dueAtMs });
     if (this.#records.length > 2 * outstanding + SWEEP_AT) this.#sweep();
   }
 
-  /** The first that will be overdue. */
+  /** Returns the acknowledgement that will be overdue first. */
   first(): Expected<T> | undefined {
     for (; this.#at < this.#records.length; this.#at += 1) {
       const first = this.#records[this.#at];
@@ -34,13 +34,13 @@ export class AckDeadlines<T> {
     return undefined;
   }
 
-  /** All entries whose acknowledgement is expected. */
+  /** Returns all entries whose acknowledgement is expected. */
   entries(): readonly OutboxEntry<T>[] {
     return [...this.#sweep()];
   }
 
   /**
-   * One record of each entry stays: one handed over twice within the same instant has two that stand. @returns the
+   * Keeps one record of each entry: an entry handed over twice within the same instant has two that stand. @returns the
    * entries.
    */
   #sweep(): Iterable<OutboxEntry<T>> {
@@ -52,7 +52,7 @@ export class AckDeadlines<T> {
   }
 }
 
-/** A record stands while its entry is out and its time was not set anew. */
+/** Returns whether a record stands: its entry is out and its time was not set anew. */
 function stands<T>({ entry, dueAtMs }: Expected<T>): boolean {
   return entry.state === 'sent' && entry.dueAtMs === dueAtMs;
 }

@@ -2,8 +2,8 @@ import { backoffDelay, type BackoffPolicy } from '../dialing/backoff.ts';
 import type { Millis } from '../units.ts';
 
 /**
- * When what is settled is written: one write in flight, at most every `everyMs` (`everyLargeMs` while the record is
- * large), at once when it is urgent (draining, or delivery waits for it) or when `urgentAfter` entries wait.
+ * Policy of when settled entries are written: one write in flight, at most every `everyMs` (`everyLargeMs` while the
+ * record is large), at once when it is urgent (draining, or delivery waits for it) or when `urgentAfter` entries wait.
  */
 export interface CheckpointPolicy {
   readonly everyMs: Millis;
@@ -17,7 +17,7 @@ export interface CheckpointSchedule {
   readonly notBeforeMs: Millis;
   readonly failures: number;
   readonly fenced: boolean;
-  /** The last record was large: only what delivery waits for makes the next one come sooner. */
+  /** True when the last record was large: then only urgency makes the next one come sooner. */
   readonly large: boolean;
 }
 
@@ -30,8 +30,8 @@ export const freshCheckpoint: CheckpointSchedule = {
 };
 
 /**
- * Whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored one
- * does not.
+ * Returns whether a checkpoint is to be written now. @param waiting settled entries that it would cover and the stored
+ * one does not.
  */
 export function checkpointDue(
   policy: CheckpointPolicy,
@@ -44,7 +44,7 @@ export function checkpointDue(
   return urgent || at.nowMs >= state.notBeforeMs;
 }
 
-/** @param large the record is so large that it must not be written at every turn. */
+/** Notes that a write begins. @param large the record is so large that it must not be written at every turn. */
 export function checkpointWriting(
   policy: CheckpointPolicy,
   state: CheckpointSchedule,
@@ -54,7 +54,9 @@ export function checkpointWriting(
   return { ...state, writing: true, large, notBeforeMs: nowMs + (large ? policy.everyLargeMs : policy.everyMs) };
 }
 
-/** The store's answer. A refused epoch is final: another replica leads, and this process must stop delivering. */
+/**
+ * Takes in the store's answer. A refused epoch is final: another replica leads, and this process must stop delivering.
+ */
 export function checkpointAnswered(
   policy: CheckpointPolicy,
   state: CheckpointSchedule,
@@ -71,6 +73,7 @@ export function checkpointAnswered(
   };
 }
 
+/** Returns when `checkpointDue` must be asked again; undefined: not by time alone. */
 export function checkpointDeadline(state: CheckpointSchedule, waiting: number): Millis | undefined {
   return state.fenced || state.writing || waiting <= 0 ? undefined : state.notBeforeMs;
 }

@@ -20,15 +20,15 @@ const PROBE_MAX_MS: Millis = 5000;
 const SPARED_LIMIT = 8;
 
 /**
- * What one answer of the consumer means for one event (docs/consumer-protocol.md, "Push: answers"). `uncounted` retries
- * never lead to the dead letters: down is not poison.
+ * Meaning of a consumer's answer for one event (docs/consumer-protocol.md, "Push: answers"). `uncounted` retries never
+ * lead to the dead letters: down is not poison.
  */
 export type Answer =
   | { readonly kind: 'ack' }
   | { readonly kind: 'drop' }
   | { readonly kind: 'dead-letter'; readonly reason: string }
   | { readonly kind: 'retry'; readonly counted: boolean; readonly reason: string; readonly retryAfterMs?: Millis }
-  /** A 2xx whose `status` is no word we know. */
+  /** A 2xx whose `status` is an unknown word. */
   | { readonly kind: 'unknown'; readonly word: string }
   /** Every event would fail alike: hold the stream, ask again later, dead-letter nothing. */
   | { readonly kind: 'hold'; readonly reason: HoldReason; readonly retryAfterMs?: Millis };
@@ -63,7 +63,7 @@ const STATUSES: Readonly<Partial<Record<number, Answer>>> = {
   429: { kind: 'retry', counted: false, reason: 'http_429' },
 };
 
-/** Statuses of HTTP push. 429 with Retry-After speaks for the whole consumer. */
+/** Returns the meaning of an HTTP push status. 429 with Retry-After concerns the whole consumer. */
 export function answerOfStatus(status: number, retryAfterMs: Millis | undefined): Answer {
   if (status >= 200 && status < 300) return { kind: 'ack' };
   if (status === 429 && retryAfterMs !== undefined) return { kind: 'hold', reason: 'consumer_throttled', retryAfterMs };
@@ -91,8 +91,8 @@ const WORDS: Readonly<Record<string, Answer>> = {
 };
 
 /**
- * The word `status` of a 2xx body, without case: Dapr's, DEADLETTER, and their common neighbours. Another word is no
- * acknowledgement; what is not a string says nothing.
+ * Returns the meaning of `status` in a 2xx body, without case: Dapr's words, DEADLETTER, and their common neighbours.
+ * Another word is no acknowledgement; a value that is not a string is ignored.
  */
 export function answerOfBodyStatus(status: unknown): Answer {
   if (typeof status !== 'string') return { kind: 'ack' };
@@ -103,14 +103,14 @@ export function answerOfBodyStatus(status: unknown): Answer {
 
 export interface ConsumerPolicy {
   readonly maxAttempts: number;
-  /** Connections lost under one event alone that make it a dead letter. */
+  /** Number of connections lost under one event alone that makes it a dead letter. */
   readonly crashLimit: number;
   readonly backoff: BackoffPolicy;
-  /** Longest Retry-After honoured. */
+  /** Longest Retry-After that is honoured. */
   readonly retryAfterMaxMs: Millis;
   /**
-   * Dead letters in a row, or their share of a minute's outcomes, that hold the stream: a bad deploy must not drain
-   * it.
+   * Number of dead letters in a row, or their share of a minute's outcomes, that holds the stream: a bad deploy must
+   * not drain it.
    */
   readonly storm: {
     readonly consecutive: number;
@@ -127,11 +127,11 @@ export interface ConsumerHealth {
         readonly untilMs: Millis;
         readonly attempt: number;
         readonly sinceMs: Millis;
-        /** consumer_down only: whether the consumer was looked for, and found. */
+        /** consumer_down only: state of the probe for the consumer. */
         readonly probe: 'due' | 'asked' | 'passed';
       }
     | undefined;
-  /** The last different events that died since one was taken. */
+  /** The last different events that died since an event was taken. */
   readonly dead: readonly number[];
   readonly windowStartMs: Millis;
   readonly settledInWindow: number;
@@ -158,10 +158,12 @@ export const readyConsumer: ConsumerHealth = {
 export type ConsumerEffect =
   | { readonly kind: 'held'; readonly reason: HoldReason }
   | { readonly kind: 'released' }
-  /** Hold on: instead of being dead-lettered the event goes again later. */
+  /** Hold the stream: instead of being dead-lettered the event goes again later. */
   | { readonly kind: 'spare' };
 
-/** May deliveries start now, and how many at once? `probe`: first look whether the consumer is there. */
+/**
+ * Returns whether deliveries may start now, and how many at once. `probe`: first look whether the consumer is there.
+ */
 export function consumerAllows(state: ConsumerHealth, nowMs: Millis): 'all' | 'one' | 'none' | 'probe' {
   const { hold } = state;
   if (hold === undefined) return state.probing ? 'one' : 'all';
@@ -170,18 +172,18 @@ export function consumerAllows(state: ConsumerHealth, nowMs: Millis): 'all' | 'o
   return hold.probe === 'due' && nowMs >= hold.untilMs ? 'probe' : 'none';
 }
 
-/** When `consumerAllows` says something else without an outside reason; undefined: not by time alone. */
+/** Returns when the answer of `consumerAllows` changes without an outside reason; undefined: not by time alone. */
 export function consumerDeadline({ hold }: ConsumerHealth, nowMs: Millis): Millis | undefined {
   const waits = hold !== undefined && hold.untilMs > nowMs && hold.probe === 'due';
   return waits ? hold.untilMs : undefined;
 }
 
-/** The consumer is being looked for. */
+/** Notes that a probe for the consumer is under way. */
 export function consumerProbed(state: ConsumerHealth): ConsumerHealth {
   return state.hold === undefined ? state : { ...state, hold: { ...state.hold, probe: 'asked' } };
 }
 
-/** The consumer was looked for: found, one event goes; else it is looked for again. */
+/** Takes in the probe's result: found, one event goes; else another probe follows. */
 export function consumerFound(state: ConsumerHealth, there: boolean, nowMs: Millis): ConsumerHealth {
   const { hold } = state;
   if (hold?.reason !== 'consumer_down') return state;
@@ -191,7 +193,7 @@ export function consumerFound(state: ConsumerHealth, there: boolean, nowMs: Mill
   };
 }
 
-/** The delay before this event goes again. @param faults counted failures so far, this one included; >= 0. */
+/** Returns the delay before this event goes again. @param faults counted failures so far, this one included; >= 0. */
 export function redeliveryDelay(
   policy: ConsumerPolicy,
   faults: number,
@@ -237,7 +239,7 @@ function settled(state: ConsumerHealth, nowMs: Millis, policy: ConsumerPolicy): 
   return { state: next, effects: state.hold === undefined ? [] : [{ kind: 'released' }] };
 }
 
-/** Whoever answers is not down, whatever the answer is. */
+/** Notes an answer: a consumer that answers is not down, whatever the answer is. */
 function answered(state: ConsumerHealth): Step<ConsumerHealth, ConsumerEffect> {
   if (state.hold?.reason !== 'consumer_down') return { state, effects: [] };
   return { state: { ...state, hold: undefined, probing: false }, effects: [{ kind: 'released' }] };
@@ -267,7 +269,7 @@ function held(
   return { state: { ...state, hold, probing: true }, effects };
 }
 
-/** Counted per event, so that one odd answer of one handler does not hold the stream. */
+/** Notes an unknown word. It is counted per event, so that one odd answer of one handler does not hold the stream. */
 function onUnknown(
   policy: ConsumerPolicy,
   state: ConsumerHealth,

@@ -1,16 +1,15 @@
 import type { EpochMillis, Millis } from '../units.ts';
 
-/** How complete a stream was, as far as it is known. */
+/** Completeness of a stream, as far as it is known. */
 export interface Completeness {
   /**
-   * Distinct events over distinct and missing ones: the continuity rate of the sources. 1 where nothing can be
-   * counted.
+   * Distinct events over distinct and missing ones: the continuity rate of the sources. 1 where nothing can be counted.
    */
   readonly counted: number;
   /** Announced gaps. */
   readonly gaps: number;
   /**
-   * Time of which nobody can say what was missed: gaps that have times and no count, and the present break where
+   * Time of which it cannot be known what was missed: gaps that have times and no count, and the present break where
    * nothing can be replayed.
    */
   readonly unknownMs: Millis;
@@ -33,16 +32,16 @@ export function continuityRatio({ counted, gaps, unknownMs, totalMs }: Completen
 
 /**
  * Returns for how long a stream had no connection when another leader takes it over: since the last sign of the old
- * one, which is what was settled last or the lease. Where neither is near the end (an idle stream that nobody watched)
- * this is too long, never too short by more than the clocks differ.
+ * leader, which is its last settled event or the lease. Where neither is near the end (an idle stream that no replica
+ * watched) this is too long, never too short by more than the clocks differ.
  */
 export function downForMs(nowEpochMs: EpochMillis, settledAtEpochMs: EpochMillis, aliveEpochMs: EpochMillis): Millis {
   return Math.max(0, nowEpochMs - Math.max(settledAtEpochMs, aliveEpochMs));
 }
 
 /**
- * Returns until when the last leader was there for sure; 0: not known. One that handed over was there until now; of one
- * whose lease ran out its renewal is known, at most one lease before the lease was seen last.
+ * Returns until when the last leader was there for sure; 0: not known. A leader that handed over was there until now;
+ * of one whose lease ran out its renewal is known, at most one lease before the lease was seen last.
  */
 export function aliveUntil(
   how: 'acquired' | 'transferred',
@@ -57,8 +56,7 @@ export function aliveUntil(
 }
 
 /**
- * Returns a ratio as text in percent, rounded down: what is less than whole is never shown as 100. @param digits 0 to
- * 3
+ * Returns a ratio as text in percent, rounded down: a share below the whole is never shown as 100. @param digits 0 to 3
  */
 export function percent(ratio: number, digits: number): string {
   const scale = 10 ** digits;

@@ -1,7 +1,7 @@
 interface Suspicion {
   /** Connections lost while this event alone was with the consumer. */
   losses: number;
-  /** Since the last of them the consumer took something else, or proved to be well. */
+  /** True when, since the last of them, the consumer took another event, or proved to be well. */
   proved: boolean;
 }
 
@@ -10,8 +10,8 @@ export const SUSPECTS_LIMIT = 256;
 
 /**
  * Finds the event that ends the consumer whenever it is handed over. Every event of a request whose connection was lost
- * is a suspect; suspects go alone, and only what is lost under a lone suspect counts, and only while the consumer takes
- * other events in between: a consumer that is merely down convicts nobody.
+ * is a suspect; suspects go alone, and only a loss under a lone suspect counts, and only while the consumer takes other
+ * events in between: a consumer that is merely down convicts no event.
  */
 export class CrashSuspects {
   readonly #limit: number;
@@ -31,8 +31,8 @@ export class CrashSuspects {
   }
 
   /**
-   * The event was with the consumer when its connection was lost. Returns false when no more can be remembered. @param
-   * losses known from an earlier term.
+   * Notes that the event was with the consumer when its connection was lost. Returns false when no more can be
+   * remembered. @param losses known from an earlier term.
    */
   accuse(ord: number, losses = 0): boolean {
     if (this.#all.has(ord)) return true;
@@ -41,12 +41,12 @@ export class CrashSuspects {
     return true;
   }
 
-  /** The consumer answered for it, or it is settled. */
+  /** Drops the suspicion: the consumer answered for the event, or it is settled. */
   clear(ord: number): void {
     this.#all.delete(ord);
   }
 
-  /** The connection was lost while this suspect was alone. Returns whether that convicts it. */
+  /** Notes that the connection was lost while this suspect was alone. Returns whether that convicts it. */
   lostAlone(ord: number): boolean {
     const suspicion = this.#all.get(ord);
     if (suspicion === undefined) return false;
@@ -55,15 +55,15 @@ export class CrashSuspects {
     return suspicion.losses >= this.#limit;
   }
 
-  /** The consumer acknowledged the event `by`, or (undefined) is known to be well. */
+  /** Notes that the consumer acknowledged the event `by`, or (undefined) is known to be well. */
   proved(by: number | undefined): void {
     if (this.#all.size === 0) return;
     for (const [ord, suspicion] of this.#all) if (ord !== by) suspicion.proved = true;
   }
 
   /**
-   * The suspects in the order of their turns: those with the fewest losses first, of these the oldest. @param inOrder
-   * the oldest first, always.
+   * Returns the suspects in the order of their turns: those with the fewest losses first, of these the oldest. @param
+   * inOrder the oldest first, always.
    */
   turns(inOrder: boolean): readonly { readonly ord: number; readonly losses: number; readonly proved: boolean }[] {
     return [...this.#all]
@@ -71,7 +71,7 @@ export class CrashSuspects {
       .sort((a, b) => (inOrder ? 0 : a.losses - b.losses) || a.ord - b.ord);
   }
 
-  /** Some suspect may not go again before the consumer has proved to be well. */
+  /** True while some suspect may not go again before the consumer has proved to be well. */
   get unproved(): boolean {
     for (const { losses, proved } of this.#all.values()) if (losses > 0 && !proved) return true;
     return false;
@@ -81,7 +81,7 @@ export class CrashSuspects {
     return [...this.#all.keys()];
   }
 
-  /** Those with losses, the most first, at most `max`. */
+  /** Returns the suspects with losses, the most first, at most `max`. */
   convicting(max: number): readonly { readonly ord: number; readonly losses: number }[] {
     return [...this.#all]
       .flatMap(([ord, { losses }]) => (losses > 0 ? [{ ord, losses }] : []))

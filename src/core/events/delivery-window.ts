@@ -3,15 +3,17 @@ import type { Millis } from '../units.ts';
 
 /** The bounds of one stream's delivery. A disruption redelivers at most maxInFlight + maxUncheckpointed events. */
 export interface OutboxPolicy {
-  /** Handed over and not acknowledged. */
+  /** Entries handed over and not acknowledged. */
   readonly maxInFlight: number;
-  /** Settled, and not yet covered by a stored checkpoint. Nothing is handed over for the first time beyond it. */
+  /**
+   * Entries settled, and not yet covered by a stored checkpoint. No entry is handed over for the first time beyond it.
+   */
   readonly maxUncheckpointed: number;
   readonly maxBufferedBytes: number;
   readonly ackTimeoutMs: Millis;
   /**
-   * What a stored checkpoint covers: `ahead`, the settled prefix and what is settled ahead of it (class A); `prefix`,
-   * the prefix only (class B); `nothing`: no event ever comes again from the platform, so that nothing waits for a
+   * Scope of a stored checkpoint: `ahead`, the settled prefix and entries settled ahead of it (class A); `prefix`, the
+   * prefix only (class B); `nothing`: no event ever comes again from the platform, so that no entry waits for a
    * checkpoint (class C).
    */
   readonly cover: 'ahead' | 'prefix' | 'nothing';
@@ -23,15 +25,15 @@ export interface OutboxPolicy {
 export const SETTLED_AHEAD_LIMIT = 65_536;
 
 /**
- * Counts what is handed over and what a crash would bring again, and says how many entries may go for the first time.
- * Whoever goes finds at most maxUncheckpointed - 1 settled and not covered, and becomes at most the maxInFlight-th
- * handed over: a crash brings back at most the sum less one. The place that is left over is for the entry that holds
- * the floor: else as many entries settled ahead of it would wait for a checkpoint that waits for them.
+ * Counts entries that are handed over and those that a crash would bring again, and tells how many may go for the first
+ * time. An entry that goes finds at most maxUncheckpointed - 1 settled and not covered, and becomes at most the
+ * maxInFlight-th handed over: a crash brings back at most the sum less one. The remaining place is for the entry at the
+ * floor: else as many entries settled ahead of it would wait for a checkpoint that waits for them.
  */
 export class DeliveryWindow {
   readonly #policy: OutboxPolicy;
   sent = 0;
-  /** Handed over before, and queued again. */
+  /** Entries handed over before, and queued again. */
   #waiting = 0;
   #dying = 0;
   settled = 0;
@@ -43,12 +45,12 @@ export class DeliveryWindow {
     this.#policy = policy;
   }
 
-  /** Handed over, now or before, and not settled. */
+  /** Entries handed over, now or before, and not settled. */
   get #handed(): number {
     return this.sent + this.#waiting + this.#dying;
   }
 
-  /** Handed over or on their way into the dead letters. */
+  /** Entries handed over or on their way into the dead letters. */
   get out(): number {
     return this.sent + this.#dying;
   }
@@ -58,7 +60,7 @@ export class DeliveryWindow {
   }
 
   /**
-   * How many entries may be handed over for the first time, the one that holds the floor aside. Redeliveries need only
+   * Returns how many entries may be handed over for the first time, the one at the floor aside. Redeliveries need only
    * a place in flight.
    */
   room(floor: number): number {
@@ -71,7 +73,7 @@ export class DeliveryWindow {
   }
 
   /**
-   * Whether the entry that holds the floor may go for the first time although there is no room: one per stored
+   * Returns whether the entry at the floor may go for the first time although there is no room: one per stored
    * checkpoint.
    */
   mayStartOldest(floor: number): boolean {
@@ -83,24 +85,27 @@ export class DeliveryWindow {
     return this.out < this.#policy.maxInFlight;
   }
 
-  /** Something could go if a checkpoint were stored. */
+  /** True while an entry could go if a checkpoint were stored. */
   get starved(): boolean {
     return this.#policy.cover !== 'nothing' && this.settled - this.#covered >= this.#policy.maxUncheckpointed;
   }
 
-  /** An entry goes from one state to another. @param again it was handed over before, where it is or becomes queued. */
+  /**
+   * Notes that an entry goes from one state to another. @param again it was handed over before, where it is or becomes
+   * queued.
+   */
   moved(from: EntryState, to: EntryState, again: boolean): void {
     this.#count(from, again, -1);
     this.#count(to, again, 1);
   }
 
-  /** The store holds a checkpoint of the prefix up to `floor` and of `ahead` entries behind it. */
+  /** Notes that the store has a checkpoint of the prefix up to `floor` and of `ahead` entries behind it. */
   stored(floor: number, ahead: number): void {
     this.storedFloor = Math.max(this.storedFloor, floor);
     this.#covered = Math.max(this.storedFloor, floor + ahead);
   }
 
-  /** An entry that was settled in an earlier term, and that the stored checkpoint covers. */
+  /** Counts an entry that was settled in an earlier term, and that the stored checkpoint covers. */
   inherited(): void {
     this.settled += 1;
     this.#covered += 1;

@@ -7,21 +7,21 @@ import type { Millis } from '../units.ts';
 export const NO_PROGRESS_MS = 300_000;
 
 export interface ProgressFacts {
-  /** Events and notices that wait for the consumer, in its hands or not. */
+  /** Events and notices that wait for the consumer, handed over or not. */
   readonly backlog: number;
-  /** Since the oldest of them was received; undefined: none waits. */
+  /** Age of the oldest of them since its receipt; undefined: none waits. */
   readonly oldestMs: Millis | undefined;
-  /** Since anything was settled, or since the stream began. */
+  /** Time since anything was settled, or since the stream began. */
   readonly sinceSettledMs: Millis;
-  /** Something says why they wait. */
+  /** True while a known reason keeps them. */
   readonly held: boolean;
-  /** The lease allows deliveries. */
+  /** True while the lease allows deliveries. */
   readonly open: boolean;
 }
 
 /**
- * Returns for how long a stream has settled nothing although everything says that it could; undefined: it goes on, or
- * something says why not. An event that came after an idle time counts from its receipt.
+ * Returns for how long a stream has settled nothing although it should; undefined: it goes on, or a known reason keeps
+ * it. An event that came after an idle time counts from its receipt.
  */
 export function noProgress({ backlog, oldestMs, sinceSettledMs, held, open }: ProgressFacts): Millis | undefined {
   if (backlog === 0 || oldestMs === undefined || held || !open) return undefined;

@@ -5,16 +5,13 @@ const SMALLEST = 1024;
 
 export type EntryState = 'queued' | 'sent' | 'dying' | 'settled';
 
-/** What an entry is, apart from its content. */
+/** Traits of an entry, apart from its content. */
 export interface Traits {
   /** A control event: all before it are settled first, nothing after it starts before it is settled. */
   readonly barrier: boolean;
   /** A dead letter on its way again: it has a budget of bytes of its own. */
   readonly redriven: boolean;
-  /**
-   * Whether it has a number by which a checkpoint can name it as settled ahead; `next`: the one after the entry before
-   * it.
-   */
+  /** Kind of number by which a checkpoint can name it as settled ahead; `next`: the one after the entry before it. */
   readonly number: 'none' | 'first' | 'next';
 }
 
@@ -37,17 +34,17 @@ export interface OutboxEntry<T> extends Traits {
   attempts: number;
   /** Failures that count toward the dead-letter limit. */
   faults: number;
-  /** Pull, sent: when the acknowledgement is overdue; queued: not before (0 = now). */
+  /** Pull, sent: when the acknowledgement is overdue; queued: when it may go at the earliest (0 = now). */
   dueAtMs: Millis;
-  /** It may have ended the consumer: it goes alone. */
+  /** True when it may have ended the consumer: it goes alone. */
   suspect: boolean;
   /** The next entry of the same key, once that is released. */
   next: OutboxEntry<T> | undefined;
-  /** Of its key, once it is released. */
+  /** Lane of its key, once it is released. */
   lane: Lane<T> | undefined;
 }
 
-/** Whether it waits to be handed over, and its time has come. */
+/** Returns whether the entry waits to be handed over, and its time has come. */
 export function isDue<T>(entry: OutboxEntry<T>, nowMs: Millis): boolean {
   return entry.state === 'queued' && entry.dueAtMs <= nowMs;
 }
@@ -58,16 +55,16 @@ export function older<T>(a: OutboxEntry<T> | undefined, b: OutboxEntry<T> | unde
   return b !== undefined && b.ord < a.ord ? b : a;
 }
 
-/** What of one key waits or is out, oldest first. */
+/** Entries of one key that wait or are out, oldest first. */
 export interface Lane<T> {
   head: OutboxEntry<T> | undefined;
   tail: OutboxEntry<T> | undefined;
-  /** Handed over, or on its way into the dead letters. */
+  /** Number of entries handed over, or on their way into the dead letters. */
   out: number;
 }
 
 /**
- * Keeps entries by their number in a ring that doubles when it is full: nothing is ever moved to make room at its
+ * Keeps entries by their number in a ring that doubles when it is full: no entry is ever moved to make room at its
  * front.
  */
 export class EntryRing<T> {

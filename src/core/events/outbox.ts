@@ -1,3 +1,10 @@
+/**
+ * The way of an event from receipt to checkpoint: sequence tracker, outbox, consumer health, crash suspects, checkpoint
+ * schedule. This folder never reads a frame, calls a consumer or writes a record: src/sidecar/stream feeds it,
+ * src/delivery hands over what it gives, coordination stores what it snapshots. Outbox and tracker own their storage,
+ * because every event passes them (docs/decisions/0003).
+ */
+
 import { AckDeadlines } from './ack-deadlines.ts';
 import { BinaryHeap } from '../binary-heap.ts';
 import { DeliveryWindow, type OutboxPolicy } from './delivery-window.ts';
@@ -12,28 +19,27 @@ export { CONTROL, EVENT, NEXT_EVENT, OTHER, REDRIVEN, type OutboxEntry, type Tra
 export type { Snapshot } from './settled-prefix.ts';
 
 /**
- * Keeps one stream's events between platform and consumer: what waits, what is handed over, what is settled, the
- * contiguous settled prefix. Deterministic, without a clock; it owns its storage because every event passes it
- * (docs/decisions/0003). No call costs more for a long backlog, for many keys or for a wide window: O(1), or O(log n)
- * where an order is kept.
+ * Keeps one stream's events between platform and consumer: waiting, handed over, settled, and the contiguous settled
+ * prefix. Deterministic, without a clock. No call costs more for a long backlog, for many keys or for a wide window:
+ * O(1), or O(log n) where an order is kept.
  */
 export class Outbox<T> {
   readonly #policy: OutboxPolicy;
   readonly #order: DispatchMode;
   readonly #slim: (item: T) => T;
   readonly #ring = new EntryRing<T>();
-  /** The next entry that leaves for the first time is not below this one. `key`: released into its lane up to here. */
+  /** No entry below this one leaves for the first time any more. `key`: released into its lane up to here. */
   #freshOrd = 1;
   readonly #window: DeliveryWindow;
   #bufferedBytes = 0;
   #redrivenBytes = 0;
-  /** Redriven entries settled since they were last asked about. */
+  /** Redriven entries settled since the last `takeRedriven`. */
   #redriven: number[] = [];
   readonly #prefix: SettledPrefix<T>;
   readonly #queues: DispatchOrder<T>;
   readonly #acks = new AckDeadlines<T>();
 
-  /** @param slim what is kept of an item that is settled while an older one is not: its numbers, not its bytes. */
+  /** @param slim reduces an item that is settled while an older one is not to its numbers, without its bytes. */
   constructor(policy: OutboxPolicy, order: DispatchMode, slim: (item: T) => T = (item) => item) {
     this.#policy = policy;
     this.#order = order;
@@ -79,7 +85,7 @@ export class Outbox<T> {
     return this.#bufferedBytes >= this.#policy.maxBufferedBytes;
   }
 
-  /** Adds one entry at the end. @param bytes what it keeps alive. */
+  /** Adds one entry at the end. @param bytes size of the memory that it keeps alive. */
   push(item: T, key: string, bytes: number, traits: Traits): OutboxEntry<T> {
     const entry = this.#ring.push(item, key, bytes, traits);
     if (traits.redriven) this.#redrivenBytes += bytes;
@@ -87,10 +93,7 @@ export class Outbox<T> {
     return entry;
   }
 
-  /**
-   * Adds one entry that an earlier term had settled, and whose settling the stored checkpoint covers. It is never
-   * handed over.
-   */
+  /** Adds one entry that an earlier term had settled and the stored checkpoint covers. It is never handed over. */
   pushSettled(item: T, traits: Traits): void {
     const entry = this.#ring.push(this.#slim(item), '', 0, traits);
     entry.state = 'settled';
@@ -102,25 +105,22 @@ export class Outbox<T> {
     return ord > this.#prefix.floor ? this.#ring.at(ord) : undefined;
   }
 
-  /** The oldest entry that is not settled: the one the floor waits for. */
+  /** The oldest entry that is not settled: the floor waits for it. */
   get oldest(): OutboxEntry<T> | undefined {
     return this.#prefix.oldest;
   }
 
-  /**
-   * How many entries may be handed over for the first time now, the one that holds the floor aside. Redeliveries need
-   * only a place in flight.
-   */
+  /** Returns how many entries may be handed over for the first time now (see `DeliveryWindow.room`). */
   room(): number {
     return this.#window.room(this.#prefix.floor);
   }
 
-  /** What could go waits for a checkpoint. */
+  /** True while an entry that could go waits for a checkpoint. */
   get starved(): boolean {
     return this.#window.starved;
   }
 
-  /** The next entries in stream order: redeliveries that are due, then fresh ones. Marks them sent. */
+  /** Returns the next entries in stream order: redeliveries that are due, then fresh ones. Marks them sent. */
   take(max: number, nowMs: Millis): OutboxEntry<T>[] {
     const out: OutboxEntry<T>[] = [];
     while (out.length < max) {
@@ -132,8 +132,7 @@ export class Outbox<T> {
   }
 
   /**
-   * The contiguous run from the oldest unsettled entry, unless one is handed over already. A barrier, and a suspect,
-   * go alone.
+   * Returns the contiguous run from the oldest unsettled entry, unless one is out. A barrier, and a suspect, go alone.
    */
   takeRun(max: number, nowMs: Millis): OutboxEntry<T>[] {
     const out: OutboxEntry<T>[] = [];
@@ -149,15 +148,15 @@ export class Outbox<T> {
   }
 
   /**
-   * The oldest entry that may go: one per key at a time, barriers across all keys. Marks it sent. undefined: nothing
-   * may go now.
+   * Returns the oldest entry that may go: one per key at a time, barriers across all keys. Marks it sent. undefined:
+   * none may go now.
    */
   takeKeyed(nowMs: Millis): OutboxEntry<T> | undefined {
     const entry = this.#next(nowMs);
     return entry === undefined ? undefined : this.#send(entry, nowMs);
   }
 
-  /** As takeKeyed, several at once: of each key as many as are due, in order; a barrier goes alone. Marks them sent. */
+  /** Takes as takeKeyed, several at once: of each key as many as are due, in order; a barrier goes alone. */
   takeBatch(max: number, nowMs: Millis): OutboxEntry<T>[] {
     const out: OutboxEntry<T>[] = [];
     const followers = new BinaryHeap<OutboxEntry<T>>();
@@ -191,7 +190,9 @@ export class Outbox<T> {
     if (!suspected && entry.state === 'queued') this.#offer(entry);
   }
 
-  /** Acknowledged, dead-lettered, or announced: done. Returns false when it was settled already or is unknown. */
+  /**
+   * Settles an acknowledged, dead-lettered or announced entry. Returns false if it was settled already or is unknown.
+   */
   settle(ord: number): boolean {
     const entry = this.entry(ord);
     if (entry === undefined || entry.state === 'settled') return false;
@@ -216,7 +217,7 @@ export class Outbox<T> {
     return count;
   }
 
-  /** Not taken: goes again after `delayMs`. `counted` failures lead to the dead-letter limit. */
+  /** Lets a refused entry go again after `delayMs`. `counted` failures lead to the dead-letter limit. */
   retry(ord: number, delayMs: Millis, nowMs: Millis, counted: boolean): void {
     const entry = this.entry(ord);
     if (entry?.state !== 'sent' && entry?.state !== 'dying') return;
@@ -228,7 +229,7 @@ export class Outbox<T> {
   }
 
   /**
-   * The entry is on its way into the dead letters: it is neither handed over nor overdue until it is settled or goes
+   * Sends the entry on its way into the dead letters: neither handed over nor overdue until it is settled or goes
    * again.
    */
   bury(ord: number): void {
@@ -238,7 +239,7 @@ export class Outbox<T> {
     this.#move(entry, 'dying');
   }
 
-  /** The consumer is still at work: its deadline starts anew. */
+  /** Starts the deadline of an entry anew: the consumer is still at work. */
   progress(ord: number, nowMs: Millis): boolean {
     const entry = this.entry(ord);
     if (entry?.state !== 'sent') return false;
@@ -246,7 +247,7 @@ export class Outbox<T> {
     return true;
   }
 
-  /** The consumer is gone: everything handed over goes again, in order. Returns these entries. */
+  /** Lets everything handed over go again, in order: the consumer is gone. Returns these entries. */
   recall(nowMs: Millis): OutboxEntry<T>[] {
     const out = [...this.#acks.entries()];
     for (const entry of out) this.retry(entry.ord, 0, nowMs, false);
@@ -254,8 +255,7 @@ export class Outbox<T> {
   }
 
   /**
-   * The consumer has everything up to `ord`: what was handed over up to there counts as handed over again, without
-   * being sent.
+   * Counts entries up to `ord` that were handed over as handed over again, without sending them: the consumer has them.
    */
   assume(ord: number, nowMs: Millis): void {
     for (let at = this.#prefix.floor + 1; at <= ord && at < this.#freshOrd; at += 1) {
@@ -267,7 +267,7 @@ export class Outbox<T> {
     }
   }
 
-  /** Entries whose acknowledgement is overdue; each is put back to go again and counts as a fault. */
+  /** Puts overdue entries back to go again, each with one fault more. Returns them. */
   expire(nowMs: Millis): OutboxEntry<T>[] {
     const out: OutboxEntry<T>[] = [];
     for (let due = this.#acks.first(); due !== undefined && due.dueAtMs <= nowMs; due = this.#acks.first()) {
@@ -278,8 +278,8 @@ export class Outbox<T> {
   }
 
   /**
-   * When the next redelivery is due, and with `acks` the next overdue acknowledgement. An entry that could go already
-   * is no deadline: what keeps it back (room, credit, a hold) will say when it is gone.
+   * Returns when the next redelivery is due, and with `acks` the next overdue acknowledgement. An entry that could go
+   * already is no deadline: its obstacle (room, credit, a hold) wakes the stream when it is gone.
    */
   deadline(nowMs: Millis, acks: boolean): Millis | undefined {
     const { oldest } = this;
@@ -288,17 +288,17 @@ export class Outbox<T> {
     return earliest(again, acks ? this.#acks.first()?.dueAtMs : undefined);
   }
 
-  /** Redriven entries that were settled since the last call. */
+  /** Returns the redriven entries that were settled since the last call. */
   takeRedriven(): readonly number[] {
     return this.#redriven.length === 0 ? this.#redriven : this.#redriven.splice(0);
   }
 
-  /** What a checkpoint would say now. Costs a walk over the runs settled ahead. */
+  /** Returns the content of a checkpoint written now. Costs a walk over the runs settled ahead. */
   snapshot(): Snapshot<T> {
     return this.#prefix.snapshot();
   }
 
-  /** How many settled entries a checkpoint written now would cover, and how many the stored one covers. */
+  /** Number of settled entries that a checkpoint written now would cover; `covered`: that the stored one covers. */
   get coverable(): number {
     return this.#prefix.coverable;
   }
@@ -310,14 +310,14 @@ export class Outbox<T> {
     return this.#window.storedFloor;
   }
 
-  /** The store holds a checkpoint of the prefix up to `ord` and of `ahead` entries behind it. */
+  /** Notes that the store has a checkpoint of the prefix up to `ord` and of `ahead` entries behind it. */
   checkpointed(ord: number, ahead = 0): void {
     this.#window.stored(ord, ahead);
   }
 
   #mayStart(entry: OutboxEntry<T>): boolean {
     const { floor } = this.#prefix;
-    // The entry that holds the floor goes whatever else is settled ahead of it.
+    // The entry at the floor goes whatever else is settled ahead of it.
     return this.room() > 0 || (entry.ord === floor + 1 && this.#window.mayStartOldest(floor));
   }
 
@@ -325,13 +325,13 @@ export class Outbox<T> {
     return entry.attempts > 0 ? this.#window.mayRepeat : this.#mayStart(entry);
   }
 
-  /** Whether it goes with the run that stands directly before it. */
+  /** Returns whether the entry goes with the run that stands directly before it. */
   #mayJoinRun(entry: OutboxEntry<T>, nowMs: Millis): boolean {
     if (!isDue(entry, nowMs) || entry.suspect) return false;
     return entry.attempts > 0 || this.#mayStart(entry);
   }
 
-  /** The oldest entry that may go now; undefined: none. */
+  /** Returns the oldest entry that may go now; undefined: none. */
   #next(nowMs: Millis): OutboxEntry<T> | undefined {
     const again = this.#queues.dueAgain(nowMs);
     const fresh = this.#order === 'key' ? this.#freshHead() : this.#freshEntry();
@@ -373,7 +373,7 @@ export class Outbox<T> {
     }
   }
 
-  /** Returns the state it had. */
+  /** Moves an entry to another state. Returns the state it had. */
   #move(entry: OutboxEntry<T>, to: EntryState): EntryState {
     const was = entry.state;
     this.#window.moved(was, to, entry.attempts > 0);
@@ -381,7 +381,7 @@ export class Outbox<T> {
     return was;
   }
 
-  /** An entry that may go as soon as it is due and there is room. */
+  /** Lets an entry go as soon as it is due and there is room. */
   #offer(entry: OutboxEntry<T>): void {
     if (this.#order === 'run') return;
     if (this.#order === 'key' || entry.attempts > 0) this.#queues.offer(entry);

@@ -22,7 +22,7 @@ export class RecentIds {
     return this.#known.has(id);
   }
 
-  /** @returns false when it was known already. */
+  /** Adds an identity. @returns false when it was known already. */
   add(id: string): boolean {
     if (this.#known.has(id)) return false;
     this.#known.add(id);

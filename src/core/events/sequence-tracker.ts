@@ -8,13 +8,13 @@ export interface TrackerPolicy {
   readonly reorderLimit: number;
   /** Bytes of early events kept at most; beyond them, too, the wait is over. */
   readonly reorderBytes: number;
-  /** False where a filter makes holes normal: only duplicates are then recognised. */
+  /** False where a filter makes missing numbers normal: only duplicates are then recognised. */
   readonly contiguous: boolean;
 }
 
 /**
  * next: deliver it now, then `released()`. duplicate / conflict: drop (conflict = same number, other content; the first
- * is kept). held: kept here. late: belongs to an announced gap, deliver it as a repair.
+ * is kept). held: an early event, kept here. late: belongs to an announced gap, deliver it as a repair.
  */
 export type Offered = 'next' | 'duplicate' | 'conflict' | 'held' | 'late';
 
@@ -23,7 +23,7 @@ export type Missing =
   /** Ask the platform once more from `from`. */
   | { readonly kind: 'resume'; readonly from: Sequence }
   | { readonly kind: 'gap'; readonly from: Sequence; readonly to: Sequence }
-  /** The platform began to count anew; the old numbering ended after `last`. */
+  /** The platform began a new numbering; the old one ended after `last`. */
   | { readonly kind: 'restarted'; readonly last: Sequence | undefined; readonly first: Sequence };
 
 export interface SequencePrint {
@@ -52,8 +52,8 @@ interface Held<T> {
 }
 
 /**
- * Follows one contiguous sequence: order, duplicates, holes, continuity. Deterministic, no clock; it owns its storage
- * because it stands in the path of every event (docs/decisions/0003).
+ * Follows one contiguous sequence: order, duplicates, missing numbers, continuity. Deterministic, no clock; it owns its
+ * storage because it stands in the path of every event (docs/decisions/0003).
  */
 export class SequenceTracker<T> {
   readonly #policy: TrackerPolicy;
@@ -73,13 +73,13 @@ export class SequenceTracker<T> {
   distinct = 0;
   missing = 0;
 
-  /** @param sizeOf bytes an item keeps alive. */
+  /** @param sizeOf returns the bytes that an item keeps alive. */
   constructor(policy: TrackerPolicy, sizeOf: (item: T) => number) {
     this.#policy = policy;
     this.#sizeOf = sizeOf;
   }
 
-  /** Continues after `last`, whose fingerprint and those before it may be known from the checkpoint. */
+  /** Continues after `last`. The checkpoint may bring its fingerprint and those before it. */
   restore(last: Sequence, tail: readonly SequencePrint[]): void {
     this.#expected = succ(last);
     this.#base = last;
@@ -98,18 +98,18 @@ export class SequenceTracker<T> {
     return this.#held.size + this.#suspects.length;
   }
 
-  /** distinct / (distinct + missing); 1 before anything came. */
+  /** Rate distinct / (distinct + missing); 1 before anything came. */
   get continuityRate(): number {
     return this.distinct === 0 ? 1 : this.distinct / (this.distinct + this.missing);
   }
 
-  /** A dial asks from our position: what is missing at its start has then been asked for once. */
+  /** Notes that a dial asks from our position: numbers missing at its start have then been asked for once. */
   resumeAsked(): void {
     this.#resumeTriedFor = this.#expected;
     this.dropHeld();
   }
 
-  /** Forgets what waits: the platform will send it again. */
+  /** Forgets the early events that wait: the platform will send them again. */
   dropHeld(): void {
     this.#held.clear();
     this.#heldBytes = 0;
@@ -120,7 +120,7 @@ export class SequenceTracker<T> {
   /**
    * Offers one event.
    * @param print a 32-bit fingerprint of its identity; equal numbers with different prints are a conflict.
-   * @param item is kept only when the answer is `held`: copy what outlives the turn.
+   * @param item is kept only when the answer is `held`: it must copy bytes that outlive the turn.
    */
   offer(sequence: Sequence, print: number, item: () => T, nowMs: Millis): Offered {
     if (this.#expected === undefined) {
@@ -142,7 +142,7 @@ export class SequenceTracker<T> {
     return this.#below(sequence, print, item, nowMs);
   }
 
-  /** After `next`: the early events that are now in order, each to be delivered. */
+  /** Returns, after `next`, the early events that are now in order, each to be delivered. */
   released(): readonly T[] {
     if (this.#held.size === 0) return [];
     const out: T[] = [];
@@ -165,7 +165,7 @@ export class SequenceTracker<T> {
     return since === undefined ? undefined : since + this.#policy.reorderMs;
   }
 
-  /** Looks at the clock. After `gap` or `restarted` call `released()`: the events behind the hole are then in order. */
+  /** Looks at the clock. After `gap` or `restarted` call `released()`: the events behind the gap are then in order. */
   overdue(nowMs: Millis): Missing {
     if (this.#conflicts >= CONFLICTS_PROVE || this.#suspects.length >= SUSPECTS_MAX) return this.#restart();
     if (this.#suspectsSinceMs !== undefined && nowMs >= this.#suspectsSinceMs + this.#policy.reorderMs)
@@ -180,7 +180,7 @@ export class SequenceTracker<T> {
     return this.#skipHole(from, nowMs);
   }
 
-  /** Fingerprints of the last accepted numbers, for the checkpoint. */
+  /** Returns fingerprints of the last accepted numbers, for the checkpoint. */
   tail(upTo: Sequence): readonly SequencePrint[] {
     const out: SequencePrint[] = [];
     let at = upTo;
@@ -251,7 +251,7 @@ export class SequenceTracker<T> {
     return 'late';
   }
 
-  /** Says whether the early events have waited long enough for their predecessors, or are too many to wait. */
+  /** Returns whether the early events have waited long enough for their predecessors, or are too many to wait. */
   #waitIsOver(nowMs: Millis): boolean {
     return (
       this.#heldSinceMs !== undefined &&
@@ -261,7 +261,10 @@ export class SequenceTracker<T> {
     );
   }
 
-  /** The platform was asked once more in vain: what is missing from `from` on is a gap, and the early events follow. */
+  /**
+   * Gives up missing numbers that the platform was asked for once more in vain: they are a gap from `from` on, and the
+   * early events follow.
+   */
   #skipHole(from: Sequence, nowMs: Millis): Missing {
     const first = this.#lowestHeld();
     if (first === undefined) return { kind: 'nothing' };
@@ -279,7 +282,10 @@ export class SequenceTracker<T> {
     return lowest;
   }
 
-  /** Time is up: numbers that start at 0 or 1 are a new numbering, anything else is an old replay. */
+  /**
+   * Judges, when their time is up, numbers out of order: those that start at 0 or 1 are a new numbering, any others an
+   * old replay.
+   */
   #judgeSuspects(): Missing {
     const first = this.#suspects[0];
     if (first !== undefined && first.sequence <= 1) return this.#restart();

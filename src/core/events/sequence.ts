@@ -18,19 +18,19 @@ export function parseSequence(text: string): Sequence | undefined {
   return text.length <= 15 ? Number(text) : normalise(BigInt(text));
 }
 
-/** The next sequence number. */
+/** Returns the next sequence number. */
 export function succ(value: Sequence): Sequence {
   if (typeof value === 'number' && value < Number.MAX_SAFE_INTEGER) return value + 1;
   return BigInt(value) + 1n;
 }
 
-/** The sequence number before this one; 0 stays 0. */
+/** Returns the sequence number before this one; 0 stays 0. */
 export function pred(value: Sequence): Sequence {
   if (typeof value === 'number') return value > 0 ? value - 1 : 0;
   return normalise(value - 1n);
 }
 
-/** `a - b` as a number; exact while the distance is below 2^53, saturating (inexact) beyond. */
+/** Returns `a - b` as a number; exact while the distance is below 2^53, saturating (inexact) beyond. */
 export function distance(a: Sequence, b: Sequence): number {
   return typeof a === 'number' && typeof b === 'number' ? a - b : Number(BigInt(a) - BigInt(b));
 }

@@ -1,22 +1,22 @@
 import type { EntryRing, OutboxEntry } from './outbox-entry.ts';
 import { SettledRuns, type Run } from './settled-runs.ts';
 
-/** What a checkpoint would say now. */
+/** Content of a checkpoint written now. */
 export interface Snapshot<T> {
   /** The end of the settled prefix, and its item; undefined while nothing of this term is settled. */
   readonly ord: number;
   readonly item: T | undefined;
-  /** Settled ahead of it, and to be named by number; empty unless the policy covers it. */
+  /** Entries settled ahead of it that are to be named by number; empty unless the policy covers them. */
   readonly runs: readonly Run[];
 }
 
 /**
- * Keeps up to where every entry is settled, and which entries are settled ahead of that: what a checkpoint says. The
- * ring holds what the prefix has not passed. O(1) per entry, amortised.
+ * Keeps up to where every entry is settled, and which entries are settled ahead of that: the content of a checkpoint.
+ * The ring holds the entries that the prefix has not passed. O(1) per entry, amortised.
  */
 export class SettledPrefix<T> {
   readonly #ring: EntryRing<T>;
-  /** A checkpoint names what is settled ahead. */
+  /** True where a checkpoint names entries settled ahead. */
   readonly #namesAhead: boolean;
   readonly #runs = new SettledRuns();
   #floor = 0;
@@ -32,12 +32,12 @@ export class SettledPrefix<T> {
     return this.#floor;
   }
 
-  /** The oldest entry that is not settled: the one the floor waits for. */
+  /** The oldest entry that is not settled: the floor waits for it. */
   get oldest(): OutboxEntry<T> | undefined {
     return this.#ring.at(this.#floor + 1);
   }
 
-  /** Settled entries that a checkpoint written now would cover. */
+  /** Number of settled entries that a checkpoint written now would cover. */
   get coverable(): number {
     return this.#floor + this.#runs.count;
   }
@@ -48,7 +48,7 @@ export class SettledPrefix<T> {
     else this.#noteAhead(entry);
   }
 
-  /** What a checkpoint would say now. Costs a walk over the runs settled ahead. */
+  /** Returns the content of a checkpoint written now. Costs a walk over the runs settled ahead. */
   snapshot(): Snapshot<T> {
     return { ord: this.#floor, item: this.#item, runs: this.#runs.list() };
   }
@@ -58,7 +58,7 @@ export class SettledPrefix<T> {
     this.#runs.add(entry.ord, entry.number === 'next', this.#ring.at(entry.ord + 1)?.number === 'next');
   }
 
-  /** Moves the floor to before the next entry that is not settled; what it passes leaves the ring. */
+  /** Moves the floor to before the next entry that is not settled; entries that it passes leave the ring. */
   #advance(): void {
     for (let entry = this.oldest; entry?.state === 'settled'; entry = this.oldest) {
       this.#floor = entry.ord;

@@ -10,7 +10,7 @@ export class SettledRuns {
   readonly #firstOf = new Map<number, number>();
   #count = 0;
 
-  /** Entries in all runs. */
+  /** Number of entries in all runs. */
   get count(): number {
     return this.#count;
   }
@@ -34,7 +34,7 @@ export class SettledRuns {
     this.#firstOf.set(last, first);
   }
 
-  /** The floor has reached `ord`: the run that begins there is part of the prefix now. */
+  /** Notes that the floor has reached `ord`: the run that begins there is part of the prefix now. */
   passed(ord: number): void {
     const last = this.#lastOf.get(ord);
     if (last === undefined) return;
@@ -43,7 +43,7 @@ export class SettledRuns {
     this.#count -= last - ord + 1;
   }
 
-  /** All runs, lowest first. Costs O(n log n) in the number of runs. */
+  /** Returns all runs, lowest first. Costs O(n log n) in the number of runs. */
   list(): readonly Run[] {
     return [...this.#lastOf].map(([first, last]) => ({ first, last })).sort((a, b) => a.first - b.first);
   }

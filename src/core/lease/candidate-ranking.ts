@@ -1,4 +1,4 @@
-/** One replica as a lease's other candidates see it. Instants are the store's clock. */
+/** One replica in the view of a lease's other candidates. Instants are the store's clock. */
 export interface Member {
   readonly id: string;
   readonly seenStoreMs: number;
@@ -6,11 +6,11 @@ export interface Member {
   readonly sinceStoreMs: number;
   /** Template revision of its pod; empty when unknown. */
   readonly revision: string;
-  /** Leases it holds. */
+  /** Number of leases that it has. */
   readonly load: number;
-  /** It could lead: its consumer takes events and it is not stopping. */
+  /** True when it could lead: its consumer takes events and it is not stopping. */
   readonly ready: boolean;
-  /** The token endpoint refused its credentials for this lease when it last asked. */
+  /** True when the token endpoint refused its credentials for this lease the last time that it asked. */
   readonly refused: boolean;
 }
 
@@ -20,13 +20,14 @@ export interface Member {
  */
 const PRESENCE_TTLS = 1.5;
 
+/** Returns the members that have renewed their record lately (within PRESENCE_TTLS). */
 export function alive(members: readonly Member[], storeMs: number, ttlMs: number): readonly Member[] {
   return members.filter((member) => storeMs - member.seenStoreMs <= ttlMs * PRESENCE_TTLS);
 }
 
 /**
- * Place of a member in the order in which candidates try for a lease: 0 goes first. One that is not in the list goes
- * last.
+ * Returns a member's place in the order in which candidates try for a lease: 0 goes first. A replica that is not in the
+ * list goes last.
  */
 export function rankOf(id: string, lease: string, members: readonly Member[]): number {
   const at = ordered(lease, members).findIndex((member) => member.id === id);
@@ -34,9 +35,8 @@ export function rankOf(id: string, lease: string, members: readonly Member[]): n
 }
 
 /**
- * To whom a lease is given, best first: those whose credentials were not refused; of them the newest revision, so that
- * a
- * lease moves once in a rollout; then as everywhere.
+ * Returns the replicas that a lease may be given to, best first: those whose credentials were not refused; of them the
+ * newest revision, so that a lease moves once in a rollout; then as everywhere.
  */
 export function heirsOf(own: string, lease: string, members: readonly Member[]): readonly string[] {
   const others = members.filter((member) => member.id !== own && member.ready);
@@ -48,7 +48,7 @@ export function heirsOf(own: string, lease: string, members: readonly Member[]):
     .map((member) => member.id);
 }
 
-/** The one that appeared last; an old pod that restarts does not make its revision new. */
+/** Returns the revision that appeared last; an old pod that restarts does not make its revision new. */
 function newestRevision(members: readonly Member[]): string | undefined {
   const first = new Map<string, number>();
   for (const { revision, sinceStoreMs } of members)
@@ -57,9 +57,8 @@ function newestRevision(members: readonly Member[]): string | undefined {
 }
 
 /**
- * Ready ones first; then those whose credentials were not refused; then those below their fair share; then by
- * rendezvous
- * hash, which needs no coordinator and moves little when members change.
+ * Orders candidates: ready ones first; then those whose credentials were not refused; then those below their fair
+ * share; then by rendezvous hash, which needs no coordinator and moves little when members change.
  */
 function ordered(lease: string, members: readonly Member[]): readonly Member[] {
   const total = members.reduce((sum, member) => sum + member.load, 0) + 1;
@@ -75,7 +74,7 @@ function ordered(lease: string, members: readonly Member[]): readonly Member[] {
   );
 }
 
-/** FNV-1a with a final mix: good enough to spread, the same everywhere. */
+/** Returns a FNV-1a hash with a final mix: good enough to distribute leases, the same in every replica. */
 function score(member: string, lease: string): number {
   let hash = 0x811c9dc5;
   const text = `${lease}\n${member}`;
@@ -85,13 +84,13 @@ function score(member: string, lease: string): number {
 }
 
 export interface RebalancePolicy {
-  /** No lease moves while somebody joined less than this ago. */
+  /** No lease moves while a member joined less than this ago. */
   readonly settleMs: number;
 }
 
 /**
- * A member that holds at least two more than the least loaded ready one gives one lease away: the one whose hash wants
- * the other. undefined: stay.
+ * Returns the lease that a member gives away when it has at least two more than the least loaded ready one: the lease
+ * whose hash prefers the other. undefined: all stay.
  */
 export function toGiveAway(
   own: string,

@@ -1,6 +1,6 @@
 import type { Millis } from '../units.ts';
 
-/** How often a leader that cannot do its work has looked for another one, and when it may look again. */
+/** Counts how often a leader that cannot do its work has looked for another one, and when it may look again. */
 export interface EscapeState {
   readonly tries: number;
   readonly nextMs: Millis;
@@ -13,7 +13,10 @@ export const ESCAPE_MAX_MS: Millis = 3_600_000;
 
 export const noEscape: EscapeState = { tries: 0, nextMs: -Infinity };
 
-/** Is another leader to be looked for now? A leader that stays fit until the next try was due begins anew. */
+/**
+ * Returns whether another leader is to be looked for now. A leader that stays fit until the next try was due begins
+ * anew.
+ */
 export function stepEscape(
   state: EscapeState,
   unfit: boolean,

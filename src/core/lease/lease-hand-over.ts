@@ -15,7 +15,7 @@ import type { Millis } from '../units.ts';
  * expiry.
  */
 
-/** No longer the leader, for whatever reason. */
+/** Ends the leader's role, for whatever reason. */
 export function lose(draft: LeaseDraft, role: Leading, why: LossReason): void {
   if (role.started) draft.out.push({ kind: 'lost', why });
   const final = role.handOver?.final === true;
@@ -32,6 +32,7 @@ export function lose(draft: LeaseDraft, role: Leading, why: LossReason): void {
 
 type Order = Extract<LeaseInput, { kind: 'hand-over' }>;
 
+/** Takes the order to give the lease away; a standby only retires, if the order is final. */
 export function onHandOver(draft: LeaseDraft, order: Order): void {
   const { role } = draft.s;
   if (role.kind === 'standby' || role.kind === 'acquiring') {
@@ -40,7 +41,7 @@ export function onHandOver(draft: LeaseDraft, order: Order): void {
   }
   if (role.kind !== 'leading') return;
   if (role.handOver !== undefined) return hurry(draft, role, role.handOver, order);
-  // Without a heir a lease is only given up when we stop.
+  // Without an heir a lease is only given up when the replica stops.
   if (order.heirs.length === 0 && !order.final) return;
   // Nothing was begun: there is nothing to hand over, only a key to give back.
   if (!role.started)
@@ -58,7 +59,7 @@ export function onHandOver(draft: LeaseDraft, order: Order): void {
   offerNext(draft, role, order);
 }
 
-/** A second order while one is carried out: it may make it final, and end the search for an heir. */
+/** Takes a second order while one is carried out: it may make it final, and end the search for an heir. */
 function hurry(draft: LeaseDraft, role: Leading, handOver: HandOver, order: Order): void {
   const final = order.final || handOver.final;
   if (handOver.step === 'offering' && order.heirs.length === 0 && final)
@@ -73,15 +74,15 @@ function offerNext(
   role: Leading,
   { heirs, final, drainMs }: Pick<Order, 'heirs' | 'final' | 'drainMs'>,
 ): void {
-  // Past its deadline a leader does not know what the store's clock gave others meanwhile: the epoch it would name may
-  // be below one that was given.
+  // Past its deadline a leader does not know what the store's clock gave other replicas meanwhile: the epoch it would
+  // name may be below one that was given.
   const [heir, ...rest] = role.open && draft.nowMs < role.deadlineMs ? heirs : [];
   if (heir === undefined) {
     if (final) return drain(draft, role, { ...NOBODY, final, drainMs });
     draft.s = { ...draft.s, role: { ...role, handOver: undefined } };
     return;
   }
-  // Not below what the store's clock gave others whom the store has forgotten, and never ahead of that clock.
+  // Not below what the store's clock gave replicas that the store has forgotten, and never ahead of that clock.
   const nextEpoch = Math.max(role.epoch + 1, Math.floor(role.endsAtStoreMs - draft.policy.ttlMs));
   draft.s = {
     ...draft.s,
@@ -110,6 +111,7 @@ function drain(
   draft.out.push({ kind: 'drain', limitMs });
 }
 
+/** Takes the heir's word that it is ready, and its token; the drain begins. */
 export function onWarm(draft: LeaseDraft, heir: string, token: string): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.handOver?.step !== 'offering' || role.handOver.heir !== heir) return;
@@ -117,6 +119,7 @@ export function onWarm(draft: LeaseDraft, heir: string, token: string): void {
   drain(draft, role, { nextEpoch, heir, heirToken: token, final, drainMs });
 }
 
+/** Transfers the lease to a warm heir, or gives it back. */
 export function onDrained(draft: LeaseDraft, epoch: number): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.epoch !== epoch || role.handOver?.step !== 'draining') return;
@@ -124,20 +127,21 @@ export function onDrained(draft: LeaseDraft, epoch: number): void {
   if (heir === undefined || heirToken === undefined || nextEpoch === 0 || draft.nowMs >= role.deadlineMs)
     return release(draft, role);
   const handOver: HandOver = { step: 'transferring', heir, untilMs: draft.nowMs + TRANSFER_LIMIT_MS, final };
-  // From the moment of sending the heir may act: we may not, whatever the answer will be.
+  // From the moment of sending the heir may act and this replica may not, whatever the answer will be.
   draft.s = { ...draft.s, role: { ...role, open: false, handOver } };
   draft.out.push({ kind: 'transfer', token: role.token, epoch: role.epoch, nextEpoch, heir, heirToken });
 }
 
+/** Takes in whether the store carried the transfer out. */
 export function onTransferred(draft: LeaseDraft, epoch: number, ok: boolean): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.epoch !== epoch || role.handOver?.step !== 'transferring') return;
-  // Without an answer it may have happened all the same: giving back by compare hurts nobody.
+  // Without an answer it may have happened all the same: giving back by compare is harmless.
   if (!ok) return release(draft, role);
   lose(draft, role, 'handed_over');
 }
 
-/** Everything is drained: give the key back; when that fails it expires. */
+/** Gives the key back, everything being drained; when that fails it expires. */
 function release(draft: LeaseDraft, role: Leading): void {
   draft.out.push({ kind: 'release', token: role.token });
   lose(draft, role, 'released');

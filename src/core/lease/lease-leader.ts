@@ -20,13 +20,14 @@ const DRIFT_MS: Millis = 2;
 const RENEW_SPREAD_SHARE = 0.05;
 
 /**
- * The instant at which the holder must have stopped, from the instant at which the command that set the key was
+ * Returns the instant at which the leader must have stopped, from the instant at which the command that set the key was
  * *sent*.
  */
 export function leaseDeadlineFrom(policy: LeasePolicy, sentAtMs: Millis): Millis {
-  return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.guardMs;
+  return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.marginMs;
 }
 
+/** Returns when a leader must next look at the clock. */
 export function leadingDeadline(role: Leading, linked: boolean): Millis | undefined {
   return earliest(
     role.open || (role.started && !role.socketsClosed) ? role.deadlineMs : undefined,
@@ -49,10 +50,11 @@ interface Won {
   readonly incarnation: string;
   readonly sentAtMs: Millis;
   readonly unit: number;
-  /** What is left of the key's life, where it was set by somebody else. */
+  /** Rest of the key's life, where another replica set it. */
   readonly pttlMs?: Millis;
 }
 
+/** Begins to lead with a lease that was won; opens it only before its deadline and while the store is connected. */
 export function beginLeading(draft: LeaseDraft, won: Won, how: 'acquired' | 'transferred'): void {
   const { policy, nowMs } = draft;
   const deadlineMs = leaseDeadlineFrom(policy, won.sentAtMs);
@@ -84,13 +86,17 @@ export function beginLeading(draft: LeaseDraft, won: Won, how: 'acquired' | 'tra
     contendAtMs: undefined,
     forgot: false,
   };
-  // An answer that came after its own deadline: the lease is held in the store, not by us, until a renewal says so.
+  // An answer that came after its own deadline: the store has the lease as ours, but it may not be used until a renewal
+  // confirms it.
   if (nowMs >= deadlineMs || !draft.s.linked) return;
   draft.s = { ...draft.s, role: { ...role, open: true, started: true } };
   draft.out.push({ kind: 'lead', epoch: won.epoch, how, forgot: role.forgot });
 }
 
-/** The lock carries the token we offered to take over with: one renewal of our own sets the deadline, then we lead. */
+/**
+ * Begins with a lock that carries the token this replica offered to take over with: one renewal of its own sets the
+ * deadline, then it leads.
+ */
 export function beginWithToken(draft: LeaseDraft, token: string, view: LeaseView): void {
   beginLeading(
     draft,
@@ -115,21 +121,21 @@ function nextRenew(policy: LeasePolicy, fromMs: Millis, unit: number): Millis {
 function renew(draft: LeaseDraft, role: Leading): void {
   const gen = draft.s.gen + 1;
   draft.s = { ...draft.s, gen, role: { ...role, renewal: { gen, sentAtMs: draft.nowMs } } };
-  // A store that knows nothing of us is ours to fill only while nobody can have replaced us: not after our connection
-  // was away, and not past our own deadline,
-  // whatever the store's clock says (it may have been set back).
+  // A store that does not know us is ours to fill only while no replica can have replaced us: not after our connection
+  // was away, and not past our own deadline, whatever the store's clock says (it may have been set back).
   const sure = role.linkLostAtMs === undefined && draft.nowMs < role.deadlineMs;
   const notAfterStoreMs = sure ? role.endsAtStoreMs : 0;
   draft.out.push({ kind: 'renew', gen, token: role.token, epoch: role.epoch, notAfterStoreMs });
 }
 
+/** Looks at the leader's clock: renewals that are due, its deadline, steps of a hand-over. */
 export function tickLeading(draft: LeaseDraft, before: Leading, slackMs: Millis): void {
   let role = before;
   if (draft.nowMs >= role.deadlineMs) role = closeSockets(draft, shut(draft, role, 'expired'));
   const orphanMs = orphanAtMs(role);
   if (orphanMs !== undefined && draft.nowMs >= orphanMs) role = closeSockets(draft, role);
   draft.s = { ...draft.s, role };
-  // First what may end the term: a renewal sent after a release would take the lock back.
+  // Inputs that may end the term come first: a renewal sent after a release would take the lock back.
   onStepOverdue(draft);
   const after = draft.s.role;
   if (after.kind !== 'leading' || after.handOver?.step === 'transferring') return;
@@ -139,7 +145,8 @@ export function tickLeading(draft: LeaseDraft, before: Leading, slackMs: Millis)
 function shut(draft: LeaseDraft, role: Leading, why: 'expired' | 'link_lost' | 'doubt'): Leading {
   if (!role.open) return role;
   draft.out.push({ kind: 'shut', why });
-  // The epoch that was named to an heir held for the time until now; whoever is open again names another, or none.
+  // The epoch that was named to an heir was good for the time until now; a leader that is open again names another, or
+  // none.
   const handOver =
     role.handOver === undefined || role.handOver.step === 'transferring'
       ? role.handOver
@@ -153,6 +160,7 @@ function closeSockets(draft: LeaseDraft, role: Leading): Leading {
   return { ...role, socketsClosed: true };
 }
 
+/** Takes in the state of the connection to the store. */
 export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): void {
   const { role } = draft.s;
   if (state === 'up') {
@@ -167,7 +175,7 @@ export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): voi
     if (role.kind === 'leading') renew(draft, { ...role, renewal: undefined, refused: false });
     return;
   }
-  // Whoever was away does not know what happened meanwhile: the incumbent goes first.
+  // A replica that was away does not know what happened meanwhile: the incumbent goes first.
   draft.s = { ...draft.s, linked: false, contendAtMs: undefined, watch: undefined, aliveConn: undefined };
   // An attempt without an answer may have won: its key expires by itself.
   if (role.kind === 'acquiring') draft.s = { ...draft.s, role: { kind: 'standby' } };
@@ -181,7 +189,7 @@ export function onLink(draft: LeaseDraft, state: 'up' | 'lost' | 'refused'): voi
   draft.s = { ...draft.s, role: lost };
 }
 
-/** Nothing more is done until the store says that the lease is ours. */
+/** Stops acting until the store confirms that the lease is ours. */
 export function onDoubt(draft: LeaseDraft): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || !role.open) return;
@@ -190,6 +198,7 @@ export function onDoubt(draft: LeaseDraft): void {
   if (draft.s.linked) renew(draft, doubting);
 }
 
+/** Takes the store's answer that the lease is renewed. */
 export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'renewed' }>): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.renewal?.gen !== input.gen) return;
@@ -208,13 +217,13 @@ export function onRenewed(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 
     draft.s = { ...draft.s, role: { ...renewed, nextRenewMs: draft.nowMs } };
     return;
   }
-  // Also when the deadline had passed and no tick had noticed: whoever asked meanwhile was told no.
+  // Also when the deadline had passed and no tick had noticed: each caller that asked meanwhile was refused.
   const wasShut = !role.open || draft.nowMs >= role.deadlineMs;
   const storeLostData = input.forgotten || input.incarnation !== role.incarnation;
   draft.s = { ...draft.s, role: continueLeading(draft, renewed, { wasShut, storeLostData }) };
 }
 
-/** The lease is ours until its new deadline: leading begins, is opened again, or goes on. */
+/** Continues with a new deadline: leading begins, is opened again, or goes on. */
 function continueLeading(
   draft: LeaseDraft,
   role: Leading,
@@ -230,6 +239,7 @@ function continueLeading(
   return wasShut ? { ...role, open: true, socketsClosed: false } : role;
 }
 
+/** Takes that the lease was not renewed: refused, forgotten by the store, or no answer. */
 export function onNotRenewed(draft: LeaseDraft, gen: number, why: 'lost' | 'forgotten' | 'failed'): void {
   const { role } = draft.s;
   if (role.kind !== 'leading' || role.renewal?.gen !== gen) return;
@@ -238,6 +248,6 @@ export function onNotRenewed(draft: LeaseDraft, gen: number, why: 'lost' | 'forg
     return;
   }
   lose(draft, role, why === 'lost' ? 'taken_over' : 'store_lost_data');
-  // The store forgot us and our own time is over: somebody else may act, so we wait like everybody.
+  // The store forgot us and our own time is over: another replica may act, so this one waits like all others.
   if (why === 'forgotten') quarantine(draft, 'store_changed');
 }

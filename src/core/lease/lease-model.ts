@@ -1,11 +1,14 @@
 import type { Millis } from '../units.ts';
 
-/** Timing of one lease. Relations are checked when the configuration is read: ttl > 2 renewEvery + guard. */
+/** Timing of one lease. Relations are checked when the configuration is read: ttl > 2 renewEvery + margin. */
 export interface LeasePolicy {
   readonly ttlMs: Millis;
   readonly renewEveryMs: Millis;
-  /** The holder stops this long before its key can expire. Covers a difference of clock rates up to guard / ttl. */
-  readonly guardMs: Millis;
+  /**
+   * Lease margin: the leader stops this long before its key can expire. Covers a difference of clock rates up to margin
+   * / ttl.
+   */
+  readonly marginMs: Millis;
 }
 
 /** Time between two tries while the store does not answer; bounds the commands a failing replica sends. */
@@ -33,7 +36,7 @@ export const ORPHAN_SOCKETS_MS: Millis = 200;
 export const REFUSED_SOCKETS_MS: Millis = 1000;
 /**
  * The store's clock and ours may drift apart this much between two looks, and by CLOCK_TOLERANCE_SHARE of the time
- * between them. Together less than the guard: a jump that goes unnoticed must not outlast it.
+ * between them. Together less than the margin: a jump that goes unnoticed must not outlast it.
  */
 export const CLOCK_TOLERANCE_MS: Millis = 250;
 /** Share of the time between two looks that is added to CLOCK_TOLERANCE_MS: clocks run at different rates. */
@@ -49,15 +52,15 @@ export const STALE_LOOK_MS: Millis = 1000;
 /** Time in which the store must answer the transfer that ends a planned hand-over. */
 export const TRANSFER_LIMIT_MS: Millis = 1000;
 
-/** What the store says of one lease, at one instant. */
+/** One lease as the store shows it, at one instant. */
 export interface LeaseView {
-  /** undefined: nobody holds the lock. */
+  /** undefined: no replica has the lock. */
   readonly token: string | undefined;
   /** Until the lock expires; Infinity when it never does. */
   readonly pttlMs: Millis;
   /** 0: no fence record. */
   readonly epoch: number;
-  /** Token of the fence record: the last one that held the lease. */
+  /** Token of the fence record: the last one that had the lease. */
   readonly fenceToken: string;
   readonly state: 'none' | 'held' | 'released';
   /**
@@ -65,7 +68,7 @@ export interface LeaseView {
    * proof possible.
    */
   readonly conn: string;
-  /** The holder was this very pod, in an earlier life: its process is gone, or we could not be here. */
+  /** True when the holder was this very pod, in an earlier life: its process is gone, or we could not be here. */
   readonly formerSelf: boolean;
   /** Changes with every renewal. */
   readonly beat: string;
@@ -85,7 +88,7 @@ export interface Watch extends LeaseView {
 }
 
 export type HandOver =
-  /** `nextEpoch`: the heir's, named with the offer; 0: it holds no more, the lease is given back instead. */
+  /** `nextEpoch`: the heir's, named with the offer; 0: it is no longer valid, the lease is given back instead. */
   | {
       readonly step: 'offering';
       readonly nextEpoch: number;
@@ -110,25 +113,29 @@ export interface Leading {
   readonly token: string;
   readonly epoch: number;
   readonly how: 'acquired' | 'transferred';
-  /** Nothing may be done in the lease's name at or after this instant. Counted from the moment the renewal was sent. */
+  /** Instant from which on nothing may be done in the lease's name. Counted from the moment the renewal was sent. */
   readonly deadlineMs: Millis;
   /**
-   * The store's clock when the lease held by the last renewal ends; the bound of a re-assertion when the store forgot
-   * us.
+   * The store's clock when the lease of the last renewal ends; the bound of a re-assertion when the store forgot us.
    */
   readonly endsAtStoreMs: number;
   readonly open: boolean;
-  /** `lead` was said. */
+  /** True once the effect `lead` was given. */
   readonly started: boolean;
   readonly renewal: { readonly gen: number; readonly sentAtMs: Millis } | undefined;
   readonly nextRenewMs: Millis;
   readonly linkLostAtMs: Millis | undefined;
-  /** The store's host refuses connections: most likely to everybody. */
+  /**
+   * True when the store's host refuses connections. ECONNREFUSED usually means that the store is down for every
+   * replica.
+   */
   readonly refused: boolean;
   readonly socketsClosed: boolean;
   readonly handOver: HandOver | undefined;
   readonly incarnation: string;
-  /** Before that the store had lost what we had seen in it: what it has no record of may have been there. */
+  /**
+   * True when, before that, the store had lost records that we had seen: what it has no record of may have been there.
+   */
   readonly forgot: boolean;
 }
 
@@ -136,7 +143,7 @@ export type LeaseRole =
   | { readonly kind: 'standby' }
   | { readonly kind: 'acquiring'; readonly gen: number; readonly sentAtMs: Millis }
   | Leading
-  /** Stopped: gives nothing, takes nothing. */
+  /** Stopped: gives no lease, takes none. */
   | { readonly kind: 'retired' };
 
 export interface LeaseState {
@@ -146,7 +153,7 @@ export interface LeaseState {
   readonly floor: number;
   readonly watch: Watch | undefined;
   readonly rank: number;
-  /** Not before this instant unless the last holder is known to have stopped. */
+  /** Instant before which it does not contend, unless the last holder is known to have stopped. */
   readonly quarantineUntilMs: Millis;
   readonly looking: boolean;
   readonly nextLookMs: Millis;
@@ -154,18 +161,18 @@ export interface LeaseState {
   readonly contendAtMs: Millis | undefined;
   readonly nextProofMs: Millis;
   readonly proving: boolean;
-  /** The holder's connection was first missing then. */
+  /** Instant at which the holder's connection was first missing. */
   readonly goneSinceMs: Millis | undefined;
   readonly linked: boolean;
-  /** The holder's connection that was seen alive: only that one can be seen to be gone. */
+  /** The holder's connection that was seen alive: only the absence of that one proves anything. */
   readonly aliveConn: string | undefined;
   /** Data set last looked at, also before the connection was lost. */
   readonly lastIncarnation: string | undefined;
-  /** The store lost data while this process watched, and it has not led since. */
+  /** True when the store lost data while this process watched, and this process has not led since. */
   readonly forgot: boolean;
   /** Until then not even a clean release is believed: the store went back to an earlier state. */
   readonly distrustUntilMs: Millis;
-  /** An offer was accepted: this token may become ours without another word. */
+  /** Token of an accepted offer: the lease may become ours under it without another message. */
   readonly expecting: { readonly token: string; readonly untilMs: Millis } | undefined;
 }
 
@@ -204,11 +211,11 @@ export type LeaseInput =
       readonly forgotten: boolean;
     }
   | { readonly kind: 'not-renewed'; readonly gen: number; readonly why: 'lost' | 'forgotten' | 'failed' }
-  /** Somebody published: the lease is free, or changed hands. */
+  /** A replica published that the lease is free, or changed hands. */
   | { readonly kind: 'notice'; readonly unit: number }
   /** Give the lease away; `final`: and take no other. Heirs best first. */
   | { readonly kind: 'hand-over'; readonly heirs: readonly string[]; readonly final: boolean; readonly drainMs: Millis }
-  /** The store refused what only a leader may do: the lease is asked about before anything more is done. */
+  /** The store refused a call that only a leader may make: it is asked about the lease before anything more is done. */
   | { readonly kind: 'doubt' }
   /** The heir is warm and named the token it will use. */
   | { readonly kind: 'warm'; readonly heir: string; readonly token: string }
@@ -217,7 +224,7 @@ export type LeaseInput =
   | { readonly kind: 'transferred'; readonly epoch: number; readonly ok: boolean }
   | { readonly kind: 'accepted'; readonly token: string };
 
-/** Why the store is not believed: the last holder may still act. */
+/** Reason not to believe the store: the last holder may still act. */
 export type QuarantineReason =
   'young' | 'store_changed' | 'clock_jump' | 'holder_changed' | 'early_expiry' | 'epoch_lost';
 
@@ -231,7 +238,7 @@ export type LeaseEffect =
       readonly beat: string;
       readonly why: 'connection_gone' | 'no_renewal';
     }
-  /** With what was watched: the store refuses when it is not so any more, unless the last holder stopped cleanly. */
+  /** With the state that was watched: the store refuses when it has changed, unless the last holder stopped cleanly. */
   | {
       readonly kind: 'acquire';
       readonly gen: number;
@@ -283,7 +290,7 @@ export interface LeaseDraft {
   readonly out: LeaseEffect[];
 }
 
-/** Who cannot know that the last holder has stopped waits one ttl. */
+/** Waits one ttl, because this replica cannot know that the last holder has stopped. */
 export function quarantine(draft: LeaseDraft, why: QuarantineReason): void {
   const untilMs = draft.nowMs + draft.policy.ttlMs;
   draft.s = {

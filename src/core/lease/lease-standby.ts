@@ -19,6 +19,7 @@ import {
 } from './lease-model.ts';
 import { earliest, type Millis } from '../units.ts';
 
+/** Returns when a standby must next look at the clock. */
 export function standbyDeadline(state: LeaseState): Millis | undefined {
   if (!state.linked) return undefined;
   return earliest(
@@ -28,6 +29,7 @@ export function standbyDeadline(state: LeaseState): Millis | undefined {
   );
 }
 
+/** Looks at the standby's clock: looks, proofs, and tries that are due. */
 export function tickStandby(draft: LeaseDraft, unit: number): void {
   if (draft.s.role.kind !== 'standby' || !draft.s.linked) return;
   if (draft.s.contendAtMs !== undefined && draft.nowMs >= draft.s.contendAtMs) return acquire(draft);
@@ -39,7 +41,7 @@ export function tickStandby(draft: LeaseDraft, unit: number): void {
   }
 }
 
-/** Only a holder that said where it is connected, and has not said that it stopped, can be proved dead. */
+/** Returns whether the holder can be proved dead: it named its connection, and has not reported that it stopped. */
 function provable(state: LeaseState): boolean {
   const { watch } = state;
   return watch !== undefined && !state.proving && watch.conn !== '' && watch.state === 'held';
@@ -54,13 +56,14 @@ function look(draft: LeaseDraft): void {
   draft.out.push({ kind: 'observe' });
 }
 
-/** Something changed: look now. */
+/** Looks now, because the lease changed. */
 export function contend(draft: LeaseDraft): void {
   if (draft.s.role.kind !== 'standby') return;
   draft.s = { ...draft.s, goneSinceMs: undefined };
   if (draft.s.linked) look(draft);
 }
 
+/** Takes a notice that the lease is free or changed hands. */
 export function onNotice(draft: LeaseDraft): void {
   const awaited =
     draft.s.role.kind === 'standby' || (draft.s.role.kind === 'retired' && draft.s.expecting !== undefined);
@@ -74,6 +77,7 @@ function acquire(draft: LeaseDraft): void {
   draft.out.push({ kind: 'acquire', gen, incarnation, fenceToken, beat, floor: draft.s.floor });
 }
 
+/** Takes that a try for the lease was in vain. */
 export function onNotAcquired(draft: LeaseDraft, gen: number, why: 'held' | 'quarantine' | 'failed'): void {
   const { role } = draft.s;
   if (role.kind !== 'acquiring' || role.gen !== gen) return;
@@ -86,6 +90,7 @@ export function onNotAcquired(draft: LeaseDraft, gen: number, why: 'held' | 'qua
   if (why === 'quarantine') quarantine(draft, 'store_changed');
 }
 
+/** Takes the store's view of the lease, and decides whether to believe it and when to try. */
 export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'observed' }>): void {
   const { view, sentAtMs, rank, unit } = input;
   if (draft.nowMs - sentAtMs > STALE_LOOK_MS) {
@@ -106,7 +111,7 @@ export function onObserved(draft: LeaseDraft, input: Extract<LeaseInput, { kind:
   else onHeld(draft, view, { unit, sentAtMs });
 }
 
-/** Returns the token under which a leader has made the lease ours, as we had offered; undefined: none has. */
+/** Returns the token under which a leader has made the lease ours, as this replica had offered; undefined: none has. */
 function transferredToken({ expecting }: LeaseState, view: LeaseView): string | undefined {
   return expecting !== undefined && view.token === expecting.token ? view.token : undefined;
 }
@@ -117,13 +122,13 @@ interface LookTimes {
   readonly nowMs: Millis;
 }
 
-/** Does what the store says fit what it said before? If not, it may have forgotten a holder that still acts. */
+/** Judges whether the store's answer fits its earlier ones. If not, it may have forgotten a holder that still acts. */
 function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   const { watch: before, lastIncarnation } = draft.s;
   const moved = lastIncarnation !== undefined && lastIncarnation !== view.incarnation;
   draft.s = { ...draft.s, lastIncarnation: view.incarnation };
   if (moved) {
-    // What it says of a clean stop may be older than a holder it has forgotten.
+    // Its record of a clean stop may be older than a holder that it has forgotten.
     draft.s = { ...draft.s, distrustUntilMs: draft.nowMs + draft.policy.ttlMs };
     return quarantine(draft, 'store_changed');
   }
@@ -134,7 +139,10 @@ function judge(draft: LeaseDraft, view: LeaseView, sentAtMs: Millis): void {
   if (why !== undefined) quarantine(draft, why);
 }
 
-/** A replica cannot know at its first look what was here a moment ago: it believes a clean stop only. */
+/**
+ * Returns why a first look is not believed: a replica cannot know what was there a moment ago, and believes a clean
+ * stop only.
+ */
 function reasonAtFirstLook(view: LeaseView): QuarantineReason | undefined {
   return view.state === 'released' ? undefined : 'young';
 }
@@ -144,14 +152,17 @@ function reasonSinceLastLook(before: Watch, view: LeaseView, at: LookTimes): Qua
   if (view.epoch < before.epoch) return 'epoch_lost';
   if (jumped(before, view, at)) return 'clock_jump';
   if (view.token !== undefined || view.state === 'released') return undefined;
-  // Somebody took or renewed it after we last looked, and it is free all the same: before its time, so that one may
+  // A replica took or renewed it after the last look, and it is free all the same: before its time, so that replica may
   // still act.
   if (view.fenceToken !== before.fenceToken || view.beat !== before.beat) return 'holder_changed';
   const early = before.token !== undefined && at.nowMs < before.freeFromMs - EARLY_TOLERANCE_MS;
   return early ? 'early_expiry' : undefined;
 }
 
-/** Did the store's clock go on as ours did? Each look happened somewhere between its question and its answer. */
+/**
+ * Returns whether the store's clock jumped against ours. Each look happened at some time between its question and its
+ * answer.
+ */
 function jumped(before: Watch, view: LeaseView, at: LookTimes): boolean {
   const least = at.sentAtMs - before.seenAtMs;
   const most = at.nowMs - before.sentAtMs;
@@ -188,7 +199,7 @@ function onFree(draft: LeaseDraft, view: LeaseView, unit: number): void {
   const contendAtMs = clean
     ? nowMs + s.rank * NOTICE_RANK_MS + (s.rank > 0 ? jitter : 0)
     : Math.max(nowMs, s.quarantineUntilMs) + s.rank * EXPIRY_RANK_MS + jitter;
-  // One that is seen free again keeps its place: looking must not postpone the try.
+  // A lease that is seen free again keeps its place: looking must not postpone the try.
   const kept = s.contendAtMs === undefined ? contendAtMs : Math.min(s.contendAtMs, contendAtMs);
   const safe = clean ? kept : Math.max(kept, s.quarantineUntilMs);
   draft.s = { ...s, contendAtMs: safe, nextLookMs: Math.max(safe, nowMs) + LEASE_RETRY_MS };
@@ -212,6 +223,7 @@ function onHeld(
   draft.s = { ...s, contendAtMs: undefined, nextLookMs: expiryMs + unit * RANK_JITTER_MS };
 }
 
+/** Takes the store's answer whether the holder's connection still exists. */
 export function onProof(draft: LeaseDraft, input: Extract<LeaseInput, { kind: 'proof' }>): void {
   draft.s = { ...draft.s, proving: false };
   const { watch, goneSinceMs } = draft.s;

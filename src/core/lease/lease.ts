@@ -1,3 +1,10 @@
+/**
+ * Who leads: one lease in one replica, as leader, standby, heir and everything between (docs/leadership.md). This
+ * folder never talks to the store and has no timer: src/sidecar/leadership drives it and performs its effects through
+ * src/coordination/leases.ts. The ranking of candidates and the escape of an unfit leader are here as well; whether a
+ * replica is fit is leadership's judgement.
+ */
+
 import { onDrained, onHandOver, onTransferred, onWarm } from './lease-hand-over.ts';
 import {
   beginLeading,
@@ -46,10 +53,10 @@ export const newLease: LeaseState = {
 };
 
 /**
- * One lease as one replica sees it: standby, leader, and everything between (docs/leadership.md). Safety rests on three
+ * Steps one lease of one replica: standby, leader, and everything between (docs/leadership.md). Safety rests on three
  * things: nothing is done at or after `deadlineMs` (asked at each use with `leaseOpen`), the store refuses every epoch
- * but the newest, and who cannot know that the last holder has stopped waits one ttl. Not guaranteed: that a process
- * stopped between the question and the deed does nothing late; the epoch bounds what that can spoil.
+ * but the newest, and a replica that cannot know that the last holder has stopped waits one ttl. Not guaranteed: that a
+ * process stopped between the question and the deed does nothing late; the epoch bounds the harm of that.
  */
 export function stepLease(
   policy: LeasePolicy,
@@ -62,17 +69,17 @@ export function stepLease(
   return { state: draft.s, effects: draft.out };
 }
 
-/** Returns whether anything may be done in the lease's name at this instant. */
+/** Returns whether the lease allows acting in its name at this instant. */
 export function leaseOpen(state: LeaseState, nowMs: Millis): boolean {
   return nowMs < leaseOpenUntil(state);
 }
 
-/** Returns the instant before which anything may be done in the lease's name; -Infinity: nothing may. */
+/** Returns the instant before which the lease allows acting in its name; -Infinity: it does not. */
 export function leaseOpenUntil({ role }: LeaseState): Millis {
   return role.kind === 'leading' && role.open ? role.deadlineMs : -Infinity;
 }
 
-/** When the machine must next look at the clock. */
+/** Returns when the machine must next look at the clock. */
 export function leaseDeadline(state: LeaseState): Millis | undefined {
   switch (state.role.kind) {
     case 'leading':
@@ -103,7 +110,7 @@ function apply(draft: LeaseDraft, input: LeaseInput): void {
     case 'broken':
       return contend(draft);
     case 'acquired':
-      // Of an attempt that was given up: nobody acts for it.
+      // Answer to an abandoned attempt: release the lock, start no term.
       if (draft.s.role.kind !== 'acquiring' || draft.s.role.gen !== input.gen)
         return void draft.out.push({ kind: 'release', token: input.token });
       return beginLeading(draft, { ...input, sentAtMs: draft.s.role.sentAtMs }, 'acquired');

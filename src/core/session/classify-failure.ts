@@ -1,14 +1,14 @@
 import type { Millis } from '../units.ts';
 
-/** What the session does about a failure. Decided by tables, never by message text. */
+/** Reaction of the session to a failure. Decided by tables, never by message text. */
 export type Disposition =
   | 'retry' //            ordinary backoff
-  | 'throttled' //        extended backoff, and nobody of this OAuth client dials before Retry-After ends
+  | 'throttled' //        extended backoff, and no stream of this OAuth client dials before Retry-After ends
   | 'reauthenticate' //   one forced refresh and one retry; again => auth-failed, slow retries
   | 'forbidden' //        no loop: wait for another token or configuration
   | 'position-expired' // resume from the oldest on offer, gap event first
   | 'frames-forbidden' // reconnect once with client frames off; again => halt
-  | 'final'; //           the platform says it is over (only where a profile says so)
+  | 'final'; //           the platform declares it over (only where a profile lists it)
 
 /** Why something happened: one closed vocabulary for log, metric label, audit field and status. */
 export const REASONS = [
@@ -56,7 +56,7 @@ export interface Failure {
   /** Stable error code of the transport (`WS_ERR_…`, `ECONNREFUSED`, …). */
   readonly error?: string;
   readonly retryAfterMs?: Millis;
-  /** Set when the failure was ours to call (watchdog, ack timeout, empty batches). */
+  /** Set when the failure was our own verdict (watchdog, ack timeout, empty batches). */
   readonly reason?: Reason;
 }
 
@@ -85,7 +85,7 @@ export const COMMON_CLOSE_CODES: Readonly<Record<number, Disposition>> = {
 
 /** HTTP statuses of an upgrade. Left out on purpose, hence `retry`: 408, 413, 5xx. */
 export const COMMON_STATUSES: Readonly<Record<number, Disposition>> = {
-  400: 'position-expired', // only when a position was asked for; the session says so
+  400: 'position-expired', // only when a position was asked for; the session passes that on
   401: 'reauthenticate',
   403: 'forbidden',
   404: 'position-expired',

@@ -4,15 +4,15 @@ import { earliest, type Millis } from '../units.ts';
 export type LivenessVerdict = 'HEALTHY' | 'DEGRADED' | 'DEAD';
 
 /**
- * How one endpoint shows that it lives. Every part is optional because the platforms differ; at least one should be
- * set.
+ * Signs by which one endpoint shows that it lives. Every part is optional because the platforms differ; at least one
+ * should be set.
  */
 export interface LivenessPolicy {
   /** Our WebSocket pings. DEGRADED after the first miss, DEAD after `maxMissed`. */
   readonly ping?: { readonly everyMs: Millis; readonly timeoutMs: Millis; readonly maxMissed: number };
   /**
-   * What must not stay away for `silenceMs`: the server's pings, or any frame at all. Where it `learns`, the silence
-   * after the last sign of life is bounded by the server's own pings as well; `silenceMs` stays the ceiling.
+   * Frames that must not stay away for `silenceMs`: the server's pings, or any frame at all. Where it `learns`, the
+   * silence after the last sign of life is bounded by the server's own pings as well; `silenceMs` stays the ceiling.
    */
   readonly watchdog?: { readonly of: 'ping' | 'any'; readonly silenceMs: Millis; readonly learns?: boolean };
   /** Round trips kept for the latency window, and the mean above which the link counts as slow (S0: 200 ms). */
@@ -28,7 +28,7 @@ export interface LivenessState {
   readonly pingedAtMs: Millis | undefined;
   /** The latest intervals between two pings of the server, those of earlier links first. */
   readonly pingIntervalsMs: readonly Millis[];
-  /** One of them is of this link. */
+  /** True when one of them is of this link. */
   readonly measured: boolean;
   readonly nextPingAtMs: Millis | undefined;
   readonly outstanding: { readonly payload: string; readonly sentAtMs: Millis } | undefined;
@@ -64,8 +64,8 @@ const INTERVALS_MISSED = 3;
 const LEARNED_AT_LEAST_MS: Millis = 20_000;
 
 /**
- * A link that has just opened counts as heard from. @param pingIntervalsMs what earlier links of this stream have
- * learned.
+ * Returns the state of a link that has just opened: it counts as heard from. @param pingIntervalsMs intervals that
+ * earlier links of this stream have learned.
  */
 export function openedLiveness(
   policy: LivenessPolicy,
@@ -87,7 +87,7 @@ export function openedLiveness(
   };
 }
 
-/** When the clock must next be looked at. */
+/** Returns when the clock must next be looked at. */
 export function livenessDeadline(policy: LivenessPolicy, state: LivenessState): Millis | undefined {
   if (state.verdict === 'DEAD') return undefined;
   const pongDue =
@@ -124,7 +124,7 @@ function onServerPing(state: LivenessState, nowMs: Millis): LivenessState {
   return { ...heard, pingIntervalsMs, measured: true };
 }
 
-/** When silence becomes death, unless something is heard. */
+/** Returns when silence becomes death, unless a sign of life comes. */
 function silentAt({ watchdog }: LivenessPolicy, state: LivenessState): Millis | undefined {
   if (watchdog === undefined) return undefined;
   const watchedSinceMs = watchdog.of === 'ping' ? state.lastServerPingAtMs : state.lastFrameAtMs;

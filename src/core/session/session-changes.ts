@@ -2,9 +2,9 @@ import { adoptToken, isConnecting, putLink, type SessionDraft } from './session-
 import type { DialPurpose, Link, TokenRef } from './session-model.ts';
 
 /**
- * Planned changes: token rotation and maintenance notices. One mechanism, overlap: a second link is opened and becomes
- * the main one, then the first is closed; positions tell duplicates apart. Where the endpoint can take a new token in
- * the stream, that is tried first.
+ * Begins a planned change: token rotation or a maintenance notice. One mechanism, overlap: a second link is opened and
+ * becomes the main one, then the first is closed; positions tell duplicates apart. Where the endpoint can take a new
+ * token in the stream, that is tried first.
  */
 export function beginChange(draft: SessionDraft, purpose: DialPurpose): void {
   const { s } = draft;
@@ -13,7 +13,7 @@ export function beginChange(draft: SessionDraft, purpose: DialPurpose): void {
   draft.out.push({ kind: 'ask', purpose });
 }
 
-/** A validated token is ready; links that use an older one change over. */
+/** Takes a validated token; links that use an older one change over. */
 export function onStaged(draft: SessionDraft, token: TokenRef): void {
   draft.s = { ...draft.s, staged: token };
   const { main, phase } = draft.s;
@@ -56,7 +56,7 @@ function retryChange(draft: SessionDraft, purpose: DialPurpose): void {
   beginChange(draft, purpose);
 }
 
-/** The old token stays in use; another try later, and overlap before the old token ends. */
+/** Keeps the old token in use; tries again later, with an overlap before the old token ends. */
 function onRefreshUnanswered(draft: SessionDraft, main: Link, token: TokenRef): void {
   putLink(draft, { ...main, refreshing: undefined });
   const fallBackAtMs = main.token.expiresAtMs - draft.policy.inStream.fallBackBeforeExpiryMs;
@@ -66,8 +66,8 @@ function onRefreshUnanswered(draft: SessionDraft, main: Link, token: TokenRef): 
 }
 
 /**
- * The next link takes over; the old one is closed politely and may still deliver what is on the wire (duplicates are
- * dropped).
+ * Makes the next link the main one; closes the old one politely. The old link may still deliver what is on the wire
+ * (duplicates are dropped).
  */
 export function promote(draft: SessionDraft): void {
   const { main, next } = draft.s;

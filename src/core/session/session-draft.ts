@@ -10,27 +10,31 @@ export interface SessionDraft {
   readonly out: SessionEffect[];
 }
 
-/** The link of this generation, unless it was abandoned: results of abandoned links are ignored. */
+/** Returns the link of this generation, unless it was abandoned: results of abandoned links are ignored. */
 export function linkOf(state: SessionState, gen: number): Link | undefined {
   if (state.main?.gen === gen) return state.main;
   return state.next?.gen === gen ? state.next : undefined;
 }
 
-/** Says whether the gate still waits for the report of this dial. */
+/** Returns whether the gate still waits for the report of this dial. */
 export function isConnecting({ phase }: Link): boolean {
   return phase === 'dialing' || phase === 'acking';
 }
 
+/** Puts a changed link back in its place, main or next. */
 export function putLink(draft: SessionDraft, link: Link): void {
   draft.s = draft.s.main?.gen === link.gen ? { ...draft.s, main: link } : { ...draft.s, next: link };
 }
 
+/** Asks the driver for a dial, for this purpose. */
 export function ask(draft: SessionDraft, purpose: DialPurpose): void {
   draft.s = { ...draft.s, phase: { kind: 'asking', purpose } };
   draft.out.push({ kind: 'ask', purpose });
 }
 
-/** Close with a handshake that may take `closeTimeoutMs`; a link that is not open yet has none, so it is terminated. */
+/**
+ * Closes with a handshake that may take `closeTimeoutMs`; a link that is not open yet has none, so it is terminated.
+ */
 export function closeLink(draft: SessionDraft, link: Link, code: number, reason: Reason): void {
   if (link.phase === 'closing') return;
   if (link.phase === 'dialing') {
@@ -48,12 +52,13 @@ export function closeLink(draft: SessionDraft, link: Link, code: number, reason:
   });
 }
 
-/** Everything of this stream uses the token now. */
+/** Notes that everything of this stream uses the token now. */
 export function adoptToken(draft: SessionDraft, id: string): void {
   if (draft.s.staged?.id === id) draft.s = { ...draft.s, staged: undefined };
   draft.out.push({ kind: 'token-adopted', id });
 }
 
+/** Ends an episode of failures: retry counters begin anew. */
 export function resetEpisode(draft: SessionDraft): void {
   draft.s = {
     ...draft.s,

@@ -10,7 +10,7 @@ const AT_ONCE_JITTER_MS: Millis = 100;
 /** Time before a redial without delay in which there was no other one, and no refusal. */
 const AT_ONCE_QUIET_MS: Millis = 60_000;
 
-/** A dial failed or a link is gone. Called once per generation; `error` followed by `close` counts once. */
+/** Takes that a dial failed or a link is gone. Called once per generation; `error` followed by `close` counts once. */
 export function onEnded(draft: SessionDraft, gen: number, failure: Failure, unit: number): void {
   const link = linkOf(draft.s, gen);
   if (link === undefined) return;
@@ -52,7 +52,7 @@ function interrupt(draft: SessionDraft, reason: Reason): void {
   draft.out.push({ kind: 'interrupted', reason });
 }
 
-/** The gate's slot is freed, and the breaker told, only for attempts that had not been reported as successful. */
+/** Reports an attempt that had not been reported as successful: the gate's slot is freed, and the breaker informed. */
 function reportAttempt(draft: SessionDraft, link: Link, verdict: FailureVerdict, failure: Failure): void {
   if (verdict.disposition === 'throttled' && failure.retryAfterMs !== undefined)
     draft.out.push({ kind: 'hold', forMs: failure.retryAfterMs });
@@ -128,7 +128,7 @@ function react(
 }
 
 /**
- * Says whether the loss of a link is followed by a dial without delay: only where it had been open, and either for a
+ * Returns whether the loss of a link is followed by a dial without delay: only where it had been open, and either for a
  * stable minute or without another redial in the last one. Refusals never come here. The gate and the breaker are asked
  * afterwards, as for every dial.
  */
@@ -159,11 +159,11 @@ function halt(draft: SessionDraft, reason: Reason): void {
   draft.out.push({ kind: 'halted', reason });
 }
 
-/** How long the next attempt of an episode waits. */
+/** Terms of the next attempt of an episode. */
 interface RetryTerms {
   readonly unit: number;
   readonly extended: boolean;
-  /** Without the delay of the backoff, but for a little jitter. */
+  /** True for an attempt without the delay of the backoff, but with a little jitter. */
   readonly atOnce?: boolean;
   /** From now. */
   readonly notBeforeMs?: Millis | undefined;

@@ -4,12 +4,12 @@ import type { LivenessPolicy, LivenessState } from './liveness.ts';
 import type { Millis } from '../units.ts';
 
 /**
- * What one endpoint and one configuration make of a stream's life. Data only; the session asks nothing else which
+ * Policy of a stream's life, made from one endpoint and one configuration. Data only; the session never asks which
  * platform it is.
  */
 export interface SessionPolicy {
   readonly dialTimeoutMs: Millis;
-  /** After a polite close, how long to wait for the peer before the socket is terminated. */
+  /** After a polite close, the wait for the peer before the socket is terminated. */
   readonly closeTimeoutMs: Millis;
   readonly clientFrames: 'forbidden' | 'allowed';
   /**
@@ -61,7 +61,7 @@ export interface Link {
   readonly sawEvent: boolean;
   readonly emptyBatches: number;
   readonly closingFor: Reason | undefined;
-  /** An in-stream refresh was sent and is not yet acknowledged. */
+  /** Set while an in-stream refresh was sent and is not yet acknowledged. */
   readonly refreshing: { readonly token: TokenRef; readonly untilMs: Millis } | undefined;
 }
 
@@ -82,14 +82,14 @@ export interface SessionState {
   readonly main: Link | undefined;
   /** The second link of a planned overlap. */
   readonly next: Link | undefined;
-  /** A planned overlap waits for admission, or for its retry time. */
+  /** A planned overlap that waits for the dial queue, or for its retry time. */
   readonly change: { readonly purpose: DialPurpose; readonly asked: boolean; readonly notBeforeMs: Millis } | undefined;
-  /** The main link will be given up when this instant comes: the overlap is over. */
+  /** The main link is given up at this instant: the overlap is over. */
   readonly handOverAtMs: Millis | undefined;
   readonly staged: TokenRef | undefined;
   readonly attempt: number;
   readonly episodeSinceMs: Millis | undefined;
-  /** This episode's redial without delay is used up. */
+  /** True when this episode's redial without delay is used up. */
   readonly redialedAtOnce: boolean;
   /** The last dial that was neither the first nor one of a planned overlap. */
   readonly redialedAtMs: Millis | undefined;
@@ -102,7 +102,7 @@ export interface SessionState {
   readonly positionExpired: boolean;
   readonly everOpened: boolean;
   readonly interrupted: boolean;
-  /** Why no link is open. */
+  /** Reason why no link is open. */
   readonly downFor: Reason | undefined;
   readonly totals: {
     readonly attempts: number;
@@ -149,7 +149,7 @@ export type SessionEffect =
       readonly token: TokenRef;
       readonly purpose: DialPurpose;
       readonly reconnect: boolean;
-      /** The last position was refused as too old: ask for the oldest on offer. */
+      /** True when the last position was refused as too old: ask for the oldest on offer. */
       readonly oldest: boolean;
       readonly attempt: number;
     }
@@ -159,7 +159,7 @@ export type SessionEffect =
   | { readonly kind: 'close'; readonly gen: number; readonly code: number; readonly reason: Reason }
   | { readonly kind: 'terminate'; readonly gen: number; readonly reason: Reason }
   | { readonly kind: 'report'; readonly outcome: 'ok' | 'failed' | 'neutral' }
-  /** Nobody of this OAuth client dials before it ends (Retry-After). */
+  /** No stream of this OAuth client dials before the pause ends (Retry-After). */
   | { readonly kind: 'hold'; readonly forMs: Millis }
   | { readonly kind: 'trip-breaker' }
   | { readonly kind: 'token-rejected'; readonly id: string }

@@ -1,3 +1,9 @@
+/**
+ * The life of one stream's connection: its machine, the planned changes, failures and their meaning, liveness. Pure:
+ * the same inputs give the same effects. This folder never opens a socket, and knows no positions, payloads, tokens'
+ * texts or consumer: src/sidecar/stream performs its effects, the dial queue (core/dialing) decides when it may dial.
+ */
+
 import type { Reason } from './classify-failure.ts';
 import { stepLiveness, livenessDeadline, openedLiveness, type LivenessInput } from './liveness.ts';
 import { adoptToken, ask, closeLink, linkOf, putLink, resetEpisode, type SessionDraft } from './session-draft.ts';
@@ -46,10 +52,7 @@ export const idleSession: SessionState = {
   totals: { attempts: 0, successes: 0, latencySumMs: 0, reconnects: 0 },
 };
 
-/**
- * The life of one stream's connection: dial, open, live, drain, close, and the overlap of two links in a planned
- * change. Pure: the same inputs give the same effects. It does not know positions, payloads or the consumer.
- */
+/** Steps a session: dial, open, live, drain, close, and the overlap of two links in a planned change. */
 export function stepSession(
   policy: SessionPolicy,
   state: SessionState,
@@ -61,7 +64,7 @@ export function stepSession(
   return { state: draft.s, effects: draft.out };
 }
 
-/** When the session must next look at the clock. */
+/** Returns when the session must next look at the clock. */
 export function sessionDeadline(policy: SessionPolicy, state: SessionState): Millis | undefined {
   const link = (one: Link | undefined): Millis | undefined =>
     one === undefined
@@ -154,7 +157,7 @@ function phaseWithoutDial({ main, phase }: SessionState): Phase {
   return waiting || main === undefined ? { kind: 'idle' } : phase;
 }
 
-/** Returns what the gate was asked for a dial for: a planned change first; undefined: it was not asked. */
+/** Returns the purpose of the dial that the gate was asked for: a planned change first; undefined: it was not asked. */
 function askedFor({ change, phase }: SessionState): DialPurpose | undefined {
   if (change?.asked === true) return change.purpose;
   return phase.kind === 'asking' ? phase.purpose : undefined;
@@ -215,7 +218,7 @@ function onOpened(draft: SessionDraft, gen: number): void {
 /** Returns the frame with which a link begins; undefined: none is sent. */
 function helloFor({ policy, s }: SessionDraft, reconnect: boolean): SessionPolicy['hello'] {
   const { hello } = policy;
-  // Without its acknowledged hello an endpoint sends nothing; only a hello that nobody waits for can be left out.
+  // Without its acknowledged hello an endpoint sends nothing; only one that needs no acknowledgement can be left out.
   const leftOut = s.frameFaults > 0 && hello?.ackTimeoutMs === undefined;
   return leftOut || (hello?.reconnectOnly === true && !reconnect) ? undefined : hello;
 }
@@ -274,10 +277,10 @@ function onLiveness(draft: SessionDraft, gen: number, input: LivenessInput, unit
         break;
       case 'dead':
         draft.out.push({ kind: 'health', gen, verdict: 'dead', reason: effect.reason });
-        // Perhaps the server pings less often now: what no interval of this link confirms is not carried on, or an idle
-        // stream would be cut for ever.
+        // Perhaps the server pings less often now: intervals that none of this link confirms are not carried on, or an
+        // idle stream would be cut for ever.
         if (effect.reason === 'silence' && !step.state.measured) draft.s = { ...draft.s, pingIntervalsMs: [] };
-        // Dead sockets are terminated: a close handshake with nobody would keep them CLOSING (S4). S0 asks for a 1001
+        // Dead sockets are terminated: a close handshake without a peer keeps them CLOSING (S4). S0 asks for a 1001
         // first.
         if (draft.policy.closeDeadWith1001) draft.out.push({ kind: 'close', gen, code: 1001, reason: effect.reason });
         else draft.out.push({ kind: 'terminate', gen, reason: effect.reason });
@@ -289,8 +292,8 @@ function onLiveness(draft: SessionDraft, gen: number, input: LivenessInput, unit
 }
 
 /**
- * The retry counter is reset by an event, never by a handshake (S2): a server that accepts and drops must not be
- * hammered.
+ * Takes that an event came. It alone resets the retry counter, never a handshake (S2): a server that accepts and drops
+ * must not be hammered.
  */
 function onEvent(draft: SessionDraft, gen: number): void {
   const link = linkOf(draft.s, gen);
@@ -346,7 +349,10 @@ function onControl(draft: SessionDraft, input: Extract<SessionInput, { kind: 'co
   }
 }
 
-/** A hole was seen: ask the platform once more from the last good position before it is called a gap. */
+/**
+ * Dials again because numbers are missing: asks the platform once more from the last good position before they become a
+ * gap.
+ */
 function onRedial(draft: SessionDraft): void {
   const link = draft.s.main;
   if (link === undefined || draft.s.goal !== 'run' || link.phase === 'dialing') return;

@@ -3,8 +3,8 @@ import { TOKENS_DIR } from '../../config/installation.ts';
 import { PROFILES } from '../../platforms/index.ts';
 
 /**
- * A rule that concerns several fields. Each stands in src/config/relations.ts too; test/kubernetes/crd.k8s.ts holds the
- * two together.
+ * A rule that concerns several fields. Each stands in src/config/relations.ts, too; test/kubernetes/crd.k8s.ts compares
+ * the two.
  */
 export interface CelRule {
   readonly rule: string;
@@ -48,14 +48,14 @@ const CLIENT_RULES: readonly CelRule[] = [
     message: 'lease.renewEvery must be less than half of ttl: keep renewEvery < ttl / 2',
   },
   {
-    rule: 'duration(self.lease.guard) + duration(self.lease.guard) < duration(self.lease.ttl)',
-    message: 'lease.guard must be less than half of ttl: keep guard < ttl / 2',
+    rule: 'duration(self.lease.margin) + duration(self.lease.margin) < duration(self.lease.ttl)',
+    message: 'lease.margin must be less than half of ttl: keep margin < ttl / 2',
   },
   {
     rule:
-      'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.guard) <= ' +
+      'duration(self.lease.renewEvery) + duration(self.lease.renewEvery) + duration(self.lease.margin) <= ' +
       'duration(self.lease.ttl)',
-    message: 'lease.ttl must be at least 2 * renewEvery + guard: lengthen ttl or shorten renewEvery',
+    message: 'lease.ttl must be at least 2 * renewEvery + margin: lengthen ttl or shorten renewEvery',
   },
   {
     rule: '!has(self.maintenance) || self.maintenance.all(w, !has(w.from) || w.to > w.from)',

@@ -206,7 +206,7 @@ const SHAPES: Readonly<Record<Kind, Shape>> = {
   },
 };
 
-/** The CustomResourceDefinition of a kind, ready to be written as YAML. */
+/** Returns the CustomResourceDefinition of a kind, ready to be written as YAML. */
 export function customResourceDefinition(kind: Kind): Record<string, unknown> {
   const shape = SHAPES[kind];
   const spec = specSchema(kind);

@@ -1,3 +1,10 @@
+/**
+ * Access to the API server: requests by path, copies of objects that stay fresh (reflector.ts), our kinds and their
+ * resource definitions. This folder never retries a request (the reflector alone goes on by itself), and never decides
+ * what an object's state means: that is controller's and webhook's. @kubernetes/client-node only locates the server and
+ * our credentials.
+ */
+
 import { request as plainRequest } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { IncomingMessage, RequestOptions } from 'node:http';
@@ -12,7 +19,7 @@ const TCP_KEEP_ALIVE_MS = 10_000;
 /** Characters of a refusal that is no Status which an error repeats. */
 const REFUSAL_TEXT_CHARS = 200;
 
-/** An answer of the API server that is not a success. */
+/** Carries an answer of the API server that is not a success. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
@@ -33,7 +40,7 @@ export interface WatchEvent {
   readonly object: KubeObject;
 }
 
-/** What every object has; the rest is read where it is used. */
+/** Members that every object has; others are read where they are used. */
 export interface KubeObject {
   readonly metadata: {
     readonly name: string;
@@ -48,21 +55,21 @@ export interface KubeObject {
 }
 
 /**
- * The API server by path: KubeConfig knows where it is and who we are, the rest is plain HTTP. Nothing is retried
- * inside.
+ * Calls the API server by path: KubeConfig has its address and our credentials, everything else is plain HTTP. Nothing
+ * is retried inside.
  */
 export class Kube {
   readonly #config: KubeConfig;
   readonly #name: string;
   #agent: RequestOptions['agent'];
 
-  /** @param name who asks, as the API server's audit log shows it. */
+  /** @param name the caller's name in the API server's audit log. */
   constructor(config: KubeConfig, name: string) {
     this.#name = name;
     this.#config = config;
   }
 
-  /** In a pod: its ServiceAccount. Elsewhere: KUBECONFIG. */
+  /** Returns the access of this process. In a pod: its ServiceAccount. Elsewhere: KUBECONFIG. */
   static fromEnvironment(name: string): Kube {
     const config = new KubeConfig();
     config.loadFromDefault();
@@ -117,7 +124,7 @@ export class Kube {
       for await (const line of linesOf(response)) on(JSON.parse(line) as WatchEvent);
     } catch (error) {
       if (error instanceof ApiError) throw error;
-      // The connection broke: whoever watches begins again where it was.
+      // The connection broke: the caller begins again where it was.
     }
   }
 
@@ -171,7 +178,7 @@ export class Kube {
     // One agent for all: each new one would be a new connection.
     this.#agent ??= keptAlive(options.agent);
     return new Promise((resolve, reject) => {
-      // Plain HTTP only where the kubeconfig says so (kubectl proxy, tests).
+      // Plain HTTP only where the kubeconfig demands it (kubectl proxy, tests).
       const begin = url.protocol === 'http:' ? plainRequest : request;
       const asked = begin(url, { ...options, agent: this.#agent, signal }, resolve);
       asked.once('error', reject);
@@ -186,7 +193,7 @@ function keptAlive(agent: RequestOptions['agent']): RequestOptions['agent'] {
     : agent;
 }
 
-/** Whole lines only: the last one of a broken connection is a half. */
+/** Yields whole lines only: the last one of a broken connection is a half. */
 async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
@@ -218,7 +225,7 @@ async function failure(response: IncomingMessage): Promise<ApiError> {
   }
 }
 
-/** Time as Leases and Events take it: microseconds. */
+/** Returns a time as Leases and Events take it: microseconds. */
 export function microTime(epochMs: number): string {
   return new Date(epochMs).toISOString().replace('Z', '000Z');
 }

@@ -13,9 +13,9 @@ const SHORT_WATCH_MS = 1000;
 const RELIST_MS = 600_000;
 
 export interface ReflectorHost {
-  /** The object as it is now; undefined: gone. Errors are the host's own. */
+  /** Takes the object as it is now; undefined: gone. Errors are the host's own. */
   changed(key: string, object: KubeObject | undefined): void;
-  /** Something went wrong; the reflector goes on by itself. */
+  /** Takes a failure; the reflector goes on by itself. */
   trouble(error: unknown): void;
 }
 
@@ -38,10 +38,10 @@ export class Reflector {
   readonly #objects = new Map<string, KubeObject>();
   readonly #stopped = new AbortController();
   #version = '';
-  /** What is known may be old after a break, but it is all there. */
+  /** True once all objects were listed: the copy may be old after a break, but it is complete. */
   #everListed = false;
   #listedAtMs = -Infinity;
-  /** When the server last said anything. */
+  /** Time of the server's last sign of life. */
   lastHeardMs = -Infinity;
 
   /** @param selector label selector; empty: all. */
@@ -166,6 +166,7 @@ export class Reflector {
   }
 }
 
+/** Returns namespace/name of an object. */
 export function keyOf({ metadata }: KubeObject): string {
   return `${metadata.namespace ?? ''}/${metadata.name}`;
 }

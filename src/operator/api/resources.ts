@@ -6,21 +6,21 @@ export const PART_OF = 'holdfast';
 
 /** Labels and annotations of ours on other people's objects. */
 export const LABELS = {
-  /** On a pod (template): the StreamClient whose sidecar it wants. */
+  /** On a pod (template): the StreamClient whose sidecar it asks for. */
   client: `${GROUP}/client`,
   /** On a pod, by the controller: leader or standby. */
   role: `${GROUP}/role`,
-  /** On a pod, by whatever attached the sidecar. */
+  /** On a pod, by the way that attached the sidecar. */
   injectedVersion: `${GROUP}/injected-version`,
 } as const;
 export const ANNOTATIONS = {
-  /** On a pod: the documents its sidecar reads. */
+  /** On a pod: the documents that its sidecar reads. */
   config: `${GROUP}/config`,
-  /** Inside those documents, on the StreamClient: which ones they are. */
+  /** Inside those documents, on the StreamClient: their revision. */
   revision: `${GROUP}/revision`,
   /** On cluster-scoped objects of an installation: NAMESPACE/NAME of the ConfigMap with its settings. */
   settings: `${GROUP}/settings`,
-  /** On a StreamClient: changes when somebody asks for a hand-over. */
+  /** On a StreamClient: changes when an operator asks for a hand-over. */
   handOver: `${GROUP}/handover-requested-at`,
 } as const;
 
@@ -44,7 +44,7 @@ export interface ObjectMeta {
   readonly deletionTimestamp?: string;
 }
 
-/** What the controller writes of a StreamClient. Times are RFC 3339. */
+/** Status of a StreamClient that the controller writes. Times are RFC 3339. */
 export interface ClientStatus {
   readonly observedGeneration: number;
   readonly state: ClientState;
@@ -86,7 +86,9 @@ export interface StreamObject {
   readonly apiVersion: string;
   readonly kind: 'EventStream';
   readonly metadata: ObjectMeta;
-  /** As the API server keeps it; one that no definition's defaults went through may lack what has a default. */
+  /**
+   * As the API server keeps it; an object that no definition's defaults went through may lack fields with a default.
+   */
   readonly spec: Omit<EventStream['spec'], 'delivery'> &
     Readonly<Record<string, unknown>> & { readonly delivery?: Partial<Delivery> };
   readonly status?: StreamStatus;

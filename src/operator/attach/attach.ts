@@ -1,3 +1,9 @@
+/**
+ * How a pod gets its sidecar: the container, its volumes and variables (this file, pure), documents compiled for it,
+ * and the ways that use it (YAML, generated charts and manifests). This folder never talks to the API server: the
+ * webhook does, and `holdfast inject`; rules of documents are config's.
+ */
+
 import { ATTACHED, networkOf, TOKENS_DIR, type Installation } from '../../config/installation.ts';
 import { byName, CREDENTIALS_DIR } from './compile-documents.ts';
 import { ANNOTATIONS, LABELS, type ClientObject, type StreamObject } from '../api/resources.ts';
@@ -7,7 +13,7 @@ const GRACE_MARGIN_SECONDS = 5;
 /** terminationGracePeriodSeconds of a pod that names none, as Kubernetes sets it. */
 const DEFAULT_GRACE_SECONDS = 30;
 
-/** How sidecars are attached in this installation: the same for every pod. */
+/** Settings of this installation for attaching sidecars: the same for every pod. */
 export interface AttachSettings {
   readonly image: string;
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
@@ -74,7 +80,7 @@ export interface Container {
   readonly [field: string]: unknown;
 }
 
-/** The part of a pod (or of a pod template) that attaching looks at. */
+/** The part of a pod (or of a pod template) that attaching reads. */
 export interface PodLike {
   readonly metadata?: {
     readonly name?: string;
@@ -92,7 +98,7 @@ export interface PodLike {
   };
 }
 
-/** A Secret with the token that a consumer asks for. */
+/** A Secret with the token that a consumer demands. */
 export interface ConsumerToken {
   readonly stream: string;
   readonly secret: string;
@@ -113,14 +119,13 @@ export interface Attachment {
   readonly env: readonly { readonly name: string; readonly value: string }[];
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Shown to whoever created the pod. */
+  /** Warnings for the creator of the pod. */
   readonly warnings: readonly string[];
 }
 
 /**
- * What a pod of this client needs beside its own containers: one native sidecar, its volumes, two variables. Pure: the
- * same for the webhook, the policy, the library chart, the kustomize component and `kubectl holdfast inject`.
- *
+ * Returns what a pod of this client needs beside its own containers: one native sidecar, its volumes, two variables.
+ * Pure: the same for the webhook, the policy, the library chart, the kustomize component and `kubectl holdfast inject`.
  * @param streams every EventStream that refers to the client; undefined: the documents come later (by the controller)
  * or from elsewhere.
  */
@@ -158,7 +163,7 @@ export function refusalOf(pod: PodLike): string | undefined {
       `the pod is for Windows, and the sidecar runs on Linux only: remove the label ${LABELS.client}, and let ` +
       'a Linux pod receive the events'
     );
-  // Whoever is on the node's loopback could read events and acknowledge them: they would be lost without a trace.
+  // A process on the node's loopback could read events and acknowledge them: they would be lost without a trace.
   return hostNetwork === true
     ? 'hostNetwork: true would open the delivery port, which knows no password, to every process of the node: ' +
         'run the pod on its own network'
@@ -216,7 +221,7 @@ function sidecar(settings: AttachSettings, tokens: readonly ConsumerToken[]): Co
   };
 }
 
-/** The command line of the sidecar: `holdfast run` with what this installation sets. */
+/** Returns the command line of the sidecar: `holdfast run` with this installation's settings. */
 function argumentsOf(settings: AttachSettings): readonly string[] {
   return [
     'run',
@@ -244,8 +249,8 @@ function argumentsOf(settings: AttachSettings): readonly string[] {
 }
 
 /**
- * No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar says what is
- * missing, the pod is not stuck.
+ * Returns the volumes. No emptyDir: any of them makes `kubectl drain` refuse the pod. Secrets are optional: the sidecar
+ * reports a missing one, the pod is not stuck.
  */
 function volumes({ secret, tokens = [] }: AttachedClient, settings: AttachSettings): Attachment['volumes'] {
   return [
@@ -266,7 +271,7 @@ function volumes({ secret, tokens = [] }: AttachedClient, settings: AttachSettin
   ];
 }
 
-/** The sidecar starts first and takes its ports: an application that wants one of them cannot bind it. */
+/** Warns of ports: the sidecar starts first and takes its own; an application that wants one of them cannot bind it. */
 function portWarnings({ name, ports, env }: Container, settings: AttachSettings): readonly string[] {
   const own = (ports ?? []).map((one) => one.containerPort);
   const value = (variable: string): string => (env ?? []).find((one) => one.name === variable)?.value ?? '';
@@ -282,12 +287,12 @@ function portWarnings({ name, ports, env }: Container, settings: AttachSettings)
     );
 }
 
-/** One key of one Secret and no more: the rest of it is none of the sidecar's business. */
+/** Returns the source of one key of one Secret and no more: the sidecar does not need its other keys. */
 function tokenSource({ stream, secret, key }: ConsumerToken): unknown {
   return { secret: { name: secret, items: [{ key, path: `${stream}/token` }], optional: true } };
 }
 
-/** Returns what a client's attachment needs to know of its objects, or in a sentence what must not be mounted. */
+/** Returns the data of a client's objects that its attachment needs, or in a sentence what must not be mounted. */
 export function attachedClient(
   client: ClientObject,
   streams: readonly StreamObject[],
@@ -323,7 +328,7 @@ function warningsOf(pod: PodLike, settings: AttachSettings): readonly string[] {
   ];
 }
 
-/** A pod with the attachment in place. Idempotent: a pod that has the container already comes back as it is. */
+/** Returns a pod with the attachment in place. Idempotent: a pod that has the container already comes back as it is. */
 export function applyTo<T extends PodLike>(pod: T, attachment: Attachment): T {
   if (attached(pod)) return pod;
   const { metadata = {}, spec } = pod;
@@ -360,7 +365,7 @@ export interface PatchOperation {
   readonly value: unknown;
 }
 
-/** The same as `applyTo`, as a JSON patch (RFC 6902) for the webhook. */
+/** Returns the same as `applyTo`, as a JSON patch (RFC 6902) for the webhook. */
 export function patchOf(pod: PodLike, attachment: Attachment): readonly PatchOperation[] {
   if (attached(pod)) return [];
   const after = applyTo(pod, attachment);

@@ -12,8 +12,8 @@ const MAX_CONFIG_BYTES = 200 * 1024;
 export const byName = (a: StreamObject, b: StreamObject): number => (a.metadata.name < b.metadata.name ? -1 : 1);
 
 /**
- * The documents a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON document a line.
- * @returns the text, or what is wrong with it in one sentence.
+ * Returns the documents that a sidecar reads: its StreamClient and every EventStream that refers to it, one JSON
+ * document a line; or the fault in one sentence.
  */
 export function compileDocuments(
   client: ClientObject,
@@ -59,7 +59,7 @@ export function compileDocuments(
   return { documents, revision };
 }
 
-/** A Secret becomes the file where the sidecar finds it; what names both stays as it is, and is refused. */
+/** Turns a Secret into the file where the sidecar finds it; a spec that names both stays as it is, and is refused. */
 function withTokenFile({ metadata, spec }: StreamObject): unknown {
   const push = spec.delivery?.push;
   if (push?.tokenSecretRef === undefined || push.tokenFile !== undefined) return spec;
@@ -70,12 +70,12 @@ function withTokenFile({ metadata, spec }: StreamObject): unknown {
   };
 }
 
-/** Short name of some documents: sidecars report the one they run. */
+/** Returns a short name of some documents: sidecars report the one that they run. */
 function revisionOf(documents: unknown): string {
   return createHash('sha256').update(JSON.stringify(documents)).digest('hex').slice(0, 16);
 }
 
-/** `#2.spec.path` of the compiled text as a person would say it: the object's name and the field. */
+/** Returns `#2.spec.path` of the compiled text in a person's words: the object's name and the field. */
 function objectOf(field: string, objects: readonly (ClientObject | StreamObject)[]): string {
   const [client, ...streams] = objects;
   const ordered = [client, ...(streams as StreamObject[]).sort(byName)];

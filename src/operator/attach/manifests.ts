@@ -3,10 +3,9 @@ import { attach, DEFAULT_SETTINGS, type AttachSettings } from './attach.ts';
 import { LABELS } from '../api/resources.ts';
 
 /**
- * Files of the charts and manifests that follow from the attach function, so that every way of attaching gives the same
- * container: the template of the charts (webhook settings, policy, library) and the kustomize component.
+ * Returns the files of the charts and manifests that follow from the attach function, so that every way of attaching
+ * gives the same container: the template of the charts (webhook settings, policy, library) and the kustomize component.
  * test/kubernetes/attach.k8s.ts compares them on a real API server.
- *
  * @returns path and text.
  */
 export function manifests(note: string): ReadonlyMap<string, string> {
@@ -43,7 +42,10 @@ const MARKS = {
 const MARKED = MARKS as unknown as AttachSettings;
 const NUMBERS = { '111101': 'adminPort', '111102': 'deliveryPort', '111103': 'drainSeconds' } as const;
 
-/** Named templates over a dict with the fields of AttachSettings, and `secret` and `client` where a client is meant. */
+/**
+ * Returns named templates over a dict with the fields of AttachSettings, and `secret` and `client` where a client is
+ * meant.
+ */
 function sidecarTemplate(): string {
   const { container, volumes, env } = attach(
     { spec: { containers: [] } },
@@ -125,8 +127,8 @@ function indentOf(line: string): number {
 }
 
 /**
- * A strategic merge patch: lists are merged by name, so nothing of the workload's own is lost. It puts the sidecar
- * before other init containers.
+ * Returns a strategic merge patch: lists are merged by name, so nothing of the workload's own is lost. It puts the
+ * sidecar before other init containers.
  */
 function kustomization(): unknown {
   const { container, volumes, labels } = attach(

@@ -86,7 +86,7 @@ function injectOne(
   return withPod(value, applyTo(pod, attachment));
 }
 
-/** Names a workload as a person would: its kind and its name. */
+/** Names a workload as a person would: by its kind and its name. */
 function titleOf({ kind, metadata }: Workload): string {
   return `${kind ?? 'object'} ${metadata?.name ?? ''}`.trim();
 }
@@ -106,7 +106,7 @@ function withPod(value: Workload, pod: PodLike): unknown {
 }
 
 interface FoundClient {
-  /** What the sidecar of this client needs; undefined: it must not be mounted. */
+  /** Data for the sidecar of this client; undefined: it must not be mounted. */
   readonly asked: AttachedClient | undefined;
   readonly documents: string | undefined;
   readonly problems: readonly string[];

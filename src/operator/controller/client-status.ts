@@ -18,7 +18,7 @@ import {
 } from './conditions.ts';
 import { isConnected, leaderOf, type SidecarReport } from './sidecar-report.ts';
 
-/** The facts of one client, looked at from the sides that its conditions need. */
+/** The facts of one client, in the views that its conditions need. */
 interface ClientView extends Facts {
   /** Sidecars that reported lately. */
   readonly live: readonly SidecarReport[];
@@ -29,7 +29,7 @@ interface ClientView extends Facts {
   readonly compiled: ReturnType<typeof compileDocuments>;
 }
 
-/** Returns what the status of a StreamClient is to say. Pure. */
+/** Returns the status of a StreamClient. Pure. */
 export function clientStatus(facts: Facts): ClientStatus {
   const view = viewOf(facts);
   const { client, asking, live } = view;
@@ -72,7 +72,7 @@ function viewOf(facts: Facts): ClientView {
 interface ReadyView {
   readonly leader: SidecarReport | undefined;
   readonly suspended: boolean;
-  /** The leader, while it still holds streams. */
+  /** True while the leader still holds streams. */
   readonly closing: boolean;
   /** The leader, while it runs other documents than the present ones. */
   readonly outdated: SidecarReport | undefined;
@@ -121,7 +121,10 @@ function holdsStreams(leader: SidecarReport | undefined): boolean {
   return leader?.streams.some(isConnected) === true;
 }
 
-/** A leader that reports no hash yet, and documents that do not fit, say nothing about it. */
+/**
+ * Returns whether the leader runs older documents. A leader that reports no hash yet, and documents that do not fit,
+ * prove nothing.
+ */
 function runsOlderDocuments({ leader, compiled }: ClientView): boolean {
   return (
     leader !== undefined &&
@@ -175,7 +178,7 @@ function accepted({ streams, compiled }: ClientView): Finding {
 }
 
 interface ElectedView extends ClientView {
-  /** What the first sidecar that does not run yet waits for. */
+  /** Obstacle of the first sidecar that does not run yet. */
   readonly waiting: SidecarReport['problems'][number] | undefined;
   readonly trouble: string | undefined;
 }
@@ -260,7 +263,7 @@ function circuit({ leader }: ClientView): Finding {
   );
 }
 
-/** Says what the store tells the leader; without a leader, the sidecars that report. */
+/** Returns the finding about the store: the leader's; without a leader, that of the sidecars that report. */
 function storeOf({ unread, live, leader }: ClientView): Finding {
   if (unread) return UNREAD;
   const asked = leader === undefined ? live : [leader];
@@ -274,7 +277,7 @@ function storeOf({ unread, live, leader }: ClientView): Finding {
 }
 
 /**
- * Gives a condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, and the
+ * Returns a condition of its own that takes nothing from Ready: a full Redis refuses dead letters and reports, and the
  * streams go on. Only where there is a limit.
  */
 function storeRoom({ live }: ClientView): Readonly<Record<string, Finding>> {

@@ -16,15 +16,15 @@ export interface Facts {
   readonly streams: readonly StreamObject[];
   readonly pods: readonly PodFacts[];
   readonly sidecars: readonly SidecarReport[];
-  /** The reports cannot be read for some time. */
+  /** True when the reports cannot be read for some time. */
   readonly unread: boolean;
-  /** By which the sidecars check their documents. */
+  /** Rules by which the sidecars check their documents. */
   readonly installation: Installation;
   /** Wall clock, for the times that are written. */
   readonly nowEpochMs: number;
 }
 
-/** What a condition says, without when it began to. */
+/** Content of a condition, without when it began. */
 export type Finding = Pick<Condition, 'status' | 'reason' | 'message'>;
 export const yes = (reason: string, message: string): Finding => ({ status: 'True', reason, message });
 export const no = (reason: string, message: string): Finding => ({ status: 'False', reason, message });
@@ -45,7 +45,7 @@ export function firstReason<View>(rules: readonly Rule<View>[], view: View, othe
   return otherwise;
 }
 
-/** Says what a person must change; empty: nothing, or it is said elsewhere. */
+/** Returns the change that an operator must make; empty: none, or another finding names it. */
 export function remedyOf(why: string): string {
   return why === 'private_address' || why === 'consumer_address_refused'
     ? `; the host resolves to a private address: ${PRIVATE_ADDRESS_REMEDY}`

@@ -15,7 +15,7 @@ const STATES: Readonly<Record<string, string>> = {
   STOPPED: 'Stopped',
   IDLE: 'Idle',
 };
-/** Returns what the status of one EventStream is to say. Pure. */
+/** Returns the status of one EventStream. Pure. */
 export function eventStreamStatus(stream: StreamObject, facts: Facts | undefined, nowEpochMs: number): StreamStatus {
   const bare = (state: string, ready: Finding): StreamStatus => ({
     observedGeneration: stream.metadata.generation,
@@ -27,7 +27,7 @@ export function eventStreamStatus(stream: StreamObject, facts: Facts | undefined
       'NoClient',
       no('ClientMissing', `StreamClient ${stream.spec.clientRef.name} does not exist in this namespace`),
     );
-  // What was reported last stays; only the state says that it is old.
+  // The last report stays; only the state shows that it is old.
   if (facts.unread) return { ...stream.status, ...bare('Unknown', UNREAD) };
   const leader = leaderOf(facts.sidecars);
   const reports = (leader?.streams ?? []).filter((one) => one.name === stream.metadata.name);
@@ -51,7 +51,7 @@ function datedConditions(
   return conditionsOf(findings, status?.conditions ?? [], metadata.generation, nowEpochMs);
 }
 
-/** Says whose `suspend` closes the stream; undefined: nothing does. */
+/** Returns the finding about the `suspend` that closes the stream; undefined: none does. */
 function suspension(stream: StreamObject, { client }: Facts): Finding | undefined {
   if (stream.spec.suspend) return no('Suspended', 'spec.suspend is true');
   return client.spec.suspend ? no('Suspended', 'the StreamClient is suspended') : undefined;
@@ -109,7 +109,10 @@ function resumable(report: StreamReport): Finding {
     : yes(report.class === 'A' ? 'BySequence' : 'ByPosition', 'goes on where it was after a break');
 }
 
-/** Says whether what was received goes on to the consumer. No figures: the message would be news with each report. */
+/**
+ * Returns the finding whether received events go on to the consumer. No figures: the message would be news with each
+ * report.
+ */
 function delivering({ hold, noProgressMs }: StreamReport): Finding {
   if (hold === 'consumer_absent')
     return no(
@@ -126,7 +129,10 @@ function delivering({ hold, noProgressMs }: StreamReport): Finding {
   return yes('Delivering', 'nothing keeps events from the consumer');
 }
 
-/** A consumer that has yet to connect leaves a stream ready: it is the application's turn. */
+/**
+ * Returns the finding whether a stream is ready. A consumer that has yet to connect leaves it ready: it is the
+ * application's turn.
+ */
 function readyOf({ hold }: StreamReport, deliver: Finding): Finding {
   return deliver.status === 'True' || hold === 'consumer_absent' ? yes('Streaming', 'events are received') : deliver;
 }

@@ -6,7 +6,7 @@ import type { KubeWriter } from './kube-writer.ts';
 
 interface EventWriterDeps {
   readonly writer: KubeWriter;
-  /** The controller that reports, as the Events name it. */
+  /** Name of the reporting controller in the Events. */
   readonly identity: string;
   readonly nowMs: () => number;
   readonly nowEpochMs: () => number;

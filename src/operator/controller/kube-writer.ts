@@ -2,12 +2,15 @@ import { ApiError, type Kube } from '../api/kube.ts';
 
 interface KubeWriterDeps {
   readonly kube: Pick<Kube, 'create' | 'patch'>;
-  /** Asked before each write: only the leading controller writes. */
+  /** Returns whether this controller may write: it is the leading one. Asked before each write. */
   readonly mayWrite: () => boolean;
   readonly log: { warn(fields: unknown, text: string): void };
 }
 
-/** Writes to the API server as long as this controller may. Nothing is retried inside: the next round sees what is. */
+/**
+ * Writes to the API server as long as this controller may. Nothing is retried inside: the next round sees the present
+ * state.
+ */
 export class KubeWriter {
   readonly #deps: KubeWriterDeps;
 
@@ -25,7 +28,7 @@ export class KubeWriter {
     return this.#write(what, () => this.#deps.kube.create(path, body));
   }
 
-  /** A faster writer (409) and an object that is gone (404) leave nothing to do. */
+  /** Sends a write. A faster writer (409) and an object that is gone (404) leave nothing to do. */
   async #write(what: string, send: () => Promise<unknown>): Promise<boolean> {
     if (!this.#deps.mayWrite()) return false;
     try {

@@ -3,7 +3,7 @@ import type { ReportNotice, SidecarReport } from './sidecar-report.ts';
 
 /** An Event (events.k8s.io/v1) about one of our objects. */
 export interface EventFacts {
-  /** The same for the same happening, whoever sees it: a second one is refused by the API server. */
+  /** The same for the same happening, whichever controller sees it: the API server refuses a second one. */
   readonly id: string;
   readonly kind: 'StreamClient' | 'EventStream' | 'Pod';
   readonly object: string;
@@ -137,12 +137,12 @@ const QUIET_BUCKET_MS = 60_000;
 /** Characters that the note of an Event is cut to; the API server allows 1024 bytes. */
 const MAX_NOTE_CHARS = 1000;
 
-/** Events of what one sidecar reports. */
+/** Returns the Events for one sidecar's report. */
 export function eventsOf(client: string, sidecar: SidecarReport): readonly EventFacts[] {
   return sidecar.notices.flatMap((notice) => {
     const meaning = MEANINGS[notice.event];
     const atEpochMs = Date.parse(notice.timestamp);
-    // A planned change is told by the one that gave and the one that took.
+    // A planned change is reported by the old leader and by the new one.
     const planned =
       notice.event === 'lease.lost' && ['handed_over', 'released', 'stopped'].includes(String(notice.fields['why']));
     if (meaning === undefined || planned || !Number.isFinite(atEpochMs)) return [];
@@ -175,6 +175,7 @@ function facts(
   };
 }
 
+/** Returns a short id of a happening, the same for the same parts. */
 export function idOf(...parts: readonly string[]): string {
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
 }

@@ -3,7 +3,7 @@ import { ApiError, microTime, type Kube } from '../api/kube.ts';
 export interface LeaderElectionPolicy {
   /** A lease that was not renewed for so long may be taken. */
   readonly leaseMs: number;
-  /** The holder stops writing when its last renewal is older. Less than leaseMs. */
+  /** The leader stops writing when its last renewal is older. Less than leaseMs. */
   readonly renewMs: number;
   readonly retryMs: number;
 }
@@ -20,7 +20,7 @@ interface LeaseObject {
 }
 
 /**
- * Which of the controllers writes: one at a time, by a coordination.k8s.io Lease and the API server's compare of
+ * Elects the controller that writes: one at a time, by a coordination.k8s.io Lease and the API server's compare of
  * resource versions. Others' clocks are not read: a lease counts from the moment this process saw it change. Streams
  * never depend on it.
  */
@@ -60,7 +60,7 @@ export class LeaderElection {
     void this.#look();
   }
 
-  /** Ask before each write. */
+  /** True while this controller leads; to be asked before each write. */
   get leading(): boolean {
     return this.#nowMs() - this.#renewedMs < this.#policy.renewMs;
   }
@@ -86,7 +86,7 @@ export class LeaderElection {
       else await this.#kube.replace(`${this.#path}/${this.#name}`, this.#mine(lease));
       this.#renewedMs = sentMs;
     } catch (error) {
-      // Somebody else was faster: the next look tells who.
+      // Another controller was faster: the next look shows which.
       if (!(error instanceof ApiError) || error.status !== 409) this.onTrouble(error);
     } finally {
       this.#busy = false;

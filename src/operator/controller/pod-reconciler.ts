@@ -22,7 +22,7 @@ interface PodReconcilerDeps {
 /** Pods whose end was told lately. */
 const MAX_REMEMBERED = 10_000;
 
-/** Looks at one pod in one round: its role label, its documents, and what is worth an Event or a word to standbys. */
+/** Looks at one pod in one round: its role label, its documents, and changes worth an Event or a notice to standbys. */
 export class PodReconciler {
   readonly #settings: { readonly version: string; readonly installation: Installation };
   readonly #deps: PodReconcilerDeps;
@@ -55,7 +55,7 @@ export class PodReconciler {
       );
   }
 
-  /** Returns what is to change of the pod's metadata; empty: nothing. */
+  /** Returns the changes to the pod's metadata; empty: none. */
   #changesTo(pod: Pod, { client, streams, sidecars }: Facts): Record<string, Record<string, string>> {
     const { uid = '', labels = {}, annotations = {} } = pod.metadata;
     const compiled = compileDocuments(client, streams, this.#settings.installation);
@@ -67,7 +67,7 @@ export class PodReconciler {
     return changes;
   }
 
-  /** Tells the standbys of a leader whose container has ended to look now instead of at the next time they would. */
+  /** Has the standbys of a leader whose container has ended look now instead of at their next time. */
   async #tellEnd(pod: Pod, sidecars: readonly SidecarReport[]): Promise<void> {
     const dead = hasEnded(pod) ? sidecars.find((one) => one.uid === pod.metadata.uid) : undefined;
     if (dead?.client === undefined || dead !== leaderOf(sidecars)) return;

@@ -1,3 +1,10 @@
+/**
+ * The status of streams in the cluster: a controller that reads sidecars' reports from the store and writes status,
+ * conditions, Events and pod labels. It never decides anything for a stream and nothing in the data plane waits for it;
+ * it asks for a hand-over, a sidecar's leader carries it out. Judgement is in pure files (client-status, stream-status,
+ * conditions); objects come from api/, leadership among controllers is leader-election's.
+ */
+
 import type { Installation } from '../../config/installation.ts';
 import { REPORT_FRESH_MS } from '../../config/limits.ts';
 import type { Leases } from '../../coordination/leases.ts';
@@ -36,7 +43,7 @@ export interface ReconcilerSettings {
   /** Figures that move all the time are written at most this often. */
   readonly figuresEveryMs: number;
   readonly identity: string;
-  /** By which the sidecars check their documents. */
+  /** Rules by which the sidecars check their documents. */
   readonly installation: Installation;
 }
 
@@ -44,7 +51,7 @@ export interface ReconcilerDeps extends ReflectorClock {
   readonly kube: Kube;
   readonly reports: Pick<ReportStore, 'read'>;
   readonly leases: Pick<Leases, 'publish'>;
-  /** May this process write now? Asked before each write. */
+  /** Returns whether this process may write now. Asked before each write. */
   readonly leading: () => boolean;
   readonly nowEpochMs: () => number;
   readonly log: {
@@ -77,14 +84,16 @@ export class Reconciler {
   readonly #podReconciler: PodReconciler;
   readonly #figuresAtMs = new Map<string, number>();
   readonly #readAtMs = new Map<string, number>();
-  /** Hand-overs that were passed on, by the object's uid: the status that says so comes back a moment later. */
+  /**
+   * Hand-over requests already published (uid -> annotation value); bridges the delay until the status update is seen.
+   */
   readonly #asked = new Map<string, string>();
   #roundAtMs = -Infinity;
   #timer: NodeJS.Timeout | undefined;
   #busy = false;
   #again = false;
   #stopped = false;
-  /** Rounds since the start, and when the last one ended well. */
+  /** Number of rounds since the start, and when the last one ended well. */
   rounds = 0;
   lastRoundMs = -Infinity;
 
@@ -144,7 +153,7 @@ export class Reconciler {
     return [...this.#clients, ...this.#streams, ...this.#pods];
   }
 
-  /** One round at a time; what happens during it leads to another one. */
+  /** Runs one round at a time; a change during it leads to another one. */
   #soon(): void {
     if (this.#busy) {
       this.#again = true;
@@ -198,7 +207,7 @@ export class Reconciler {
     });
     await inParallel(streams, WIDTH, async (stream) => {
       const facts = known.get(`${stream.metadata.namespace}/${stream.spec.clientRef.name}`);
-      // The reports could not be read just now: that says nothing about the stream.
+      // The reports could not be read just now: that proves nothing about the stream.
       if (facts !== 'skipped')
         await this.#status(stream, 'eventstreams', eventStreamStatus(stream, facts, this.#deps.nowEpochMs()));
     });
@@ -207,7 +216,7 @@ export class Reconciler {
     this.lastRoundMs = this.#deps.nowMs();
   }
 
-  /** Nothing is kept of objects that are gone. */
+  /** Forgets objects that are gone. */
   #forget(there: ReadonlySet<string>): void {
     for (const kept of [this.#figuresAtMs, this.#readAtMs, this.#asked])
       for (const uid of kept.keys()) if (!there.has(uid)) kept.delete(uid);
@@ -215,8 +224,8 @@ export class Reconciler {
   }
 
   /**
-   * What its sidecars report; 'unread': not to be had for some time; undefined: it just failed, and the last word
-   * stands.
+   * Returns the reports of a client's sidecars; 'unread': they could not be read for some time; undefined: reading just
+   * failed, and the last result stands.
    */
   async #read({ metadata }: ClientObject): Promise<readonly Report[] | 'unread' | undefined> {
     const { namespace, name, uid } = metadata;
@@ -233,7 +242,7 @@ export class Reconciler {
   }
 
   /**
-   * One client: its status, its pods, its Events, what is asked of its leader. A failure of one step is told and
+   * Tends one client: its status, its pods, its Events, orders to its leader. A failure of one step is logged and
    * leaves the others.
    */
   async #tend(facts: Facts, pods: readonly Pod[]): Promise<void> {
@@ -271,7 +280,7 @@ export class Reconciler {
       this.#deps.nowMs() - (this.#figuresAtMs.get(uid) ?? -Infinity) >= this.#settings.figuresEveryMs;
     if (!news && !figures) return;
     this.#figuresAtMs.set(uid, this.#deps.nowMs());
-    // A merge patch leaves what is not named: what is gone must be said.
+    // A merge patch leaves fields that it does not name: those that are gone must be named.
     const gone = Object.fromEntries(
       Object.keys(object.status ?? {})
         .filter((field) => !(field in status))
@@ -326,7 +335,7 @@ function uidsOf({ client, streams }: Facts): ReadonlyMap<string, string> {
   ]);
 }
 
-/** Whoever may write to the store may write reports; only pods that the cluster knows are believed. */
+/** Returns the reports of pods that the cluster knows: any client that may write to the store may write reports. */
 function ownOnly(sidecars: readonly SidecarReport[], pods: readonly Pod[]): readonly SidecarReport[] {
   const known = new Set(pods.map((pod) => `${pod.metadata.name}/${pod.metadata.uid ?? ''}`));
   return sidecars.filter((one) => known.has(`${one.pod}/${one.uid}`));

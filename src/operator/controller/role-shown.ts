@@ -2,8 +2,8 @@ import { REPORT_FRESH_MS } from '../../config/limits.ts';
 import { leaderOf, type SidecarReport } from './sidecar-report.ts';
 
 /**
- * Returns what the label `holdfast.dev/role` of the pod `uid` is to say; undefined: what it says now, or nothing. While
- * nobody leads, silence says nothing: the store may be away.
+ * Returns the value for the label `holdfast.dev/role` of the pod `uid`; undefined: leave it as it is. While no replica
+ * leads, silence proves nothing: the store may be away.
  */
 export function roleShown(
   uid: string,
@@ -14,7 +14,8 @@ export function roleShown(
   const said = own?.client?.role;
   if (said === 'leader' || said === 'standby') return said;
   if (leaderOf(sidecars) === undefined || said !== undefined) return undefined;
-  // It waits for its configuration, or it stopped reporting; one that has not begun yet was never shown as anything.
+  // It waits for its configuration, or it stopped reporting; a replica that has not begun yet was never shown as
+  // anything.
   if (own !== undefined) return 'standby';
   return before === undefined ? undefined : 'gone';
 }

@@ -1,6 +1,6 @@
 /**
- * Returns whether two statuses say the same. Figures that move all the time do not count: they are written at most
- * every 30 s.
+ * Returns whether two statuses have the same content. Figures that move all the time do not count: they are written at
+ * most every 30 s.
  */
 export function sameNews(a: unknown, b: unknown): boolean {
   return JSON.stringify(news(a)) === JSON.stringify(news(b));
@@ -13,7 +13,7 @@ function news(status: unknown): unknown {
   return sorted({ ...rest, ...(continuity === undefined ? {} : { continuity: { gaps: continuity.gaps } }) });
 }
 
-/** The API server gives keys in another order than we write them. */
+/** Returns a value with sorted keys: the API server gives keys in another order than we write them. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;

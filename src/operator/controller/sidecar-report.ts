@@ -6,14 +6,14 @@ const MAX_ENTRIES = 500;
 /** Characters that a text of a report is cut to: it ends in a status or in an Event. */
 const MAX_TEXT_CHARS = 500;
 
-/** A report of one sidecar as far as it is used; whatever else stands there is ignored. */
+/** A report of one sidecar as far as it is used; other members are ignored. */
 export interface SidecarReport {
   readonly pod: string;
   readonly uid: string;
   readonly version: string;
   readonly configHash: string;
   readonly ageMs: number;
-  /** Not yet running: what it waits for. */
+  /** Obstacles of a sidecar that does not run yet. */
   readonly problems: readonly {
     readonly code: string;
     readonly field: string;
@@ -42,7 +42,7 @@ interface ClientReport {
   readonly credentials: string;
   readonly breaker: string;
   readonly breakerOpenForMs: number | undefined;
-  /** It cannot do its work, and no other replica was found that can. */
+  /** Set when it cannot do its work, and no other replica was found that can. */
   readonly unfit: { readonly why: string; readonly asked: number } | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface StreamReport {
   readonly inFlight: number;
   readonly backlog: number;
   readonly hold: string | undefined;
-  /** How long nothing was settled although nothing held it. */
+  /** Time for which nothing was settled although nothing held delivery. */
   readonly noProgressMs: number | undefined;
   readonly deadLettered: number;
 }
@@ -169,7 +169,7 @@ function list(value: unknown): readonly Loose[] {
   return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(loose) : [];
 }
 
-/** Ends on terminals and in Events: no control characters. */
+/** Removes control characters: the text ends on terminals and in Events. */
 function clean(value: string): string {
   return value.slice(0, MAX_TEXT_CHARS).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, ' ');
 }

@@ -29,15 +29,15 @@ export interface AdmissionResponse {
   readonly warnings?: readonly string[];
 }
 
-/** What the injector knows of the cluster. */
+/** The injector's knowledge of the cluster. */
 export interface Known {
   client(namespace: string, name: string): ClientObject | undefined;
   streamsOf(namespace: string, client: string): readonly StreamObject[];
 }
 
 /**
- * Answers one pod: the sidecar as a JSON patch, or a sentence that says what to do. Pure: a dry run gets the same
- * answer as a real one. Whoever may create a pod may put the label on it; there are no lists of names.
+ * Answers one pod: with the sidecar as a JSON patch, or with a sentence that names the remedy. Pure: a dry run gets the
+ * same answer as a real one. Every user who may create a pod may put the label on it; there are no lists of names.
  */
 export function admissionReview(request: AdmissionRequest, known: Known, settings: AttachSettings): AdmissionResponse {
   const { uid, object: pod } = request;
@@ -61,7 +61,7 @@ export function admissionReview(request: AdmissionRequest, known: Known, setting
   };
 }
 
-/** Returns what the pod gets of StreamClient `name`, or in a sentence why it must not be created. */
+/** Returns the attachment of StreamClient `name` for the pod, or in a sentence why it must not be created. */
 function attachmentFor(
   name: string,
   { namespace, object: pod }: AdmissionRequest,

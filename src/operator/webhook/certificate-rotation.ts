@@ -9,7 +9,9 @@ export interface RotationSettings {
   /** Names under which the API server calls us. */
   readonly names: readonly string[];
   readonly lifeMs: number;
-  /** Both replicas look this often whether the other one rotated, and whether the configuration still trusts us. */
+  /**
+   * Interval at which both replicas look whether the other one rotated, and whether the configuration still trusts us.
+   */
   readonly everyMs: number;
 }
 
@@ -28,7 +30,7 @@ interface Secret {
 /**
  * Keeps the injector's certificates: in one Secret that its replicas share, in the webhook configuration that trusts
  * them, and in the server. Rotation: store the new pair, let the configuration trust old and new, and only then serve
- * the new one. Nothing but this Secret is read.
+ * the new one. No other Secret is read.
  */
 export class CertificateRotation {
   readonly #kube: Kube;
@@ -54,7 +56,7 @@ export class CertificateRotation {
     this.#serve = serve;
   }
 
-  /** Resolves when there is something to serve; goes on looking until `stop`. */
+  /** Resolves when there is a certificate to serve; goes on looking until `stop`. */
   async start(): Promise<void> {
     for (await this.#look(); !this.#served && !this.#stopped; await this.#look())
       await new Promise((resolve) => setTimeout(resolve, FIRST_LOOK_EVERY_MS));
@@ -77,7 +79,7 @@ export class CertificateRotation {
     clearInterval(this.#timer);
   }
 
-  /** One at a time: a rotation takes longer than the time between two looks. */
+  /** Looks once, never twice at a time: a rotation takes longer than the time between two looks. */
   async #look(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
@@ -101,7 +103,7 @@ export class CertificateRotation {
     this.notAfterMs = stored.notAfterMs;
   }
 
-  /** Returns what the Secret holds, made anew when it is time. */
+  /** Returns the content of the Secret, made anew when it is time. */
   async #stored(): Promise<Certificates | undefined> {
     const secret = (await this.#kube.get(this.#path)) as Secret;
     const stored = read(secret);
@@ -172,7 +174,7 @@ function read({ data }: Secret): Certificates | undefined {
   }
 }
 
-/** Time for another one: two thirds of its life are over. */
+/** Returns whether it is time for another certificate: two thirds of its life are over. */
 function dueForRotation({ madeMs, notAfterMs }: Pick<Certificates, 'madeMs' | 'notAfterMs'>, nowMs: number): boolean {
   return nowMs >= madeMs + ((notAfterMs - madeMs) * 2) / 3;
 }

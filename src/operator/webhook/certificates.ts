@@ -17,7 +17,7 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as con
 /** Clocks of the API server and ours may differ by this. */
 export const BACKDATE_MS = 3_600_000;
 
-/** What the injector serves with, and what others must trust. PEM. */
+/** The injector's own certificate, and the authorities that its callers must trust. PEM. */
 export interface Certificates {
   /** The authority that signed the leaf, and the one before it while its leaf may still be served. */
   readonly bundle: string;
@@ -29,9 +29,8 @@ export interface Certificates {
 }
 
 /**
- * A new authority and a leaf for the given names. The authority's key is thrown away: each rotation makes another one,
- * so that nothing worth stealing lies in the cluster.
- *
+ * Issues a new authority and a leaf for the given names. The authority's key is thrown away: each rotation makes
+ * another one, so that nothing worth stealing lies in the cluster.
  * @param previousCa kept in the bundle, so that a replica that still serves the old leaf is trusted.
  */
 export async function issue(

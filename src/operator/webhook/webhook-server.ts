@@ -1,3 +1,9 @@
+/**
+ * Admission: the webhook that attaches sidecars to new pods, and its certificates. It never blocks a pod without our
+ * label and writes nothing but its certificates and the trust in them; what a pod gets is computed by attach/, objects
+ * come from api/. It never starts, stops or reads a stream.
+ */
+
 import { createServer as createPlainServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -29,7 +35,7 @@ export interface WebhookState {
   answered(outcome: 'attached' | 'unchanged' | 'denied' | 'failed', ms: number): void;
 }
 
-/** The admission webhook: POST /mutate over TLS; probes and metrics over plain HTTP on a port of their own. */
+/** Serves the admission webhook: POST /mutate over TLS; probes and metrics over plain HTTP on a port of their own. */
 export class WebhookServer {
   readonly #host: WebhookHost;
   readonly #tls: TlsServer;
@@ -49,7 +55,7 @@ export class WebhookServer {
     });
   }
 
-  /** The certificates to serve with from now on; connections that are open go on with theirs. */
+  /** Sets the certificates to serve with from now on; connections that are open go on with theirs. */
   serve({ cert, key }: { readonly cert: string; readonly key: string }): void {
     this.#tls.setSecureContext({ cert, key, minVersion: 'TLSv1.2' });
   }
@@ -66,7 +72,7 @@ export class WebhookServer {
     return { webhook: await open(this.#tls, ports.webhook), admin: await open(this.#plain, ports.admin) };
   }
 
-  /** Answers what has begun, at most for `limitMs`. */
+  /** Answers requests that have begun, at most for `limitMs`. */
   async close(limitMs: number): Promise<void> {
     const closed = Promise.all(
       [this.#tls, this.#plain].map((server) => new Promise((resolve) => server.close(resolve))),

@@ -9,15 +9,14 @@ import { TokenSource, tokenFailureOf, type SharedToken } from './token-source.ts
 const REUSE_SHARE = 0.5;
 
 /**
- * Finds out whether this replica's own credentials work, when a leader that is refused offers it the lease: one request
- * for a token, through the gate that
- * all replicas share. Standbys ask for tokens at no other time.
+ * Finds out whether this replica's own credentials work, when a leader whose credentials are refused offers it the
+ * lease: one request for a token, through the gate that all replicas share. Standbys ask for tokens at no other time.
  */
 export class CredentialTrial {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
   #kept: { readonly token: SharedToken; readonly endsAtMs: number } | undefined;
-  /** What the credential files were when they were refused; undefined: they were not, or have changed since. */
+  /** Version of the credential files that were refused; undefined: they were not, or have changed since. */
   #refusedVersion: string | undefined;
 
   constructor(plan: ClientPlan, deps: Deps) {
@@ -25,7 +24,7 @@ export class CredentialTrial {
     this.#deps = deps;
   }
 
-  /** The token endpoint refused these credentials when this replica last asked. */
+  /** True when the token endpoint refused these credentials the last time that this replica asked. */
   get refused(): boolean {
     return this.#refusedVersion !== undefined;
   }
@@ -38,7 +37,7 @@ export class CredentialTrial {
     return this.#good();
   }
 
-  /** The same, once. */
+  /** Returns that token, once. */
   take(): SharedToken | undefined {
     const token = this.#good();
     this.#kept = undefined;
@@ -53,8 +52,8 @@ export class CredentialTrial {
   }
 
   /**
-   * @param epoch the one that was offered: the gate refuses those below the leader's. @returns whether the credentials
-   * work.
+   * Tries the credentials. @param epoch the one that was offered: the gate refuses those below the leader's. @returns
+   * whether the credentials work.
    */
   async run(epoch: number): Promise<boolean> {
     if (this.#good() !== undefined) return true;
@@ -78,13 +77,13 @@ export class CredentialTrial {
     }
   }
 
-  /** The credentials as they are now were refused. */
+  /** Notes that the credentials as they are now were refused. */
   async noteRefusal(): Promise<void> {
     this.#kept = undefined;
     this.#refusedVersion = await credentialsVersion(this.#plan);
   }
 
-  /** Other files are other credentials: call regularly. */
+  /** Forgets a refusal when the files have changed: other files are other credentials. To be called regularly. */
   async lookForChange(): Promise<void> {
     if (this.#refusedVersion === undefined) return;
     if ((await credentialsVersion(this.#plan)) !== this.#refusedVersion) this.#refusedVersion = undefined;

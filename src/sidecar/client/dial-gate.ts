@@ -17,7 +17,7 @@ import type { LeaseGrant } from '../runtime/lease-grant.ts';
 import { maintenanceCooldownMs } from './maintenance-cooldown.ts';
 import { NOT_OPEN_RETRY_MS, type SharedPermits } from './shared-permits.ts';
 
-/** A stream may dial now, with this token. */
+/** Permission for a stream to dial now, with this token. */
 interface GrantedDial {
   readonly stream: string;
   readonly token: TokenRef;
@@ -28,8 +28,8 @@ interface Answered extends GrantedDial {
 }
 
 /**
- * Lets the dials of one client go: the calendar, this replica's gate, breaker and pause first, then the gate that all
- * replicas share, which a new leader inherits.
+ * Lets the dials of one client go: first by the calendar and by this replica's gate, breaker and pause, then by the
+ * gate that all replicas share, which a new leader inherits.
  */
 export class DialGate {
   readonly #plan: ClientPlan;
@@ -41,7 +41,7 @@ export class DialGate {
   #answers: Answered[] = [];
   /**
    * When gate, breaker and pause said to ask again; never computed anew at another instant, where the answer could be
-   * "now" and nothing would wake us.
+   * "now" and nothing would wake the client.
    */
   #lookAtMs: number | undefined;
 
@@ -58,12 +58,12 @@ export class DialGate {
     this.#wake = wake;
   }
 
-  /** Some dial waits. */
+  /** True while some dial waits. */
   get waiting(): boolean {
     return this.#dials.queue.length > 0;
   }
 
-  /** No stream of this client may dial now, wherever it is. */
+  /** True while no stream of this client may dial, whichever replica leads it. */
   get restrained(): boolean {
     const { breaker, pausedUntilMs } = this.#dials;
     const nowMs = this.#deps.nowMs();
@@ -84,13 +84,13 @@ export class DialGate {
     this.#dials = cancelDial(this.#dials, stream);
   }
 
-  /** How a dial that was let go has ended. */
+  /** Takes in how a dial that was let go has ended. */
   report(outcome: 'ok' | 'failed' | 'neutral'): void {
     this.#set(reportDial(this.#plan.dialing, this.#dials, outcome, this.#deps.nowMs()));
     this.#wake();
   }
 
-  /** The platform asked for a pause; all replicas are told. */
+  /** Pauses dialing as the platform asked; all replicas learn of it. */
   hold(forMs: number): void {
     this.#permits.hold(forMs);
     this.#dials = pauseDials(this.#dials, this.#deps.nowMs() + forMs, 'rate_limited');
@@ -173,8 +173,8 @@ export class DialGate {
     return {
       breaker: breakerShown(breaker, nowMs),
       breakerOpenForMs: breaker.kind === 'open' ? Math.max(0, Math.round(breaker.untilMs - nowMs)) : undefined,
-      holdMs: pausedUntilMs === undefined ? undefined : Math.max(0, Math.round(pausedUntilMs - nowMs)),
-      holdReason: pauseCause,
+      pauseMs: pausedUntilMs === undefined ? undefined : Math.max(0, Math.round(pausedUntilMs - nowMs)),
+      pauseReason: pauseCause,
       waiting: queue.map((one) => one.stream),
     };
   }

@@ -1,7 +1,8 @@
 import type { ClientPlan } from '../../config/plan.ts';
 
 /**
- * How long dialing must still wait because of a maintenance window; 0 outside of all. Wall clock: windows are dates.
+ * Returns how long dialing must still wait because of a maintenance window; 0 outside of all. Wall clock: windows are
+ * dates.
  */
 export function maintenanceCooldownMs(windows: ClientPlan['maintenance'], nowEpochMs: number): number {
   let longest = 0;

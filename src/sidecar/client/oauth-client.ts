@@ -1,3 +1,10 @@
+/**
+ * The second floor of the sidecar: one OAuth client while its replica leads. Its files ask for tokens, queue and limit
+ * connection attempts, and keep the streams' places in the tenant's quota. They never dial or read a stream (stream),
+ * never decide who leads (leadership), and compute no limit themselves: token machine and dial queue are core's,
+ * requests upstream's, shared limits the store's.
+ */
+
 import type { ClientPlan, StreamPlan } from '../../config/plan.ts';
 import { earliest } from '../../core/units.ts';
 import { DeadlineTimer } from '../runtime/deadline-timer.ts';
@@ -11,8 +18,8 @@ import { TokenManager } from './token-manager.ts';
 import type { SharedToken } from './token-source.ts';
 
 /**
- * One OAuth client in one term: its streams' places in the tenant's pool, the gate their dials pass, the token they
- * dial with. One turn takes what the three have to say and passes it on to the streams.
+ * Drives one OAuth client for one term: its streams' places in the tenant's pool, the gate that their dials pass, the
+ * token that they dial with. One turn reads the notes of the three and passes them on to the streams.
  */
 export class OauthClient implements ClientPort {
   readonly plan: ClientPlan;
@@ -47,7 +54,7 @@ export class OauthClient implements ClientPort {
     return this.#tokens.start(proven);
   }
 
-  /** No stream of this client may dial now, wherever it is. */
+  /** True while no stream of this client may dial, whichever replica leads it. */
   get restrained(): boolean {
     return this.#gate.restrained;
   }
@@ -57,7 +64,7 @@ export class OauthClient implements ClientPort {
     return this.#tokens.refusedForMs;
   }
 
-  /** The lease is open again: what waited may go on, and what could not be stored is stored. */
+  /** Goes on when the lease is open again: waiting dials may go, and values that could not be stored are stored. */
   reopen(): void {
     this.#tokens.share();
     this.#tick();
@@ -81,7 +88,7 @@ export class OauthClient implements ClientPort {
     this.#quota.want(stream.name);
   }
 
-  /** The stream will not be held in this term: its place is for others. */
+  /** Gives up the stream's place: it will not be connected in this term. */
   leave(stream: StreamPlan): void {
     this.#quota.leave(stream.name);
   }

@@ -16,8 +16,8 @@ const NO_HOLD = 'the hold is not shared: the next leader does not know of it';
 const NO_BREAKER = 'the breaker is not shared: the next leader does not know of it';
 
 /**
- * Permits that all replicas share. Where the store does not answer the client's own gate decides alone; the lease
- * bounds for how long.
+ * Asks for permits that all replicas share. Where the store does not answer, the client's own gate decides alone; the
+ * lease bounds for how long.
  */
 export class SharedPermits {
   readonly #plan: ClientPlan;
@@ -47,7 +47,7 @@ export class SharedPermits {
     return this.#shared(NO_TOKEN_GATE, () => this.#deps.limits.permit(this.#plan.lease, this.#epoch, 'token', TOKENS));
   }
 
-  /** Leaves a mark for the next leader. */
+  /** Stores a pause for the next leader. */
   hold(ms: number): void {
     void this.#shared(NO_HOLD, () => this.#deps.limits.hold(this.#plan.lease, this.#epoch, ms).then(() => GRANTED));
   }

@@ -14,8 +14,8 @@ interface QuotaNote {
 }
 
 /**
- * The places of one client's streams in their tenant's pool. A store that does not answer takes nothing away: slots
- * outlast it for a while.
+ * Keeps the places of one client's streams in their tenant's pool. A store that does not answer takes nothing away:
+ * slots outlast it for a while.
  */
 export class StreamQuota {
   readonly #plan: ClientPlan;
@@ -33,7 +33,7 @@ export class StreamQuota {
     this.#wake = wake;
   }
 
-  /** Returns what became of the places since the last call. */
+  /** Returns what changed for the places since the last call. */
   takeNotes(): readonly QuotaNote[] {
     return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
   }
@@ -50,7 +50,7 @@ export class StreamQuota {
     this.#ask(stream);
   }
 
-  /** Waits no longer. A slot that is held stays: the stream will want it again. */
+  /** Waits no longer. A slot that the stream has stays: the stream will want it again. */
   cancel(stream: string): void {
     clearTimeout(this.#asking.get(stream));
     this.#asking.delete(stream);
@@ -94,14 +94,14 @@ export class StreamQuota {
 
   #onGranted(stream: string): void {
     const asked = this.#asking.delete(stream);
-    // Granted to one that no longer waits: the place is given back.
+    // Granted to a stream that no longer waits: the place is given back.
     if (!asked && !this.#held.has(stream))
       return void this.#deps.pool.leave(this.#request(stream)).catch(() => undefined);
     this.#held.add(stream);
     if (asked) this.#note('granted', stream);
   }
 
-  /** The stream closes now; its place is given on as soon as that is certain. */
+  /** Has the stream close now; its place is given on as soon as that is certain. */
   #onRevoked(stream: string, withinMs: number): void {
     this.#note('revoked', stream);
     setTimeout(

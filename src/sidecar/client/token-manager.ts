@@ -96,7 +96,7 @@ export class TokenManager {
     return refusedSinceMs === undefined ? undefined : this.#deps.nowMs() - refusedSinceMs;
   }
 
-  /** A token is being checked: nothing is dialed with it until the platform has answered. */
+  /** True while a token is being checked: nothing is dialed with it until the platform has answered. */
   get checking(): boolean {
     return this.#checking;
   }
@@ -121,7 +121,7 @@ export class TokenManager {
   }
 
   /**
-   * Returns a token that lasts at least so long; undefined: there is none, and one is asked for if the lease is open.
+   * Returns a token that lasts at least so long; undefined: there is none, and one is requested if the lease is open.
    * To be called within a turn of the client.
    */
   serve(minRemainingMs: number, nowMs: number): TokenRef | undefined {
@@ -146,7 +146,7 @@ export class TokenManager {
           if (!ok) this.#dispatch({ kind: 'rejected', id });
         },
         () => undefined,
-      ) // no answer says nothing about the token
+      ) // no answer proves nothing about the token
       .finally(() => {
         this.#checking = false;
         this.#wake();
@@ -156,7 +156,7 @@ export class TokenManager {
       });
   }
 
-  /** Every stream uses the staged token now. */
+  /** Notes that every stream uses the staged token now. */
   adopted(id: string): void {
     if (this.#state.staging?.id === id) this.#dispatch({ kind: 'adopted', id });
   }
@@ -166,7 +166,7 @@ export class TokenManager {
     return this.#texts.get(id);
   }
 
-  /** GET of a REST path of the platform with the current token; undefined when it did not answer 200. */
+  /** Asks (GET) a REST path of the platform with the current token; undefined unless the answer was 200. */
   async rest(path: string): Promise<string | undefined> {
     const token = currentToken(this.#state);
     const text = token === undefined ? undefined : this.#texts.get(token.id);
@@ -300,7 +300,8 @@ export class TokenManager {
     if (this.#stopped) return;
     const failure = tokenFailureOf(error);
     const after = error instanceof HoldfastError ? error.details['retryAfterMs'] : undefined;
-    // A person must change something, and the reason alone does not say what; once, each failure is told beside it.
+    // An operator must change something, and the reason alone does not name it; logged once, beside each failure's own
+    // record.
     if (failure === 'private_address' && this.#state.failure !== failure)
       this.#deps.log.warn({ err: error, client: this.#plan.name, code: PRIVATE_ADDRESS }, 'the token is not asked for');
     else this.#deps.log.debug({ err: error, client: this.#plan.name }, 'token request failed');

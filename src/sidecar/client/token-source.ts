@@ -10,7 +10,7 @@ import { fetchToken, refreshByRest, type FetchedToken } from '../../upstream/oau
 import type { Deps } from '../runtime/environment.ts';
 import type { LeaseGrant } from '../runtime/lease-grant.ts';
 
-/** A token another leader fetched, in our time. */
+/** A token that another leader fetched; its life is by our clock. */
 export interface SharedToken {
   readonly accessToken: string;
   readonly remainingMs: number;
@@ -18,7 +18,8 @@ export interface SharedToken {
 }
 
 /**
- * The files' content when a token was asked for, and what was asked with: a rotated refresh token replaces the file's.
+ * The files' content when a token was requested, and the credentials of that request: a rotated refresh token replaces
+ * the file's.
  */
 interface Used {
   readonly file: Credentials;
@@ -26,8 +27,8 @@ interface Used {
 }
 
 /**
- * Where one client's tokens come from: the credential files, the token endpoint, and the store, where the leader leaves
- * its tokens sealed so that the next leader asks for none.
+ * Gets one client's tokens: from the credential files and the token endpoint, or from the store, where the leader
+ * leaves its tokens sealed so that the next leader requests none.
  */
 export class TokenSource {
   readonly #plan: ClientPlan;
@@ -37,7 +38,7 @@ export class TokenSource {
   /** The newest refresh token and the file it descends from; ahead of the store while the store does not answer. */
   #newestRefresh: { readonly fileHash: string; readonly token: string } | undefined;
   readonly #newest = new Map<string, { readonly value: string; readonly key: string }>();
-  /** What is wrong with the credential files; empty: nothing. */
+  /** Fault of the credential files; empty: none. */
   problem = '';
 
   constructor(plan: ClientPlan, deps: Deps, epoch: number) {
@@ -47,7 +48,7 @@ export class TokenSource {
     this.#agent = createAgent(plan);
   }
 
-  /** @throws HoldfastError HF_TOKEN_* */
+  /** Requests a token. @throws HoldfastError HF_TOKEN_* */
   async obtain(oldToken: string | undefined): Promise<FetchedToken> {
     const { file, credentials } = await this.#credentials();
     const used = { file, credentials };
@@ -74,8 +75,8 @@ export class TokenSource {
   }
 
   /**
-   * The token the last leader left; undefined when there is none or it cannot be read. Its end is by its wall clock: a
-   * wrong one costs a refused dial.
+   * Returns the token that the last leader left; undefined when there is none or it cannot be read. Its end is by its
+   * wall clock: a wrong one costs a refused dial.
    */
   async shared(): Promise<SharedToken | undefined> {
     try {
@@ -134,13 +135,13 @@ export class TokenSource {
     void this.#agent.destroy();
   }
 
-  /** Kept out of every output until an hour after its end. */
+  /** Keeps a token out of every output until an hour after its end. */
   #addToken(accessToken: string, remainingMs: number): void {
     const nowMs = this.#deps.nowMs();
     this.#deps.secrets.add(accessToken, { endsAtMs: nowMs + remainingMs, nowMs });
   }
 
-  /** What the files hold, and what is asked with. */
+  /** Returns what the files hold, and the credentials to ask with. */
   async #credentials(): Promise<Used> {
     const { credentials } = await this.#read();
     return { file: credentials, credentials: await this.#withStoredRefreshToken(credentials) };
@@ -158,7 +159,7 @@ export class TokenSource {
     return read;
   }
 
-  /** A rotated refresh token replaces the file's, until the file itself changes. */
+  /** Replaces the file's refresh token by the rotated one, until the file itself changes. */
   async #withStoredRefreshToken(credentials: Credentials): Promise<Credentials> {
     if (credentials.refreshToken === undefined) return credentials;
     const fileHash = hashOf(credentials.refreshToken);
@@ -175,8 +176,8 @@ export class TokenSource {
   }
 
   /**
-   * A new refresh token is stored before anything uses the answer it came with: it is single use. The access token is
-   * left for the next leader.
+   * Stores a new refresh token before anything uses the answer that it came with: it is single use. Leaves the access
+   * token for the next leader.
    */
   async #keep(fetched: FetchedToken, { file, credentials }: Used): Promise<FetchedToken> {
     this.#addToken(fetched.accessToken, fetched.lifeMs);
@@ -201,7 +202,7 @@ export class TokenSource {
     for (const [name, { value, key }] of this.#newest) void this.#save(name, value, key);
   }
 
-  /** What cannot be stored is kept in memory and used from there, and stored when the lease is renewed. */
+  /** Stores a value; keeps in memory, and uses from there, what cannot be stored until the lease is renewed. */
   async #save(name: string, value: string, key: string): Promise<void> {
     this.#newest.set(name, { value, key });
     try {
@@ -226,7 +227,10 @@ function hashOf(value: string): string {
   return createHash('sha256').update(value).digest('base64url');
 }
 
-/** What the seal's key is derived from: known to every replica through its own files, never stored. */
+/**
+ * Returns the secret that the seal's key is derived from: each replica knows it through its own files; it is never
+ * stored.
+ */
 function sealKey(credentials: Credentials): string {
   return credentials.clientSecret ?? credentials.refreshToken ?? '';
 }
@@ -240,7 +244,7 @@ const FAILURES: Readonly<Partial<Record<string, TokenFailure>>> = {
   HF_PRIVATE_ADDRESS: 'private_address',
 };
 
-/** What a request for a token failed for. */
+/** Returns why a request for a token failed. */
 export function tokenFailureOf(error: unknown): TokenFailure {
   return error instanceof HoldfastError ? (FAILURES[error.code] ?? 'unreachable') : 'unreachable';
 }

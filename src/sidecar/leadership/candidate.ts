@@ -1,18 +1,18 @@
 import type { LeasePolicy } from '../../core/lease/lease.ts';
 import type { Unfit } from './fitness.ts';
 
-/** What holds one lease's streams while it leads. Calls come in order; `lead` and `lost` alternate. */
+/** Holds one lease's streams while this replica leads. Calls come in order; `lead` and `lost` alternate. */
 export interface Candidate {
   readonly lease: string;
   readonly client: string;
   readonly policy: LeasePolicy;
-  /** It could lead now: its consumer is there. */
+  /** True while it could lead: its consumer is there. */
   readonly fit: boolean;
-  /** The token endpoint refused this replica's credentials when it last asked. */
+  /** True when the token endpoint refused this replica's credentials the last time that it asked. */
   readonly refused: boolean;
-  /** As the leader: why somebody else should lead. */
+  /** Returns why, as the leader, it should give way to another replica; undefined: it need not. */
   unfit(): Unfit | undefined;
-  /** `forgot`: the store lost data while we watched; what it has no record of may have been there. */
+  /** Begins a term. `forgot`: the store lost data while we watched; what it has no record of may have been there. */
   lead(epoch: number, won: { readonly how: 'acquired' | 'transferred'; readonly forgot: boolean }): void;
   shut(why: string): void;
   reopen(storeLostData: boolean): void;

@@ -25,29 +25,29 @@ const EARLY_LIMIT_MS = 1500;
 /** How long they stay open if the lease does not come after all. */
 const EARLY_LIFE_MS = 10_000;
 
-/** What a candidate needs of the election. */
+/** The services that a candidate gets from the election. */
 export interface CandidateElection extends LeaseDoubts {
   /** Returns the record of this lease that the election keeps up to date. */
   held(lease: string): HeldLease;
 }
 
-/**
- * One lease's term of office: while it lasts, the client and its streams are driven; afterwards nothing of them is
- * left.
- */
+/** One lease's term: while it lasts, the client and its streams are driven; afterwards nothing of them is left. */
 interface Term {
   readonly grant: LeaseGrant;
   readonly client: OauthClient;
   readonly streams: Map<string, StreamDriver>;
-  /** Set when the term is over: whatever is still being started stops. */
+  /** Set when the term is over: streams that are still being started stop. */
   over: boolean;
-  /** Set when it is being given away: nothing more is begun. */
+  /** Set when the term's lease is being given away: nothing more is begun. */
   draining: boolean;
   /** Streams were connected before the lease was ours. */
   readonly early: boolean;
 }
 
-/** What one OAuth client is in this replica: nothing but a candidate, or the leader with its streams. */
+/**
+ * Stands for this replica in the election for one OAuth client. While it leads it owns a `Term`: one client driver and
+ * one driver per stream.
+ */
 export class ClientCandidate implements Candidate {
   readonly plan: ClientPlan;
   readonly #deps: Deps;
@@ -55,14 +55,14 @@ export class ClientCandidate implements Candidate {
   readonly #held: HeldLease;
   readonly #fitness: Fitness;
   readonly #trial: CredentialTrial;
-  /** Consumers that pull keep their places whoever leads. */
+  /** Pull endpoints by stream. Consumers that pull stay connected whichever replica leads. */
   readonly pulls: ReadonlyMap<string, PullEndpoint>;
-  /** What we last knew of each stream's checkpoint: the second copy, should the store lose the first. */
+  /** Our last copy of each stream's checkpoint: the second one, should the store lose the first. */
   readonly #copies = new Map<string, Checkpoint>();
-  /** When the store first said that it has no record of a stream: what it says later it may say because it forgot. */
+  /** When the store first answered that it has no record of a stream: later the same answer may mean that it forgot. */
   readonly #noneAtEpochMs = new Map<string, number>();
   readonly #startedEpochMs: number;
-  /** When another replica was seen to hold the lease; 0: never. */
+  /** When another replica was seen to have the lease; 0: never. */
   #seenEpochMs = 0;
   /** Until when the last leader was there; 0: not known. */
   #aliveEpochMs = 0;
@@ -70,7 +70,7 @@ export class ClientCandidate implements Candidate {
   #copier: NodeJS.Timeout | undefined;
   #term: Term | undefined;
   #warm: Term | undefined;
-  /** Streams that cannot be held until somebody intervenes, and why. */
+  /** Streams that cannot be held until an operator intervenes, and why. */
   readonly broken = new Map<string, string>();
 
   constructor(plan: ClientPlan, deps: Deps, election: CandidateElection) {
@@ -101,17 +101,17 @@ export class ClientCandidate implements Candidate {
     }, this.plan.leasePolicy.renewEveryMs).unref();
   }
 
-  /** Looks at nothing any more. */
+  /** Stops looking at the store and the consumers. */
   stop(): void {
     this.#fitness.stop();
     clearInterval(this.#copier);
   }
 
-  /** A standby looks at the checkpoints it would begin from. */
+  /** Reads, as a standby, the checkpoints that it would begin from. */
   async #copy(): Promise<void> {
     if (this.#term !== undefined || this.#copying || this.#deps.registry === undefined) return;
     this.#copying = true;
-    // Where one cannot be read its copy stays as it is; the others are looked at all the same.
+    // Where one cannot be read its copy stays as it is; the others are read all the same.
     for (const { name } of this.plan.streams)
       await this.#copyOne(name).catch((error: unknown) => {
         this.#deps.log.debug({ err: error, stream: name }, 'the checkpoint could not be copied');
@@ -123,7 +123,7 @@ export class ClientCandidate implements Candidate {
     const askedEpochMs = this.#deps.nowEpochMs();
     const stored = await this.#deps.store.load(this.plan.lease, name);
     const copy = this.#copies.get(name);
-    // The store forgot what we know: whoever leads next must find it.
+    // The store forgot a record of which we have a copy: the next leader must find it.
     if (stored === undefined && copy !== undefined) await this.#deps.store.seed(this.plan.lease, name, copy);
     this.#keep(name, stored);
     if (!this.#copies.has(name) && !this.#noneAtEpochMs.has(name)) this.#noneAtEpochMs.set(name, askedEpochMs);
@@ -135,8 +135,8 @@ export class ClientCandidate implements Candidate {
   }
 
   /**
-   * The store may have lost a record that we never saw: a record of the instant at which there was none for sure, so
-   * that all the time since then is announced.
+   * Covers a record that we never saw and the store may have lost: makes a record of the instant at which there was
+   * none for sure, so that all the time since then is announced.
    */
   #fill(name: string, epoch: number): void {
     if (this.#copies.has(name)) return;
@@ -153,7 +153,7 @@ export class ClientCandidate implements Candidate {
     });
   }
 
-  /** An instant of our wall clock by the store's clock, as the streams count; 0 stays unknown. */
+  /** Converts an instant of our wall clock to the store's clock, by which streams count; 0 stays unknown. */
   #byStore(epochMs: number): number {
     return epochMs === 0 ? 0 : Math.round(epochMs + this.#deps.leases.storeAheadMs);
   }
@@ -191,7 +191,7 @@ export class ClientCandidate implements Candidate {
     return this.#term?.streams ?? NONE;
   }
 
-  /** Leading, and every stream was started or is known to be broken. */
+  /** True while it leads, and every stream was started or is known to be broken. */
   get complete(): boolean {
     return this.#term !== undefined && this.#term.streams.size + this.broken.size >= this.plan.streams.length;
   }
@@ -253,7 +253,7 @@ export class ClientCandidate implements Candidate {
     this.broken.clear();
   }
 
-  /** The open connections, for the registry. */
+  /** Returns the open connections, for the registry. */
   heartbeats(): readonly Heartbeat[] {
     const platform = this.plan.platform === 'GenesysCloud' ? 'genesys' : 'cxone';
     const { namespace, pod } = this.#deps.identity;
@@ -286,7 +286,7 @@ export class ClientCandidate implements Candidate {
     if (prove && !(await this.#trial.run(epoch))) return false;
     const early = this.plan.streams.filter((stream) => stream.profile.streamClass === 'C');
     if (early.length === 0 || this.#term !== undefined) return this.#term === undefined;
-    // What cannot be replayed must be connected before the old leader lets go.
+    // A stream that cannot be replayed must be connected before the old leader lets go.
     const term = this.#newTerm(epoch, true);
     this.#warm = term;
     setTimeout(() => {
@@ -300,7 +300,7 @@ export class ClientCandidate implements Candidate {
       term.streams.set(one.name, stream);
     }
     const open = await Promise.all([...term.streams.values()].map((stream) => stream.startEarly(EARLY_LIMIT_MS)));
-    // Without it the change still comes about, and the hole is announced.
+    // Without it the change still comes about, and the gap is announced.
     if (this.#warm === term && !open.every(Boolean)) {
       this.#deps.log.warn(
         { client: this.plan.name, states: [...term.streams.values()].map((stream) => stream.status()['state']) },
@@ -334,7 +334,7 @@ export class ClientCandidate implements Candidate {
     await Promise.all(this.plan.streams.map((one) => this.#beginStream(term, one)));
   }
 
-  /** A stream that cannot start leaves the others alone. */
+  /** Begins one stream. A stream that cannot start leaves the others alone. */
   async #beginStream(term: Term, one: StreamPlan): Promise<void> {
     const early = term.streams.get(one.name);
     const stream = early ?? new StreamDriver(one, term.client, this.#deps);
@@ -354,7 +354,7 @@ export class ClientCandidate implements Candidate {
     }
   }
 
-  /** Tries until the store answers or the term is over. A store whose content cannot be used is not waited for. */
+  /** Tries until the store answers or the term is over. Does not wait for a store whose content cannot be used. */
   async #patiently(term: Term, work: () => Promise<void>): Promise<boolean> {
     for (let attempt = 0; !term.over && !term.draining; attempt += 1) {
       try {
@@ -376,7 +376,7 @@ export class ClientCandidate implements Candidate {
 
 const NONE: ReadonlyMap<string, StreamDriver> = new Map();
 
-/** @param keep somebody else goes on with the streams. */
+/** @param keep another replica goes on with the streams. */
 function end(term: Term, keep = true): void {
   term.over = true;
   term.grant.end();

@@ -1,3 +1,10 @@
+/**
+ * The fourth floor of the sidecar: which replica acts for which OAuth client. This file drives the lease machines of
+ * core; beside it are a client's candidacy with its terms, the judgement whether a replica can lead, hand-overs and the
+ * watchdog. It never decides by a clock of its own (core/lease does) and never touches an event: streams and clients
+ * run on the floors below, locks and members are the store's.
+ */
+
 import type { LeaseFacts, Leases, Notice, SelfReport, Sighting } from '../../coordination/leases.ts';
 import { rankOf } from '../../core/lease/candidate-ranking.ts';
 import { HoldfastError } from '../../core/errors.ts';
@@ -34,7 +41,7 @@ const DRAIN_MARGIN_MS = 800;
 
 /**
  * Drives the lease machines of one replica: one timer, effects in order, looks and renewals of all leases in one call
- * each. What may be done in a lease's name is written down with each state, and asked at each use (`LeaseGrant`).
+ * each. The right to act in a lease's name is written with each state, and asked at each use (`LeaseGrant`).
  */
 export class Election implements LeaseAnswers, HandOverPort {
   readonly #leases: Leases;
@@ -49,7 +56,7 @@ export class Election implements LeaseAnswers, HandOverPort {
   readonly #balance: LeaseBalance;
   stopping = false;
   #watched: number | undefined;
-  /** Called after every step with the earliest deadline of an open lease; the guard watches it. */
+  /** Called after every step with the earliest deadline of an open lease, for the watchdog. */
   onDeadline: (deadlineMs: number | undefined) => void = () => undefined;
 
   constructor(deps: Deps) {
@@ -77,7 +84,7 @@ export class Election implements LeaseAnswers, HandOverPort {
     this.#balance.start();
   }
 
-  /** Returns the record that says until when this replica may act in a lease's name; one object for good. */
+  /** Returns the record of until when this replica may act in a lease's name; the same object for good. */
   held(lease: string): HeldLease {
     return this.#heldOf(lease);
   }
@@ -109,7 +116,7 @@ export class Election implements LeaseAnswers, HandOverPort {
         setTimeout(resolve, limitMs).unref();
       }),
     ]);
-    // What could not be given away in time is still watched: its deadline must be kept.
+    // A lease that could not be given away in time is still watched: its deadline must be kept.
     const held = [...this.#entries.values()].some((entry) => entry.state.role.kind === 'leading');
     if (!held) this.#timer.clear();
     // the list forgets us by itself
@@ -117,20 +124,20 @@ export class Election implements LeaseAnswers, HandOverPort {
     return !held;
   }
 
-  /** A planned hand-over of one lease, if somebody can take it. Resolves when it is done or given up. */
+  /** Hands one lease over as planned, if another replica can take it. Resolves when it is done or given up. */
   async handOver(lease: string): Promise<void> {
     const entry = this.#entries.get(lease);
     if (entry !== undefined) await this.#handOvers.giveUp(entry, { final: false });
   }
 
-  /** The store refused what only the leader may do. */
+  /** Has the lease asked about: the store refused a call that only the leader may make. */
   doubt(lease: string): void {
     this.#with(lease, (entry) => {
       this.dispatch(entry, { kind: 'doubt' });
     });
   }
 
-  /** What `/status` and the metrics show of a lease. */
+  /** Returns what `/status` and the metrics show of a lease. */
   facts(lease: string): LeaseFacts {
     const { own } = this;
     const nowMs = this.#deps.nowMs();
@@ -313,7 +320,7 @@ export class Election implements LeaseAnswers, HandOverPort {
     }
   }
 
-  /** Returns what this replica says of itself with every call. */
+  /** Returns what this replica reports of itself with every call. */
   self(): SelfReport {
     const entries = [...this.#entries.values()];
     return {

@@ -29,7 +29,7 @@ const SHARED: ReadonlySet<string> = new Set([
   'shutdown',
 ]);
 
-/** Can this replica lead a client? Its consumer must be there; its own way to the platform must work. */
+/** Judges whether this replica can lead a client: its consumer must be there; its own way to the platform must work. */
 export class Fitness {
   readonly #plan: ClientPlan;
   readonly #deps: Deps;
@@ -39,7 +39,7 @@ export class Fitness {
   #cutSinceMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param pullersThere every consumer that pulls is connected. */
+  /** @param pullersThere tells whether every consumer that pulls is connected. */
   constructor(plan: ClientPlan, deps: Deps, pullersThere: () => boolean) {
     this.#pullersThere = pullersThere;
     this.#plan = plan;
@@ -58,19 +58,19 @@ export class Fitness {
     clearInterval(this.#timer);
   }
 
-  /** Another term: what kept us from working in the last one says nothing. */
+  /** Begins another term: the obstacles of the last one prove nothing. */
   reset(): void {
     this.#downSinceMs = undefined;
     this.#cutSinceMs = undefined;
   }
 
-  /** As a standby: would there be somebody to hand events to? */
+  /** True, for a standby, while there is a consumer to hand events to. */
   get consumerThere(): boolean {
     return this.#consumerThere && this.#pullersThere();
   }
 
   /**
-   * As the leader: what keeps it from doing its work although another one might. Call regularly.
+   * Returns what keeps this leader from its work although another replica might do it. To be called regularly.
    * @param refusedForMs how long the token endpoint has refused our credentials; undefined: it does not.
    */
   judge(streams: ReadonlyMap<string, StreamDriver>, refusedForMs: number | undefined): Unfit | undefined {
@@ -83,7 +83,7 @@ export class Fitness {
       nowMs,
     );
     this.#cutSinceMs = since(this.#cutSinceMs, cut, nowMs);
-    // Refused for good in this term; the next one reads again where it stands.
+    // Refused for good in this term; the next one reads anew where the store stands.
     if ([...streams.values()].some((stream) => stream.fencedForGood)) return 'store';
     if ((refusedForMs ?? 0) >= CREDENTIALS_REFUSED_MS) return 'credentials';
     if (nowMs - (this.#downSinceMs ?? nowMs) >= CONSUMER_DOWN_MS) return 'consumer';
@@ -91,7 +91,7 @@ export class Fitness {
     return undefined;
   }
 
-  /** Only pushed consumers can be looked for; one that pulls shows itself by connecting. */
+  /** Asks whether the push consumers are there; a pull consumer shows itself by connecting. */
   async #probe(): Promise<void> {
     const urls = new Set(
       this.#plan.streams.flatMap((stream) =>
@@ -114,7 +114,8 @@ function since(beganMs: number | undefined, lasts: boolean, nowMs: number): numb
 }
 
 /**
- * Whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on purpose).
+ * Returns whether a stream does its work, and if not, why; undefined: it is not meant to (suspended, or stopped on
+ * purpose).
  */
 function standing({
   connection,

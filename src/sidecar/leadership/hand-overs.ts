@@ -11,7 +11,7 @@ const OFFER_SHARE = 0.4;
 /** Share of the time there is to stop that is left for acknowledgements. */
 const DRAIN_SHARE = 0.4;
 
-/** Carries out what a hand-over asks of the election. The election implements it. */
+/** Carries out the steps of a hand-over in the election. The election implements it. */
 export interface HandOverPort {
   self(): SelfReport;
   audit(
@@ -28,7 +28,7 @@ export interface HandOverPort {
 }
 
 interface HandOverOptions {
-  /** The replica stops: it takes no other lease, and gives this one back if no heir is found. */
+  /** True when the replica stops: it takes no other lease, and gives this one back if no heir is found. */
   readonly final: boolean;
   readonly limitMs?: number;
   /** Why this replica cannot do the work itself. */
@@ -48,13 +48,13 @@ export class HandOvers {
     this.#port = port;
   }
 
-  /** Resolves when the lease was given away, or that was given up. @returns how many replicas were asked. */
+  /** Gives a lease away. Resolves when that is done or given up. @returns how many replicas were asked. */
   async giveUp(entry: LeaseEntry, { final, limitMs = Infinity, why }: HandOverOptions): Promise<number> {
     const { lease } = entry.candidate;
     if (entry.state.role.kind === 'leading') await this.#port.refresh(entry);
     const alive = aliveMembers(entry, this.#port.own, this.#deps.nowMs());
-    // One whose credentials are refused does not work either; it is asked only where it can prove that they are no
-    // more.
+    // A replica whose credentials are refused does not work either; it is asked only where it can prove that they no
+    // longer are.
     const able = why === undefined || why === 'credentials' ? alive : alive.filter((member) => !member.refused);
     // No replica hears an offer while the store is away.
     const heirs = entry.state.linked ? heirsOf(this.#port.own, lease, able) : [];
@@ -74,17 +74,17 @@ export class HandOvers {
     return heirs.length;
   }
 
-  /** The lease is not being given away any more. */
+  /** Forgets the hand-over of a lease that is not being given away any more. */
   ended(lease: string): void {
     for (const done of this.#waiting.get(lease)?.splice(0) ?? []) done();
   }
 
-  /** Makes ready to take the lease over, then says which token the transfer is to name. */
+  /** Makes ready to take the lease over, then names the token for the transfer. */
   accept(entry: LeaseEntry, offer: { readonly epoch: number; readonly prove: boolean }): void {
     entry.candidate
       .warm(offer.epoch, offer.prove)
       .then(async (ready) => {
-        // Meanwhile this replica may have been told to stop, or lead already.
+        // Meanwhile this replica may have been told to stop, or may lead already.
         if (!ready || this.#port.stopping || entry.state.role.kind !== 'standby') return;
         const token = this.#tokenFor(entry);
         this.#port.dispatch(entry, { kind: 'accepted', token });

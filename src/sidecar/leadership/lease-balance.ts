@@ -18,7 +18,7 @@ const REST_AFTER_MOVE_MS = 600_000;
 const SETTLE_MS = 60_000;
 
 /**
- * Gives away the leases that another replica serves better: those this replica cannot do the work for, and those it has
+ * Gives away the leases that another replica serves better: those whose work this replica cannot do, and those it has
  * too many of. Keeps the list of candidates fresh for that.
  */
 export class LeaseBalance {
@@ -54,7 +54,10 @@ export class LeaseBalance {
     clearInterval(this.#watcher);
   }
 
-  /** A leader does not look at its own leases otherwise: its list of candidates would grow old. One call for all. */
+  /**
+   * Looks at the members of this replica's own leases, in one call. A leader does not look at them otherwise, and its
+   * list of candidates would grow old.
+   */
   #lookAtMembers(): void {
     const nowMs = this.#deps.nowMs();
     const due = this.#led.filter(
@@ -80,8 +83,8 @@ export class LeaseBalance {
   }
 
   /**
-   * A leader that cannot do its work gives the lease to one that can; in vain, it stays and waits twice as long before
-   * the next try.
+   * Gives the lease of a leader that cannot do its work to a replica that can; in vain, it stays and waits twice as
+   * long before the next try.
    */
   #escape(): void {
     for (const entry of this.#entries.values()) {
@@ -126,7 +129,7 @@ export class LeaseBalance {
   }
 }
 
-/** Returns the lease to give away, and to whom, so that the replicas carry alike; undefined: all stays as it is. */
+/** Returns the lease to give away and its heir, so that the replicas carry alike; undefined: all stays as it is. */
 function giftOf(
   led: readonly LeaseEntry[],
   own: string,

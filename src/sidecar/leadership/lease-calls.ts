@@ -5,28 +5,28 @@ import type { Deps } from '../runtime/environment.ts';
 
 type Effect<K extends LeaseEffect['kind']> = Extract<LeaseEffect, { kind: K }>;
 
-/** Takes what the store answers about leases. The election implements it. */
+/** Takes the store's answers about leases. The election implements it. */
 export interface LeaseAnswers {
-  /** Returns what this replica says of itself with a call. */
+  /** Returns what this replica reports of itself with a call. */
   self(): SelfReport;
   answered(lease: string, input: LeaseInput): void;
   seen(lease: string, sighting: Sighting, sentAtMs: number): void;
-  /** The store did not answer; `input` is what the lease's machine is told then. */
+  /** Takes that the store did not answer; `input` goes to the lease's machine then. */
   failed(lease: string, error: unknown, input: LeaseInput): void;
-  /** The lock of a holder that is gone was removed. */
+  /** Takes that the lock of a vanished holder was removed. */
   broken(lease: string, why: Effect<'break'>['why']): void;
   handedOver(lease: string, heir: string, epoch: number): void;
 }
 
 /**
- * Asks the store about leases and says what it answered. Looks, renewals and proofs of all leases that were asked for
- * in one turn go out together.
+ * Asks the store about leases and passes its answers on. Looks, renewals and proofs of all leases that are due in one
+ * turn go out together.
  */
 export class LeaseCalls {
   readonly #leases: Leases;
   readonly #deps: Deps;
   readonly #port: LeaseAnswers;
-  /** Asked, not answered: an answer may have to be acted on, also at the end. */
+  /** Calls without an answer: an answer may have to be acted on, also at the end. */
   readonly #asked = new Set<Promise<unknown>>();
   #looks = new Set<string>();
   #renewals = new Map<string, Effect<'renew'> & { readonly ttlMs: number }>();
@@ -74,14 +74,14 @@ export class LeaseCalls {
   break(lease: string, { token, conn, beat, why }: Effect<'break'>): void {
     const of = { token, conn: why === 'no_renewal' ? undefined : conn, beat };
     this.#ask(this.#leases.break(lease, of), (done) => {
-      // Refused: a newer holder is there, or another standby was faster. The next look tells.
+      // Refused: a newer holder is there, or another standby was faster. The next look shows it.
       if (!done) return;
       this.#port.broken(lease, why);
       this.#port.answered(lease, { kind: 'broken' });
     });
   }
 
-  /** Gives the lease back. A renewal that was not sent yet must not follow. */
+  /** Gives the lease back. Drops a renewal that was not sent yet: it must not follow. */
   release(lease: string, { token }: Effect<'release'>): void {
     this.#renewals.delete(lease);
     this.#ask(this.#leases.release(lease, token), () => undefined);
@@ -105,7 +105,7 @@ export class LeaseCalls {
     this.#ask(this.#leases.publish(notice), () => undefined);
   }
 
-  /** Resolves when nothing is asked any more: a lease that is won while the replica stops is given back before. */
+  /** Resolves when no call is unanswered: a lease that is won while the replica stops is given back before. */
   async answered(): Promise<void> {
     while (this.#asked.size > 0) await Promise.allSettled(this.#asked);
   }

@@ -11,27 +11,28 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** The record of a lease that the election writes and terms read. */
 export type HeldRecord = Writable<HeldLease>;
 
-/** One lease as the election keeps it: its machine's state, and what was seen of the other replicas. */
+/** The election's record of one lease: its machine's state, and what was seen of the other replicas. */
 export interface LeaseEntry {
   readonly candidate: Candidate;
   readonly held: HeldRecord;
   state: LeaseState;
   members: readonly Member[];
   holder: string;
-  /** The replica that held it before this one. */
+  /** The replica that had it before this one. */
   previous: string;
   lastHandOver: { readonly at: string; readonly to: string } | undefined;
   movedAtMs: number;
-  /** The store's clock at the last look at the members, and ours. */
+  /** The store's clock and ours at the last look at the members. */
   seenAt: { readonly storeMs: number; readonly nowMs: number };
   /** Hand-overs tried because this replica was unfit. */
   escape: EscapeState;
-  /** The last one was in vain: why it was tried, and how many were asked. */
+  /** The last hand-over, if it was in vain: why it was tried, and how many replicas were asked. */
   kept: { readonly why: Unfit; readonly asked: number } | undefined;
-  /** Heirs are to prove their credentials: ours are refused. */
+  /** True when heirs must prove their credentials: ours are refused. */
   proving: boolean;
 }
 
+/** Returns the record of a lease that this replica takes part in from now on. */
 export function newEntry(candidate: Candidate, held: HeldRecord, nowMs: number): LeaseEntry {
   return {
     candidate,
@@ -50,7 +51,7 @@ export function newEntry(candidate: Candidate, held: HeldRecord, nowMs: number):
 }
 
 /**
- * Writes a state, and with it what may be done in the lease's name: the only place that does.
+ * Writes a state, and with it the right to act in the lease's name; no other function writes either.
  * @param own the id of this replica.
  */
 export function commit(entry: LeaseEntry, state: LeaseState, own: string): void {
@@ -62,6 +63,7 @@ export function commit(entry: LeaseEntry, state: LeaseState, own: string): void 
   entry.held.holder = leading && role.started ? own : entry.holder;
 }
 
+/** Takes in what a look at the lease showed of its members. */
 export function noteMembers(entry: LeaseEntry, { members, view }: Sighting, nowMs: number): void {
   entry.members = members;
   entry.seenAt = { storeMs: view.storeMs, nowMs };

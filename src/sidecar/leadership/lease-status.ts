@@ -3,7 +3,7 @@ import type { EscapeState } from '../../core/lease/escape.ts';
 import { leaseOpen, type LeaseState } from '../../core/lease/lease.ts';
 import { heirsOf, type Member } from '../../core/lease/candidate-ranking.ts';
 
-/** One lease as the election keeps it. */
+/** The election's record of one lease. */
 interface Known {
   readonly state: LeaseState;
   readonly holder: string;
@@ -14,11 +14,12 @@ interface Known {
   readonly lastHandOver: { readonly at: string; readonly to: string } | undefined;
 }
 
+/** Returns whether the lease is being given to another replica. */
 export function handingOver({ role }: LeaseState): boolean {
   return role.kind === 'leading' && role.handOver !== undefined;
 }
 
-/** What `/status` and the metrics show of a lease. */
+/** Returns what `/status` and the metrics show of a lease. */
 export function leaseStatus(
   known: Known | undefined,
   { own, lease, nowMs }: { readonly own: string; readonly lease: string; readonly nowMs: number },

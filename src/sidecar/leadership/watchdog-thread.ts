@@ -24,7 +24,7 @@ const memory = workerData as SharedArrayBuffer;
 const words = new Int32Array(memory, 0, 2);
 const deadline = new BigInt64Array(memory, DEADLINE_AT, 1);
 
-/** Waits until something changes or `ms` passed; whether it was stopped meanwhile. */
+/** Waits until a shared word changes or `ms` passed; returns whether the process was suspended meanwhile. */
 function sleep(word: number, seen: number, ms: number): boolean {
   const from = performance.now();
   Atomics.wait(words, word, seen, ms);
@@ -47,7 +47,7 @@ function silent(): boolean {
   return true;
 }
 
-/** The deadline that was asked about last. */
+/** The deadline at which the main thread was asked last. */
 let askedNs = 0n;
 for (;;) {
   const seen = Atomics.load(words, CHANGED);
@@ -65,9 +65,9 @@ for (;;) {
   askedNs = endsNs;
   if (silent() && Atomics.load(deadline, 0) === endsNs) {
     const msg = 'the main thread is stuck past the deadline of a lease; the process ends';
-    writeSync(STDERR, `${JSON.stringify({ level: 'fatal', code: 'lease_guard', msg })}\n`);
+    writeSync(STDERR, `${JSON.stringify({ level: 'fatal', code: 'lease_watchdog', msg })}\n`);
     process.kill(process.pid, 'SIGKILL');
   }
-  // It answers and has shut the gate, or is about to: look again when something changes.
+  // It answers and has closed the grant, or is about to: look again when something changes.
   if (sleep(CHANGED, seen, LOOKS * LOOK_MS)) patientUntilMs = performance.now() + PATIENCE_MS;
 }

@@ -12,10 +12,10 @@ export const DEADLINE_AT = 8;
 /**
  * Kills the process when its main thread is stuck past the lease's deadline: it could not stop acting by itself, and
  * its socket would stay open beside the next leader's. A second thread watches CLOCK_MONOTONIC; it asks the main
- * thread, and only silence kills: about 150 ms of it (by default `lease.guard` is 500 ms, and nobody else leads before
- * that), or a second after the process (or this thread alone) was stopped: one that goes on answers within 30 ms on an
- * idle machine, and must not be killed on a busy one. Exit by SIGKILL (137), one line on stderr before. Costs nothing
- * while the lease is renewed.
+ * thread, and only silence kills: about 150 ms of it (by default `lease.margin` is 500 ms, and no other
+ * replica leads before that), or a second after the process (or this thread alone) was suspended: a process that goes
+ * on answers within 30 ms on an idle machine, and must not be killed on a busy one. Exit by SIGKILL (137), one line on
+ * stderr before. Costs nothing while the lease is renewed.
  */
 export class Watchdog {
   readonly #words: Int32Array;
@@ -37,14 +37,17 @@ export class Watchdog {
       Atomics.add(this.#words, ANSWERED, 1);
     });
     this.#worker.on('error', (error) => {
-      const msg = 'lease_guard ended; the deadline is still asked at each use';
+      const msg = 'lease_watchdog ended; the deadline is still asked at each use';
       const name = error instanceof Error ? error.name : 'unknown';
       process.stderr.write(`${JSON.stringify({ level: 'error', msg, error: name })}\n`);
     });
     this.#worker.unref();
   }
 
-  /** @param deadlineMs the earliest deadline of an open lease on `nowMs`'s clock; undefined: nothing is held. */
+  /**
+   * Sets the deadline to watch. @param deadlineMs the earliest deadline of an open lease on `nowMs`'s clock; undefined:
+   * this replica has no lease.
+   */
   watch(deadlineMs: number | undefined): void {
     const ns =
       deadlineMs === undefined || !Number.isFinite(deadlineMs)

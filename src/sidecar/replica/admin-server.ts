@@ -13,7 +13,7 @@ import type { Supervisor } from './supervisor.ts';
  */
 const METRICS_CACHE_MS = 250;
 
-/** /healthz, /readyz and /metrics for probes and Prometheus; /status and /audit only from loopback. */
+/** Serves /healthz, /readyz and /metrics for probes and Prometheus; /status and /audit only to loopback. */
 export class AdminServer {
   readonly #supervisor: Supervisor;
   readonly #deps: Environment;
@@ -61,7 +61,7 @@ export class AdminServer {
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'use GET\n');
     switch (url.pathname) {
       case '/healthz':
-        return send(response, 200, 'text/plain', 'ok\n'); // answered by the event loop: that is what is asked
+        return send(response, 200, 'text/plain', 'ok\n'); // answered by the event loop: that is what the probe asks
       case '/readyz':
         return this.#supervisor.ready
           ? send(response, 200, 'text/plain', 'ready\n')
@@ -76,7 +76,7 @@ export class AdminServer {
     }
   }
 
-  /** Orders, from loopback only: `holdfast drain` and `holdfast hand-over`. The answer comes when it is done. */
+  /** Carries out orders from loopback: `holdfast drain` and `holdfast hand-over`. Answers when the order is done. */
   async #command(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
     if (!isLocal(request)) return send(response, 403, 'text/plain', 'only from loopback\n');
     request.resume();

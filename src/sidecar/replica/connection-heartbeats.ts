@@ -9,8 +9,8 @@ const NOT_WRITTEN = 'heartbeats could not be written: other replicas and kubectl
 const NOT_SWEPT = 'the sweep was cut short: dead connections stay in the registry until they expire';
 
 /**
- * Reports this replica's connections to the registry, takes part in the reaper's rounds, and passes on what was
- * declared dead. Nothing depends on it but other people's view: a registry that is lost is written again with the next
+ * Reports this replica's connections to the registry, takes part in the reaper's rounds, and passes on which were
+ * declared dead. Only the view of operators depends on it: a registry that is lost is written again with the next
  * heartbeat.
  */
 export class ConnectionHeartbeats {
@@ -44,7 +44,7 @@ export class ConnectionHeartbeats {
     for (const timer of this.#timers) timer.unref();
   }
 
-  /** Now, because something changed. */
+  /** Reports now, because something changed. */
   async beat(): Promise<void> {
     const { registry } = this.#deps;
     if (registry === undefined || this.#beating) return;

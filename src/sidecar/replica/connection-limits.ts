@@ -1,10 +1,10 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Connections of the admin port: probes, Prometheus, and whoever else in the cluster comes. */
+/** Limits of connections to the admin port: of probes, Prometheus, and any other client in the cluster. */
 export interface ConnectionLimits {
   readonly total: number;
-  /** Of one remote address; loopback has no such limit. */
+  /** Limit for one remote address; loopback has none. */
   readonly perAddress: number;
 }
 /** Connections of the admin port at one time, so that strangers leave room for probes. */
@@ -22,7 +22,7 @@ const STALLED_MS = 10_000;
 const MAX_HEADER_BYTES = 16_384;
 
 /**
- * Makes the server of an admin port: no number of connections that somebody keeps open keeps a probe from its answer.
+ * Makes the server of an admin port: no number of connections that a client keeps open keeps a probe from its answer.
  */
 export function createAdminServer(route: RequestListener): Server {
   const server = createServer(
@@ -39,11 +39,11 @@ export function createAdminServer(route: RequestListener): Server {
 }
 
 /**
- * Keeps a server within its limits by closing the connection that has been idle longest: of the same address when it
- * has too many, else of all. Only when all are at work the new one is refused.
+ * Keeps a server within its limits by closing the connection that has been idle longest: of the same address when that
+ * has too many, else of all. Refuses the new one only when all are at work.
  */
 export function limitConnections(server: Server, limits: ConnectionLimits): void {
-  /** From the one that was used longest ago to the newest, with the number of requests under way. */
+  /** Connections from the one used longest ago to the newest, with the number of requests under way. */
   const open = new Map<Socket, number>();
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';

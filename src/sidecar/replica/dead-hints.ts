@@ -8,9 +8,9 @@ const FOLLOW_EVERY_MS = 1000;
 type Held = Pick<Heartbeat, 'connectionId' | 'silentMs'>;
 
 /**
- * What others say of our connections: anybody may publish that one is dead. It is a hint to look, never an order: a
- * connection is cut only when our own watch has not heard from it either. The watch's verdict alone ends it anyway; the
- * hint is for a watch that has stopped.
+ * Takes hints that one of our connections is dead; any client of the store may publish one. A hint makes it look, never
+ * obey: a connection is cut only when our own watch has not heard from it either. The watch's verdict alone ends it
+ * anyway; the hint is for a watch that has stopped.
  */
 export class DeadHints {
   readonly #held: () => readonly Held[];

@@ -5,8 +5,8 @@ import { CHECKPOINT_RESULTS, DEAD_LETTER_REASONS, GAP_CAUSES, HELD_REASONS } fro
 import { LINE_SINKS, type Metrics } from '../../telemetry/metrics.ts';
 
 /**
- * Makes every series of a replica's clients and streams exist at 0, whether or not it leads: a first gap, a first dead
- * letter, or one in the first moment of a new leader, is an increase that Prometheus sees.
+ * Makes every series of a replica's clients and streams exist at 0, leader or not: Prometheus then sees a first gap, a
+ * first dead letter, or one in the first moment of a new leader as an increase.
  */
 export function createInitialSeries(metrics: Metrics, plans: readonly ClientPlan[]): void {
   for (const sink of LINE_SINKS) metrics.droppedLines.inc({ sink }, 0);

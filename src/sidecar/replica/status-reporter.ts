@@ -26,7 +26,7 @@ const NOTABLE: ReadonlySet<AuditEvent> = new Set<AuditEvent>([
 /** Audit records in one report, the newest: the controller makes Events of them. */
 const NOTICES = 20;
 
-/** What a report begins with, whatever state the sidecar is in. */
+/** Returns the beginning of a report, the same in any state of the sidecar. */
 export function reportHead(identity: Environment['identity'], configHash: string): Record<string, unknown> {
   return {
     v: 1,
@@ -41,7 +41,7 @@ export function reportHead(identity: Environment['identity'], configHash: string
 export interface Reporting {
   readonly clients: readonly string[];
   readonly configHash: string;
-  /** GET /status. */
+  /** Returns the data of GET /status. */
   readonly status: () => Readonly<Record<string, unknown>>;
 }
 
@@ -63,7 +63,7 @@ export class StatusReporter {
     this.#timer.unref();
   }
 
-  /** A last report, so that nobody waits for the old one to grow stale. */
+  /** Writes a last report, so that the controller need not wait for the old one to grow stale. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#write();
@@ -133,7 +133,8 @@ interface StreamFacts {
 }
 
 /**
- * Of a stream's status what its EventStream shows: with 200 streams the whole would be too much to write every second.
+ * Returns the part of a stream's status that its EventStream shows: with 200 streams the whole would be too much to
+ * write every second.
  */
 function brief(stream: StreamFacts): Record<string, unknown> {
   const part = (name: string, fields: readonly string[]): Record<string, unknown> => {

@@ -5,13 +5,13 @@ import type { Environment } from '../runtime/environment.ts';
 const LOOK_EVERY_MS = 30_000;
 
 export interface WatchedStore {
-  /** @returns whether it answered within the time. */
+  /** @returns whether the store answered within the time. */
   ready(limitMs: number): Promise<boolean>;
   condition(): Promise<StoreCondition>;
 }
 
 /**
- * Says what about the shared store is unsafe: each warning once in the log when it begins, and all of them in the
+ * Warns of what is unsafe about the shared store: logs each warning once when it begins, and shows all of them in the
  * status for as long as they last.
  */
 export class StoreWatch {
@@ -31,7 +31,7 @@ export class StoreWatch {
     this.#timer.unref();
   }
 
-  /** The first look; a store that is not there yet is looked at again later. */
+  /** Looks for the first time; a store that is not there yet is looked at again later. */
   async begin(limitMs: number): Promise<void> {
     if (await this.#store.ready(limitMs)) return this.look();
     this.#log.warn('Redis does not answer yet; waiting for it in the background');
@@ -56,7 +56,7 @@ export class StoreWatch {
   }
 }
 
-/** A warning whose figure moves is still the same one. */
+/** Returns the kind of a warning: one whose figure moves is still the same warning. */
 function kindOf(warning: string): string {
   return warning.replace(/\d+/g, '#');
 }

@@ -1,3 +1,10 @@
+/**
+ * The top floor of the sidecar: one replica, which is one process. This file starts and stops it; beside it are the
+ * admin endpoints, the reports for operators and the controller, and the connections' heartbeats. It never acts on a
+ * stream itself, and nothing that it reports is needed to deliver: candidacy is leadership's, streams, clients and
+ * waiting are the floors below.
+ */
+
 import type { ClientPlan } from '../../config/plan.ts';
 import type { StoreCondition } from '../../coordination/redis/redis-store.ts';
 import { DeadLetterRoutes } from '../../delivery/dead-letter-routes.ts';
@@ -14,8 +21,8 @@ import { StoreTrouble } from '../runtime/store-trouble.ts';
 import type { StreamDriver } from '../stream/stream-driver.ts';
 
 /**
- * One replica: a candidate for each OAuth client's lease, and what it leads. Starts, stops in order, tells how things
- * are.
+ * Runs one replica: a candidate for each OAuth client's lease, and the clients that it leads. Starts, stops in order,
+ * reports the state.
  */
 export class Supervisor {
   readonly #deps: Deps;
@@ -23,7 +30,7 @@ export class Supervisor {
   readonly election: Election;
   readonly #startedEpochMs: number;
   readonly #storeTrouble = new StoreTrouble();
-  /** What about the store is unsafe for us, and how full it is. */
+  /** Warnings about the store, and how full it is. */
   storeCondition: StoreCondition = { warnings: [], fill: undefined };
   readonly #heartbeats: ConnectionHeartbeats;
   #stopping = false;
@@ -57,7 +64,7 @@ export class Supervisor {
     });
   }
 
-  /** Begins in the background; a store that does not answer is waited for, never a reason to exit. */
+  /** Begins in the background; waits for a store that does not answer, and never exits for it. */
   start(): void {
     for (const candidate of this.#candidates) candidate.start();
     this.election.start();
@@ -79,7 +86,8 @@ export class Supervisor {
   }
 
   /**
-   * Gives every lease away and stays up, retired: what preStop asks for. @returns false when something is still held.
+   * Gives every lease away and stays up, retired, as preStop demands. @returns false when some lease could not be given
+   * away.
    */
   async drain(limitMs: number): Promise<boolean> {
     this.#stopping = true;
@@ -87,12 +95,12 @@ export class Supervisor {
     return this.election.stop(limitMs);
   }
 
-  /** This replica leads some client. */
+  /** True while this replica leads some client. */
   get leads(): boolean {
     return this.#candidates.some((candidate) => this.election.facts(candidate.lease).role === 'leader');
   }
 
-  /** A planned hand-over of one client. @returns false when it is unknown here or not led by this replica. */
+  /** Hands one client over as planned. @returns false when it is unknown here or not led by this replica. */
   async handOver(client: string): Promise<boolean> {
     const candidate = this.#candidates.find((one) => one.plan.name === client);
     if (candidate === undefined || this.election.facts(candidate.lease).role !== 'leader') return false;
@@ -100,7 +108,7 @@ export class Supervisor {
     return this.election.facts(candidate.lease).role !== 'leader';
   }
 
-  /** The streams as the delivery server sees them. */
+  /** Returns the streams as the delivery server sees them. */
   served(): ReadonlyMap<string, ServedStream> {
     const out = new Map<string, ServedStream>();
     for (const candidate of this.#candidates) {
@@ -121,8 +129,8 @@ export class Supervisor {
   }
 
   /**
-   * Ready: the process does what it is for, or will as soon as others let it. A platform outage does not take the pod
-   * out of service.
+   * True while the process does its work, or will as soon as others let it. A platform outage does not take the pod out
+   * of service.
    */
   get ready(): boolean {
     return (

@@ -4,7 +4,7 @@ import type { Scheduler } from './scheduler.ts';
 /** Pause before the same deadline is looked at again. */
 const AGAIN_MS = 25;
 
-/** One timer set to the earliest deadline of its owner. It may fire early or late: the owner looks at the clock. */
+/** Sets one timer to the earliest deadline of its owner. It may fire early or late: the owner looks at the clock. */
 export class DeadlineTimer {
   readonly #schedule: Scheduler;
   readonly #fire: () => void;

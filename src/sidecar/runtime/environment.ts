@@ -1,3 +1,10 @@
+/**
+ * The lowest floor of the sidecar: what all other floors use. Clocks, timers, the ways out of the process, a term's
+ * right to act, and the trouble of the store, in plain types and small classes. It never decides anything about a
+ * stream, a client or a lease: the floors above do. cli builds the `Environment`; the simulation replaces `Scheduler`
+ * and `Transports`.
+ */
+
 import type { SharedLimits } from '../../coordination/shared-limits.ts';
 import type { StreamPool } from '../../coordination/stream-pool.ts';
 import type { Leases } from '../../coordination/leases.ts';
@@ -13,7 +20,7 @@ import type { Scheduler } from './scheduler.ts';
 import type { StoreTrouble } from './store-trouble.ts';
 import type { Transports } from './transports.ts';
 
-/** Who this replica is. Only the random part is relied on to be unique. */
+/** Identity of this replica. Only its random part is relied on to be unique. */
 export interface Identity {
   readonly pod: string;
   readonly namespace: string;
@@ -33,9 +40,9 @@ export interface Environment {
   readonly leases: Leases;
   readonly limits: SharedLimits;
   readonly pool: StreamPool;
-  /** undefined: there is nobody to tell. */
+  /** undefined with an embedded store: no other replica reads the registry. */
   readonly registry: ConnectionRegistry | undefined;
-  /** undefined: nobody would read them. */
+  /** undefined with an embedded store: no controller could read reports. */
   readonly reports: ReportStore | undefined;
   readonly metrics: Metrics;
   readonly audit: AuditLog;
@@ -47,7 +54,7 @@ export interface Environment {
   readonly transports: Transports;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
-  /** Wall clock, only written down. */
+  /** Wall clock, for what is written down only. */
   readonly nowEpochMs: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;

@@ -1,5 +1,5 @@
 /**
- * One lease as this replica holds it. The election alone writes it, with every state that it commits and before it
+ * One lease as this replica sees it. Only the election writes it, with every state that it commits and before it
  * performs the effects of that state.
  */
 export interface HeldLease {
@@ -7,18 +7,18 @@ export interface HeldLease {
   readonly epoch: number;
   /** Monotonic ms before which this replica may act in the lease's name; -Infinity: it may not. */
   readonly openUntilMs: number;
-  /** The replica that holds the lease, as far as was seen; empty: none. */
+  /** The replica that has the lease, as far as was seen; empty: none. */
   readonly holder: string;
 }
 
-/** Takes doubts about a lease: the store refused what only the leader may do. The election implements it. */
+/** Takes doubts about a lease: the store refused a call that only the leader may make. The election implements it. */
 export interface LeaseDoubts {
   doubt(lease: string): void;
 }
 
 /**
- * The right of one term to act in its lease's name, asked at each use; no timer decides it. It closes by itself when
- * the lease is in doubt, is lost, or is held with another epoch.
+ * Grants one term the right to act in its lease's name, asked at each use; no timer decides it. It closes by itself
+ * when the lease is in doubt, is lost, or has another epoch.
  */
 export class LeaseGrant {
   readonly epoch: number;
@@ -42,7 +42,7 @@ export class LeaseGrant {
     this.#warming = term.warming;
   }
 
-  /** Returns whether something may be done in the lease's name at this instant. */
+  /** Returns whether the term may act in the lease's name at this instant. */
   isOpen(nowMs: number): boolean {
     return !this.#over && this.#held.epoch === this.epoch && nowMs < this.#held.openUntilMs;
   }
@@ -52,7 +52,7 @@ export class LeaseGrant {
     return this.#warming || this.isOpen(nowMs);
   }
 
-  /** Ends the warming up: the lease has come. */
+  /** Ends the warm-up: the lease has come. */
   warmedUp(): void {
     this.#warming = false;
   }
@@ -63,7 +63,7 @@ export class LeaseGrant {
     this.#warming = false;
   }
 
-  /** Has the store asked whose the lease is. Until it has answered nothing is done in its name. */
+  /** Has the store asked whose the lease is. Until it has answered, nothing is done in the lease's name. */
   doubt(): void {
     this.#doubts.doubt(this.#lease);
   }

@@ -1,14 +1,14 @@
-/** The clock of a process and its way to be called later. The simulation puts virtual time in this place. */
+/** Tells the time of a process and calls back later. The simulation replaces it by virtual time. */
 export interface Scheduler {
-  /** Monotonic milliseconds. */
+  /** Returns monotonic milliseconds. */
   nowMs(): number;
   /** Runs it in the next turn of the event loop, behind what is under way. */
   soon(act: () => void): void;
-  /** Runs it after a while, unless the answer is called before. @param delayMs whole, >= 0. */
+  /** Runs it after a delay, unless the returned function is called before. @param delayMs whole, >= 0. */
   after(delayMs: number, act: () => void): () => void;
 }
 
-/** Node's own timers. They keep the process alive. */
+/** Returns Node's own timers. They keep the process alive. */
 export function systemScheduler(nowMs: () => number): Scheduler {
   return {
     nowMs,

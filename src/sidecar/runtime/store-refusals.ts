@@ -5,13 +5,13 @@ import type { Logger } from '../../telemetry/logger.ts';
 const WORD = /^([A-Z]{3,20}|ReplyError)$/;
 
 /**
- * Says once, as a warning, that the store answers and refuses what the streams can do without: an ACL too narrow, a key
- * that holds something else. Each refusal of another kind, or after a success, is said again. A store that does not
- * answer is told elsewhere; here it is a line at debug.
+ * Logs one warning per kind when the store answers but rejects a call that the streams can do without: an ACL too
+ * narrow, a key of another type. A refusal of another kind, or after a success, is logged again. A store that does not
+ * answer is reported elsewhere; here it is a line at debug.
  */
 export class StoreRefusals {
   readonly #log: Logger;
-  /** By what was tried: as many as there are calls of `note`. */
+  /** The last refusal of each call that may be refused: as many as there are calls of `note`. */
   readonly #said = new Map<string, string>();
 
   constructor(log: Logger) {
@@ -25,7 +25,7 @@ export class StoreRefusals {
     this.#log.warn({ err: error, answer }, what);
   }
 
-  /** It was carried out. */
+  /** Notes that the call was carried out. */
   over(what: string): void {
     this.#said.delete(what);
   }

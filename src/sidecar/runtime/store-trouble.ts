@@ -3,12 +3,12 @@ import { HoldfastError } from '../../core/errors.ts';
 /** The cause's own words, at most. */
 const CAUSE_LIMIT_CHARS = 300;
 
-/** Who asked the store for something. */
+/** Purpose of a call to the store. */
 export type StoreUse = 'lease' | 'streams' | `checkpoint ${string}` | `dead letters ${string}`;
 
 /**
- * What the store refuses, by use: a checkpoint that cannot be written is trouble although the lease is renewed. Each
- * use ends its own trouble. The number of uses is bounded by the streams.
+ * Keeps what the store refuses, by use: a checkpoint that cannot be written is trouble although the lease is renewed.
+ * Each use ends its own trouble. The number of uses is bounded by the streams.
  */
 export class StoreTrouble {
   readonly #open = new Map<StoreUse, string>();
@@ -17,7 +17,7 @@ export class StoreTrouble {
     this.#open.set(use, wordsOf(error));
   }
 
-  /** The store did what this use asked for, or nothing is asked any more. */
+  /** Ends a use's trouble: the store carried the call out, or it is not called any more. */
   over(use: StoreUse): void {
     this.#open.delete(use);
   }
@@ -31,7 +31,7 @@ export class StoreTrouble {
   }
 }
 
-/** Returns what an error of a store means in words: the message, the cause's own words, the remedy. */
+/** Returns an error of a store in words: the message, the cause's own words, the remedy. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof HoldfastError)) return `internal: ${error instanceof Error ? error.message : String(error)}`;
   const cause = error.cause instanceof Error ? error.cause.message.slice(0, CAUSE_LIMIT_CHARS) : '';

@@ -6,11 +6,11 @@ import { StreamSocket, type SocketHandlers, type SocketOptions } from '../../ups
 /** One connection to the platform, as the stream uses it. */
 export type PlatformSocket = Pick<StreamSocket, 'send' | 'pause' | 'ping' | 'close' | 'terminate'>;
 
-/** The ways out of the process. The simulation puts its own in this place. */
+/** Opens the ways out of the process. The simulation replaces it by its own. */
 export interface Transports {
-  /** Dials the platform; what happens is told to the handlers. */
+  /** Dials the platform; the handlers get what happens. */
   link(target: DialTarget, options: SocketOptions, handlers: SocketHandlers): PlatformSocket;
-  /** The way to the consumer of one stream. */
+  /** Returns the way to the consumer of one stream. */
   push(plan: StreamPlan, push: Push): PushTransport;
 }
 

@@ -6,7 +6,7 @@ interface Wait {
   readonly resolve: (done: boolean) => void;
 }
 
-/** Conditions that an orderly start or end waits for; its owner looks at them in each of its turns. */
+/** Keeps the conditions that an orderly start or end waits for; its owner looks at them in each of its turns. */
 export class Waits {
   #all: Wait[] = [];
 
@@ -31,7 +31,7 @@ export class Waits {
     return earliest(...this.#all.map(({ endsAtMs }) => endsAtMs));
   }
 
-  /** The owner has ended: nothing is waited for any longer. */
+  /** Ends all waits, because the owner has ended. */
   end(): void {
     for (const { done, resolve } of this.#all.splice(0)) resolve(done());
   }

@@ -11,35 +11,37 @@ const TRIM_AT = 1024;
 interface Accepted {
   readonly ord: number;
   readonly identity: string;
-  /** The event's own time; NaN where it has none that is believed, or where only an earlier term saw it. */
+  /** The event's own time; NaN where it has none that is believed, or where only an earlier term saw the event. */
   since: number;
 }
 
 /**
- * Class B: keeps which identities and which time a checkpoint needs, so that a replay after a restart is recognised and
- * nothing unsettled is skipped. It keeps every entry that is not settled, the last ones that are, and those that come
- * again at every resume until the position has passed their stamps; O(1) per event, amortised.
+ * Keeps, for class B, the identities and the time that a checkpoint needs, so that a replay after a restart is
+ * recognised and nothing unsettled is skipped. It keeps every entry that is not settled, the last settled ones, and
+ * those that come again at every resume until the position has passed their stamps; O(1) per event, amortised.
  */
 export class AcceptedTail {
   #accepted: Accepted[] = [];
-  /** Settled, older than the last ones, and not passed by the position: stamped ahead of what came after them. */
+  /**
+   * Settled entries, older than the last ones, that the position has not passed: stamped ahead of what came after them.
+   */
   #ahead: Accepted[] = [];
   /** Entries before this index are settled, and in `#ahead` or passed. */
   #old = 0;
-  /** Named by an earlier term, and not seen since. */
+  /** Identities that an earlier term named and that have not come again since. */
   readonly #restored = new Map<string, Accepted>();
   /** Entries before this index are settled. */
   #settled = 0;
   /**
-   * Entries whose time is earlier than that of all behind them: the first that is not settled has the earliest time of
-   * all that are not.
+   * Entries whose time is earlier than that of all behind them: the first unsettled one has the earliest time of all
+   * unsettled entries.
    */
   #earliest: Accepted[] = [];
   #earliestAt = 0;
 
   /**
-   * What an earlier term named in its checkpoint counts as settled: the next one must go on naming it while the
-   * position has not passed it.
+   * Takes over the identities that an earlier term named in its checkpoint. They count as settled: the next checkpoint
+   * must go on naming each while the position has not passed it.
    */
   restore(identities: readonly string[]): void {
     for (const identity of identities) {
@@ -49,7 +51,7 @@ export class AcceptedTail {
     }
   }
 
-  /** An event came again. Of one that an earlier term had settled the time is known now. */
+  /** Notes that an event came again. If an earlier term had settled it, its time is known now. */
   cameAgain(identity: string, position: Position | undefined): void {
     const one = this.#restored.get(identity);
     if (one === undefined || position?.kind !== 'since') return;
@@ -67,7 +69,7 @@ export class AcceptedTail {
     this.#earliest.push(one);
   }
 
-  /** Position and tail for the settled prefix that ends at `ord`. Forgets what no later checkpoint can need. */
+  /** Returns position and tail for the settled prefix that ends at `ord`. Forgets what no later checkpoint can need. */
   recordFor(
     ord: number,
     position: Position | undefined,
@@ -90,8 +92,8 @@ export class AcceptedTail {
   }
 
   /**
-   * What the platform repeats when it is asked from `since` on (or a millisecond earlier), as far as it is settled; of
-   * too many, the latest.
+   * Returns the settled identities that the platform repeats when it is asked from `since` on (or a millisecond
+   * earlier); the latest, where there are too many.
    */
   #comingAgain(since: number): readonly string[] {
     const passed = ({ since: own }: Accepted): boolean => own < since - 1;

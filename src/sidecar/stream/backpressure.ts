@@ -13,17 +13,17 @@ export interface Fill {
 }
 
 /**
- * Decides what to do about a buffer that is full: first stop reading for a moment (the platform's TCP window is a
- * buffer too), then park: close politely and resume later by position. A pause ends when the buffer is half empty, and
- * in any case after its limit.
+ * Decides what to do about a full buffer: first stop reading for a moment (the platform's TCP window is a buffer, too),
+ * then park: close politely and resume later by position. A pause ends when the buffer is half empty, and in any case
+ * after its limit.
  */
 export class Backpressure {
   readonly #limitMs: number;
   #sinceMs: number | undefined;
 
   /**
-   * A pause must stay well below what either side takes for death: our pong timeout, and the silence our watchdog
-   * allows.
+   * Derives the limit of a pause. It must stay well below the silence that either side takes for death: our pong
+   * timeout, and the silence that our watchdog allows.
    */
   constructor({ ping, watchdog }: LivenessPolicy) {
     this.#limitMs = Math.min(PAUSE_MAX_MS, (ping?.timeoutMs ?? Infinity) / 2, (watchdog?.silenceMs ?? Infinity) / 4);
@@ -46,7 +46,7 @@ export class Backpressure {
     return full ? 'park' : 'resume';
   }
 
-  /** The sockets are gone: nothing is paused any more. */
+  /** Forgets any pause, because the sockets are gone. */
   reset(): void {
     this.#sinceMs = undefined;
   }
@@ -56,7 +56,7 @@ export class Backpressure {
   }
 }
 
-/** Whether a parked stream may connect again: the buffer has room for what will come. */
+/** Returns whether a parked stream may connect again: the buffer has room for what will come. */
 export function mayUnpark({ bufferedBytes, maxBytes }: Fill): boolean {
   return bufferedBytes * 2 < maxBytes;
 }

@@ -15,16 +15,16 @@ import type { Parcel } from '../../delivery/envelope.ts';
 import type { Deps } from '../runtime/environment.ts';
 import { wordsOf } from '../runtime/store-trouble.ts';
 
-/** A checkpoint, and what of the outbox it covers. */
+/** A checkpoint, and the part of the outbox that it covers. */
 export interface Covering {
   readonly record: Checkpoint;
-  /** The settled prefix ends at this entry. */
+  /** Number of the entry at which the settled prefix ends. */
   readonly ord: number;
-  /** Entries settled ahead of it that the record names. */
+  /** Number of entries settled ahead of it that the record names. */
   readonly ahead: number;
 }
 
-/** The store refused: another epoch holds the client, or it has forgotten ours. `final`: it stays so. */
+/** The store refused the record: another epoch has the lease, or the store has forgotten ours. `final`: it stays so. */
 export interface Fenced {
   readonly kind: 'fenced';
   readonly final: boolean;
@@ -41,8 +41,8 @@ const MAX_REFUSALS = 3;
 const LARGE_AHEAD = 512;
 
 /**
- * Writes what is settled of one stream, after the acknowledgement, never before. One write in flight. The stream's
- * turn asks it and hands it the record.
+ * Writes what is settled of one stream, after the acknowledgement, never before. One write is in flight at a time. The
+ * stream's turn asks it and hands it the record.
  */
 export class Checkpointer {
   readonly #plan: StreamPlan;
@@ -53,12 +53,12 @@ export class Checkpointer {
   #state: CheckpointSchedule = freshCheckpoint;
   #answers: Answer[] = [];
   #notes: Fenced[] = [];
-  /** The last record written, for a store that lost it. */
+  /** The last record written; written again to a store that lost it. */
   #last: Checkpoint | undefined;
   /** A first record that could not be stored, and when it is tried again. */
   #again: { readonly record: Checkpoint; readonly atMs: number } | undefined;
   #stopped = false;
-  /** Refusals without a stored record between them. */
+  /** Number of refusals since the last stored record. */
   #refusals = 0;
 
   constructor(plan: StreamPlan, epoch: number, deps: Deps, stage: { outbox: Outbox<Parcel>; wake: () => void }) {
@@ -69,7 +69,7 @@ export class Checkpointer {
     this.#wake = stage.wake;
   }
 
-  /** The newest record of this stream that we know of. */
+  /** The newest record of this stream that this replica knows of. */
   get last(): Checkpoint | undefined {
     return this.#last;
   }
@@ -78,7 +78,7 @@ export class Checkpointer {
     return this.#state.fenced;
   }
 
-  /** Everything settled that a record can name is stored. */
+  /** True while everything settled that a record can name is stored. */
   get flushed(): boolean {
     return this.#waiting <= 0;
   }
@@ -91,7 +91,7 @@ export class Checkpointer {
     return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
   }
 
-  /** Takes in the store's answers: they open the window. */
+  /** Takes in the store's answers, which open the window. */
   collect(nowMs: number): void {
     if (this.#answers.length === 0) return;
     for (const answer of this.#answers.splice(0)) this.#answered(answer, nowMs);
@@ -121,12 +121,12 @@ export class Checkpointer {
     );
   }
 
-  /** There is nothing that a record could name yet: looked at again after the usual time. */
+  /** Notes that there is nothing yet that a record could name; it looks again after the usual time. */
   nothing(nowMs: number): void {
     this.#state = { ...this.#state, notBeforeMs: nowMs + this.#plan.checkpoint.everyMs };
   }
 
-  /** Stores the record of a stream that has settled nothing yet; tried again until a checkpoint makes it needless. */
+  /** Stores the record of a stream that has settled nothing yet; tries again until a checkpoint makes it needless. */
   baseline(record: Checkpoint): void {
     this.#again = undefined;
     // Only the record of a bare subscription gives way to another one.
@@ -141,21 +141,24 @@ export class Checkpointer {
     );
   }
 
-  /** Where the last term ended: what we write again if the store forgets it. */
+  /** Takes over the checkpoint that the previous term ended with; it is written again if the store loses it. */
   restored(record: Checkpoint): void {
     this.#last = record;
   }
 
   /**
-   * The lease is ours after all. A store that forgot is told again what it held last, whether or not anything new was
-   * settled.
+   * Goes on after the lease was in doubt and is still ours. A store that lost data gets its last record again, whether
+   * or not anything new was settled.
    */
   reopened(storeLostData: boolean): void {
     this.#state = { ...this.#state, fenced: false };
     if (storeLostData && this.#last !== undefined) this.baseline(this.#last);
   }
 
-  /** The last word of a term whose every event was delivered: who goes on without a break has missed nothing. */
+  /**
+   * Writes the last record of a term that delivered every event: an heir that goes on without a break has missed
+   * nothing.
+   */
   async seal(): Promise<void> {
     if (this.#last === undefined || this.#state.fenced) return;
     await this.#deps.store
@@ -214,7 +217,7 @@ export class Checkpointer {
       this.#refusals = 0;
       return this.#outbox.checkpointed(covering.ord, covering.ahead);
     }
-    // Another process holds this client now, or wrote further than we are: this one must stop delivering.
+    // Another process has this client's epoch now, or wrote further than we are: this one must stop delivering.
     this.#deps.audit.write('checkpoint.refused', this.#plan.client, {
       stream: this.#plan.name,
       epoch: String(this.#epoch),

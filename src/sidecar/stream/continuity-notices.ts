@@ -13,25 +13,25 @@ interface Interruption {
 }
 
 /**
- * Says to the consumer what a stream missed: gaps by number and by time, and whether a resume was lossless. A notice
- * stands in order with the events.
+ * Announces to the consumer what a stream missed: gaps by number and by time, and whether a resume was lossless. A
+ * notice stands in order with the events.
  */
 export class ContinuityNotices {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
   readonly #writer: ParcelWriter;
   readonly #notes: IntakeNote[];
-  /** Set from a disconnect until the first event after it. */
+  /** The disconnect since which no event has come. */
   #interruption: Interruption | undefined;
-  /** The platform sent again what we had: it replays from our position. */
+  /** True once the platform sent again what we had: it replays from our position. */
   #sawRepeat = false;
   #lostOnResume = false;
-  /** The platform refused our position: what it stood for is lost. */
+  /** True once the platform refused our position: the events behind it are lost. */
   #expired = false;
-  /** When the link opened, if it offers only what is made from then on; else 0. */
+  /** When the link opened, if it offers only events made from then on; else 0. */
   #onlyNewEpochMs = 0;
 
-  /** @param notes each gap is noted there, too. */
+  /** @param notes takes a note of each gap, too. */
   constructor(plan: StreamPlan, deps: Deps, writer: ParcelWriter, notes: IntakeNote[]) {
     this.#plan = plan;
     this.#deps = deps;
@@ -39,7 +39,9 @@ export class ContinuityNotices {
     this.#notes = notes;
   }
 
-  /** @param expired the position was refused. @param asked the link was asked for one. */
+  /**
+   * Notes that a link opened. @param expired the position was refused. @param asked the link was asked for a position.
+   */
   linkOpened(expired: boolean, asked: boolean): void {
     this.#onlyNewEpochMs = asked ? 0 : this.#deps.nowEpochMs();
     this.#expired ||= expired;
@@ -47,7 +49,7 @@ export class ContinuityNotices {
     this.#lostOnResume = false;
   }
 
-  /** @param downForMs how long there was no connection already, before this process knew of the stream. */
+  /** Notes a disconnect. @param downForMs how long there was no connection before this process knew of the stream. */
   interrupted(reason: string, downForMs: number): void {
     this.#interruption ??= { reason, sinceMs: this.#deps.nowMs() - downForMs };
   }
@@ -56,19 +58,19 @@ export class ContinuityNotices {
     this.#expired = true;
   }
 
-  /** An event came again. @param proof it proves that the platform replays from our position. */
+  /** Notes that an event came again. @param proof it proves that the platform replays from our position. */
   repeated(proof: boolean): void {
     this.#sawRepeat ||= proof;
   }
 
-  /** An event of the platform is accepted. @param position class B: where it stands. */
+  /** Announces, before an accepted event, what was missed until it. @param position class B: the event's position. */
   accepted(position: Position | undefined, last: Position | undefined): void {
     if (this.#interruption !== undefined) this.#sayResumed(this.#interruption);
     if (this.#expired && this.#plan.profile.streamClass === 'B') this.#sayExpired(position, last);
     this.#expired = false;
   }
 
-  /** A hole of which only the times are known. */
+  /** Announces a gap of which only the times are known. */
   hole(fromEpochMs: number, cause: GapCause): void {
     const toEpochMs = this.#deps.nowEpochMs();
     const fromTime = new Date(Math.min(fromEpochMs, toEpochMs)).toISOString();
@@ -77,7 +79,7 @@ export class ContinuityNotices {
     this.#lostOnResume = true;
   }
 
-  /** Class A: these numbers will not come any more. */
+  /** Announces, for class A, numbers that will not come any more. */
   missing(from: Sequence, to: Sequence): void {
     this.#lostOnResume = true;
     const cause = this.#expired ? 'retention_exceeded' : 'sequence_gap';
@@ -85,7 +87,7 @@ export class ContinuityNotices {
     this.#sayGap({ from: String(from), to: String(to), cause, count }, { sequence: to });
   }
 
-  /** Class A: the platform counts anew. */
+  /** Announces, for class A, that the platform numbers anew. */
   restarted(last: Sequence | undefined, first: Sequence): void {
     const from = last === undefined ? '' : String(last);
     const at = { sequence: first > 0 ? pred(first) : undefined };
@@ -114,7 +116,7 @@ export class ContinuityNotices {
   #sayExpired(next: Position | undefined, before: Position | undefined): void {
     this.#expired = false;
     if (before === undefined) return;
-    // The first that comes may be stamped behind what was lost just before it.
+    // The first event that comes may be stamped behind what was lost just before it.
     const nextMs =
       next?.kind === 'since' ? Math.max(Number(next.value), this.#onlyNewEpochMs) : this.#deps.nowEpochMs();
     const toMs = Math.max(nextMs, Number(before.value));

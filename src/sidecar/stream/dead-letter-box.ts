@@ -16,13 +16,16 @@ export const REDRIVE_LIMIT_BYTES = 1024 * 1024;
 /** Puts a letter's event into the stream again and returns its entry's number. */
 export type Redeliver = (attributes: string, data: Buffer, eventId: string) => number;
 
-/** The dead letters of one stream: kept before the event counts as settled, removed after a redelivery was settled. */
+/**
+ * Keeps the dead letters of one stream: stores a letter before its event counts as settled, removes it after a
+ * redelivery was settled.
+ */
 export class DeadLetterBox implements LetterPort, DeadLetterSink {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
   readonly #outbox: Outbox<Parcel>;
   readonly #deliver: Redeliver;
-  /** Letters on their way again, by the number of their entry; and their ids. */
+  /** Ids of the letters that are on their way again, by the number of their entry. */
   readonly #redriving = new Map<number, string>();
   readonly #underWay = new Set<string>();
   #serial = 0;
@@ -69,7 +72,7 @@ export class DeadLetterBox implements LetterPort, DeadLetterSink {
     return answer;
   }
 
-  /** Says in words when the store refuses a letter: until it takes it, its event is not settled. */
+  /** Stores a letter; logs a refusal in words. Until the store takes the letter, its event is not settled. */
   async #store(letter: DeadLetter): Promise<'stored' | 'full'> {
     try {
       const answer = await this.#deps.store.addDeadLetter(this.#plan.lease, letter);
@@ -88,7 +91,7 @@ export class DeadLetterBox implements LetterPort, DeadLetterSink {
     }
   }
 
-  /** The term is over: what the store refused was its own affair. */
+  /** Ends the term: forgets refusals of the store that concerned only this term. */
   close(): void {
     this.#closed = true;
     this.#deps.storeTrouble.over(this.#use);
@@ -135,7 +138,7 @@ export class DeadLetterBox implements LetterPort, DeadLetterSink {
     return count;
   }
 
-  /** Letters whose redelivery is settled are removed. */
+  /** Removes the letters whose redelivery is settled. */
   sweep(): void {
     for (const ord of this.#outbox.takeRedriven()) {
       const id = this.#forget(ord);

@@ -6,13 +6,13 @@ import type { GapData } from './intake-note.ts';
 export interface GapSnapshot {
   readonly deps: Deps;
   readonly intake: Intake;
-  /** GET of a REST path of the platform; undefined when it did not answer 200. */
+  /** Asks (GET) a REST path of the platform; undefined unless the answer was 200. */
   readonly rest: (path: string) => Promise<string | undefined>;
 }
 
 /**
- * What follows an announced gap: the snapshot of the platform's REST API where one is configured, else, where the
- * consumer's picture is certainly out of date, the request to resynchronise. A snapshot gives state, not the lost
+ * Puts in what follows an announced gap: the snapshot of the platform's REST API where one is configured; else, where
+ * the consumer's picture is certainly out of date, the request to resynchronise. A snapshot gives state, not the lost
  * transitions.
  */
 export function gapSnapshot(plan: StreamPlan, gap: GapData, { deps, intake, rest }: GapSnapshot): void {

@@ -3,8 +3,8 @@ import { helloFrame, type HelloFacts } from '../../platforms/client-frames.ts';
 import type { Deps } from '../runtime/environment.ts';
 
 /**
- * The subscribe or reconnect frame of a stream, where it sends one now. A frame that lacks a mandatory field is logged
- * and not sent.
+ * Returns the subscribe or reconnect frame of a stream, where its dialect sends one now. A frame that lacks a mandatory
+ * field is logged and not sent.
  */
 export function helloText(
   plan: StreamPlan,

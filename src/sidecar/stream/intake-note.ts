@@ -4,9 +4,7 @@ import type { Control } from '../../core/session/session-model.ts';
 import type { GapCause } from '../../core/vocabulary.ts';
 import type { Parcel } from '../../delivery/envelope.ts';
 
-/**
- * What the intake has to say besides the events it accepts; read by the stream's turn. An ordinary event leaves none.
- */
+/** Note of the intake besides the events that it accepts; read by the stream's turn. An ordinary event leaves none. */
 export type IntakeNote =
   | { readonly kind: 'control'; readonly control: Control; readonly type: string }
   | { readonly kind: 'empty-batch' }
@@ -14,17 +12,17 @@ export type IntakeNote =
   | { readonly kind: 'ask-again' }
   | { readonly kind: 'gap'; readonly data: GapData }
   /**
-   * Where the stream began: stored at once, so that a crash before the first acknowledgement loses nothing silently.
+   * Where the stream began; stored at once, so that a crash before the first acknowledgement loses nothing silently.
    */
   | { readonly kind: 'baseline'; readonly record: Checkpoint }
   /** An earlier term saw this entry end the consumer. */
   | { readonly kind: 'suspect'; readonly ord: number; readonly losses: number };
 
-/** The stage an intake stands on. */
+/** The parts that an intake works with. */
 export interface IntakeStage {
   readonly outbox: Outbox<Parcel>;
   readonly epoch: number;
-  /** The stream's turn must run soon. */
+  /** Makes the stream's turn run soon. */
   readonly wake: () => void;
 }
 

@@ -31,7 +31,7 @@ const RECENT_IDS = 16_384;
 const POISON_BYTES = 65_536;
 
 /**
- * From frames to parcels: order, duplicates, gaps and positions of one stream. What it accepts is in the outbox,
+ * Turns frames into parcels: order, duplicates, gaps and positions of one stream. Puts what it accepts into the outbox,
  * encoded once.
  */
 export class Intake implements FrameSink {
@@ -56,7 +56,7 @@ export class Intake implements FrameSink {
   #index = 0;
   #baseDistinct = 0;
   #baseMissing = 0;
-  /** Events that an earlier term saw end the consumer, by id as JSON text. */
+  /** Events that ended the consumer in an earlier term, by id as JSON text. */
   #knownSuspects: Map<string, number> = new Map();
   received = 0;
   duplicates = 0;
@@ -79,8 +79,7 @@ export class Intake implements FrameSink {
   }
 
   /**
-   * Continues from a checkpoint. What the platform sends above it may have been delivered before: it is marked
-   * `resume`.
+   * Continues from a checkpoint. Marks as `resume` what the platform sends above it: it may have been delivered before.
    */
   restore(checkpoint: Checkpoint): void {
     this.#index = checkpoint.index;
@@ -119,7 +118,7 @@ export class Intake implements FrameSink {
     this.#reader.read(data, isBinary, this);
   }
 
-  /** @param expired the position was refused. @param asked the link was asked for one. */
+  /** @param expired the position was refused. @param asked the link was asked for a position. */
   linkOpened(expired: boolean, asked: boolean): void {
     this.#replay.linkOpened(this.#deps.nowEpochMs());
     this.receipts.linkOpened();
@@ -127,7 +126,7 @@ export class Intake implements FrameSink {
     this.#notices.linkOpened(expired, asked);
   }
 
-  /** @param downForMs how long there was no connection already, before this process knew of the stream. */
+  /** @param downForMs how long there was no connection before this process knew of the stream. */
   interrupted(reason: string, downForMs = 0): void {
     this.#notices.interrupted(reason, downForMs);
   }
@@ -138,7 +137,7 @@ export class Intake implements FrameSink {
     return distinct + missing === 0 ? 1 : distinct / (distinct + missing);
   }
 
-  /** What came since then cannot be asked for again: it is announced when the stream is open. */
+  /** Notes that what came since then cannot be asked for again: it is announced when the stream is open. */
   holeSince(epochMs: number): void {
     this.#timeGap.since(epochMs);
   }
@@ -225,18 +224,18 @@ export class Intake implements FrameSink {
     return this.#writer.redriven(attributes, data, eventId);
   }
 
-  /** A class C hole, or the hole a restart left: times are all that is known. Nothing when there is none. */
+  /** Announces a gap by time: of class C, or left by a restart. Does nothing where there is none. */
   announceHole(cause: GapCause): void {
     const fromEpochMs = this.#timeGap.announcedAs(this.#outbox.lastOrd + 1);
     if (fromEpochMs === undefined) return;
-    // Until this notice is settled the store must go on saying that no position is known.
+    // Until this notice is settled the store must go on without a position.
     this.#baseline.known();
     this.#notices.hole(fromEpochMs, cause);
   }
 
   // --- checkpoint ---
 
-  /** The record of what is settled; undefined while there is nothing that it could name. */
+  /** Returns the record of what is settled; undefined while there is nothing that it could name. */
   checkpointAt({ ord, item: floor, runs }: Snapshot<Parcel>): Covering | undefined {
     const distinct = this.#baseDistinct + Math.max(0, this.#distinct() - this.#outbox.backlog);
     this.#timeGap.settled(ord);
@@ -255,14 +254,14 @@ export class Intake implements FrameSink {
       return sequenceRecord(base, { ord, item: floor, runs }, known);
     }
     if (floor === undefined) return undefined;
-    // A control event may be settled before the first event is: then what was said before that one still holds.
+    // A control event may be settled before the first event is: then the position before the first event still stands.
     const record = this.#tail.recordFor(ord, floor.position ?? positionOf(this.#start));
     return { record: { ...base, ...record }, ord, ahead: 0 };
   }
 
   /**
-   * Where a stream stands that has settled no event. While a hole is open nothing may vouch for a position: a crash
-   * would hide the hole.
+   * Returns where a stream stands that has settled no event; no position while a gap by time is open, or a crash would
+   * hide it.
    */
   get #start(): string {
     return this.#timeGap.open ? '' : this.resume.beforeFirst;
@@ -296,7 +295,7 @@ export class Intake implements FrameSink {
       case 'held':
         return this.tick();
       case 'late':
-        // The event first: were the notice acknowledged alone, a crash would lose what it says was filled.
+        // The event first: were the notice acknowledged alone, a crash would lose the event that fills the gap.
         this.#accept(view, 'backfill');
         this.pushControl('gap.filled', {
           stream: this.#plan.name,
@@ -307,7 +306,7 @@ export class Intake implements FrameSink {
     }
   }
 
-  /** Early events whose turn has come. */
+  /** Accepts the early events whose turn has come. */
   #release(): void {
     for (const bytes of this.#tracker.released()) {
       this.#heldReader.read(bytes, false, {
@@ -343,7 +342,7 @@ export class Intake implements FrameSink {
     this.#baseline.began(this.resume.beforeFirst, this.#writer.era);
   }
 
-  /** An earlier term had settled it ahead of its checkpoint. */
+  /** Returns whether an earlier term had settled the event ahead of its checkpoint. */
   #wasSettledBefore({ sequence, print }: Parcel): boolean {
     return sequence !== undefined && !this.#writer.late && this.#settledBefore.has(sequence, print);
   }
@@ -356,7 +355,7 @@ export class Intake implements FrameSink {
   }
 
   /**
-   * What comes again moves the resume value on as well: a replay that is cut off again and again must not begin at the
+   * Moves the resume value on for a repetition as well: a replay that is cut off again and again must not begin at the
    * same place each time.
    */
   #advanceBy(view: EventView, identity: string): void {
@@ -365,13 +364,13 @@ export class Intake implements FrameSink {
     if (position?.kind === 'since') this.resume.advance(position);
   }
 
-  /** The stream is subscribed from now on (see `StreamBaseline.subscribed`). */
+  /** Notes that the stream is subscribed from now on (see `StreamBaseline.subscribed`). */
   subscribed(): void {
     this.receipts.subscribed();
     this.#baseline.subscribed(this.#writer.era);
   }
 
-  /** The term ends while the stream is connected: if nothing came in it, nothing was missed until now. */
+  /** Ends the term while the stream is connected: if nothing came in it, nothing was missed until now. */
   unsubscribed(): void {
     if (this.received === 0 && this.#outbox.backlog === 0) this.#baseline.unsubscribed(this.#writer.era);
   }

@@ -13,7 +13,7 @@ export class LeaseDoubt {
     this.#holdMs = streamClass === 'C' ? HOLD_MS : 0;
   }
 
-  /** The lease is in doubt. */
+  /** True while the lease is in doubt. */
   get down(): boolean {
     return this.#downSinceMs !== undefined;
   }
@@ -27,7 +27,7 @@ export class LeaseDoubt {
     this.#closed = false;
   }
 
-  /** Whether the sockets must be closed now; true once. */
+  /** Returns whether the sockets must be closed now; true once. */
   closes(nowMs: number): boolean {
     const due = this.deadline();
     if (due === undefined || nowMs < due) return false;

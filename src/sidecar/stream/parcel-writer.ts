@@ -18,7 +18,7 @@ import type { IntakeStage } from './intake-note.ts';
 import type { ReceiptClock } from './receipt-clock.ts';
 import type { ResumePoint } from './resume-point.ts';
 
-/** Encodes what goes to the consumer, once, and puts it into the outbox: events, control events, redriven letters. */
+/** Encodes, once, what goes to the consumer and puts it into the outbox: events, control events, redriven letters. */
 export class ParcelWriter {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
@@ -30,9 +30,9 @@ export class ParcelWriter {
   readonly #encoder: Encoder;
   /** Class A: the position of the last parcel in the outbox. The tracker may already be further. */
   #lastPushed: Sequence | undefined;
-  /** The event encoded last comes late. */
+  /** True when the event encoded last comes late. */
   late = false;
-  /** What a checkpoint can say of the event encoded last. */
+  /** What a checkpoint can name of the event encoded last. */
   traits: Traits = OTHER;
   /** Number of the platform's numbering: it grows when the platform begins to count anew. */
   era = 0;
@@ -53,7 +53,7 @@ export class ParcelWriter {
     this.#encoder = new Encoder(plan);
   }
 
-  /** Goes on behind this number. */
+  /** Goes on behind this number of the platform. */
   restore(last: Sequence): void {
     this.#lastPushed = last;
   }
@@ -68,7 +68,7 @@ export class ParcelWriter {
     return parcel;
   }
 
-  /** Puts in the event that was encoded last. */
+  /** Puts the event that was encoded last into the outbox. */
   push(view: EventView, parcel: Parcel): OutboxEntry<Parcel> {
     return this.#outbox.push(parcel, this.#keyOf(view), parcel.ce.length, this.traits);
   }
@@ -85,7 +85,7 @@ export class ParcelWriter {
     this.#wake();
   }
 
-  /** Puts a dead letter in again. @returns its number in the outbox. */
+  /** Puts a dead letter into the outbox again. @returns its number in the outbox. */
   redriven(attributes: string, data: Buffer, eventId: string): number {
     const parcel = this.#encoder.redriven(attributes, data, eventId, this.#stamp('redrive'));
     const entry = this.#outbox.push(this.#here(parcel), `\u0000redrive-${eventId}`, parcel.ce.length, REDRIVEN);
@@ -93,7 +93,7 @@ export class ParcelWriter {
     return entry.ord;
   }
 
-  /** What is no event of the platform stands where the event before it stands. */
+  /** Gives a parcel that is no event of the platform the position of the event before it. */
   #here(parcel: Parcel): Parcel {
     return { ...parcel, sequence: this.#lastPushed, position: this.#resume.stored };
   }
@@ -103,7 +103,7 @@ export class ParcelWriter {
     return mode === 'Push' && order === 'key' ? this.#encoder.keyOf(view) : '';
   }
 
-  /** Returns whether a checkpoint can name the event by its number, and whether that follows the one before. */
+  /** Returns whether a checkpoint can name the event by its number, and whether that number follows the one before. */
   #traitsOf({ sequence }: Parcel): Traits {
     if (sequence === undefined || this.late) return OTHER;
     return this.#lastPushed !== undefined && distance(sequence, this.#lastPushed) === 1 ? NEXT_EVENT : EVENT;

@@ -12,14 +12,14 @@ export function positionOf(text: string): Position | undefined {
   return at > 0 && KINDS.includes(kind) ? { kind: kind as PositionKind, value: text.slice(at + 1) } : undefined;
 }
 
-/** Reads one entry of a class A tail, `sequence:print`; nothing when it is not one. */
+/** Reads one entry of a class A tail, `sequence:print`; returns none when the text is malformed. */
 export function printOf(text: string): SequencePrint[] {
   const [digits = '', print = ''] = text.split(':');
   const sequence = parseSequence(digits);
   return sequence === undefined ? [] : [{ sequence, print: Number(print) }];
 }
 
-/** Epoch milliseconds as digits to ISO 8601. */
+/** Converts epoch milliseconds, as digits, to ISO 8601. */
 export function isoOf(epochMs: string): string {
   return new Date(Number(epochMs)).toISOString();
 }
@@ -27,7 +27,10 @@ export function isoOf(epochMs: string): string {
 /** Largest instant a JavaScript date can hold, ms from 1970. */
 const MAX_DATE_MS = 8.64e15;
 
-/** The oldest position a refusal named, as a position to ask for; undefined when it named none that can be used. */
+/**
+ * Returns the oldest position that a refusal named, as a position to ask for; undefined when it named none that can be
+ * used.
+ */
 export function oldestOffered(kind: PositionKind | undefined, value: string | undefined): Position | undefined {
   if (kind === undefined || value === undefined) return undefined;
   if (kind !== 'since') return { kind, value };
@@ -35,7 +38,7 @@ export function oldestOffered(kind: PositionKind | undefined, value: string | un
   return Math.abs(ms) <= MAX_DATE_MS ? { kind, value: String(ms) } : undefined;
 }
 
-/** Whether a consumer's cursor, `epoch.ordinal`, names something of this term. */
+/** Returns whether a consumer's cursor, `epoch.ordinal`, names an entry of this term. */
 export function cursorKnown(cursor: string, epoch: number, lastOrd: number): boolean {
   const match = /^(\d+)\.(\d+)$/.exec(cursor);
   return match !== null && Number(match[1]) === epoch && Number(match[2]) <= lastOrd;

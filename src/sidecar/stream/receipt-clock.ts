@@ -7,10 +7,10 @@ const CAUGHT_UP_MS = 100;
 export class ReceiptClock {
   readonly #deps: Deps;
   #nowMs = 0;
-  /** Wall clock of the last frame, ms since 1970, or of what an earlier term had settled; 0: none. */
+  /** Wall clock of the last frame, ms since 1970, or of the last event that an earlier term had settled; 0: none. */
   lastReceivedEpochMs = 0;
   #subscribedEpochMs = 0;
-  /** Since when frames may wait on the way because reading was paused; until it has caught up. */
+  /** Since when frames may wait on the way because reading was paused; set until reading has caught up. */
   #behindSinceEpochMs: number | undefined;
   #readingSinceMs = 0;
 
@@ -23,12 +23,12 @@ export class ReceiptClock {
     return this.#nowMs;
   }
 
-  /** Frames may wait unread. */
+  /** True while frames may wait unread. */
   get behind(): boolean {
     return this.#behindSinceEpochMs !== undefined;
   }
 
-  /** A frame is read. */
+  /** Notes that a frame is read. */
   received(): void {
     const nowMs = this.#deps.nowMs();
     // Nothing came for a while although we read: what was sent before is read.
@@ -46,7 +46,9 @@ export class ReceiptClock {
     this.#subscribedEpochMs = this.#deps.nowEpochMs();
   }
 
-  /** Reading stops for a moment, or goes on: what is sent meanwhile waits, and is read later than it came. */
+  /**
+   * Notes that reading stops for a moment, or goes on: frames sent meanwhile wait, and are read later than they came.
+   */
   paused(paused: boolean): void {
     if (paused) this.#behindSinceEpochMs ??= this.lastReceivedEpochMs;
     this.#readingSinceMs = paused ? Infinity : this.#deps.nowMs();
@@ -62,7 +64,7 @@ export class ReceiptClock {
     return this.notBehind(this.heardEpochMs);
   }
 
-  /** Returns the instant, or that since which reading is behind, if it is earlier. */
+  /** Returns the instant, or the one since which reading is behind, if that is earlier. */
   notBehind(epochMs: number): number {
     return Math.min(epochMs, this.#behindSinceEpochMs ?? Infinity);
   }

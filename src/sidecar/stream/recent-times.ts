@@ -10,9 +10,9 @@ interface Seen {
 }
 
 /**
- * Class B by time: knows the earliest own time among the events received last. A platform whose clock runs ahead for a
- * while stamps some events with a time that later ones do not reach; resuming there would skip them. O(1) per event,
- * amortised.
+ * Keeps, for class B by time, the earliest own time among the events received last. A platform whose clock runs ahead
+ * for a while stamps some events with a time that later ones do not reach; resuming there would skip them. O(1) per
+ * event, amortised.
  */
 export class RecentTimes {
   #serial = 0;
@@ -20,7 +20,7 @@ export class RecentTimes {
   /** Each is earlier than all behind it. */
   #rising: Seen[] = [];
 
-  /** Another link: what it sends first may be a replay. */
+  /** Begins with another link: its first events may be a replay. */
   begin(nowMs: number): void {
     this.#serial = 0;
     this.#beganMs = nowMs;
@@ -28,9 +28,9 @@ export class RecentTimes {
   }
 
   /**
-   * Takes in one event's own time. @param behind it was sent some time ago: then the time of receipt says nothing, and
-   * only the number of events counts. Returns the earliest of the window, ms since 1970; undefined while the window is
-   * not full.
+   * Takes in one event's own time. @param behind it was sent some time ago: then the time of receipt proves nothing,
+   * and only the number of events counts. Returns the earliest of the window, ms since 1970; undefined while the window
+   * is not full.
    */
   lowest(
     ownMs: number,

@@ -11,21 +11,21 @@ const REPLAY_LIMIT_MS = 60_000;
 const NEWER_FOR_MS = 2000;
 
 /**
- * Tells `resume` from `live`. After a restart everything is marked that may have been delivered before: as many events
- * as may be out at one time, and then what was made before the restart, wherever it comes, because a conversation that
- * waits lets others go far ahead of it. Later it marks what is older than the link, until the first event that is not.
+ * Tells `resume` from `live`. After a restart it marks every event that may have been delivered before: as many events
+ * as may be out at one time, and then those made before the restart, wherever they come, because a conversation that
+ * waits lets others go far ahead of it. Later it marks events older than the link, until the first one that is not.
  */
 export class ReplayMark {
   #left = 0;
   /** Events made from then on are new to every process; Infinity: none is asked about any more. */
   #restartedEpochMs = Infinity;
   #newerSinceEpochMs: number | undefined;
-  /** When an older one came last. */
+  /** When an older event came last. */
   #olderEpochMs = 0;
   #openedEpochMs = 0;
   #caughtUp = true;
 
-  /** The process before this one may have delivered as many events as these limits allow. */
+  /** Begins after a restart: the process before this one may have delivered as many events as these limits allow. */
   restarted(
     { maxInFlight, maxUncheckpointed }: Pick<OutboxPolicy, 'maxInFlight' | 'maxUncheckpointed'>,
     nowEpochMs: number,
@@ -54,7 +54,7 @@ export class ReplayMark {
     return 'live';
   }
 
-  /** Whether an event with this time of its own may have been there before the restart. */
+  /** Returns whether an event with this time of its own may have been there before the restart. */
   #fromBefore(at: number, nowEpochMs: number): boolean {
     if (Number.isNaN(at)) return false;
     if (at < this.#restartedEpochMs) {
@@ -62,8 +62,8 @@ export class ReplayMark {
       this.#olderEpochMs = nowEpochMs;
       return true;
     }
-    // Stamped ahead: it says nothing about when it was made. Where the platform's clock is ahead of ours all are: then
-    // only the time without an older one counts.
+    // Stamped ahead: the stamp does not tell when the event was made. Where the platform's clock is ahead of ours all
+    // are: then only the time without an older one counts.
     const quiet = nowEpochMs - this.#olderEpochMs > REPLAY_LIMIT_MS;
     if (at > nowEpochMs && !quiet) return true;
     this.#newerSinceEpochMs ??= nowEpochMs;
@@ -73,7 +73,7 @@ export class ReplayMark {
   }
 }
 
-/** The event's own time, ms since 1970; NaN where it has none. */
+/** Returns the event's own time, ms since 1970; NaN where it has none. */
 function timeOf(view: EventView): number {
   const time = view.text('time');
   return time === undefined ? Number.NaN : /^\d+$/.test(time) ? Number(time) : Date.parse(time);

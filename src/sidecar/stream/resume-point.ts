@@ -18,8 +18,8 @@ const BELIEVED_PAST_MS = 30 * 86_400_000;
 const BELIEVED_FUTURE_MS = 300_000;
 
 /**
- * Where one stream would go on: the last good position, what the next dial asks for, and the position before its first
- * event. Class A takes it from the tracker, B from the events, C has none.
+ * Knows where one stream would go on: the last good position, the position that the next dial asks for, and the one
+ * before its first event. Class A takes it from the tracker, B from the events, C has none.
  */
 export class ResumePoint {
   readonly #plan: StreamPlan;
@@ -29,7 +29,7 @@ export class ResumePoint {
   readonly #recentTimes = new RecentTimes();
   #position: Position | undefined;
   #restored: Position | undefined;
-  /** Just before the first event of a stream that has settled none, `kind:value`; empty where that cannot be said. */
+  /** Just before the first event of a stream that has settled none, `kind:value`; empty where no position is known. */
   #beforeFirst = '';
 
   constructor(
@@ -69,7 +69,7 @@ export class ResumePoint {
   }
 
   /**
-   * Returns what the next dial asks for; undefined: nothing is known yet, or the class cannot resume.
+   * Returns the position that the next dial asks for; undefined: none is known yet, or the class cannot resume.
    * @param overlap the old link stays open.
    */
   asked(overlap: boolean): Position | undefined {
@@ -88,9 +88,9 @@ export class ResumePoint {
   }
 
   /**
-   * Moves the position on. A time never moves it past the receipt: what the platform makes after an event that is
-   * stamped ahead would be skipped; our clock being behind costs repetitions only. In a replay the receipt says
-   * nothing: there the earliest time among the last events holds it back.
+   * Moves the position on. A time never moves it past the receipt: events that the platform makes after one that is
+   * stamped ahead would be skipped; our clock being behind costs repetitions only. In a replay the receipt proves
+   * nothing: there the earliest time among the last events keeps it back.
    */
   advance(position: Position): void {
     if (position.kind !== 'since') {
@@ -112,8 +112,8 @@ export class ResumePoint {
   }
 
   /**
-   * Returns whether a repetition proves that the platform replays from our position: not if the event was stamped ahead
-   * of it, which says nothing about what came between.
+   * Returns whether a repetition proves that the platform replays from our position. An event stamped ahead of it
+   * proves nothing about the events between.
    */
   provedBy(view: EventView): boolean {
     const position = view.position();

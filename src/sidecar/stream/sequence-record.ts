@@ -11,12 +11,12 @@ import { encodeAhead, type Interval, type SettledBefore } from './settled-before
  */
 const AHEAD_PRINTS = 8;
 
-/** What a class A record is made of besides the outbox's snapshot. */
+/** The parts of a class A record besides the outbox's snapshot. */
 export interface SequenceFacts {
   /** Where the stream stands while no event is settled, `sequence:N`; empty where that is not known. */
   readonly start: string;
   readonly tracker: SequenceTracker<Buffer>;
-  /** What an earlier term had settled ahead. */
+  /** Numbers that an earlier term had settled ahead. */
   readonly before: SettledBefore;
   readonly outbox: Outbox<Parcel>;
 }
@@ -39,15 +39,15 @@ export function sequenceRecord(
   const prints = named.slice(0, AHEAD_PRINTS).map(({ interval, print }) => ({ sequence: interval.first, print }));
   const tail = [...tracker.tail(last), ...prints].map(({ sequence, print }) => `${String(sequence)}:${String(print)}`);
   const record = { ...base, position: `sequence:${String(last)}`, tail };
-  // The store takes no record that says less of the same prefix. Intervals may become fewer (not believed, or no room),
-  // this number never.
+  // The store takes no record that covers less of the same prefix. Intervals may become fewer (not believed, or no
+  // room), this number never.
   const aheadCount = (ord === 0 ? before.count : 0) + outbox.settledAhead;
   if (ahead.length === 0 && aheadCount === 0) return { record, ord, ahead: 0 };
   const covered = eventsIn(named.slice(0, taken).map(({ interval }) => interval));
   return { record: { ...record, ahead, aheadCount }, ord, ahead: covered };
 }
 
-/** What is settled ahead, by number, as far as the numbering is that of the floor. */
+/** Returns the runs settled ahead, by number, as far as they belong to the floor's numbering. */
 function namedRuns(
   outbox: Outbox<Parcel>,
   era: number,

@@ -29,7 +29,9 @@ export class SessionLoop {
     this.#wake = wake;
   }
 
-  /** Feeds the machine from outside the stream's turn: the stream takes one, and looks at the deadlines again. */
+  /**
+   * Feeds the machine from outside the stream's turn: the stream then takes a turn and looks at the deadlines again.
+   */
   dispatch(input: SessionInput): void {
     this.feed(input);
     this.#wake();

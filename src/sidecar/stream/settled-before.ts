@@ -1,15 +1,15 @@
 import { AHEAD_LIMIT_BYTES } from '../../coordination/store.ts';
 import { distance, normalise, succ, type Sequence } from '../../core/events/sequence.ts';
 
-/** Accepted numbers from `first` on, `count` of them. */
+/** An interval of accepted numbers: `count` of them, from `first` on. */
 export interface Interval {
   readonly first: Sequence;
   readonly count: number;
 }
 
 /**
- * Writes intervals behind `floor` as pairs of steps: from the end of the one before to the first number, and how many.
- * Lowest first; what exceeds the limit is left out.
+ * Writes intervals behind `floor` as pairs of steps: from the end of the one before to the first number, and the count.
+ * Lowest first; leaves out what exceeds the limit.
  */
 export function encodeAhead(
   floor: Sequence,
@@ -48,8 +48,8 @@ function plus(sequence: Sequence, steps: number): Sequence {
 }
 
 /**
- * Class A, after a change of leader: knows which numbers an earlier term had settled ahead of its checkpoint, so that
- * they are not delivered again. It is believed only once a number has come whose content is known: under another
+ * Knows, for class A after a change of leader, which numbers an earlier term had settled ahead of its checkpoint, so
+ * that they are not delivered again. It is believed only once a number has come whose content is known: under another
  * numbering the same numbers are other events.
  */
 export class SettledBefore {
@@ -57,7 +57,7 @@ export class SettledBefore {
   #at = 0;
   #proved = false;
   #prints: ReadonlyMap<string, number> = new Map();
-  /** The count that the restored record said. */
+  /** The count in the restored record. */
   count = 0;
 
   /** @param prints fingerprints of some of the numbers, by number. */
@@ -68,7 +68,7 @@ export class SettledBefore {
     this.#prints = prints;
   }
 
-  /** Whether this number was settled before. Numbers are asked about in growing order. */
+  /** Returns whether this number was settled before. Numbers must be asked about in growing order. */
   has(sequence: Sequence, print: number): boolean {
     for (let one = this.#intervals[this.#at]; one !== undefined; one = this.#intervals[this.#at]) {
       const from = distance(sequence, one.first);
@@ -79,12 +79,12 @@ export class SettledBefore {
     return false;
   }
 
-  /** A number that the tracker knows came again: with the content it had, the numbering is the old one. */
+  /** Notes that a number the tracker knows came again: with the content it had, the numbering is the old one. */
   cameAgain(sequence: Sequence, print: number): void {
     if (!this.#proved && this.#intervals.length > 0) this.#proved = this.#prints.get(String(sequence)) === print;
   }
 
-  /** What the numbers after `last` still say; all of it when none has come. */
+  /** Returns the intervals after `last`; all of them when no number has come. */
   remaining(last: Sequence | undefined): readonly Interval[] {
     const left = this.#intervals.slice(this.#at);
     if (last === undefined) return left;
@@ -94,7 +94,7 @@ export class SettledBefore {
     });
   }
 
-  /** The numbering began anew, or its content is not what it was. */
+  /** Forgets all intervals: the numbering began anew, or its content is not the former one. */
   clear(): void {
     this.#intervals = [];
     this.#at = 0;

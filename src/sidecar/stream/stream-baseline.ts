@@ -4,7 +4,7 @@ import type { IntakeNote } from './intake-note.ts';
 
 /**
  * Notes the first record of a stream that has settled no event yet: that it is subscribed, then where its first event
- * stands. It is stored at once, so that a crash before the first acknowledgement loses nothing silently.
+ * stands. The record is stored at once, so that a crash before the first acknowledgement loses nothing silently.
  */
 export class StreamBaseline {
   readonly #deps: Deps;
@@ -12,21 +12,21 @@ export class StreamBaseline {
   readonly #notes: IntakeNote[];
   #told: 'nothing' | 'subscribed' | 'position' = 'nothing';
 
-  /** @param notes each record is noted there. */
+  /** @param notes takes each record. */
   constructor(deps: Deps, epoch: number, notes: IntakeNote[]) {
     this.#deps = deps;
     this.#epoch = epoch;
     this.#notes = notes;
   }
 
-  /** The store knows of the stream, or a notice says what it must go on saying: no first record is needed. */
+  /** Gives up the first record: the store knows of the stream, or a notice keeps the gap in each record. */
   known(): void {
     this.#told = 'position';
   }
 
   /**
-   * The stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce, also if the
-   * first event never reaches us.
+   * Notes that the stream is subscribed from now on: whatever the platform makes is ours to deliver or to announce,
+   * also if the first event never reaches us.
    */
   subscribed(era: number): void {
     if (this.#told !== 'nothing') return;
@@ -34,14 +34,14 @@ export class StreamBaseline {
     this.#note('', era);
   }
 
-  /** The term ends, and no event came in it: until now nothing was missed. */
+  /** Ends a term in which no event came: until now nothing was missed. */
   unsubscribed(era: number): void {
     if (this.#told === 'subscribed') this.#note('', era);
   }
 
   /**
-   * The first event came. @param position just before it; empty: that cannot be named, and the next start announces the
-   * time.
+   * Notes the first event. @param position just before it; empty where none can be named: then the next start announces
+   * the time.
    */
   began(position: string, era: number): void {
     if (this.#told === 'position') return;

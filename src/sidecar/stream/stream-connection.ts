@@ -19,7 +19,7 @@ import type { StreamTelemetry } from './stream-telemetry.ts';
 
 type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K }>;
 type SessionNote = Extract<IntakeNote, { kind: 'control' | 'empty-batch' | 'ask-again' }>;
-/** What is noted about a stream and is not the session's business. */
+/** Note about a stream that is not for its session. */
 export type StreamNote = Exclude<IntakeNote, SessionNote>;
 
 interface ConnectionStage {
@@ -31,8 +31,8 @@ interface ConnectionStage {
 }
 
 /**
- * The platform's side of one stream: performs what the session machine decides on its sockets, feeds what they bring to
- * the intake, and slows the platform down while the buffer is full. It hands nothing to the consumer.
+ * Handles the platform's side of one stream: performs what the session machine decides on its sockets, feeds their
+ * frames to the intake, and slows the platform down while the buffer is full. It hands nothing to the consumer.
  */
 export class StreamConnection implements SessionPerformer {
   readonly #plan: StreamPlan;
@@ -47,18 +47,20 @@ export class StreamConnection implements SessionPerformer {
   readonly #dialer: StreamDialer;
   readonly #backpressure: Backpressure;
   #notes: StreamNote[] = [];
-  /** Generation of the link heard last. */
+  /** Generation of the link that was heard last. */
   #heard = 0;
   #heardFrame = false;
   /** Links that an overlap has replaced, until they end. */
   readonly #retired = new Set<number>();
-  /** Where the stream stands is known: what was missed before may be announced. */
+  /** True once it is known where the stream stands: what was missed before may be announced. */
   #begun = false;
   #stopping = false;
   #ended = false;
-  /** While stopping a link ended without the platform's answer to our close: what it had sent before may be lost. */
+  /**
+   * True when, while stopping, a link ended without the platform's answer to our close: frames sent before may be lost.
+   */
   endedUnheard = false;
-  /** Links of which something was left unread: nothing more is taken from them. */
+  /** Links of which something was left unread: no more frames are taken from them. */
   readonly #deaf = new Set<number>();
 
   constructor(plan: StreamPlan, deps: Deps, stage: ConnectionStage) {
@@ -102,7 +104,7 @@ export class StreamConnection implements SessionPerformer {
     this.#session.dispatch({ kind: 'start' });
   }
 
-  /** Where the stream stands is known now: what was missed before this link opened is announced. */
+  /** Notes that it is known where the stream stands, and announces what was missed before this link opened. */
   begin(): void {
     this.#begun = true;
     if (this.open) this.#intake.announceHole('no_replay');
@@ -113,7 +115,7 @@ export class StreamConnection implements SessionPerformer {
     this.#session.dispatch({ kind: 'stop', reason });
   }
 
-  /** The stream is being stopped: what has no place in the buffer is not waited for. */
+  /** Begins to stop the stream: frames that have no place in the buffer are not waited for. */
   stopping(): void {
     this.#stopping = true;
   }
@@ -131,7 +133,7 @@ export class StreamConnection implements SessionPerformer {
     this.#session.dispatch({ kind: 'token-staged', token });
   }
 
-  /** The term is over: nothing that comes is read any more. */
+  /** Ends the term: reads no more frames. */
   end(): void {
     this.#ended = true;
   }
@@ -150,7 +152,7 @@ export class StreamConnection implements SessionPerformer {
     this.#noteAll();
   }
 
-  /** Returns what the intake noted for the others; nothing for an ordinary event. */
+  /** Returns the intake's notes for the other parts; none for an ordinary event. */
   takeNotes(): readonly StreamNote[] {
     return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
   }
@@ -219,7 +221,7 @@ export class StreamConnection implements SessionPerformer {
     }
   }
 
-  /** Effects that are told to others, and change nothing on the wire. */
+  /** Performs the effects that inform other parts and change nothing on the wire. */
   #tell(effect: Effect<'promoted' | 'attempt-failed' | 'health' | 'halted' | 'fatal'>): void {
     if (effect.kind === 'promoted' && effect.retired !== undefined) this.#retired.add(effect.retired);
     if (effect.kind === 'halted' || effect.kind === 'fatal') this.#client.leave(this.#plan);
@@ -271,7 +273,7 @@ export class StreamConnection implements SessionPerformer {
   #onMessage(gen: number, data: Buffer, isBinary: boolean): void {
     if (this.#retired.has(gen)) return this.#onLateMessage(gen, data, isBinary);
     const link = this.#linkOf(gen);
-    // An abandoned socket, or one that is being parked: what it still says is asked for again later, or announced.
+    // An abandoned socket, or one that is being parked: its further frames are asked for again later, or announced.
     if (this.#ended || link === undefined) return;
     this.#leaveUnread(gen, link.phase === 'closing');
     // Once something of it was left unread, what follows must not move the position past that.
@@ -303,8 +305,8 @@ export class StreamConnection implements SessionPerformer {
   }
 
   /**
-   * What a retired link still delivers counts, but not as a sign of life: since when nothing came is a question to the
-   * main link.
+   * Takes in a frame of a retired link. It counts as data, not as a sign of life: the silence is measured on the main
+   * link.
    */
   #onLateMessage(gen: number, data: Buffer, isBinary: boolean): void {
     if (this.state.goal === 'park') this.#deaf.add(gen);
@@ -335,7 +337,7 @@ export class StreamConnection implements SessionPerformer {
 
   #onInterrupted(reason: Reason): void {
     this.#telemetry.connected(false);
-    // Where nothing can be asked for again, all that is known is since when nothing came.
+    // Where nothing can be asked for again, only the beginning of the silence is known.
     if (this.#plan.profile.streamClass === 'C' || this.#intake.resume.current === undefined)
       this.#intake.holeSince(this.#intake.receipts.silentSinceEpochMs);
     this.#intake.interrupted(reason);
@@ -355,7 +357,7 @@ export class StreamConnection implements SessionPerformer {
     if (this.#begun) this.#intake.announceHole('no_replay');
   }
 
-  /** Acts on what the intake notes for the session; the rest waits for the turn. */
+  /** Acts on the intake's notes for the session; the others wait for the turn. */
   #noteAll(): void {
     for (const note of this.#intake.takeNotes())
       if (note.kind === 'control' || note.kind === 'empty-batch' || note.kind === 'ask-again') this.#onNote(note);

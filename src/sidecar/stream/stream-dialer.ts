@@ -19,7 +19,7 @@ interface DialerStage {
   readonly sockets: StreamSockets;
 }
 
-/** Opens a stream's links: with which address and token, from which position, and what is said first. */
+/** Opens a stream's links: chooses address, token and position, and sends the first frames. */
 export class StreamDialer {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
@@ -38,7 +38,7 @@ export class StreamDialer {
     this.#sockets = stage.sockets;
   }
 
-  /** The last dial named a position. */
+  /** True when the last dial named a position. */
   get asked(): boolean {
     return this.#asked;
   }
@@ -50,7 +50,7 @@ export class StreamDialer {
     this.#sockets.dial(effect.gen, connectionId, () => this.#targetOf(effect, position), handlers);
   }
 
-  /** Says what a dialect expects first on a new link. @param expired the platform refused our position. */
+  /** Sends the frames that a dialect expects first on a new link. @param expired the platform refused our position. */
   hello({ gen, attempt, reconnect }: Effect<'hello'>, expired: boolean): void {
     const position = this.#positionFor(expired, true);
     const connectionId = this.#sockets.idOf(gen);
@@ -58,21 +58,21 @@ export class StreamDialer {
     if (text !== undefined) this.#sockets.of(gen)?.send(text);
   }
 
-  /** Tells the platform the new token on an open link. */
+  /** Sends the new token to the platform on an open link. */
   refresh(gen: number, token: TokenRef): void {
     const text = this.#client.tokenText(token.id);
     const frame = text === undefined ? undefined : refreshFrame(this.#plan.profile, text);
     if (frame !== undefined) this.#sockets.of(gen)?.send(frame);
   }
 
-  /** A link opened: whatever was on offer before is of no use any more. */
+  /** Notes that a link opened: positions offered before are of no use any more. */
   opened(): void {
     this.#oldest = undefined;
   }
 
   /**
-   * A link ended. @param expired the position that it asked for was the oldest on offer, and refused all the same: the
-   * next dial asks for nothing. @param oldest what the platform offered instead of our position.
+   * Notes that a link ended. @param expired the position that it asked for was the oldest on offer and was refused all
+   * the same: the next dial asks for none. @param oldest position that the platform offered instead of ours.
    */
   ended(expired: boolean, oldest: string | undefined): void {
     this.#oldest = expired ? undefined : (oldest ?? this.#oldest);

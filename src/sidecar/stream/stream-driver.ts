@@ -1,3 +1,10 @@
+/**
+ * The third floor of the sidecar: one event stream from the platform's socket to the consumer's acknowledgement. This
+ * file drives it. It never decides whether its replica leads, whether a dial may go, or whether a gap exists: it asks a
+ * grant (runtime), its OAuth client (client) and the machines of core. Sockets are `StreamConnection`'s work, order and
+ * gaps `Intake`'s, delivery is src/delivery's, records `Checkpointer`'s.
+ */
+
 import type { StreamPlan } from '../../config/plan.ts';
 import { newerOf, type Checkpoint } from '../../coordination/store.ts';
 import { salted } from '../../core/dialing/backoff.ts';
@@ -28,8 +35,8 @@ const ABANDON_CLOSE_MS = 250;
 const LAST_WAIT_MS = 100;
 
 /**
- * Drives one stream: one turn asks each stage for what it has to do, in one order, and sets one timer to the earliest
- * of their deadlines. Stages are handed data and `wake`, which makes the turn run soon.
+ * Drives one stream: one turn asks each stage for its work, in one order, and sets one timer to the earliest of their
+ * deadlines. Stages are handed data and `wake`, which makes the turn run soon.
  */
 export class StreamDriver implements ClientStream {
   readonly plan: StreamPlan;
@@ -49,7 +56,7 @@ export class StreamDriver implements ClientStream {
   /** Set while the lease is in doubt: sockets are closed, at once or after a while. */
   readonly leaseDoubt: LeaseDoubt;
   #turnDue = false;
-  /** When delivery was pumped last: what has become due since is a deadline. */
+  /** When delivery was pumped last: work that has become due since is a deadline. */
   #turnMs = 0;
   #stopping = false;
   #parkedForLease = false;
@@ -61,7 +68,7 @@ export class StreamDriver implements ClientStream {
     this.epoch = client.lease.epoch;
     this.client = client;
     this.#grant = new StreamGrant(client.lease);
-    // What one leader writes down another one reads: instants of a stream are by the store's clock, which all share.
+    // One leader's times are read by another leader: instants of a stream are by the store's clock, which all share.
     const deps = { ...world, nowEpochMs: () => Math.round(world.nowEpochMs() + world.leases.storeAheadMs) };
     this.#deps = deps;
     const wake = (): void => {
@@ -113,7 +120,7 @@ export class StreamDriver implements ClientStream {
     const checkpoint = newerOf(stored, copy);
     if (checkpoint !== undefined) this.#continue(checkpoint, connected, aliveEpochMs);
     this.#grant.begun = true;
-    // Nothing is drained any more once somebody connects again.
+    // The mark `drained` goes once a replica connects again.
     if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true)
       this.#checkpointer.reopened(true);
     if (!this.plan.suspend && !this.#stopping) this.connection.start();
@@ -140,8 +147,8 @@ export class StreamDriver implements ClientStream {
   }
 
   /**
-   * Connects before the lease is ours, where nothing can be replayed. What comes waits for it. @returns whether the
-   * stream is open.
+   * Connects before the lease is ours, where nothing can be replayed. Events that come wait for the lease. @returns
+   * whether the stream is open.
    */
   startEarly(limitMs: number): Promise<boolean> {
     if (this.plan.suspend) return Promise.resolve(true);
@@ -149,7 +156,7 @@ export class StreamDriver implements ClientStream {
     return this.#until(() => this.connection.open, limitMs);
   }
 
-  /** A more important stream needs the place: the checkpoint is kept, and it queues again. */
+  /** Gives its place to a more important stream: the checkpoint is kept, and the stream queues again. */
   preempted(): void {
     if (this.#stopping || this.connection.state.goal !== 'run') return;
     this.#deps.audit.write('stream.preempted', this.plan.client, { stream: this.plan.name });
@@ -157,28 +164,27 @@ export class StreamDriver implements ClientStream {
     this.connection.start();
   }
 
-  /**
-   * Stops dialing and closes politely; what was handed over may still be acknowledged; the last checkpoint is written.
-   */
+  /** Stops dialing and closes politely; entries handed over may still be acknowledged; writes the last checkpoint. */
   async stop(limitMs: number): Promise<void> {
     const endsAt = this.#deps.nowMs() + limitMs;
     const left = (): number => Math.max(LAST_WAIT_MS, endsAt - this.#deps.nowMs());
     this.#stopping = true;
     this.connection.stopping();
-    // Only who was connected to the end can say that nothing was missed until then, and knows what the last term left.
+    // Only a leader connected to the end can vouch that nothing was missed until then, and knows what the last term
+    // left.
     const whole = this.#grant.begun && this.connection.open && !this.intake.holed;
     if (whole) this.intake.unsubscribed();
     this.connection.stop('shutdown');
     const classC = this.plan.profile.streamClass === 'C';
-    // What the platform sent before it saw our close is still on its way: an heir may have connected just after it was
-    // sent.
+    // Frames sent before the platform saw our close are still on their way: an heir may have connected just after it
+    // sent them.
     const closed = classC && (await this.#until(() => this.connection.sockets.count === 0, left() / 3));
-    // What cannot be replayed and is here already is delivered before the end.
+    // Events that cannot be replayed and are here already are delivered before the end.
     const finished = closed && !this.connection.endedUnheard && (await this.#finish(left() / 2));
     this.delivery.drain();
     await this.#until(() => this.delivery.idle, left() - LAST_WAIT_MS);
     await this.#until(() => this.#checkpointer.flushed || this.#checkpointer.fenced, left());
-    // What came after that, an heir that was connected before has as well.
+    // Events that came after that reached the heir that was connected before, too.
     if (finished && whole) await this.#checkpointer.seal();
     await this.#until(() => this.connection.sockets.count === 0, left());
     this.connection.sockets.terminateAll();
@@ -201,8 +207,8 @@ export class StreamDriver implements ClientStream {
   }
 
   /**
-   * Another replica leads: no further word to the consumer, sockets closed. What was not acknowledged comes again from
-   * there.
+   * Ends because another replica leads: nothing more goes to the consumer, sockets are closed. Events that were not
+   * acknowledged come again from the new leader.
    */
   abandon(): void {
     this.#stopping = true;
@@ -215,7 +221,8 @@ export class StreamDriver implements ClientStream {
   }
 
   /**
-   * The lease is ours as before: go on where we were. @param storeLostData the store must be told again where we are.
+   * Goes on after the lease was in doubt and is still ours. @param storeLostData the store must get our last record
+   * again.
    */
   reopen(storeLostData: boolean): void {
     this.leaseDoubt.lift();
@@ -225,7 +232,10 @@ export class StreamDriver implements ClientStream {
     this.#soon();
   }
 
-  /** The lease is in doubt: no socket stays open, except for a while where the platform itself evicts the older one. */
+  /**
+   * Reacts to a lease in doubt: no socket stays open, except for a while where the platform itself evicts the older
+   * one.
+   */
   shut(): void {
     this.leaseDoubt.lower(this.#deps.nowMs());
     this.#soon();
@@ -241,8 +251,7 @@ export class StreamDriver implements ClientStream {
   }
 
   /**
-   * Nothing more is handed over until the lease was asked about; if it is ours and the store refuses all the same, for
-   * ever.
+   * Hands nothing more over until the lease was asked about; for ever if it is ours and the store refuses all the same.
    */
   #onFenced(final: boolean): void {
     if (!final) return this.client.lease.doubt();
@@ -251,7 +260,9 @@ export class StreamDriver implements ClientStream {
     this.connection.stop('fenced');
   }
 
-  /** The store refuses its checkpoints for the rest of this term: only another leader goes on with it. */
+  /**
+   * True when the store refuses its checkpoints for the rest of this term: only another leader goes on with the stream.
+   */
   get fencedForGood(): boolean {
     return this.#fencedForGood;
   }
@@ -299,7 +310,7 @@ export class StreamDriver implements ClientStream {
 
   // --- the driver ---
 
-  /** Once per turn of the event loop, however many frames came. */
+  /** Runs the turn once per turn of the event loop, however many frames came. */
   #soon(): void {
     if (this.#turnDue || this.#ended) return;
     this.#turnDue = true;
@@ -380,7 +391,7 @@ export class StreamDriver implements ClientStream {
   }
 }
 
-/** How events leave, by mode. */
+/** Returns how events leave, by mode. */
 function handOverOf({ delivery }: StreamPlan): DispatchMode {
   if (delivery.mode === 'Pull') return 'stream';
   return delivery.order === 'stream' ? 'run' : 'key';

@@ -12,13 +12,13 @@ export interface GaugeFacts {
   readonly outbox: Outbox<Parcel>;
   readonly delivery: Delivery;
   readonly checkpointedOrd: number;
-  /** Distinct over distinct and missing. */
+  /** Share of distinct numbers among distinct and missing ones. */
   readonly counted: number;
-  /** The lease allows deliveries. */
+  /** True while the lease allows deliveries. */
   readonly open: boolean;
 }
 
-/** What a look at the stream found. */
+/** Result of a look at the stream. */
 export interface Standing {
   readonly continuity: number;
   readonly hold: HeldReason | undefined;
@@ -28,9 +28,9 @@ export interface Standing {
 }
 
 /**
- * The gauges of one stream while this replica leads it: what waits, what holds it, when something was settled last, how
- * complete the stream was. They are set when somebody asks. When the term is over they are 0 or gone, so that an old
- * leader says nothing of the stream.
+ * Sets the gauges of one stream while this replica leads it: what waits and why, when something was settled last, how
+ * complete the stream was. They are set when they are read. When the term is over they are 0 or gone, so that an old
+ * leader reports nothing about the stream.
  */
 export class StreamGauges {
   readonly #plan: StreamPlan;
@@ -62,7 +62,7 @@ export class StreamGauges {
     if (!this.#over) this.#deps.metrics.connected.set(this.#labels, open ? 1 : 0);
   }
 
-  /** Takes note of an announced gap. One that tells times and no count is time of which nothing is known. */
+  /** Takes note of an announced gap. A gap with times and no count is time of which nothing is known. */
   gap(data: GapData): void {
     this.#gaps += 1;
     if (data.count !== undefined) return;
@@ -116,7 +116,7 @@ export class StreamGauges {
     };
   }
 
-  /** The term is over: what is shown of the stream is another replica's to say. */
+  /** Ends the term: another replica reports the stream from now on. */
   over(): void {
     if (this.#over) return;
     this.connected(false);
@@ -151,7 +151,7 @@ export class StreamGauges {
   }
 }
 
-/** Why the events of a stream wait for its consumer; undefined: nothing keeps them. */
+/** Returns why the events of a stream wait for its consumer; undefined: nothing keeps them. */
 function heldBy(delivery: Delivery, backlog: number): HeldReason | undefined {
   if (delivery.hold !== undefined) return delivery.hold;
   return delivery.kind === 'pull' && !delivery.ready && backlog > 0 ? 'consumer_absent' : undefined;

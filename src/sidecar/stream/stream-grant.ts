@@ -1,9 +1,9 @@
 import type { LeaseGrant } from '../runtime/lease-grant.ts';
 
-/** The right to hand over one stream's events: its lease is open, and it has read from where it goes on. */
+/** Grants the right to hand over one stream's events: its lease is open, and the point to go on from is known. */
 export class StreamGrant {
   readonly #lease: LeaseGrant;
-  /** Where the stream stands is known: events may be handed over and checkpoints written. */
+  /** True once it is known where the stream stands: events may be handed over and checkpoints written. */
   begun = false;
 
   constructor(lease: LeaseGrant) {

@@ -12,8 +12,8 @@ interface OpenSocket {
 }
 
 /**
- * The sockets of one stream, by the session's generation numbers: at most the main one, its successor, and some that
- * are still closing.
+ * Keeps the sockets of one stream, by the session's generation numbers: at most the main one, its successor, and some
+ * that are still closing.
  */
 export class StreamSockets {
   readonly #plan: StreamPlan;
@@ -29,7 +29,7 @@ export class StreamSockets {
     return this.#open.size;
   }
 
-  /** A dial that cannot even begin is a failed dial: the slot it holds must come back. */
+  /** Dials. A dial that cannot even begin is a failed dial: the slot that it has must come back. */
   dial(gen: number, connectionId: string, target: () => DialTarget, handlers: SocketHandlers): void {
     const options = {
       loopback: this.#plan.loopback,
@@ -52,7 +52,7 @@ export class StreamSockets {
     return this.#open.get(gen)?.socket;
   }
 
-  /** Our id of a connection: 16 hex digits, new for each; empty when it is gone. */
+  /** Returns our id of a connection: 16 hex digits, new for each; empty when the connection is gone. */
   idOf(gen: number): string {
     return this.#open.get(gen)?.connectionId ?? '';
   }
@@ -62,12 +62,13 @@ export class StreamSockets {
     for (const one of this.#open.values()) if (one.connectionId === connectionId) one.socket.terminate();
   }
 
-  /** Open connections of a session, as the registry shows them. */
+  /** Returns the open connections of a session, as the registry shows them. */
   heartbeats(session: SessionState): readonly Pick<Heartbeat, 'connectionId' | 'silentMs' | 'state' | 'retryCount'>[] {
     return [session.main, session.next].flatMap((link) => {
       if (link?.liveness === undefined || link.phase !== 'open') return [];
       const { verdict, lastFrameAtMs } = link.liveness;
-      // What our own watch calls healthy has given its sign of life, however quiet the endpoint is by nature.
+      // A connection that our own watch calls healthy has given its sign of life, however quiet the endpoint is by
+      // nature.
       const silentMs = verdict === 'HEALTHY' ? 0 : Math.max(0, this.#deps.nowMs() - lastFrameAtMs);
       return [
         {
@@ -89,7 +90,7 @@ export class StreamSockets {
     this.#open.delete(gen);
   }
 
-  /** Ends what is left without a handshake. */
+  /** Ends the remaining sockets without a handshake. */
   terminateAll(): void {
     for (const { socket } of this.#open.values()) socket.terminate();
   }

@@ -16,11 +16,11 @@ export interface StatusFacts {
   readonly delivery: Delivery;
   readonly checkpointedOrd: number;
   readonly connectionId: string | undefined;
-  /** The lease allows deliveries. */
+  /** True while the lease allows deliveries. */
   readonly open: boolean;
 }
 
-/** What one stream has counted in this term. */
+/** Totals of one stream in this term. */
 export interface StreamTotals {
   gaps: number;
   lastGap: GapData | undefined;
@@ -128,7 +128,7 @@ function meanOf(samplesMs: readonly number[]): number | undefined {
   return Math.round((samplesMs.reduce((sum, ms) => sum + ms, 0) / samplesMs.length) * 10) / 10;
 }
 
-/** Returns one word for people: what the stream is doing. */
+/** Returns one word for people: the stream's state. */
 function stateOf({ goal, phase, main }: SessionState): string {
   if (goal === 'park') return 'PARKED';
   if (goal === 'stop') return 'STOPPED';

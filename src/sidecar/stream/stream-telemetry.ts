@@ -20,7 +20,9 @@ type Effect<K extends SessionEffect['kind']> = Extract<SessionEffect, { kind: K 
 /** Unknown control types named in the audit log; beyond them only the count goes on. */
 const UNKNOWN_NAMED = 50;
 
-/** Everything one stream says about itself: audit records, metrics, log lines, status. It decides nothing. */
+/**
+ * Writes everything that is reported about one stream: audit records, metrics, log lines, status. It decides nothing.
+ */
 export class StreamTelemetry implements DeliveryTelemetry {
   readonly #plan: StreamPlan;
   readonly #deps: Deps;
@@ -47,7 +49,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
     this.#gauges = new StreamGauges(plan, deps);
   }
 
-  /** Effects of the session that only tell something. */
+  /** Reports those effects of the session that only inform. */
   effect(
     effect: Telling,
     facts: {
@@ -160,7 +162,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
     this.#deps.log.debug({ ...this.#labels, gen, reason }, 'socket terminated');
   }
 
-  /** The newest round trip, if this pong answered a ping. */
+  /** Reports the newest round trip, if this pong answered a ping. */
   pong(session: SessionState): void {
     const latencyMs = session.main?.liveness?.latenciesMs.at(-1);
     if (latencyMs !== undefined) this.#deps.metrics.pingLatency.observe(this.#labels, latencyMs / 1000);
@@ -186,7 +188,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
     this.#gauges.connected(open);
   }
 
-  /** The term is over. */
+  /** Ends the term. */
   over(): void {
     this.#gauges.over();
   }
@@ -273,7 +275,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
     this.#deps.log.debug({ stream: this.#plan.name, ...fields }, what);
   }
 
-  /** A checkpoint is written whose last event is this one. */
+  /** Reports a written checkpoint. @param settled the last event that it covers. */
   checkpointed(settled: Parcel | undefined, nowMs: number): void {
     if (settled === undefined) return;
     this.#deps.metrics.ackLatency.observe(this.#labels, Math.max(0, nowMs - settled.receivedAtMs) / 1000);
@@ -307,7 +309,7 @@ export class StreamTelemetry implements DeliveryTelemetry {
     return streamStatus(this.#plan, facts, { standing, totals: this.#totals, ...at });
   }
 
-  /** Says once that nothing is settled although nothing holds it, and once that it goes on. */
+  /** Logs once that nothing is settled although nothing holds delivery, and once that it goes on. */
   #noteProgress(noProgressMs: number | undefined): void {
     if ((noProgressMs !== undefined) === this.#stuck) return;
     this.#stuck = noProgressMs !== undefined;

@@ -6,13 +6,13 @@
 export const IN_FLIGHT_MS = 1500;
 
 /**
- * A hole of which only times are known: since when nothing can be vouched for. Until the notice of it is settled every
- * stored record must go on saying so, or a crash in between would hide it.
+ * Keeps a gap of which only times are known: since when nothing can be vouched for. Until its notice is settled every
+ * stored record must go on naming that time, or a crash in between would hide the gap.
  */
 export class TimeGap {
-  /** Not announced yet. */
+  /** Begin of the gap while it is not announced. */
   #pendingSinceEpochMs: number | undefined;
-  /** Announced by the entry `ord`, or not at all, and not settled. */
+  /** Begin of the gap while it is not settled: announced by the entry `ord`, or not at all. */
   #openSinceEpochMs: number | undefined;
   #noticeOrd = Infinity;
 
@@ -20,7 +20,7 @@ export class TimeGap {
     return this.#pendingSinceEpochMs !== undefined;
   }
 
-  /** Not announced yet, or its notice is not settled. */
+  /** True while the gap is not announced, or its notice is not settled. */
   get open(): boolean {
     return this.#openSinceEpochMs !== undefined;
   }
@@ -32,8 +32,8 @@ export class TimeGap {
   }
 
   /**
-   * The notice is entry `ord`. @returns where the hole begins for who made the events; undefined: there is none to
-   * announce.
+   * Notes that entry `ord` is the notice. @returns where the gap begins, by the clock of the events' makers; undefined:
+   * there is none to announce.
    */
   announcedAs(ord: number): number | undefined {
     const since = this.#pendingSinceEpochMs;
@@ -43,14 +43,17 @@ export class TimeGap {
     return since - IN_FLIGHT_MS;
   }
 
-  /** Everything up to entry `ord` is settled. */
+  /** Notes that everything up to entry `ord` is settled. */
   settled(ord: number): void {
     if (ord < this.#noticeOrd) return;
     this.#openSinceEpochMs = undefined;
     this.#noticeOrd = Infinity;
   }
 
-  /** Until when a record may vouch that everything is settled or announced, if it were `epochMs` without the hole. */
+  /**
+   * Returns until when a record may vouch that everything is settled or announced, if it were `epochMs` without the
+   * gap.
+   */
   vouchedUntil(epochMs: number): number {
     return Math.min(epochMs, this.#openSinceEpochMs ?? Infinity);
   }

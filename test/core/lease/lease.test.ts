@@ -10,7 +10,7 @@ import {
   type LeaseState,
 } from '../../../src/core/lease/lease.ts';
 
-const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, guardMs: 500 };
+const POLICY: LeasePolicy = { ttlMs: 6000, renewEveryMs: 2000, marginMs: 500 };
 
 /** A leader since instant 0, through the machine alone. */
 class Leader {

@@ -29,7 +29,7 @@ describe('the guard of the lease', function () {
     const { ended, output } = start('BLOCK');
     const [, signal] = await ended;
     expect(signal).to.equal('SIGKILL');
-    expect(output()).to.include('lease_guard');
+    expect(output()).to.include('lease_watchdog');
   });
 
   it('lets a process that was stopped past the deadline catch up', async () => {

@@ -55,9 +55,9 @@ end
 `;
 
 /**
- * redlock's release hook: compare, delete, say that the holder has stopped. KEYS[1] lock, KEYS[2] fence. ARGV[1] token.
- * Returns the number of keys, or 0. An acquisition that was never completed is undone instead: its release says nothing
- * about the holder before.
+ * Returns redlock's release hook: compare, delete, record that the holder has stopped. KEYS[1] lock, KEYS[2] fence.
+ * ARGV[1] token. The script returns the number of keys, or 0. An acquisition that was never completed is undone
+ * instead: its release proves nothing about the holder before.
  */
 export function releaseScript(channel: string): Script {
   return {

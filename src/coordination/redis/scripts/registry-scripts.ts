@@ -2,7 +2,7 @@ import { TIME, type Script } from './script-prelude.ts';
 
 /**
  * The scripts of the connection registry. Time is the store's; the reaper never believes a single look. A full server
- * refuses them: only others' view depends on them.
+ * refuses them: only the view of other replicas depends on them.
  */
 
 /** `now` is the store's time in ms for the whole script. */

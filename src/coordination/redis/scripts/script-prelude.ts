@@ -1,3 +1,10 @@
+/**
+ * The Lua scripts: every change in Redis that must be atomic. Each touches only keys in its KEYS, which share one hash
+ * tag; none trusts a client's clock; each is idempotent: the same call twice gives the same answer. They never judge
+ * whether a replica may lead: that is core's. This file has the parts that they share; the adapters of
+ * src/coordination/redis call them.
+ */
+
 /** A script with its declared number of keys; a test compares the two. */
 export interface Script {
   readonly name: string;

@@ -1,8 +1,7 @@
 import { EPOCH, ROOM, type Script } from './script-prelude.ts';
 
 /**
- * The Lua scripts. Every key a script touches is in KEYS and shares one hash tag; no script trusts a client's clock;
- * each is idempotent: the same call twice gives the same answer. Numbers travel as strings: Lua would round epochs
+ * The scripts of epochs, checkpoints, sealed values and dead letters. Numbers travel as strings: Lua would round epochs
  * above 2^53 in arithmetic we do not need.
  */
 
