@@ -8,7 +8,7 @@ import { pino, type Logger } from 'pino';
 import type { LineSink } from './line-sink.ts';
 
 export type { Logger } from 'pino';
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /**
  * Creates the process's logger. Errors are written by an allow-list of fields: library errors carry requests, options
@@ -35,7 +35,7 @@ export function createLogger(level: string, sink: LineSink, base: Readonly<Recor
 }
 
 /** Returns name, code, message and stack of an error and of its causes (three deep); no other field. */
-export function describeError(error: unknown, depth = 0): unknown {
+function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: String(error).slice(0, 500) };
   const code = (error as { code?: unknown }).code;
   return {

@@ -12,13 +12,13 @@ import type { DialTarget } from '../platforms/dial-target.ts';
 import { retryAfterMs, type NetworkRules } from './http-client.ts';
 
 /** Largest message of the platform; the library's own default is far wider (100 MiB). */
-export const MAX_MESSAGE_BYTES = 1024 * 1024;
+const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Fragments of one message, and a quarter of the chunks that wait to be read (the library's own default: 262,144). */
 const MAX_FRAGMENTS = 1024;
 /** Bytes of a refusal that are read: it may name the oldest position on offer. */
 const REFUSAL_LIMIT_BYTES = 4096;
 /** A message whose fragments never end is given up after this. */
-export const MESSAGE_AGE_LIMIT_MS = 30_000;
+const MESSAGE_AGE_LIMIT_MS = 30_000;
 /** Header of an unmasked control frame. */
 const CONTROL_HEADER_BYTES = 2;
 

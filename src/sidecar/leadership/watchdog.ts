@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
  * Layout of the memory shared with the worker: two 32-bit words (a change counter, the answers of the main thread),
  * then the deadline in ns.
  */
-export const WATCHDOG_BYTES = 16;
+const WATCHDOG_BYTES = 16;
 export const CHANGED = 0;
 export const ANSWERED = 1;
 export const DEADLINE_AT = 8;
@@ -12,7 +12,7 @@ export const DEADLINE_AT = 8;
 /**
  * Kills the process when its main thread is stuck past the lease's deadline: it could not stop acting by itself, and
  * its socket would stay open beside the next leader's. A second thread watches CLOCK_MONOTONIC; it asks the main
- * thread, and only silence kills: about 150 ms of it (by default the lease margin `lease.margin` is 500 ms, and no other
+ * thread, and only silence kills: about 150 ms of it (the lease margin, `lease.margin`, is 500 ms by default, and no other
  * replica leads before that), or a second after the process (or this thread alone) was suspended: a process that goes
  * on answers within 30 ms on an idle machine, and must not be killed on a busy one. Exit by SIGKILL (137), one line on
  * stderr before. Costs nothing while the lease is renewed.
