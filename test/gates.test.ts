@@ -191,7 +191,7 @@ const WITHOUT_MAIN_EXPORT = [
   ...['lease-model', 'lease-leader', 'lease-standby', 'lease-hand-over'],
   ...['session-model', 'session-changes', 'session-failures'],
   ...['envelope', 'problem-json', 'http-client', 'oauth', 'client-frames', 'profile-defaults', 'positions'],
-  ...['resources', 'conditions', 'kubernetes-events', 'plugin-tables', 'workload-yaml', 'actions'],
+  ...['resources', 'kubernetes-events', 'plugin-tables', 'workload-yaml', 'actions'],
 ];
 
 function exportsOf(file: string, kinds: string): string[] {

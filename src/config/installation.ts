@@ -31,7 +31,7 @@ export const BY_HAND: Installation = {
 export const ATTACHED: Installation = { ...BY_HAND, attached: true, tokensDirectory: TOKENS_DIR, tolerant: true };
 
 /** Returns the items of a comma-separated option. */
-export function listOf(text: string): readonly string[] {
+function listOf(text: string): readonly string[] {
   return text
     .split(',')
     .map((one) => one.trim())

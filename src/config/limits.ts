@@ -8,6 +8,8 @@ import type { Millis } from '../core/units.ts';
  * one mechanism stands at the top of the file that enforces it. docs/limits.md lists them all.
  */
 
+/** Streams that one process accepts. */
+export const MAX_STREAMS = 200;
 /** Bytes that all streams of one process may buffer together; each has its equal share of it at most. */
 export const PROCESS_BUFFER_BYTES = 64 * 1024 * 1024;
 

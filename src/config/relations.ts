@@ -4,10 +4,8 @@ import { addressRule, literalAddress, PRIVATE_ADDRESS_REMEDY } from './private-a
 import { checkHosts, isLoopbackHost } from './hosts.ts';
 import { isAllowedHost, type Installation } from './installation.ts';
 import type { ConfigProblem } from './config-problem.ts';
+import { MAX_STREAMS } from './limits.ts';
 import type { EventStream, StreamClient } from './schema.ts';
-
-/** Streams one process accepts. */
-export const MAX_STREAMS = 200;
 
 interface Placed<T> {
   readonly where: string;

@@ -58,9 +58,9 @@ export interface DeadLetter {
 }
 
 /** Dead letters kept per stream. At the limit the stream is held instead of dropping the oldest. */
-export const DEAD_LETTER_LIMIT = 10_000;
+const DEAD_LETTER_LIMIT = 10_000;
 /** Bytes of dead letters kept per stream, as letterBytes counts them. At the limit as above. */
-export const DEAD_LETTER_LIMIT_BYTES = 64 * 1024 * 1024;
+const DEAD_LETTER_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** Limits of the letters kept of one stream. */
 export interface LetterLimits {

@@ -14,9 +14,9 @@ export const MAX_IDS = 10_000;
 const MAX_CREDIT = 100_000;
 
 /** Close codes of ours (docs/consumer-protocol.md). */
-export const CLOSE_TAKEOVER = 4000;
-export const CLOSE_MALFORMED = 4400;
-export const CLOSE_SHUTDOWN = 1001;
+const CLOSE_TAKEOVER = 4000;
+const CLOSE_MALFORMED = 4400;
+const CLOSE_SHUTDOWN = 1001;
 const CLOSE_NORMAL = 1000;
 /** Answers that a consumer does not read; one that owes more is closed. */
 const OWED_LIMIT_BYTES = 1024 * 1024;

@@ -14,7 +14,7 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 
 /** Nesting accepted; deeper input is refused instead of risking the stack. */
-export const MAX_DEPTH = 512;
+const MAX_DEPTH = 512;
 
 export type ValueKind = 'none' | 'string' | 'number' | 'object' | 'array' | 'literal';
 const KINDS: readonly ValueKind[] = ['none', 'string', 'number', 'object', 'array', 'literal'];

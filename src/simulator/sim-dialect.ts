@@ -17,7 +17,7 @@ export interface SimDialect {
   readonly eventTypes: readonly string[];
 }
 
-export const SIM_DIALECTS: readonly SimDialect[] = [
+const SIM_DIALECTS: readonly SimDialect[] = [
   {
     name: 'genesys-architect',
     match: /^\/api\/v2\/architect\/websocket$/,

@@ -8,7 +8,7 @@ import { pino, type Logger } from 'pino';
 import type { LineSink } from './line-sink.ts';
 
 export type { Logger } from 'pino';
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 /** Characters of an error's message that are logged. */
 const MESSAGE_CHARS = 1000;
 /** Characters of a thrown value that is no error which are logged. */
@@ -43,7 +43,7 @@ export function createLogger(level: string, sink: LineSink, base: Readonly<Recor
 }
 
 /** Returns name, code, message and stack of an error and of its causes (CAUSES deep); no other field. */
-export function describeError(error: unknown, depth = 0): unknown {
+function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: String(error).slice(0, THROWN_CHARS) };
   const code = (error as { code?: unknown }).code;
   return {

@@ -6,9 +6,9 @@ import { readBody } from '../config/read-body.ts';
 import { HoldfastError } from '../core/errors.ts';
 
 /** Time in which a REST or token call must be answered, and in which its connection must be open. */
-export const HTTP_TIMEOUT_MS = 10_000;
+const HTTP_TIMEOUT_MS = 10_000;
 /** Largest answer of a REST or token call that is read, where the caller names no other limit. */
-export const HTTP_BODY_LIMIT_BYTES = 65_536;
+const HTTP_BODY_LIMIT_BYTES = 65_536;
 /** Connections of one pool at one time. */
 const POOL_CONNECTIONS = 4;
 /** Keeps an idle connection of a pool open for this long. */

@@ -12,7 +12,7 @@ import type { DialTarget } from '../platforms/dial-target.ts';
 import { retryAfterMs, type NetworkRules } from './http-client.ts';
 
 /** Largest message of the platform; the library's own default is far wider (100 MiB). */
-export const MAX_MESSAGE_BYTES = 1024 * 1024;
+const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Fragments of one message, and a quarter of the chunks that wait to be read (the library's own default: 262,144). */
 const MAX_FRAGMENTS = 1024;
 /** Bytes of a refusal that are read: it may name the oldest position on offer. */
@@ -26,7 +26,7 @@ const AGE_CHECK_EVERY_MS = 5000;
 /** Characters of a failure's text that are passed on to log and audit. */
 const FAILURE_TEXT_CHARS = 200;
 /** A message whose fragments never end is given up after this. */
-export const MESSAGE_AGE_LIMIT_MS = 30_000;
+const MESSAGE_AGE_LIMIT_MS = 30_000;
 /** Header of an unmasked control frame. */
 const CONTROL_HEADER_BYTES = 2;
 

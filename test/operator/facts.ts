@@ -1,7 +1,7 @@
 import { ATTACHED } from '../../src/config/installation.ts';
 import { sidecarOf, type SidecarReport } from '../../src/operator/controller/sidecar-report.ts';
 import type { ClientObject, StreamObject } from '../../src/operator/api/resources.ts';
-import type { Facts } from '../../src/operator/controller/conditions.ts';
+import type { Facts } from '../../src/operator/controller/first-reason.ts';
 import { eventStream, streamClient } from '../kubernetes/plane.ts';
 
 const meta = (name: string) => ({ name, namespace: 'n', uid: `uid-${name}`, generation: 3, resourceVersion: '1' });

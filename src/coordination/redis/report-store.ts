@@ -2,7 +2,7 @@ import type { RedisConnection } from './redis-connection.ts';
 import { READ_REPORTS, REPORT } from './scripts/report-scripts.ts';
 
 /** A report older than this says nothing any more. */
-export const REPORT_LIFE_MS = 30_000;
+const REPORT_LIFE_MS = 30_000;
 /** Reports of one client above which a writer throws out old ones. */
 const MANY = 64;
 /** Larger ones are not written: a report is a summary. */

@@ -23,7 +23,7 @@ const RENEW_SPREAD_SHARE = 0.05;
  * Returns the instant at which the leader must have stopped, from the instant at which the command that set the key was
  * *sent*.
  */
-export function leaseDeadlineFrom(policy: LeasePolicy, sentAtMs: Millis): Millis {
+function leaseDeadlineFrom(policy: LeasePolicy, sentAtMs: Millis): Millis {
   return sentAtMs + policy.ttlMs * (1 - DRIFT_SHARE) - DRIFT_MS - policy.marginMs;
 }
 

@@ -167,6 +167,6 @@ export class Reflector {
 }
 
 /** Returns namespace/name of an object. */
-export function keyOf({ metadata }: KubeObject): string {
+function keyOf({ metadata }: KubeObject): string {
   return `${metadata.namespace ?? ''}/${metadata.name}`;
 }

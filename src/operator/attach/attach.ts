@@ -63,7 +63,7 @@ export function installationOf(settings: AttachSettings): Installation {
 }
 
 export const CONTAINER = 'holdfast';
-export const CONFIG_FILE = 'documents.yaml';
+const CONFIG_FILE = 'documents.yaml';
 const CONFIG_DIR = '/etc/holdfast/config';
 const STORE_DIR = '/etc/holdfast/store';
 const CA_DIR = '/etc/holdfast/ca';

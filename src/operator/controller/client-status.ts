@@ -15,7 +15,7 @@ import {
   type Finding,
   type PodFacts,
   type Rule,
-} from './conditions.ts';
+} from './first-reason.ts';
 import { isConnected, leaderOf, type SidecarReport } from './sidecar-report.ts';
 
 /** The facts of one client, in the views that its conditions need. */

@@ -1,6 +1,6 @@
 import { percent } from '../../core/events/continuity.ts';
 import type { StreamObject, StreamStatus } from '../api/resources.ts';
-import { camel, conditionsOf, no, remedyOf, UNREAD, yes, type Facts, type Finding } from './conditions.ts';
+import { camel, conditionsOf, no, remedyOf, UNREAD, yes, type Facts, type Finding } from './first-reason.ts';
 import { isConnected, leaderOf, type StreamReport } from './sidecar-report.ts';
 
 const STATES: Readonly<Record<string, string>> = {

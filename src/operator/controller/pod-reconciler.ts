@@ -4,7 +4,7 @@ import { RecentIds } from '../../core/events/recent-ids.ts';
 import { attached } from '../attach/attach.ts';
 import { compileDocuments } from '../attach/compile-documents.ts';
 import { ANNOTATIONS, LABELS } from '../api/resources.ts';
-import type { Facts } from './conditions.ts';
+import type { Facts } from './first-reason.ts';
 import type { EventWriter } from './event-writer.ts';
 import { idOf } from './kubernetes-events.ts';
 import type { KubeWriter } from './kube-writer.ts';

@@ -27,7 +27,7 @@ import {
 import { clientStatus } from './client-status.ts';
 import { sameNews } from './same-news.ts';
 import { eventStreamStatus } from './event-stream-status.ts';
-import type { Facts, PodFacts } from './conditions.ts';
+import type { Facts, PodFacts } from './first-reason.ts';
 import { EventWriter } from './event-writer.ts';
 import { KubeWriter } from './kube-writer.ts';
 import { PodReconciler } from './pod-reconciler.ts';

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
  * Layout of the memory shared with the worker: two 32-bit words (a change counter, the answers of the main thread),
  * then the deadline in ns.
  */
-export const WATCHDOG_BYTES = 16;
+const WATCHDOG_BYTES = 16;
 export const CHANGED = 0;
 export const ANSWERED = 1;
 export const DEADLINE_AT = 8;

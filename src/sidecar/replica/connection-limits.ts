@@ -8,7 +8,7 @@ export interface ConnectionLimits {
   readonly perAddress: number;
 }
 /** Connections of the admin port at one time, so that strangers leave room for probes. */
-export const ADMIN_LIMITS: ConnectionLimits = { total: 128, perAddress: 16 };
+const ADMIN_LIMITS: ConnectionLimits = { total: 128, perAddress: 16 };
 
 /** Headers come at once or never. */
 const HEADERS_TIMEOUT_MS = 2000;

@@ -5,7 +5,7 @@ import { sidecarOf } from '../../../src/operator/controller/sidecar-report.ts';
 import { clientStatus } from '../../../src/operator/controller/client-status.ts';
 import { sameNews } from '../../../src/operator/controller/same-news.ts';
 import { eventStreamStatus } from '../../../src/operator/controller/event-stream-status.ts';
-import type { Facts } from '../../../src/operator/controller/conditions.ts';
+import type { Facts } from '../../../src/operator/controller/first-reason.ts';
 import { client, stream, report, sidecar, facts, condition } from '../facts.ts';
 
 describe('what a status says', () => {
