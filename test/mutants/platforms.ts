@@ -20,8 +20,8 @@ export const PLATFORMS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/platforms/json-scanner.ts',
-        find: 'export const MAX_DEPTH = 512;',
-        replace: 'export const MAX_DEPTH = 20_000;',
+        find: 'const MAX_DEPTH = 512;',
+        replace: 'const MAX_DEPTH = 20_000;',
       },
     ],
   },
