@@ -263,7 +263,10 @@ const eventStreamSpec = z
           .default('Auto')
           .describe('Auto: as the dialect says. None: never ask for a position.'),
         param: text(100).optional().describe('Query parameter that carries the position.'),
-        contiguous: z.boolean().default(true).describe('false where a filter makes holes in the sequence normal.'),
+        contiguous: z
+          .boolean()
+          .default(true)
+          .describe('false where a filter leaves out numbers of the sequence, so that missing ones mean nothing.'),
         reorderWindow: duration({ max: '1m' })
           .prefault('500ms')
           .describe('How long an early event waits for its predecessors.'),

@@ -234,7 +234,7 @@ function authenticated({ live, leader }: ClientView): Finding {
   const missing = live.flatMap((one) => one.problems).find((one) => one.code === 'HF_CONFIG_SECRET');
   if (leader?.client === undefined)
     return missing === undefined
-      ? unknown('NoLeader', 'nobody leads, so nobody asks for a token')
+      ? unknown('NoLeader', 'no replica leads, so no token is asked for')
       : no('CredentialsMissing', `${missing.field} ${missing.rule}: ${missing.remedy}`);
   const { token, credentials, unfit } = leader.client;
   const others =
@@ -253,7 +253,7 @@ function authenticated({ live, leader }: ClientView): Finding {
 }
 
 function circuit({ leader }: ClientView): Finding {
-  if (leader?.client === undefined) return unknown('NoLeader', 'nobody leads, so nobody dials');
+  if (leader?.client === undefined) return unknown('NoLeader', 'no replica leads, so no stream is connected');
   const { breaker, breakerOpenForMs } = leader.client;
   if (breaker === 'closed') return yes('Closed', 'connections are attempted');
   return no(

@@ -105,7 +105,7 @@ function notConnected(report: StreamReport): Finding {
 
 function resumable(report: StreamReport): Finding {
   return report.class === 'C'
-    ? no('NoReplay', 'this endpoint cannot replay: what is sent while nobody is connected is announced as a gap')
+    ? no('NoReplay', 'this endpoint cannot replay: what is sent while no replica is connected is announced as a gap')
     : yes(report.class === 'A' ? 'BySequence' : 'ByPosition', 'goes on where it was after a break');
 }
 

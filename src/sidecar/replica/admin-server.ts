@@ -92,7 +92,9 @@ export class AdminServer {
       response,
       done ? 200 : 409,
       'text/plain',
-      done ? 'handed over\n' : 'not handed over: this replica does not lead that client, or nobody could take it\n',
+      done
+        ? 'handed over\n'
+        : 'not handed over: this replica does not lead that client, or no other replica could take it\n',
     );
   }
 
