@@ -52,6 +52,12 @@ export const LEASE: readonly Mutant[] = [
     edits: [{ file: grantFile, find: 'return !this.#over &&', replace: 'return' }],
   },
   {
+    id: 'heir-writes-before-it-has-read',
+    say: 'an heir writes a first record over the one that the last term left',
+    tests: ['test/sidecar/leadership/client-candidate.test.ts'],
+    edits: [{ file: 'src/sidecar/stream/checkpointer.ts', find: 'if (!this.#begun) {', replace: 'if (false) {' }],
+  },
+  {
     id: 'grant-warm-for-ever',
     say: 'a leader that was an heir dials while its lease is in doubt',
     tests: grant,

@@ -270,6 +270,6 @@ export const STAGE_PLANTS: readonly StreamPlant[] = [
     say: 'a leader that never read the last checkpoint says at its end that nothing was missed',
     edits: [{ file: stream, find: 'const whole = this.#grant.begun && this', replace: 'const whole = this' }],
     options: { dialect: 'genesys-gateway', faults: ['store away', 'hand-over'] },
-    run: 1887,
+    run: 3211,
   },
 ];

@@ -172,7 +172,9 @@ export class OauthClient implements ClientPort {
     for (const token of this.#tokens.takeStaged())
       for (const stream of this.#streams.values()) stream.tokenStaged(token);
     this.#pump(nowMs);
-    for (const { stream, token } of this.#gate.takeGranted(nowMs)) this.#streams.get(stream)?.admitted(token);
+    // Asked at each use: the lease may have ended since the turn began.
+    const granted = this.#gate.takeGranted(this.#deps.nowMs());
+    for (const { stream, token } of granted) this.#streams.get(stream)?.admitted(token);
     this.#arm(nowMs);
   }
 

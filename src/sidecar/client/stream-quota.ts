@@ -54,6 +54,7 @@ export class StreamQuota {
   cancel(stream: string): void {
     clearTimeout(this.#asking.get(stream));
     this.#asking.delete(stream);
+    this.#notes = this.#notes.filter((note) => note.stream !== stream || note.kind === 'revoked');
   }
 
   /** Gives the place back. */

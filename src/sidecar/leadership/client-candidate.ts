@@ -288,6 +288,8 @@ export class ClientCandidate implements Candidate {
     if (early.length === 0 || this.#term !== undefined) return this.#term === undefined;
     // A stream that cannot be replayed must be connected before the old leader lets go.
     const term = this.#newTerm(epoch, true);
+    // Another offer may have warmed one up while this one's credentials were tried: only one may connect.
+    this.#dropWarm();
     this.#warm = term;
     setTimeout(() => {
       if (this.#warm === term) this.#dropWarm();

@@ -58,6 +58,10 @@ export class Checkpointer {
   /** A first record that could not be stored, and when it is tried again. */
   #again: { readonly record: Checkpoint; readonly atMs: number } | undefined;
   #stopped = false;
+  /** The store has said where the stream stands. Before that a first record would hide what the last term left. */
+  #begun = false;
+  /** A first record of an heir that has not begun. */
+  #first: Checkpoint | undefined;
   /** Number of refusals since the last stored record. */
   #refusals = 0;
 
@@ -128,6 +132,10 @@ export class Checkpointer {
 
   /** Stores the record of a stream that has settled nothing yet; tries again until a checkpoint makes it needless. */
   baseline(record: Checkpoint): void {
+    if (!this.#begun) {
+      this.#first = record;
+      return;
+    }
     this.#again = undefined;
     // Only the record of a bare subscription gives way to another one.
     const newer =
@@ -144,6 +152,13 @@ export class Checkpointer {
   /** Takes over the checkpoint that the previous term ended with; it is written again if the store loses it. */
   restored(record: Checkpoint): void {
     this.#last = record;
+    this.#begun = true;
+  }
+
+  /** No term has written anything down: a first record that waited is written now. */
+  fresh(): void {
+    this.#begun = true;
+    if (this.#first !== undefined) this.baseline(this.#first);
   }
 
   /**

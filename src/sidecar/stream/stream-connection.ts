@@ -149,11 +149,11 @@ export class StreamConnection implements SessionPerformer {
   look(): void {
     if (this.#heardFrame) this.#session.feed({ kind: 'heard', gen: this.#heard, what: 'frame' });
     this.#heardFrame = false;
-    this.#noteAll();
   }
 
   /** Returns the intake's notes for the other parts; none for an ordinary event. */
   takeNotes(): readonly StreamNote[] {
+    this.#noteAll();
     return this.#notes.length === 0 ? this.#notes : this.#notes.splice(0);
   }
 

@@ -118,7 +118,9 @@ export class StreamDriver implements ClientStream {
   async start(connected: boolean, copy: Checkpoint | undefined, aliveEpochMs: number): Promise<void> {
     const stored = await this.#deps.store.load(this.plan.lease, this.plan.name);
     const checkpoint = newerOf(stored, copy);
-    if (checkpoint !== undefined) this.#continue(checkpoint, connected, aliveEpochMs);
+    for (const note of this.connection.takeNotes()) this.#note(note);
+    if (checkpoint === undefined) this.#checkpointer.fresh();
+    else this.#continue(checkpoint, connected, aliveEpochMs);
     this.#grant.begun = true;
     // The mark `drained` goes once a replica connects again.
     if (checkpoint === undefined || checkpoint !== stored || checkpoint.drained === true)
